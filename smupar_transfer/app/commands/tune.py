@@ -1,0 +1,99 @@
+"""``smupar tune``: search base hyperparameters on the dense proxy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from smupar_transfer.app import show, specs
+from smupar_transfer.app.show import console, progress_bar
+from smupar_transfer.records import Tuned, write_tuned
+from smupar_transfer.tuning import Range, Search, SearchSpace, StudySettings, TrialOutcome, best, outcomes, run_search
+
+SHOWN_TRIALS = 5
+
+
+def run(config: DictConfig) -> None:
+    """Search, print the best trials, write ``tuned.yaml`` and the figures of the search."""
+    search = make_search(config)
+    tuned = tune(config, search)
+    folder = Path(config.results_dir) / config.study.name
+    draw(folder, search)
+    console().print(trial_table(search))
+    console().print(f"\nwrote {folder / 'tuned.yaml'}: trial {tuned.trial}, validation loss {tuned.value:.4f} nats")
+    console().print(
+        f"next: smupar transfer tuned={folder / 'tuned.yaml'} target.width=256 target.sparsity=0.9375", soft_wrap=True
+    )
+
+
+def make_search(config: DictConfig) -> Search:
+    """The search that a configuration describes."""
+    tuning = config.tuning
+    space = {
+        str(name): Range(axis.low, axis.high, axis.log)
+        for name, axis in tuning.space.items()
+        if not OmegaConf.is_missing(axis, "low")
+    }
+    return Search(
+        settings=StudySettings(
+            name=config.study.name,
+            storage=config.study.storage,
+            n_trials=tuning.n_trials,
+            startup_trials=tuning.startup_trials,
+            pruner_startup_trials=tuning.pruner_startup_trials,
+            seed=config.seed,
+        ),
+        proxy=specs.proxy_spec(config),
+        space=SearchSpace(space),
+        data=specs.data_request(config),
+        execution=specs.execution(config),
+    )
+
+
+def tune(config: DictConfig, search: Search) -> Tuned:
+    """Run the missing trials and write ``tuned.yaml``."""
+    done = outcomes(search)
+    lowest = min((trial.value for trial in done if trial.value is not None), default=float("inf"))
+    total = max(search.settings.n_trials, len(done))
+    with progress_bar(f"tuning {search.settings.name}", total, len(done)) as bar:
+        for trial in run_search(search, config.workers):
+            lowest = min(lowest, float("inf") if trial.value is None else trial.value)
+            bar.advance(f"best {show.loss(lowest)}")
+    tuned = best(search)
+    write_tuned(Path(config.results_dir) / search.settings.name / "tuned.yaml", tuned)
+    return tuned
+
+
+def trial_table(search: Search) -> object:
+    """The best trials, best first."""
+    trials = outcomes(search)
+    complete = sorted((trial for trial in trials if trial.value is not None), key=_value)
+    names = list(search.space.ranges)
+    rows = [
+        [str(trial.number), show.loss(trial.value), *(show.number(trial.hparams[name]) for name in names)]
+        for trial in complete[:SHOWN_TRIALS]
+    ]
+    lost = sum(trial.outcome == "diverged" for trial in trials)
+    title = (
+        f"best of {len(trials)} trials: {len(complete)} complete, {len(trials) - len(complete) - lost} pruned, "
+        f"{lost} diverged"
+    )
+    return show.table(title, ["trial", "loss (nats)", *names], rows)
+
+
+def _value(trial: TrialOutcome) -> float:
+    return float("inf") if trial.value is None else trial.value
+
+
+def draw(folder: Path, search: Search) -> None:
+    """The figures of a search: its history, and a slice per hyperparameter."""
+    from smupar_transfer.verification.figures.search import draw_history, draw_slices
+    from smupar_transfer.verification.figures.style import save
+
+    trials = outcomes(search)
+    values = [trial.value for trial in trials]
+    save(draw_history([trial.number for trial in trials], values), folder / "history")
+    columns = {name: [trial.hparams[name] for trial in trials] for name in search.space.ranges}
+    logarithmic = {name: axis.log for name, axis in search.space.ranges.items()}
+    save(draw_slices(columns, values, logarithmic), folder / "slices")

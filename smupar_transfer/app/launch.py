@@ -1,0 +1,96 @@
+"""From words on the command line to a command's body, through Hydra, with errors that a person can act on."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import sys
+from collections.abc import Callable
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from smupar_transfer.app import paths, schema
+from smupar_transfer.app.main import TAKES_NAME
+from smupar_transfer.app.sweeps import sweep_overrides
+from smupar_transfer.theory import InputError
+
+
+def launch(command: str, words: list[str]) -> int:
+    """Compose the configuration of a command and run it.
+
+    Returns:
+        Exit code, as ``main`` describes it.
+    """
+    os.environ["SMUPAR_SWEEPS"] = str(paths.SWEEPS)
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through: they are reported here, in one line
+    schema.register()
+    try:
+        sys.argv = [f"smupar {command}", *_expand_name(command, words)]
+        _hydra_entry(command)()
+    except KeyboardInterrupt:
+        print("\nsmupar: interrupted; run the same command again to go on", file=sys.stderr)
+        return 130
+    except InputError as error:
+        return _complain(str(error))
+    except (HydraException, OmegaConfBaseException) as error:
+        return _complain(_first_line(error))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return 0
+
+
+def _hydra_entry(command: str) -> Callable[[], None]:
+    def task(config: DictConfig) -> None:
+        body = importlib.import_module(f"smupar_transfer.app.commands.{command}")
+        body.run(config)
+
+    task.__module__ = __name__
+    entry: Callable[[], None] = hydra.main(
+        version_base="1.3", config_path=str(paths.CONF), config_name=command
+    )(task)
+    return entry
+
+
+def _expand_name(command: str, words: list[str]) -> list[str]:
+    """``sweep NAME key=value`` becomes ``sweep.key=value ... sweep=NAME key=value``: what the sweep sets, a person may change."""
+    if command not in TAKES_NAME or not words or "=" in words[0] or words[0].startswith("-"):
+        return words
+    name, *rest = words
+    own = {_key(override): override for override in sweep_overrides(name, _config_dir(rest))}
+    for word in rest:
+        own.pop(_key(word), None)
+    return [*own.values(), f"sweep={name}", *rest]
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].lstrip("+~")
+
+
+def _config_dir(words: list[str]) -> str | None:
+    for index, word in enumerate(words):
+        if word in ("--config-dir", "-cd"):
+            return words[index + 1] if index + 1 < len(words) else None
+        if word.startswith("--config-dir="):
+            return word.partition("=")[2]
+    return None
+
+
+def _first_line(error: BaseException) -> str:
+    """The part of a Hydra or OmegaConf message that a person needs, on one line."""
+    inner = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException | HydraException) else error
+    shown = error if "Could not override" in str(error) or not str(inner) else inner
+    lines = [line.strip() for line in str(shown).splitlines() if line.strip()]
+    lines = [line for line in lines if not re.match(r"(object_type|reference_type|full_key|See https)", line)]
+    message = " ".join(lines)
+    full_key = getattr(inner, "full_key", None)
+    return f"{full_key}: {message}" if full_key and full_key not in message else message
+
+
+def _complain(message: str) -> int:
+    print(f"smupar: {message}", file=sys.stderr)
+    return 2

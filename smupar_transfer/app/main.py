@@ -1,0 +1,85 @@
+"""The console script ``smupar COMMAND [key=value ...]``.
+
+This module answers ``--help`` and misspelt commands by itself: Hydra, torch and the rest are imported behind a command.
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Sequence
+
+import smupar_transfer
+
+COMMANDS = {
+    "demo": "the whole story in a few minutes: tune, transfer, train, compare",
+    "tune": "search base hyperparameters on the dense proxy",
+    "transfer": "rescale them to a wide sparse target: a recipe",
+    "train": "train a recipe, or the configured target",
+    "sweep": "run a stability sweep, then analyse and draw it",
+    "plot": "redraw a sweep from its stored records",
+    "explain": "every parameter of a target with its learning rate, init std, ...",
+    "plan": "what a sweep or a run would cost, without running it",
+}
+
+TAKES_NAME = ("sweep", "plot", "plan")
+
+HELP = """\
+usage: smupar COMMAND [key=value ...] [--help] [--cfg job] [--multirun] [--config-dir DIR]
+
+Tune a small dense proxy, transfer its hyperparameters to a wide sparse network,
+and check that the optimum stays put.
+
+commands:
+{commands}
+
+examples:
+  smupar demo
+  smupar tune tuning.n_trials=40 workers=2
+  smupar transfer tuned=results/proxy/tuned.yaml target.width=256 target.sparsity=0.9375
+  smupar train recipe=results/recipe.yaml
+  smupar sweep lr_by_sparsity workers=2
+  smupar explain target.width=1024 target.sparsity=0.98 format=json
+
+`smupar COMMAND --help` lists a command's keys and choices. Version {version}."""
+
+
+def help_text() -> str:
+    """What ``smupar --help`` prints."""
+    commands = "\n".join(f"  {name:<10}{summary}" for name, summary in COMMANDS.items())
+    return HELP.format(commands=commands, version=smupar_transfer.__version__)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: without the program's name; those of the process if left out.
+
+    Returns:
+        Exit code: 0 for a good end, 2 for bad input, 130 after Ctrl-C.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("--help", "-h", "help"):
+        print(help_text())
+        return 0 if words else 2
+    if words[0] == "--version":
+        print(smupar_transfer.__version__)
+        return 0
+    command, *rest = words
+    if command not in COMMANDS:
+        return _unknown(command)
+    from smupar_transfer.app.launch import launch
+
+    return launch(command, rest)
+
+
+def _unknown(command: str) -> int:
+    close = difflib.get_close_matches(command, COMMANDS, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"choose one of {', '.join(COMMANDS)}"
+    print(f"smupar: no command {command!r}: {hint}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

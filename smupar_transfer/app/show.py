@@ -1,0 +1,100 @@
+"""What people see in a terminal: tables of at most 100 columns, progress with rate and time left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from smupar_transfer.records import Evaluation
+
+MAXIMUM_COLUMNS = 100
+
+
+def console() -> Console:
+    """A console on standard output, no wider than 100 columns; files and pipes get 100."""
+    probe = Console()
+    width = min(MAXIMUM_COLUMNS, probe.width) if probe.is_terminal else MAXIMUM_COLUMNS
+    return Console(width=width, highlight=False, soft_wrap=False)
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """A table whose first column is text and whose others are numbers."""
+    made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for index, name in enumerate(columns):
+        made.add_column(name, justify="left" if index == 0 else "right", overflow="fold")
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number with so many significant digits; a dash where there is none."""
+    if value is None or value != value:
+        return "-"
+    return f"{value:.{digits}g}"
+
+
+def loss(value: float | None) -> str:
+    """A loss in nats, or that there is none."""
+    return "diverged" if value is None or value == float("inf") else f"{value:.4f}"
+
+
+def seconds(value: float) -> str:
+    """A duration for people."""
+    if value < 90:
+        return f"{value:.1f} s"
+    if value < 5400:
+        return f"{value / 60:.1f} min"
+    return f"{value / 3600:.1f} h"
+
+
+class ProgressBar:
+    """A bar on standard error: done of total, a text of one's own, time spent and time left."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress, self._task = progress, task
+
+    def advance(self, text: str = "") -> None:
+        """One more is done."""
+        self._progress.update(self._task, advance=1, text=text)
+
+
+@contextmanager
+def progress_bar(title: str, total: int, done: int = 0) -> Iterator[ProgressBar]:
+    """Show a bar while the block runs; it stays when the block ends."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[text]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True, width=None), refresh_per_second=4) as progress:
+        yield ProgressBar(progress, progress.add_task(title, total=total, completed=done, text=""))
+
+
+class TrainingBar:
+    """An observer that shows loss and tokens per second."""
+
+    def __init__(self, bar: ProgressBar) -> None:
+        self._bar, self._validation = bar, ""
+        self._started, self._tokens = time.perf_counter(), 0
+
+    def on_step(self, step: int, loss: float, tokens: int) -> None:
+        """See ``Observer``."""
+        del step
+        self._tokens += tokens
+        rate = self._tokens / (time.perf_counter() - self._started)
+        self._bar.advance(f"loss {loss:.3f}{self._validation}  {rate:,.0f} tokens/s")
+
+    def on_evaluation(self, evaluation: Evaluation) -> None:
+        """See ``Observer``."""
+        if evaluation.validation_loss is not None:
+            self._validation = f"  validation {evaluation.validation_loss:.3f}"

@@ -1,0 +1,140 @@
+"""Sweep files: one YAML per question under ``sweeps/``."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from smupar_transfer.app import paths
+from smupar_transfer.records import from_plain, read_text
+from smupar_transfer.theory import InputError
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Values of one configuration key: listed, or powers of two from ``first`` to ``last`` in steps of ``step`` octaves."""
+
+    values: list[Any] = field(default_factory=list)
+    first: float = 0.0
+    last: float = 0.0
+    step: float = 0.0
+
+    def expand(self) -> list[Any]:
+        """All values, in order."""
+        if self.values:
+            return list(self.values)
+        count = round((self.last - self.first) / self.step) + 1
+        return [2.0 ** (self.first + index * self.step) for index in range(count)]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One question and the runs that answer it.
+
+    Attributes:
+        name: of the file, of the folder under ``results/`` and of its figures.
+        question, expected: in a sentence each. cost: what the runs take, in a sentence.
+        overrides: configuration that all runs share, as on the command line.
+        grids: each a product of axes; the runs are their union.
+        runs: how many that makes; checked.
+    """
+
+    name: str
+    question: str
+    expected: str
+    cost: str
+    overrides: list[str]
+    grids: list[dict[str, Axis]]
+    runs: int
+
+    def points(self) -> Iterator[dict[str, Any]]:
+        """Configuration keys and values of every run, without repetition."""
+        seen = set()
+        for grid in self.grids:
+            axes = {key: axis.expand() for key, axis in grid.items()}
+            for values in itertools.product(*axes.values()):
+                point = dict(zip(axes, values, strict=True))
+                identity = tuple(sorted(point.items()))
+                if identity not in seen:
+                    seen.add(identity)
+                    yield point
+
+
+def find_sweep(name: str, config_dir: str | None = None) -> Path:
+    """The file of a sweep: a path to a YAML file, or a name under ``sweeps/`` or the person's own folder.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name.endswith((".yaml", ".yml")):
+        return Path(name)
+    folders = [Path(config_dir), paths.SWEEPS] if config_dir else [paths.SWEEPS]
+    for folder in folders:
+        found = sorted(path for path in folder.rglob(f"{name}.yaml") if path.parent.name != "tuning")
+        if found:
+            return found[0]
+    known = sorted(shipped_sweeps())
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+    raise InputError("sweep", name, "is no sweep", hint)
+
+
+def shipped_sweeps() -> dict[str, Path]:
+    """Name and file of every sweep that comes with the package."""
+    return {path.stem: path for path in sorted(paths.SWEEPS.rglob("*.yaml")) if path.parent.name != "tuning"}
+
+
+def load_sweep(name: str, config_dir: str | None = None) -> Sweep:
+    """Read and check a sweep file.
+
+    Raises:
+        InputError: there is no such file, a key is unknown or missing, or the number of runs is not the stated one.
+    """
+    path = find_sweep(name, config_dir)
+    try:
+        content = OmegaConf.to_container(OmegaConf.create(read_text(path, "sweep")), resolve=True)
+    except Exception as error:  # YAML and OmegaConf have no common base class
+        raise InputError("sweep", str(path), f"is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise InputError("sweep", str(path), "is not a mapping")
+    grids = [{key: _axis(value, key, path) for key, value in grid.items()} for grid in content.get("grids") or []]
+    plain = {**{str(key): value for key, value in content.items()}, "name": path.stem, "grids": []}
+    sweep = from_plain(plain, Sweep, f"sweep={path}")
+    sweep = Sweep(**{**vars(sweep), "grids": grids})
+    count = sum(1 for _ in sweep.points())
+    if count != sweep.runs:
+        raise InputError("runs", sweep.runs, f"{path} expands to {count} runs", "state that number")
+    return sweep
+
+
+def _axis(value: Any, key: str, path: Path) -> Axis:
+    if isinstance(value, list) and value:
+        return Axis(values=value)
+    if isinstance(value, dict) and set(value) == {"log2"}:
+        bounds = value["log2"]
+        if isinstance(bounds, dict) and set(bounds) == {"first", "last", "step"} and bounds["step"] > 0:
+            return Axis(first=bounds["first"], last=bounds["last"], step=bounds["step"])
+    raise InputError(key, value, f"in {path} is neither a list nor log2: {{first, last, step}}")
+
+
+def sweep_overrides(name: str, config_dir: str | None = None) -> list[str]:
+    """What a sweep sets for all of its runs, as words of a command line."""
+    return load_sweep(name, config_dir).overrides
+
+
+def at_point(config: DictConfig, point: dict[str, Any]) -> DictConfig:
+    """The configuration of one run of a sweep.
+
+    Raises:
+        omegaconf.errors.ConfigKeyError: a key of the sweep does not exist.
+    """
+    run = config.copy()
+    for key, value in point.items():
+        OmegaConf.update(run, key, value, merge=True)
+    return run

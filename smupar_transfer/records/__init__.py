@@ -1,0 +1,55 @@
+"""Run specifications, run records and recipes, and the only code that knows their file formats."""
+
+from smupar_transfer.records.files import from_plain, read_text, to_plain, write_atomically
+from smupar_transfer.records.recipe import Recipe, RoleValues, Source, derive_roles, read_recipe, write_recipe
+from smupar_transfer.records.record import Environment, Evaluation, LayerSparsity, RunRecord
+from smupar_transfer.records.spec import (
+    SCHEMA_VERSION,
+    Activation,
+    BudgetSpec,
+    DataSpec,
+    Decay,
+    GPTSpec,
+    MaskKind,
+    MLPSpec,
+    ModelSpec,
+    Positions,
+    RunSpec,
+    SparsitySpec,
+)
+from smupar_transfer.records.store import RECORDS_FILE, RunStore
+from smupar_transfer.records.tuned import Tuned, read_tuned, write_tuned
+
+__all__ = [
+    "RECORDS_FILE",
+    "SCHEMA_VERSION",
+    "Activation",
+    "BudgetSpec",
+    "DataSpec",
+    "Decay",
+    "Environment",
+    "Evaluation",
+    "GPTSpec",
+    "LayerSparsity",
+    "MLPSpec",
+    "MaskKind",
+    "ModelSpec",
+    "Positions",
+    "Recipe",
+    "RoleValues",
+    "RunRecord",
+    "RunSpec",
+    "RunStore",
+    "Source",
+    "SparsitySpec",
+    "Tuned",
+    "derive_roles",
+    "from_plain",
+    "read_recipe",
+    "read_text",
+    "read_tuned",
+    "to_plain",
+    "write_atomically",
+    "write_recipe",
+    "write_tuned",
+]

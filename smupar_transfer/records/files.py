@@ -1,0 +1,116 @@
+"""Plain data to dataclasses and back, and files that are whole or absent."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cattrs
+from cattrs.errors import ClassValidationError
+
+from smupar_transfer.theory import InputError
+
+T = TypeVar("T")
+
+_CONVERTER = cattrs.Converter(forbid_extra_keys=True)
+
+
+def _strict_float(value: Any, _: type) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{value!r} is not a number")
+    return float(value)
+
+
+def _strict_int(value: Any, _: type) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"{value!r} is not a whole number")
+    return value
+
+
+def _strict_bool(value: Any, _: type) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{value!r} is not true or false")
+    return value
+
+
+_CONVERTER.register_structure_hook(bool, _strict_bool)
+_CONVERTER.register_structure_hook(float, _strict_float)
+_CONVERTER.register_structure_hook(int, _strict_int)
+_CONVERTER.register_unstructure_hook(StrEnum, str)
+
+
+def to_plain(value: Any) -> Any:
+    """Dictionaries, lists, strings and numbers that say the same as a dataclass."""
+    return _CONVERTER.unstructure(value)
+
+
+def from_plain(value: Mapping[str, Any], kind: type[T], origin: str) -> T:
+    """Build a dataclass from plain data, refusing unknown, missing and mistyped keys.
+
+    Args:
+        value: what ``to_plain`` made.
+        kind: the dataclass.
+        origin: the file or argument the data came from, for the message.
+
+    Raises:
+        InputError: the data does not describe a ``kind``; the message names the first key at fault.
+    """
+    try:
+        return _CONVERTER.structure(value, kind)
+    except ClassValidationError as error:
+        inner = _first_input_error(error)
+        if inner is not None:
+            raise inner from None
+        raise InputError(origin, kind.__name__, "; ".join(cattrs.transform_error(error, path=""))) from None
+
+
+def _first_input_error(error: BaseException) -> InputError | None:
+    if isinstance(error, InputError):
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        found = (_first_input_error(inner) for inner in error.exceptions)
+        return next((inner for inner in found if inner is not None), None)
+    return None
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a file so that readers, and a later session after a crash, see all of it or none of it.
+
+    Raises:
+        InputError: the file cannot be written (no permission, disk full); an existing file is left as it was.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise InputError(
+            "results_dir", str(path), f"cannot be written: {error.strerror or error}", "nothing was changed"
+        ) from error
+    finally:
+        if temporary is not None and os.path.exists(temporary):
+            os.unlink(temporary)
+
+
+def read_text(path: Path, key: str) -> str:
+    """Content of a text file.
+
+    Raises:
+        InputError: the file cannot be read; the message names ``key``.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(key, str(path), f"cannot be read: {reason}") from error

@@ -1,0 +1,98 @@
+"""What came out of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from smupar_transfer.records.spec import RunSpec
+
+
+@dataclass(frozen=True)
+class LayerSparsity:
+    """One sparse weight matrix as it was drawn.
+
+    Attributes:
+        name: of the parameter. nonzero, size: entries kept, entries in all.
+        weights_per_neuron: mean non-zero weights of an output (WPN). dead_outputs: outputs without any.
+    """
+
+    name: str
+    nonzero: int
+    size: int
+    weights_per_neuron: float
+    dead_outputs: int
+
+    @property
+    def density(self) -> float:
+        """Actual density, rho of this layer."""
+        return self.nonzero / self.size
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A validation after ``step`` optimizer steps; losses in nats per token (or example), None where not finite.
+
+    ``train_loss`` is the mean over the steps since the evaluation before, ``accuracy`` the part of validation targets that
+    had the highest logit.
+    """
+
+    step: int
+    train_loss: float | None
+    validation_loss: float | None
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Where a run ran. Never enters the run key.
+
+    Attributes:
+        machine: processor or accelerator. backend: of sparse layers. threads: of the numerical library.
+        versions: of Python, torch and this package.
+    """
+
+    machine: str
+    device: str
+    backend: str
+    threads: int
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """The outcome of one run.
+
+    Attributes:
+        key: of ``spec``.
+        train_loss, validation_loss: nats per token at the end; None if the run diverged.
+        bits_per_byte: the validation loss in bits per byte of text; None where that makes no sense.
+        accuracy: part of validation targets that had the highest logit.
+        diverged: the loss became infinite, undefined, or larger than where it began.
+        tokens: seen in training. epochs: how often the training data was seen.
+        flops_dense, flops_sparse: of training, counting all weights or only those that exist.
+        wall_seconds: of training and evaluation. step_seconds: median of a training step.
+    """
+
+    key: str
+    spec: RunSpec
+    train_loss: float | None
+    validation_loss: float | None
+    bits_per_byte: float | None
+    accuracy: float | None
+    diverged: bool
+    tokens: int
+    epochs: float
+    parameters: int
+    nonzero_parameters: int
+    flops_dense: float
+    flops_sparse: float
+    wall_seconds: float
+    step_seconds: float
+    history: tuple[Evaluation, ...]
+    layers: tuple[LayerSparsity, ...]
+    environment: Environment
+
+    @property
+    def weights_per_neuron(self) -> float | None:
+        """Smallest mean number of non-zero weights per neuron over the sparse layers (WPN)."""
+        return min((layer.weights_per_neuron for layer in self.layers), default=None)

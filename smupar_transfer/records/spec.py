@@ -1,0 +1,260 @@
+"""A run, described completely: two equal specifications train to the same weights on the same machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import Any, Literal
+
+from smupar_transfer.theory import (
+    BaseHyperparameters,
+    InputError,
+    OptimizerSettings,
+    Parametrization,
+    parametrization,
+)
+
+SCHEMA_VERSION = 1
+
+
+class Activation(StrEnum):
+    """Nonlinearity of feed-forward blocks."""
+
+    GELU = "gelu"
+    SWIGLU = "swiglu"
+
+
+class Positions(StrEnum):
+    """How a GPT knows the order of its tokens."""
+
+    LEARNED = "learned"
+    ALIBI = "alibi"
+
+
+class MaskKind(StrEnum):
+    """How the zeros of a random static mask are drawn."""
+
+    RANDOM = "random"
+    """Unstructured, with an exact count per tensor."""
+    FIXED_FAN_IN = "fixed_fan_in"
+    """The same exact count in every row, so no output is ever left without inputs."""
+    BERNOULLI = "bernoulli"
+    """Each weight independently, as in SuPar (arXiv 2405.15743)."""
+
+
+class Decay(StrEnum):
+    """How the learning rate falls after warm-up."""
+
+    LINEAR = "linear"
+    COSINE = "cosine"
+    NONE = "none"
+
+
+def _require_positive(group: str, spec: object, *names: str) -> None:
+    for name in names:
+        value = getattr(spec, name)
+        if value < 1:
+            raise InputError(f"{group}.{name}", value, "must be at least 1")
+
+
+@dataclass(frozen=True)
+class GPTSpec:
+    """A pre-norm decoder-only transformer over tokens.
+
+    Attributes:
+        width: d_model. depth: number of blocks. head_dim: size of an attention head; fixed while width grows.
+        mlp_ratio: feed-forward width over ``width``; their product must be whole.
+        vocab_size: number of token ids. context: longest sequence that learned positions cover, in tokens.
+    """
+
+    width: int
+    depth: int
+    head_dim: int
+    vocab_size: int
+    context: int
+    mlp_ratio: float = 4.0
+    activation: Activation = Activation.GELU
+    positions: Positions = Positions.LEARNED
+    tied: bool = True
+    bias: bool = False
+    kind: Literal["gpt"] = "gpt"
+
+    def __post_init__(self) -> None:
+        _require_positive("model", self, "width", "depth", "head_dim", "vocab_size", "context")
+        if self.width % self.head_dim:
+            nearest = max(1, round(self.width / self.head_dim)) * self.head_dim
+            raise InputError(
+                "model.head_dim", self.head_dim, f"does not divide width {self.width}", f"try width {nearest}"
+            )
+        if not self.mlp_ratio > 0 or not (self.width * self.mlp_ratio).is_integer():
+            raise InputError(
+                "model.mlp_ratio", self.mlp_ratio, f"times width {self.width} is not a positive whole number"
+            )
+
+
+@dataclass(frozen=True)
+class MLPSpec:
+    """A classifier: input layer, ``depth`` hidden layers of equal width with ReLU, readout.
+
+    Attributes:
+        features: length of an input vector. classes: number of labels.
+    """
+
+    width: int
+    depth: int
+    features: int
+    classes: int
+    bias: bool = True
+    kind: Literal["mlp"] = "mlp"
+
+    def __post_init__(self) -> None:
+        _require_positive("model", self, "width", "depth", "features", "classes")
+
+
+ModelSpec = GPTSpec | MLPSpec
+
+
+@dataclass(frozen=True)
+class SparsitySpec:
+    """Which hidden weights exist.
+
+    Attributes:
+        density: rho, the part of each hidden weight matrix that is not zero, in (0, 1].
+        mask: how the zeros are drawn, from the run's seed and the parameter's name.
+    """
+
+    density: float = 1.0
+    mask: MaskKind = MaskKind.RANDOM
+
+    def __post_init__(self) -> None:
+        if not 0 < self.density <= 1:
+            raise InputError(
+                "target.sparsity", 1 - self.density, "must lie in [0, 1)", "0 is dense, 0.9 keeps a tenth"
+            )
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """What a run learns from, pinned by content.
+
+    Attributes:
+        name: data set. path: where a person's own data lies, or None. sha256: of the content.
+        train_size, validation_size: in tokens, or in examples for ``digits``.
+        bytes_per_token: mean bytes of text behind a token; None where it is not known or makes no sense.
+    """
+
+    name: str
+    sha256: str
+    train_size: int
+    validation_size: int
+    bytes_per_token: float | None = 1.0
+    path: str | None = None
+
+
+@dataclass(frozen=True)
+class BudgetSpec:
+    """How long a run trains and how it is watched.
+
+    Attributes:
+        steps: optimizer steps. batch_size: sequences (or examples) a step. sequence_length: tokens a sequence.
+        warmup_steps: steps of linear warm-up. decay: shape of the fall after it.
+        final_fraction: learning rate at the end over the peak, in [0, 1].
+        evaluations: validations in a run, evenly spaced, the last at the end.
+        evaluation_batches: batches in a validation, the same in every run.
+    """
+
+    steps: int
+    batch_size: int
+    sequence_length: int = 1
+    warmup_steps: int = 0
+    decay: Decay = Decay.LINEAR
+    final_fraction: float = 0.1
+    evaluations: int = 8
+    evaluation_batches: int = 16
+
+    def __post_init__(self) -> None:
+        _require_positive(
+            "budget", self, "steps", "batch_size", "sequence_length", "evaluations", "evaluation_batches"
+        )
+        if not 0 <= self.warmup_steps <= self.steps:
+            raise InputError("budget.warmup_steps", self.warmup_steps, f"must lie in [0, steps={self.steps}]")
+        if not 0 <= self.final_fraction <= 1:
+            raise InputError("budget.final_fraction", self.final_fraction, "must lie in [0, 1]")
+
+    @property
+    def tokens(self) -> int:
+        """Tokens (or examples) seen in a whole run."""
+        return self.steps * self.batch_size * self.sequence_length
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One training run. Everything here enters the run key; nothing else changes the outcome.
+
+    Attributes:
+        model: the network that is trained. base_width: width of the proxy, from which m_d is counted.
+        parametrization: name of a table of ``theory``. hparams: base hyperparameters, as tuned on the proxy.
+        seed: of weights, masks and the order of batches.
+    """
+
+    model: ModelSpec
+    base_width: int
+    sparsity: SparsitySpec
+    parametrization: str
+    hparams: BaseHyperparameters
+    optimizer: OptimizerSettings
+    data: DataSpec
+    budget: BudgetSpec
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _ = self.table, self.base_model  # both must exist
+        if isinstance(self.model, GPTSpec) and self.budget.sequence_length > self.model.context:
+            raise InputError(
+                "budget.sequence_length",
+                self.budget.sequence_length,
+                f"is longer than model.context={self.model.context}",
+            )
+
+    @property
+    def table(self) -> Parametrization:
+        """The parametrization itself."""
+        return parametrization(self.parametrization)
+
+    @property
+    def width_factor(self) -> float:
+        """m_d = d / d_base."""
+        return self.model.width / self.base_width
+
+    @property
+    def log2_learning_rate(self) -> float:
+        """log2 eta, the axis of every sweep over learning rates."""
+        return math.log2(self.hparams.learning_rate)
+
+    @property
+    def base_model(self) -> ModelSpec:
+        """The same network at the proxy's width."""
+        return replace(self.model, width=self.base_width)
+
+    @property
+    def key(self) -> str:
+        """Name of the run: 16 hexadecimal digits of the sha256 over schema version and specification.
+
+        Data counts by its content: where it lies does not enter.
+        """
+        described = asdict(replace(self, data=replace(self.data, path=None)))
+        content = json.dumps([SCHEMA_VERSION, _plain(described)], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:
+    """One spelling of every value: 1 and 1.0 are the same learning rate, hence the same key."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    return value
+

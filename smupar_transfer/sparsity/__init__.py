@@ -1,0 +1,18 @@
+"""Masks, and linear layers that compute with them. Knows no parametrization."""
+
+from smupar_transfer.sparsity.backends import BACKENDS, Backend, make_backend
+from smupar_transfer.sparsity.linear import SparseLinear
+from smupar_transfer.sparsity.masks import draw_mask, nominal_nonzero
+from smupar_transfer.sparsity.report import sparsity_report
+from smupar_transfer.sparsity.seeds import named_generator
+
+__all__ = [
+    "BACKENDS",
+    "Backend",
+    "SparseLinear",
+    "draw_mask",
+    "make_backend",
+    "named_generator",
+    "nominal_nonzero",
+    "sparsity_report",
+]

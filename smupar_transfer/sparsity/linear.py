@@ -1,0 +1,120 @@
+"""A linear layer with a static mask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from smupar_transfer.records import MaskKind
+from smupar_transfer.sparsity.backends import Backend, DenseBackend, make_backend
+from smupar_transfer.sparsity.masks import draw_mask, nominal_nonzero
+
+
+class SparseLinear(nn.Module):
+    """y = x W^T + b where W is zero off a static mask.
+
+    Until ``set_weight`` is called the weight holds no values; a network's initialisation calls it once per layer.
+
+    Args:
+        in_features: fan-in.
+        out_features: fan-out.
+        bias: whether there is one; it is dense.
+        density: rho, the part of the weights that exists, in (0, 1].
+        mask_kind: how the mask is drawn.
+        backend: name of the compute backend (``backends.BACKENDS``).
+
+    Attributes:
+        weight: parameter in the layout of the backend; ``dense_weight()`` is layout-free.
+        mask: boolean buffer (out_features, in_features), part of the ``state_dict``.
+    """
+
+    mask: Tensor
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        bias: bool = False,
+        density: float = 1.0,
+        mask_kind: MaskKind = MaskKind.RANDOM,
+        backend: str = "masked",
+    ) -> None:
+        super().__init__()
+        self.in_features, self.out_features = in_features, out_features
+        self.nominal_density, self.mask_kind, self.backend_name = density, mask_kind, backend
+        self.weight = nn.Parameter(torch.empty(self.shape))
+        self.bias = nn.Parameter(torch.empty(out_features)) if bias else None
+        self.register_buffer("mask", torch.ones(self.shape, dtype=torch.bool))
+        self._backend: Backend | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(fan_out, fan_in)."""
+        return self.out_features, self.in_features
+
+    @property
+    def nonzero(self) -> int:
+        """Weights that exist: counted on the mask; what a draw would keep as long as there is none."""
+        if self.mask.is_meta:
+            return nominal_nonzero(self.mask_kind, self.shape, self.nominal_density)
+        return int(self.mask.sum())
+
+    @property
+    def density(self) -> float:
+        """Actual density, rho of this layer, from which its m_rho follows."""
+        return self.nonzero / (self.in_features * self.out_features)
+
+    def draw_mask(self, generator: torch.Generator) -> None:
+        """Draw the mask anew, to the nominal density."""
+        mask = draw_mask(self.mask_kind, self.shape, self.nominal_density, generator)
+        self.mask = mask.to(self.mask.device)
+        self._backend = None
+
+    @torch.no_grad()
+    def set_weight(self, dense: Tensor) -> None:
+        """Take values for the weights that exist from a dense (fan_out, fan_in) matrix; the others become zero."""
+        masked = dense.to(self.mask.device) * self.mask
+        self.weight.data = self.backend.pack(masked)
+
+    def dense_weight(self) -> Tensor:
+        """The weight as a dense matrix (fan_out, fan_in), zero off the mask."""
+        return self.backend.unpack(self.weight)
+
+    @property
+    def backend(self) -> Backend:
+        """The compute backend, made for the present mask."""
+        if self._backend is None:
+            self._backend = DenseBackend() if self.mask.is_meta else make_backend(self.backend_name, self.mask)
+        return self._backend
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map (..., in_features) to (..., out_features)."""
+        return self.backend.linear(inputs, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        """What ``print(module)`` shows."""
+        return f"{self.in_features}, {self.out_features}, density={self.density:.6g}, backend={self.backend_name}"
+
+    def _apply(self, fn: Any, recurse: bool = True) -> SparseLinear:
+        result = super()._apply(fn, recurse)
+        self._backend = None  # the mask may have moved to another device
+        return result
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_backend": None}  # copies and pickles make their own, around their own mask
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, metadata: Any, strict: bool, *rest: Any
+    ) -> None:
+        missing, _, errors = rest
+        mask = state_dict.get(prefix + "mask")
+        if mask is None:
+            errors.append(f"{prefix}mask is missing: a sparse layer cannot be restored without its mask")
+            return
+        super()._load_from_state_dict(state_dict, prefix, metadata, strict, *rest)
+        self._backend = None
+        if prefix + "weight" not in missing:
+            self.set_weight(self.weight.data)

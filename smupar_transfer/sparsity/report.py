@@ -1,0 +1,28 @@
+"""What masks came out as: density, weights per neuron, dead outputs."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from smupar_transfer.records import LayerSparsity
+from smupar_transfer.sparsity.linear import SparseLinear
+
+
+def sparsity_report(network: nn.Module) -> tuple[LayerSparsity, ...]:
+    """One entry per ``SparseLinear`` of a network whose masks are drawn, in the order of its modules."""
+    return tuple(
+        _layer(f"{name}.weight" if name else "weight", module)
+        for name, module in network.named_modules()
+        if isinstance(module, SparseLinear)
+    )
+
+
+def _layer(name: str, layer: SparseLinear) -> LayerSparsity:
+    per_output = layer.mask.sum(dim=1)
+    return LayerSparsity(
+        name=name,
+        nonzero=int(per_output.sum()),
+        size=layer.mask.numel(),
+        weights_per_neuron=float(per_output.double().mean()),
+        dead_outputs=int((per_output == 0).sum()),
+    )

@@ -1,0 +1,51 @@
+"""Parametrizations as tables of exponents. Pure Python: no torch, no files, no configuration library."""
+
+from smupar_transfer.theory.errors import InputError
+from smupar_transfer.theory.hyperparameters import BaseHyperparameters
+from smupar_transfer.theory.parametrization import (
+    INIT_ONLY,
+    LR_ONLY,
+    MUP,
+    PARAMETRIZATIONS,
+    SMUPAR,
+    SP,
+    SP_EMBEDDING,
+    Parametrization,
+    Rule,
+    parametrization,
+)
+from smupar_transfer.theory.powers import Power, ScaleFactors
+from smupar_transfer.theory.prediction import Coordinate, predicted
+from smupar_transfer.theory.roles import Role
+from smupar_transfer.theory.scaling import (
+    Optimizer,
+    OptimizerSettings,
+    ScaledHyperparameters,
+    WeightDecayForm,
+    scale,
+)
+
+__all__ = [
+    "INIT_ONLY",
+    "LR_ONLY",
+    "MUP",
+    "PARAMETRIZATIONS",
+    "SMUPAR",
+    "SP",
+    "SP_EMBEDDING",
+    "BaseHyperparameters",
+    "Coordinate",
+    "InputError",
+    "Optimizer",
+    "OptimizerSettings",
+    "Parametrization",
+    "Power",
+    "Role",
+    "Rule",
+    "ScaleFactors",
+    "ScaledHyperparameters",
+    "WeightDecayForm",
+    "parametrization",
+    "predicted",
+    "scale",
+]

@@ -1,0 +1,105 @@
+"""From base hyperparameters to the absolute numbers one parameter is trained with."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+from smupar_transfer.theory.errors import InputError
+from smupar_transfer.theory.hyperparameters import BaseHyperparameters
+from smupar_transfer.theory.parametrization import Parametrization, Rule
+from smupar_transfer.theory.powers import Power, ScaleFactors
+from smupar_transfer.theory.roles import Role
+
+
+class Optimizer(StrEnum):
+    """Families of update rules that parametrizations tell apart."""
+
+    ADAMW = "adamw"
+    SGD = "sgd"
+
+
+class WeightDecayForm(StrEnum):
+    """What stays constant across scale: lambda itself, or the product eta * lambda that torch's AdamW subtracts."""
+
+    COUPLED = "coupled"
+    INDEPENDENT = "independent"
+
+
+@dataclass(frozen=True)
+class OptimizerSettings:
+    """What an update rule needs beside the tuned hyperparameters.
+
+    Attributes:
+        name: the update rule.
+        weight_decay_form: see ``WeightDecayForm``.
+        beta1, beta2: Adam's decay rates, in [0, 1).
+        epsilon: Adam's epsilon at the proxy, positive.
+        momentum: SGD's momentum, in [0, 1).
+        gradient_clip: largest global gradient norm, or 0 for no clipping.
+    """
+
+    name: Optimizer = Optimizer.ADAMW
+    weight_decay_form: WeightDecayForm = WeightDecayForm.INDEPENDENT
+    beta1: float = 0.9
+    beta2: float = 0.95
+    epsilon: float = 1e-8
+    momentum: float = 0.9
+    gradient_clip: float = 1.0
+
+    def __post_init__(self) -> None:
+        for key in ("beta1", "beta2", "momentum"):
+            if not 0 <= getattr(self, key) < 1:
+                raise InputError(f"optimizer.{key}", getattr(self, key), "must lie in [0, 1)")
+        if not (self.epsilon > 0 and math.isfinite(self.epsilon)):
+            raise InputError("optimizer.epsilon", self.epsilon, "must be positive and finite")
+        if not self.gradient_clip >= 0:
+            raise InputError("optimizer.gradient_clip", self.gradient_clip, "must be 0 (off) or positive")
+
+
+@dataclass(frozen=True)
+class ScaledHyperparameters:
+    """Absolute values for one role at one scale; ``init_std`` and ``weight_decay`` are 0 for vectors."""
+
+    init_std: float
+    learning_rate: float
+    weight_decay: float
+    epsilon: float
+    forward_multiplier: float
+
+
+def learning_rate_power(rule: Rule, optimizer: Optimizer) -> Power:
+    """Exponents of the learning rate under an update rule."""
+    return rule.adam_learning_rate if optimizer is Optimizer.ADAMW else rule.sgd_learning_rate
+
+
+def weight_decay_power(rule: Rule, optimizer: Optimizer, form: WeightDecayForm) -> Power:
+    """Exponents of lambda: none when coupled; the inverse of the learning rate's when eta * lambda is to stay put.
+
+    The independent form is MuAdamW's and CompleteP's lambda * m_d (arXiv 2505.01618), carried over to density.
+    """
+    if form is WeightDecayForm.COUPLED:
+        return Power()
+    return learning_rate_power(rule, optimizer) ** -1
+
+
+def scale(
+    table: Parametrization,
+    role: Role,
+    factors: ScaleFactors,
+    base: BaseHyperparameters,
+    optimizer: OptimizerSettings,
+) -> ScaledHyperparameters:
+    """Apply one row of a parametrization (SuPar, arXiv 2405.15743, Table 1)."""
+    rule = table[role]
+    decay_power = weight_decay_power(rule, optimizer.name, optimizer.weight_decay_form)
+    multiplier = {Role.EMBEDDING: base.input_multiplier, Role.READOUT: base.output_multiplier}.get(role, 1.0)
+    is_vector = role is Role.VECTOR
+    return ScaledHyperparameters(
+        init_std=0.0 if is_vector else base.init_std * math.sqrt(rule.init_variance.at(factors)),
+        learning_rate=base.learning_rate * learning_rate_power(rule, optimizer.name).at(factors),
+        weight_decay=0.0 if is_vector else base.weight_decay * decay_power.at(factors),
+        epsilon=optimizer.epsilon * rule.adam_epsilon.at(factors),
+        forward_multiplier=multiplier * rule.forward_multiplier.at(factors),
+    )

@@ -1,0 +1,33 @@
+"""Data, optimizers, the training loop: from a run specification to a run record."""
+
+from smupar_transfer.training.checkpoint import read_checkpoint
+from smupar_transfer.training.data import DATA_NAMES, Data, ExampleData, TokenData, load_data
+from smupar_transfer.training.loop import cross_entropy
+from smupar_transfer.training.observer import Observer, Silent
+from smupar_transfer.training.optimizer import make_optimizer, parameter_groups, schedule
+from smupar_transfer.training.request import DataRequest, load
+from smupar_transfer.training.run import Execution, load_network, machine_name, run, sample
+from smupar_transfer.training.workers import run_jobs
+
+__all__ = [
+    "DATA_NAMES",
+    "Data",
+    "DataRequest",
+    "ExampleData",
+    "Execution",
+    "Observer",
+    "Silent",
+    "TokenData",
+    "cross_entropy",
+    "load",
+    "load_data",
+    "load_network",
+    "machine_name",
+    "make_optimizer",
+    "parameter_groups",
+    "read_checkpoint",
+    "run",
+    "run_jobs",
+    "sample",
+    "schedule",
+]

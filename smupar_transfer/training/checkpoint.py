@@ -1,0 +1,98 @@
+"""Where an interrupted run goes on: everything that the rest of the run depends on, in one file."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from smupar_transfer.records import write_atomically
+from smupar_transfer.records import Evaluation
+from smupar_transfer.theory import InputError
+
+
+@dataclass
+class Progress:
+    """How far a run has come.
+
+    Attributes:
+        step: optimizer steps done. wall_seconds: spent so far, over all sessions of the run.
+        window: training losses since the last evaluation. first_loss: of the very first step.
+        step_seconds: of each step so far. history: evaluations so far.
+    """
+
+    step: int = 0
+    wall_seconds: float = 0.0
+    first_loss: float | None = None
+    window: list[float] = field(default_factory=list)
+    step_seconds: list[float] = field(default_factory=list)
+    history: list[Evaluation] = field(default_factory=list)
+
+
+def save_checkpoint(
+    path: Path,
+    key: str,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batches: torch.Generator,
+    progress: Progress,
+) -> None:
+    """Write a checkpoint over the one before, whole or not at all.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    buffer = io.BytesIO()
+    content = {
+        "key": key,
+        "network": network.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "batches": batches.get_state(),
+        "progress": asdict(progress),
+    }
+    torch.save(content, buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def load_checkpoint(
+    path: Path, key: str, network: nn.Module, optimizer: torch.optim.Optimizer, batches: torch.Generator
+) -> Progress:
+    """Restore a run in place and tell how far it was.
+
+    Raises:
+        InputError: the file is damaged, or belongs to a run with another key.
+    """
+    content = read_checkpoint(path)
+    if content["key"] != key:
+        raise InputError(
+            "checkpoint",
+            str(path),
+            f"belongs to run {content['key']}, not to {key}",
+            "move it away or restore the settings it was made with",
+        )
+    network.load_state_dict(content["network"])
+    optimizer.load_state_dict(content["optimizer"])
+    batches.set_state(content["batches"])
+    state = content["progress"]
+    return Progress(**{**state, "history": [Evaluation(**row) for row in state["history"]]})
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Content of a checkpoint file, on the CPU; nothing in it is executed.
+
+    Raises:
+        InputError: it is no checkpoint, or a damaged one.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(content, dict) or "progress" not in content:
+            raise ValueError("it holds something else")
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError("checkpoint", str(path), f"cannot be read: {reason}", "delete it to start over") from error
+    return content

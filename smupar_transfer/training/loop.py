@@ -1,0 +1,141 @@
+"""One training run, step by step."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from smupar_transfer.model import Network
+from smupar_transfer.records import Evaluation
+from smupar_transfer.records import BudgetSpec, RunSpec
+from smupar_transfer.training.checkpoint import Progress
+from smupar_transfer.training.data import Data
+from smupar_transfer.training.observer import Observer
+from smupar_transfer.training.optimizer import schedule, set_learning_rates
+
+CHECKPOINT_SECONDS = 30.0
+
+
+@dataclass
+class Session:
+    """A run in progress: what the loop changes and what it reads."""
+
+    spec: RunSpec
+    network: Network
+    optimizer: torch.optim.Optimizer
+    data: Data
+    batches: torch.Generator
+    validation: list[tuple[Tensor, Tensor]]
+    progress: Progress
+    device: torch.device
+
+
+def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean loss in nats of logits (..., classes) for integer targets (...)."""
+    return F.cross_entropy(logits.flatten(0, -2), targets.flatten())
+
+
+def train(session: Session, observer: Observer, save: Callable[[], None]) -> bool:
+    """Train to the end of the budget or to divergence.
+
+    Args:
+        session: changed in place.
+        observer: told of every step and evaluation.
+        save: called at a consistent state after evaluations and now and then between.
+
+    Returns:
+        Whether the run diverged: its loss was not finite, or at an evaluation worse than where training began and than
+        guessing uniformly.
+    """
+    progress, budget = session.progress, session.spec.budget
+    due = evaluation_steps(budget)
+    last_save = time.monotonic()
+    while progress.step < budget.steps:
+        started = time.perf_counter()
+        loss = train_step(session)
+        _note_step(progress, loss, time.perf_counter() - started)
+        observer.on_step(progress.step, loss, budget.batch_size * budget.sequence_length)
+        diverged = not math.isfinite(loss)
+        if diverged or progress.step in due:
+            evaluation = _evaluate(session)
+            observer.on_evaluation(evaluation)
+            if diverged or _is_lost(evaluation, session):
+                return True
+        if progress.step in due or time.monotonic() - last_save > CHECKPOINT_SECONDS:
+            save()
+            last_save = time.monotonic()
+    return False
+
+
+def train_step(session: Session) -> float:
+    """One optimizer step; returns the training loss before it, in nats. Weights stay as they are if it is not finite."""
+    budget = session.spec.budget
+    inputs, targets = session.data.train_batch(session.batches, budget.batch_size, budget.sequence_length)
+    set_learning_rates(session.optimizer, schedule(session.progress.step, budget))
+    loss = cross_entropy(session.network(inputs.to(session.device)), targets.to(session.device))
+    session.optimizer.zero_grad(set_to_none=True)
+    value = float(loss.detach())
+    if math.isfinite(value):
+        loss.backward()  # type: ignore[no-untyped-call]
+        if session.spec.optimizer.gradient_clip:
+            torch.nn.utils.clip_grad_norm_(session.network.parameters(), session.spec.optimizer.gradient_clip)
+        session.optimizer.step()
+    return value
+
+
+@torch.no_grad()
+def validate(session: Session) -> tuple[float, float]:
+    """Mean validation loss in nats and accuracy over the fixed batches."""
+    losses, hits = [], []
+    for inputs, targets in session.validation:
+        logits = session.network(inputs.to(session.device))
+        targets = targets.to(session.device)
+        losses.append(float(cross_entropy(logits, targets)))
+        hits.append(float((logits.argmax(-1) == targets).float().mean()))
+    return sum(losses) / len(losses), sum(hits) / len(hits)
+
+
+def evaluation_steps(budget: BudgetSpec) -> set[int]:
+    """Steps (from 1) after which a run is validated; the last step is always among them."""
+    count = min(budget.evaluations, budget.steps)
+    return {round(budget.steps * (index + 1) / count) for index in range(count)}
+
+
+def _note_step(progress: Progress, loss: float, seconds: float) -> None:
+    progress.step += 1
+    progress.wall_seconds += seconds
+    progress.step_seconds.append(seconds)
+    progress.window.append(loss)
+    if progress.first_loss is None:
+        progress.first_loss = loss
+
+
+def _evaluate(session: Session) -> Evaluation:
+    started = time.perf_counter()
+    progress = session.progress
+    train_loss = sum(progress.window) / len(progress.window)
+    validation_loss, accuracy = validate(session)
+    progress.wall_seconds += time.perf_counter() - started
+    evaluation = Evaluation(progress.step, _finite(train_loss), _finite(validation_loss), accuracy)
+    progress.window.clear()
+    progress.history.append(evaluation)
+    return evaluation
+
+
+def _is_lost(evaluation: Evaluation, session: Session) -> bool:
+    if evaluation.validation_loss is None:
+        return True
+    model = session.spec.model
+    guessing = math.log(model.vocab_size if model.kind == "gpt" else model.classes)
+    start = session.progress.first_loss
+    return evaluation.validation_loss > max(guessing, start if start is not None else guessing)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

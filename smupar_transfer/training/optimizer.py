@@ -1,0 +1,69 @@
+"""Parameter groups from a plan, and the learning-rate schedule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from smupar_transfer.model import ParameterPlan
+from smupar_transfer.records import BudgetSpec, Decay
+from smupar_transfer.theory import Optimizer, OptimizerSettings
+
+PEAK = "peak_learning_rate"
+
+
+def parameter_groups(network: nn.Module, plan: Iterable[ParameterPlan]) -> list[dict[str, object]]:
+    """One group per distinct (learning rate, weight decay, epsilon), each parameter in exactly one.
+
+    Raises:
+        KeyError: the network has a parameter that the plan does not name.
+    """
+    parameters = dict(network.named_parameters())
+    groups: dict[tuple[float, float, float], list[nn.Parameter]] = {}
+    for row in plan:
+        values = (row.learning_rate, row.weight_decay, row.epsilon)
+        groups.setdefault(values, []).append(parameters.pop(row.name))
+    if parameters:
+        raise KeyError(f"not in the plan: {', '.join(parameters)}")
+    return [
+        {"params": members, "lr": rate, PEAK: rate, "weight_decay": decay, "eps": epsilon}
+        for (rate, decay, epsilon), members in groups.items()
+    ]
+
+
+def make_optimizer(
+    network: nn.Module, plan: Iterable[ParameterPlan], settings: OptimizerSettings
+) -> torch.optim.Optimizer:
+    """The optimizer of a run, with every group at its peak learning rate.
+
+    Weight decay is decoupled under both: SGD multiplies weights with 1 - lr * weight_decay as AdamW does.
+    """
+    groups = parameter_groups(network, plan)
+    if settings.name is Optimizer.ADAMW:
+        return torch.optim.AdamW(groups, betas=(settings.beta1, settings.beta2), fused=True)
+    for group in groups:
+        del group["eps"]
+    return torch.optim.SGD(groups, momentum=settings.momentum, fused=True)
+
+
+def schedule(step: int, budget: BudgetSpec) -> float:
+    """Learning rate of optimizer step ``step`` (counted from 0) over its peak, in (0, 1].
+
+    Linear warm-up that reaches the peak at step ``warmup_steps``, then a fall to ``final_fraction`` at the last step.
+    """
+    if step < budget.warmup_steps:
+        return (step + 1) / (budget.warmup_steps + 1)
+    if budget.decay is Decay.NONE:
+        return 1.0
+    progress = (step - budget.warmup_steps) / max(1, budget.steps - 1 - budget.warmup_steps)
+    fall = progress if budget.decay is Decay.LINEAR else 0.5 * (1 - math.cos(math.pi * progress))
+    return 1.0 - (1.0 - budget.final_fraction) * fall
+
+
+def set_learning_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
+    """Set every group to ``factor`` times its peak."""
+    for group in optimizer.param_groups:
+        group["lr"] = group[PEAK] * factor

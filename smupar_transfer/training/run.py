@@ -1,0 +1,182 @@
+"""From a specification to a record."""
+
+from __future__ import annotations
+
+import math
+import platform
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+import smupar_transfer
+from smupar_transfer.model import GPT, Network, ParameterPlan, build, network_cost
+from smupar_transfer.records import Environment, RunRecord
+from smupar_transfer.records import RunSpec
+from smupar_transfer.sparsity import named_generator, sparsity_report
+from smupar_transfer.theory import InputError
+from smupar_transfer.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from smupar_transfer.training.data import Data
+from smupar_transfer.training.loop import Session, train
+from smupar_transfer.training.observer import Observer, Silent
+from smupar_transfer.training.optimizer import make_optimizer
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a run is carried out; never what comes out of it beyond rounding.
+
+    Attributes:
+        device: "cpu", "cuda" or "cuda:N". backend: compute of sparse layers.
+        threads: of the numerical library, at least 1.
+    """
+
+    device: str = "cpu"
+    backend: str = "masked"
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise InputError("threads", self.threads, "must be at least 1")
+        if self.device != "cpu" and not self.device.startswith("cuda"):
+            raise InputError("device", self.device, "is neither cpu nor cuda")
+        if self.device.startswith("cuda") and not torch.cuda.is_available():
+            raise InputError("device", self.device, "is not available: torch sees no CUDA device", "use device=cpu")
+
+
+def run(
+    spec: RunSpec,
+    data: Data,
+    execution: Execution | None = None,
+    observer: Observer | None = None,
+    checkpoint: Path | None = None,
+) -> RunRecord:
+    """Train one network. The same specification on the same machine and threads gives the same record, times aside.
+
+    Args:
+        spec: what to train; its data must be ``data``.
+        data: loaded once by the caller, shared by runs.
+        execution: where and how; one CPU thread if left out.
+        observer: watches the run.
+        checkpoint: file from which the run resumes if it exists, and which is kept up to date.
+
+    Raises:
+        InputError: data do not match the specification, or the checkpoint is of another run.
+    """
+    execution = execution or Execution()
+    if data.spec.sha256 != spec.data.sha256:
+        raise InputError("data", data.spec.name, f"has sha256 {data.spec.sha256}, the run needs {spec.data.sha256}")
+    torch.set_num_threads(execution.threads)
+    session, plan = _open(spec, data, execution)
+    if checkpoint is not None and checkpoint.exists():
+        session.progress = load_checkpoint(
+            checkpoint, spec.key, session.network, session.optimizer, session.batches
+        )
+
+    def save() -> None:
+        if checkpoint is not None:
+            save_checkpoint(
+                checkpoint, spec.key, session.network, session.optimizer, session.batches, session.progress
+            )
+
+    diverged = train(session, observer or Silent(), save)
+    return _record(session, plan, execution, diverged)
+
+
+def _open(spec: RunSpec, data: Data, execution: Execution) -> tuple[Session, tuple[ParameterPlan, ...]]:
+    network, plan = build(spec, execution.backend)
+    network.to(execution.device)
+    budget = spec.budget
+    return Session(
+        spec=spec,
+        network=network,
+        optimizer=make_optimizer(network, plan, spec.optimizer),
+        data=data,
+        batches=named_generator(spec.seed, "batches", spec.data.name),
+        validation=data.validation_batches(budget.evaluation_batches, budget.batch_size, budget.sequence_length),
+        progress=Progress(),
+        device=torch.device(execution.device),
+    ), plan
+
+
+def _record(
+    session: Session, plan: tuple[ParameterPlan, ...], execution: Execution, diverged: bool
+) -> RunRecord:
+    spec, progress = session.spec, session.progress
+    last = progress.history[-1]
+    loss = None if diverged else last.validation_loss
+    per_token = spec.data.bytes_per_token
+    seen = progress.step * spec.budget.batch_size * spec.budget.sequence_length
+    cost = network_cost(plan, spec)
+    return RunRecord(
+        key=spec.key,
+        spec=spec,
+        train_loss=None if diverged else last.train_loss,
+        validation_loss=loss,
+        bits_per_byte=None if loss is None or per_token is None else loss / math.log(2) / per_token,
+        accuracy=None if diverged else last.accuracy,
+        diverged=diverged,
+        tokens=seen,
+        epochs=seen / spec.data.train_size,
+        parameters=cost.parameters,
+        nonzero_parameters=cost.nonzero_parameters,
+        flops_dense=cost.flops_dense * seen,
+        flops_sparse=cost.flops_sparse * seen,
+        wall_seconds=round(progress.wall_seconds, 3),
+        step_seconds=round(statistics.median(progress.step_seconds), 6),
+        history=tuple(progress.history),
+        layers=sparsity_report(session.network),
+        environment=_environment(execution),
+    )
+
+
+def _environment(execution: Execution) -> Environment:
+    return Environment(
+        machine=machine_name(execution.device),
+        device=execution.device,
+        backend=execution.backend,
+        threads=execution.threads,
+        versions={
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "smupar_transfer": smupar_transfer.__version__,
+        },
+    )
+
+
+def machine_name(device: str = "cpu") -> str:
+    """The processor's or accelerator's own name."""
+    if device.startswith("cuda"):
+        return str(torch.cuda.get_device_name(device))
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
+
+
+def load_network(spec: RunSpec, checkpoint: Path, execution: Execution | None = None) -> Network:
+    """The trained network of a checkpoint, on the CPU.
+
+    Raises:
+        InputError: the file is no checkpoint, or one of another run.
+    """
+    network, plan = build(spec, (execution or Execution()).backend)
+    optimizer = make_optimizer(network, plan, spec.optimizer)
+    load_checkpoint(checkpoint, spec.key, network, optimizer, torch.Generator())
+    return network
+
+
+def sample(network: Network, prompt: bytes, length: int, seed: int) -> bytes:
+    """Continue a byte prompt with a byte-level language model.
+
+    Raises:
+        InputError: the network is no byte-level language model.
+    """
+    if not isinstance(network, GPT) or network.spec.vocab_size != 256:
+        raise InputError("sample", length, "needs a byte-level language model")
+    ids = torch.tensor(list(prompt or b"\n"), dtype=torch.int64)
+    added = network.generate(ids, length, named_generator(seed, "sample", "text"))
+    return bytes(added.tolist())

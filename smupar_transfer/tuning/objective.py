@@ -1,0 +1,62 @@
+"""What a trial does: train the proxy at one point of the search space."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import optuna
+
+from smupar_transfer.records import Evaluation
+from smupar_transfer.records import RunSpec
+from smupar_transfer.training import Data, Execution, Silent, run
+from smupar_transfer.tuning.space import SearchSpace
+
+DIVERGED = "diverged"
+
+
+class PruningObserver(Silent):
+    """Reports every evaluation to a trial, and ends the run where the pruner says so."""
+
+    def __init__(self, trial: optuna.Trial) -> None:
+        self.trial = trial
+
+    def on_evaluation(self, evaluation: Evaluation) -> None:
+        """See ``Observer``.
+
+        Raises:
+            optuna.TrialPruned: the pruner gave the trial up.
+        """
+        if evaluation.validation_loss is None:
+            return
+        self.trial.report(evaluation.validation_loss, evaluation.step)
+        if self.trial.should_prune():
+            raise optuna.TrialPruned
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Validation loss in nats of the proxy after its whole budget.
+
+    Attributes:
+        proxy: the run whose hyperparameters are replaced; its seed is the same in every trial.
+    """
+
+    proxy: RunSpec
+    space: SearchSpace
+    data: Data
+    execution: Execution
+
+    def __call__(self, trial: optuna.Trial) -> float:
+        """Train one point.
+
+        Raises:
+            optuna.TrialPruned: the pruner gave it up, or it diverged (then the trial is marked so).
+        """
+        spec = replace(self.proxy, hparams=self.space.suggest(trial, self.proxy.hparams))
+        record = run(spec, self.data, self.execution, PruningObserver(trial))
+        trial.set_user_attr("wall_seconds", record.wall_seconds)
+        trial.set_user_attr("tokens", record.tokens)
+        if record.validation_loss is None:
+            trial.set_user_attr(DIVERGED, True)
+            raise optuna.TrialPruned
+        return record.validation_loss

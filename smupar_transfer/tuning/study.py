@@ -1,0 +1,140 @@
+"""An Optuna study on the dense proxy that survives being killed and started again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from smupar_transfer.records import to_plain
+from smupar_transfer.records import RunSpec
+from smupar_transfer.theory import InputError
+from smupar_transfer.tuning.objective import Objective
+from smupar_transfer.tuning.space import SearchSpace
+
+HEARTBEAT_SECONDS = 30
+SPECIFICATION = "specification"
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+
+
+@dataclass(frozen=True)
+class StudySettings:
+    """How a study searches.
+
+    Attributes:
+        name: studies of one name in one storage are one study. storage: SQLAlchemy URL.
+        n_trials: finished trials (completed or pruned) the study shall have in the end.
+        startup_trials: random points before the sampler models anything.
+        pruner_startup_trials: trials that must complete before any is pruned.
+        seed: of the sampler.
+    """
+
+    name: str
+    storage: str
+    n_trials: int
+    startup_trials: int = 10
+    pruner_startup_trials: int = 5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise InputError("study.name", self.name, "must not be empty")
+        for key in ("n_trials", "startup_trials", "pruner_startup_trials"):
+            if getattr(self, key) < 1:
+                raise InputError(f"tuning.{key}", getattr(self, key), "must be at least 1")
+
+
+def open_study(settings: StudySettings, proxy: RunSpec, space: SearchSpace) -> optuna.Study:
+    """Open or create a study, refusing one of the same name that asks another question.
+
+    Raises:
+        InputError: the storage cannot be reached, or holds a study of that name over another proxy or space.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        study = optuna.create_study(
+            study_name=settings.name, storage=_storage(settings.storage), direction="minimize", load_if_exists=True
+        )
+        _check_question(study, settings, proxy, space)
+    except (SQLAlchemyError, ImportError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            "study.storage", settings.storage, f"cannot be opened: {reason}", "check the URL, the folder and the server"
+        ) from error
+    study.pruner = optuna.pruners.MedianPruner(
+        n_startup_trials=settings.pruner_startup_trials, n_warmup_steps=proxy.budget.steps // 3
+    )
+    return study
+
+
+def run_next_trial(study: optuna.Study, settings: StudySettings, objective: Objective, ordinal: int) -> FrozenTrial:
+    """Ask for a point, train it, tell the study.
+
+    Args:
+        study: opened with the same settings.
+        settings: of the study.
+        objective: what to train.
+        ordinal: how many trials the study had asked for before. The sampler's randomness depends on it and on the seed
+            alone: a study that was interrupted goes on as if it had not been.
+
+    Returns:
+        The trial with its outcome.
+    """
+    study.sampler = optuna.samplers.TPESampler(
+        n_startup_trials=settings.startup_trials, multivariate=True, seed=settings.seed * 1_000_003 + ordinal
+    )
+    done: list[FrozenTrial] = []
+    study.optimize(objective, n_trials=1, callbacks=[lambda _, trial: done.append(trial)])
+    return done[0]
+
+
+def _storage(url: str) -> optuna.storages.RDBStorage:
+    database = make_url(url)
+    if database.get_backend_name() == "sqlite" and database.database not in (None, "", ":memory:"):
+        Path(str(database.database)).parent.mkdir(parents=True, exist_ok=True)
+    return optuna.storages.RDBStorage(
+        url,
+        heartbeat_interval=HEARTBEAT_SECONDS,
+        heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=2),
+    )
+
+
+def _check_question(study: optuna.Study, settings: StudySettings, proxy: RunSpec, space: SearchSpace) -> None:
+    question = {"proxy": to_plain(proxy), "space": to_plain(dict(space.ranges))}
+    known = study.user_attrs.get(SPECIFICATION)
+    if known is None:
+        study.set_user_attr(SPECIFICATION, json.loads(json.dumps(question)))
+        study.enqueue_trial(space.first_point(proxy.hparams), skip_if_exists=True)
+        return
+    differing = _differences(known, json.loads(json.dumps(question)))
+    if differing:
+        raise InputError(
+            "study.name",
+            settings.name,
+            f"exists with another {', '.join(differing[:4])}",
+            "choose another study.name to start a new study, or restore these settings to go on with the old one",
+        )
+
+
+def _differences(old: object, new: object, path: str = "") -> list[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = sorted(set(old) | set(new))
+        return [
+            found for key in keys for found in _differences(old.get(key), new.get(key), f"{path}.{key}".strip("."))
+        ]
+    return [] if old == new else [path]
+
+
+def finished_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """Trials with an outcome, in order."""
+    return study.get_trials(deepcopy=False, states=FINISHED)
+
+
+def remaining_trials(study: optuna.Study, settings: StudySettings) -> int:
+    """How many trials are left to run; counted before asking, so that no worker overshoots."""
+    return max(0, settings.n_trials - len(finished_trials(study)))

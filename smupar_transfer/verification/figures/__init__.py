@@ -1,0 +1,1 @@
+"""Figures. Numbers come in plain; drawing does no arithmetic."""

@@ -1,0 +1,73 @@
+"""One look for all figures: legible at the width of a column, safe for colour-blind readers, readable in grey."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from smupar_transfer.records import write_atomically
+
+MARKERS = "osD^vPX*<>"
+PARAMETRIZATION_COLOURS = {  # Okabe & Ito (2008), chosen for distinct lightness as well
+    "sp": "#d55e00",
+    "sp_embedding": "#e69f00",
+    "mup": "#0072b2",
+    "init_only": "#56b4e9",
+    "lr_only": "#cc79a7",
+    "smupar": "#009e73",
+}
+SETTINGS = {
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.labelsize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.5,
+    "lines.markersize": 4.5,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "figure.dpi": 100,
+    "savefig.dpi": 160,
+    "svg.hashsalt": "smupar_transfer",  # the same numbers draw the same file
+    "figure.constrained_layout.use": True,
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw within this."""
+    with mpl.rc_context(SETTINGS):
+        yield
+
+
+def save(figure: Figure, path: Path) -> list[Path]:
+    """Write a figure as ``path`` with suffixes .png and .svg.
+
+    Raises:
+        InputError: a file cannot be written.
+    """
+    import io
+
+    written = []
+    for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None})):
+        buffer = io.BytesIO()
+        with style():
+            figure.savefig(buffer, format=suffix[1:], metadata=metadata)
+        target = path.with_name(path.name + suffix)
+        write_atomically(target, buffer.getvalue())
+        written.append(target)
+    return written
+
+
+def sequential(count: int) -> list[tuple[float, float, float, float]]:
+    """``count`` colours from dark to light, of even steps in lightness, for an ordered quantity."""
+    colours = mpl.colormaps["viridis"]
+    return [colours(0.0 if count == 1 else 0.88 * index / (count - 1)) for index in range(count)]

@@ -1,0 +1,170 @@
+"""Does the optimum stay put? Drift, slope and zero-shot regret over the cells of a sweep."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pandas as pd
+
+from smupar_transfer.verification.cells import Cell
+from smupar_transfer.verification.optimum import Optimum, Status, bootstrap_vertices, estimate, interval, resamples
+
+
+@dataclass(frozen=True)
+class Regret:
+    """Cost of not tuning a cell: its loss at another cell's best learning rate, less its own best.
+
+    Attributes:
+        log2_learning_rate: the rate that was carried over. nats, percent: mean over seeds; infinite if it diverged.
+        standard_error: of ``nats``, over seeds, paired; NaN with fewer than two.
+    """
+
+    log2_learning_rate: float
+    nats: float
+    percent: float
+    standard_error: float
+
+
+@dataclass(frozen=True)
+class CellSummary:
+    """One row of ``summary.csv``.
+
+    Attributes:
+        regret: of the densest cell's best learning rate, carried over to this cell.
+        regret_to_best: the same loss against the best that any parametrization reached at this width and sparsity.
+    """
+
+    cell: Cell
+    optimum: Optimum
+    regret: Regret
+    regret_to_best: Regret
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How far a parametrization's optimum moves over sparsity at one width.
+
+    Attributes:
+        octaves: max - min of log2 eta*. low, high: 95 % bootstrap interval, seeds paired over all cells.
+        slope: d log2 eta* / d log2 density, least squares; NaN with one cell.
+        largest_regret: in percent, over the cells.
+        exact: whether every optimum came from a fit; if not, ``octaves`` is a lower bound or one of the grid.
+    """
+
+    parametrization: str
+    width: int
+    octaves: float
+    low: float
+    high: float
+    slope: float
+    largest_regret: float
+    exact: bool
+
+
+def carried_over(cell: Cell, log2_rate: float, best_losses: np.ndarray) -> Regret:
+    """Regret of a cell at the grid's learning rate nearest to ``log2_rate``.
+
+    Args:
+        cell: the target.
+        log2_rate: the rate to use without tuning.
+        best_losses: losses that tuning reaches, per seed, (seeds,).
+    """
+    column = int(np.abs(cell.log2_learning_rates - log2_rate).argmin())
+    difference = cell.losses[:, column] - best_losses
+    nats = float(difference.mean())
+    error = float("nan")
+    if len(difference) > 1 and math.isfinite(nats):
+        error = float(difference.std(ddof=1) / math.sqrt(len(difference)))
+    percent = 100 * nats / float(best_losses.mean())
+    return Regret(float(cell.log2_learning_rates[column]), nats, percent, error)
+
+
+def _losses_at_best(cell: Cell, optimum: Optimum) -> np.ndarray:
+    column = int(np.abs(cell.log2_learning_rates - optimum.grid_log2_learning_rate).argmin())
+    return np.asarray(cell.losses[:, column])
+
+
+def summarise(sweep: Sequence[Cell]) -> list[CellSummary]:
+    """Estimate every cell and compare it with what its parametrization's densest cell would have told.
+
+    Cells in which nothing trained have an infinite regret.
+    """
+    estimated = [(cell, estimate(cell)) for cell in sweep]
+    trained = [(cell, optimum) for cell, optimum in estimated if optimum.status is not Status.NOTHING]
+    summaries = []
+    for cell, optimum in estimated:
+        family = [pair for pair in trained if _family(pair[0]) == _family(cell)]
+        rivals = [pair for pair in trained if (pair[0].width, pair[0].sparsity) == (cell.width, cell.sparsity)]
+        if optimum.status is Status.NOTHING or not family:
+            lost = Regret(float("nan"), float("inf"), float("inf"), float("nan"))
+            summaries.append(CellSummary(cell, optimum, lost, lost))
+            continue
+        _, source = min(family, key=lambda pair: pair[0].sparsity)
+        rate = source.grid_log2_learning_rate
+        best_cell, best = min(rivals, key=lambda pair: pair[1].loss)
+        own_best = _losses_at_best(cell, optimum)
+        any_best = _losses_at_best(best_cell, best) if best_cell.seeds == cell.seeds else np.full(len(cell.seeds), best.loss)
+        summaries.append(
+            CellSummary(cell, optimum, carried_over(cell, rate, own_best), carried_over(cell, rate, any_best))
+        )
+    return summaries
+
+
+def _family(cell: Cell) -> tuple[str, int]:
+    return cell.parametrization, cell.width
+
+
+def drifts(summaries: Sequence[CellSummary]) -> list[Drift]:
+    """Drift over sparsity of every parametrization and width that has at least two sparsities."""
+    families: dict[tuple[str, int], list[CellSummary]] = {}
+    for summary in summaries:
+        families.setdefault(_family(summary.cell), []).append(summary)
+    return [_drift(members) for members in families.values() if len(members) > 1]
+
+
+def _drift(members: Sequence[CellSummary]) -> Drift:
+    first = members[0].cell
+    positions = np.array([member.optimum.log2_learning_rate for member in members])
+    log2_density = np.log2([member.cell.density for member in members])
+    low = high = float("nan")
+    if len({member.cell.seeds for member in members}) == 1:
+        samples = resamples(len(first.seeds))
+        spread = np.stack([bootstrap_vertices(member.cell, samples) for member in members])
+        low, high = interval(spread.max(axis=0) - spread.min(axis=0))
+    return Drift(
+        parametrization=first.parametrization,
+        width=first.width,
+        octaves=float(positions.max() - positions.min()),
+        low=low,
+        high=high,
+        slope=float(np.polyfit(log2_density, positions, 1)[0]),
+        largest_regret=max(member.regret.percent for member in members),
+        exact=all(member.optimum.status is Status.FIT for member in members),
+    )
+
+
+def summary_table(summaries: Sequence[CellSummary]) -> pd.DataFrame:
+    """``summary.csv``: one row a cell."""
+    return pd.DataFrame(
+        [
+            {
+                "parametrization": summary.cell.parametrization,
+                "width": summary.cell.width,
+                "sparsity": summary.cell.sparsity,
+                "seeds": len(summary.cell.seeds),
+                **{key: str(value) if key == "status" else value for key, value in asdict(summary.optimum).items()},
+                **{f"regret_{key}": value for key, value in asdict(summary.regret).items()},
+                **{f"regret_to_best_{key}": value for key, value in asdict(summary.regret_to_best).items()},
+                "diverged_runs": int(np.isinf(summary.cell.losses).sum()),
+            }
+            for summary in summaries
+        ]
+    )
+
+
+def drift_table(found: Sequence[Drift]) -> pd.DataFrame:
+    """``drift.csv``: one row a parametrization and width."""
+    return pd.DataFrame([asdict(drift) for drift in found])
