@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 import re
@@ -9,7 +10,9 @@ import sys
 from collections.abc import Callable
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
@@ -28,9 +31,10 @@ def launch(command: str, words: list[str]) -> int:
     os.environ["SMUPAR_SWEEPS"] = str(paths.SWEEPS)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through: they are reported here, in one line
     schema.register()
+    refused: list[InputError] = []
     try:
         sys.argv = [f"smupar {command}", *_expand_name(command, words)]
-        _hydra_entry(command)()
+        _hydra_entry(command, refused)()
     except KeyboardInterrupt:
         print("\nsmupar: interrupted; run the same command again to go on", file=sys.stderr)
         return 130
@@ -41,23 +45,26 @@ def launch(command: str, words: list[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    return 0
+    return _complain(str(refused[0])) if refused else 0
 
 
-def _hydra_entry(command: str) -> Callable[[], None]:
+def _hydra_entry(command: str, refused: list[InputError]) -> Callable[[], None]:
     def task(config: DictConfig) -> None:
         body = importlib.import_module(f"smupar_transfer.app.commands.{command}")
-        body.run(config)
+        try:
+            body.run(config)
+        except InputError as error:
+            if HydraConfig.get().mode is RunMode.MULTIRUN:  # maybe in another process: only an exception gets back
+                raise
+            refused.append(error)  # past Hydra, which would print all overrides before the message
 
     task.__module__ = __name__
-    entry: Callable[[], None] = hydra.main(
-        version_base="1.3", config_path=str(paths.CONF), config_name=command
-    )(task)
+    entry: Callable[[], None] = hydra.main(version_base="1.3", config_path=str(paths.CONF), config_name=command)(task)
     return entry
 
 
 def _expand_name(command: str, words: list[str]) -> list[str]:
-    """``sweep NAME key=value`` becomes ``sweep.key=value ... sweep=NAME key=value``: what the sweep sets, a person may change."""
+    """Put a sweep's own settings before the words of ``sweep NAME key=value``: a person may change what it sets."""
     if command not in TAKES_NAME or not words or "=" in words[0] or words[0].startswith("-"):
         return words
     name, *rest = words
@@ -86,7 +93,12 @@ def _first_line(error: BaseException) -> str:
     shown = error if "Could not override" in str(error) or not str(inner) else inner
     lines = [line.strip() for line in str(shown).splitlines() if line.strip()]
     lines = [line for line in lines if not re.match(r"(object_type|reference_type|full_key|See https)", line)]
-    message = " ".join(lines)
+    message = " ".join(lines).partition(" Config search path:")[0]
+    unknown = re.search(r"Could not override '([^']+)'", message)
+    if unknown:
+        close = difflib.get_close_matches(unknown[1], schema.keys(), n=1)
+        hint = f"did you mean {close[0]}?" if close else "--help lists the keys"
+        return f"{unknown[1]}: there is no such key; {hint}"
     full_key = getattr(inner, "full_key", None)
     return f"{full_key}: {message}" if full_key and full_key not in message else message
 

@@ -1,12 +1,12 @@
 """Types of the configuration: a misspelt key or a wrong type fails at composition, with the key's name.
 
-One class per configuration group and one per command. Defaults live in ``conf/``, where people read them; here a field is
-``MISSING`` unless leaving it out means something.
+One class per configuration group and one per command. Defaults live in ``conf/``, where people read them; here a field
+is ``MISSING`` unless leaving it out means something.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -210,7 +210,7 @@ class PlanConfig(SweepConfig):
 class DemoConfig(TuneConfig):
     """``smupar demo``."""
 
-    learning_rates: list[float] = field(default_factory=list)
+    grids: dict[str, list[float]] = field(default_factory=dict)
 
 
 GROUPS: dict[str, dict[str, type]] = {
@@ -234,6 +234,15 @@ COMMANDS: dict[str, type] = {
     "explain": ExplainConfig,
     "plan": PlanConfig,
 }
+
+
+def keys() -> list[str]:
+    """Every key a person can set, dotted."""
+    nested = {**{group: tuple(schemas.values()) for group, schemas in GROUPS.items()}}
+    nested |= {"hparams": (HyperparameterConfig,), "study": (StudyConfig,)}
+    dotted = [f"{group}.{item.name}" for group, nodes in nested.items() for node in nodes for item in fields(node)]
+    plain = [item.name for node in COMMANDS.values() for item in fields(node)]
+    return sorted({*dotted, *plain})
 
 
 def register() -> None:

@@ -29,7 +29,13 @@ from smupar_transfer.records import (
     read_tuned,
 )
 from smupar_transfer.sparsity import BACKENDS
-from smupar_transfer.theory import BaseHyperparameters, InputError, Optimizer, OptimizerSettings, WeightDecayForm
+from smupar_transfer.theory import (
+    BaseHyperparameters,
+    InputError,
+    Optimizer,
+    OptimizerSettings,
+    WeightDecayForm,
+)
 from smupar_transfer.training import Data, DataRequest, ExampleData, Execution, load
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -97,9 +103,7 @@ def optimizer_settings(config: DictConfig) -> OptimizerSettings:
         **{
             **values,
             "name": _choose(Optimizer, "optimizer.name", values["name"]),
-            "weight_decay_form": _choose(
-                WeightDecayForm, "optimizer.weight_decay_form", values["weight_decay_form"]
-            ),
+            "weight_decay_form": _choose(WeightDecayForm, "optimizer.weight_decay_form", values["weight_decay_form"]),
         }
     )
 
@@ -109,7 +113,10 @@ def sparsity_spec(config: DictConfig) -> SparsitySpec:
     sparsity = config.target.sparsity
     if not 0 <= sparsity < 1:
         raise InputError(
-            "target.sparsity", sparsity, "must lie in [0, 1)", "0 is dense, 0.9 keeps a tenth of the hidden weights"
+            "target.sparsity",
+            sparsity,
+            "must lie in [0, 1)",
+            "0 is dense, 0.9 keeps a tenth of the hidden weights",
         )
     return SparsitySpec(1.0 - sparsity, _choose(MaskKind, "sparsity.mask", config.sparsity.mask))
 
@@ -167,7 +174,9 @@ def _widened(proxy: ModelSpec, width: int) -> ModelSpec:
     try:
         return replace(proxy, width=width)
     except InputError as error:
-        raise InputError("target.width", width, f"with {error.key}={error.value}: {error.problem}", error.remedy) from None
+        raise InputError(
+            "target.width", width, f"with {error.key}={error.value}: {error.problem}", error.remedy
+        ) from None
 
 
 def proxy_spec(config: DictConfig) -> RunSpec:

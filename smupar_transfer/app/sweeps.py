@@ -18,7 +18,7 @@ from smupar_transfer.theory import InputError
 
 @dataclass(frozen=True)
 class Axis:
-    """Values of one configuration key: listed, or powers of two from ``first`` to ``last`` in steps of ``step`` octaves."""
+    """Values of a key: listed, or powers of two from ``first`` to ``last`` in steps of ``step`` octaves."""
 
     values: list[Any] = field(default_factory=list)
     first: float = 0.0

@@ -35,8 +35,8 @@ def outline(spec: RunSpec) -> Network:
 def build(spec: RunSpec, backend: str = "masked") -> tuple[Network, tuple[ParameterPlan, ...]]:
     """Construct a network, draw its masks, plan its parameters and initialise them, on the CPU.
 
-    Masks and weights come from one generator per (seed, parameter name): runs that differ in sparsity start from the same
-    weights up to their scale, and a new layer leaves the others as they were.
+    Masks and weights come from one generator per (seed, parameter name): runs that differ in sparsity start from the
+    same weights up to their scale, and a new layer leaves the others as they were.
     """
     network = construct(spec, backend)
     for name, module in network.named_modules():

@@ -26,8 +26,10 @@ class Cost:
 
 
 def network_cost(plan: tuple[ParameterPlan, ...], spec: RunSpec) -> Cost:
-    """Count matrix products as 6 operations a weight and token (2 forward, 4 backward; Kaplan et al., arXiv 2001.08361,
-    section 2.1) and causal attention as half of all pairs; look-ups and vectors cost nothing.
+    """Count what training on one token (or example) takes.
+
+    A matrix product is 6 operations a weight and token (2 forward, 4 backward; Kaplan et al., arXiv 2001.08361,
+    section 2.1), causal attention half of all pairs; look-ups and vectors cost nothing.
     """
     total = nonzero = 0
     dense = sparse = 0.0

@@ -131,9 +131,7 @@ class GPT(nn.Module):
         return F.linear(self.norm(x_BTD) * self.multipliers.output, weight_VD)
 
     @torch.no_grad()
-    def generate(
-        self, prompt_T: Tensor, length: int, generator: torch.Generator, temperature: float = 1.0
-    ) -> Tensor:
+    def generate(self, prompt_T: Tensor, length: int, generator: torch.Generator, temperature: float = 1.0) -> Tensor:
         """Continue a prompt by sampling.
 
         Args:

@@ -1,4 +1,7 @@
-"""Dense layers at the two ends of a network. Their type tells their role; a network's initialisation gives them values."""
+"""Dense layers at the two ends of a network.
+
+Their type tells their role; a network's initialisation gives them values.
+"""
 
 from __future__ import annotations
 

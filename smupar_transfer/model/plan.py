@@ -47,9 +47,11 @@ def plan_parameters(network: nn.Module, spec: RunSpec) -> tuple[ParameterPlan, .
     rows = []
     for name, claim in role_table(network).items():
         owner = network.get_submodule(name.rpartition(".")[0])
-        sparse = isinstance(owner, SparseLinear) and claim.role is Role.HIDDEN
-        shape = owner.shape if sparse else tuple(network.get_parameter(name).shape)
-        density = owner.density if sparse else 1.0
+        if isinstance(owner, SparseLinear) and claim.role is Role.HIDDEN:
+            shape: tuple[int, ...] = owner.shape
+            density = owner.density
+        else:
+            shape, density = tuple(network.get_parameter(name).shape), 1.0
         factors = ScaleFactors(width=spec.width_factor, density=density)
         values = scale(spec.table, claim.role, factors, spec.hparams, spec.optimizer)
         rows.append(

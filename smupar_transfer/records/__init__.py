@@ -1,6 +1,7 @@
 """Run specifications, run records and recipes, and the only code that knows their file formats."""
 
 from smupar_transfer.records.files import from_plain, read_text, to_plain, write_atomically
+from smupar_transfer.records.manifest import Manifest, read_manifest, write_manifest
 from smupar_transfer.records.recipe import Recipe, RoleValues, Source, derive_roles, read_recipe, write_recipe
 from smupar_transfer.records.record import Environment, Evaluation, LayerSparsity, RunRecord
 from smupar_transfer.records.spec import (
@@ -32,6 +33,7 @@ __all__ = [
     "GPTSpec",
     "LayerSparsity",
     "MLPSpec",
+    "Manifest",
     "MaskKind",
     "ModelSpec",
     "Positions",
@@ -45,11 +47,13 @@ __all__ = [
     "Tuned",
     "derive_roles",
     "from_plain",
+    "read_manifest",
     "read_recipe",
     "read_text",
     "read_tuned",
     "to_plain",
     "write_atomically",
+    "write_manifest",
     "write_recipe",
     "write_tuned",
 ]

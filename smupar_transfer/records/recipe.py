@@ -87,7 +87,7 @@ def derive_roles(
     width_factor: float,
     density: float,
 ) -> dict[Role, RoleValues]:
-    """Absolute values of every role: SuPar (arXiv 2405.15743), Table 1, read from the parametrization called ``name``."""
+    """Absolute values of every role under the parametrization ``name`` (SuPar, arXiv 2405.15743, Table 1)."""
     table = parametrization(name)
     roles = {}
     for role in Role:

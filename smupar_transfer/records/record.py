@@ -32,8 +32,8 @@ class LayerSparsity:
 class Evaluation:
     """A validation after ``step`` optimizer steps; losses in nats per token (or example), None where not finite.
 
-    ``train_loss`` is the mean over the steps since the evaluation before, ``accuracy`` the part of validation targets that
-    had the highest logit.
+    ``train_loss`` is the mean over the steps since the evaluation before, ``accuracy`` the part of validation targets
+    that had the highest logit.
     """
 
     step: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -131,9 +131,7 @@ class SparsitySpec:
 
     def __post_init__(self) -> None:
         if not 0 < self.density <= 1:
-            raise InputError(
-                "target.sparsity", 1 - self.density, "must lie in [0, 1)", "0 is dense, 0.9 keeps a tenth"
-            )
+            raise InputError("target.sparsity", 1 - self.density, "must lie in [0, 1)", "0 is dense, 0.9 keeps a tenth")
 
 
 @dataclass(frozen=True)
@@ -176,9 +174,7 @@ class BudgetSpec:
     evaluation_batches: int = 16
 
     def __post_init__(self) -> None:
-        _require_positive(
-            "budget", self, "steps", "batch_size", "sequence_length", "evaluations", "evaluation_batches"
-        )
+        _require_positive("budget", self, "steps", "batch_size", "sequence_length", "evaluations", "evaluation_batches")
         if not 0 <= self.warmup_steps <= self.steps:
             raise InputError("budget.warmup_steps", self.warmup_steps, f"must lie in [0, steps={self.steps}]")
         if not 0 <= self.final_fraction <= 1:
@@ -243,18 +239,22 @@ class RunSpec:
     def key(self) -> str:
         """Name of the run: 16 hexadecimal digits of the sha256 over schema version and specification.
 
-        Data counts by its content: where it lies does not enter.
+        Data counts by its content: where it lies does not enter. Fields at their default do not enter either, so that a
+        new field leaves the keys of old records as they were.
         """
-        described = asdict(replace(self, data=replace(self.data, path=None)))
-        content = json.dumps([SCHEMA_VERSION, _plain(described)], sort_keys=True)
+        described = _content(replace(self, data=replace(self.data, path=None)))
+        content = json.dumps([SCHEMA_VERSION, described], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def _plain(value: Any) -> Any:
-    """One spelling of every value: 1 and 1.0 are the same learning rate, hence the same key."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+def _content(value: Any) -> Any:
+    """What of a value enters the run key; 1 and 1.0 are the same learning rate, hence the same key."""
+    if is_dataclass(value):
+        return {
+            field.name: _content(getattr(value, field.name))
+            for field in fields(value)
+            if getattr(value, field.name) != field.default
+        }
     if isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     return value
-

@@ -1,7 +1,7 @@
 """Finished runs of one result, on disk.
 
-A run that ends is one small file, written whole or not at all, so that workers never wait for each other and a kill loses
-at most the run in progress. ``compact`` gathers them into ``records.jsonl``, one object a line, sorted by key.
+A run that ends is one small file, written whole or not at all, so that workers never wait for each other and a kill
+loses at most the run in progress. ``compact`` gathers them into ``records.jsonl``, one object a line, sorted by key.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class RunStore:
         if not path.exists():
             return {}
         lines = [line for line in read_text(path, "results_dir").splitlines() if line.strip()]
-        return {_load(line, path)["key"]: line for line in lines}
+        return {str(_load(line, path)["key"]): line for line in lines}
 
 
 def _line(record: RunRecord) -> str:

@@ -38,7 +38,5 @@ def read_yaml(path: Path, kind: type[T], schema: int, key: str) -> T:
         raise InputError(key, str(path), "is not a mapping")
     version = content.pop("schema", None)
     if version != schema:
-        raise InputError(
-            key, str(path), f"has schema {version}, this version reads schema {schema}", "make it anew"
-        )
+        raise InputError(key, str(path), f"has schema {version}, this version reads schema {schema}", "make it anew")
     return from_plain(content, kind, f"{key}={path}")

@@ -1,7 +1,7 @@
 """How a sparse linear layer computes: the replaceable part of ``SparseLinear``.
 
-A backend owns the layout of the weight parameter. ``pack`` turns a dense masked matrix into that layout, ``unpack`` turns
-it back, ``linear`` multiplies; gradients have the layout of the parameter. Everything else (masks, checkpoints,
+A backend owns the layout of the weight parameter. ``pack`` turns a dense masked matrix into that layout, ``unpack``
+turns it back, ``linear`` multiplies; gradients have the layout of the parameter. Everything else (masks, checkpoints,
 initialisation, reports) speaks dense matrices and knows no backend.
 """
 
@@ -50,11 +50,11 @@ class _MaskedGradient(torch.autograd.Function):
     """Linear layer whose weight is zero off the mask already: only the gradient has to be masked."""
 
     @staticmethod
-    def forward(inputs: Tensor, weight: Tensor, mask: Tensor) -> Tensor:
+    def forward(inputs: Tensor, weight: Tensor, mask: Tensor) -> Tensor:  # noqa: ARG004 - the backward pass needs it
         return F.linear(inputs, weight)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:  # noqa: ARG004 - torch's signature
         ctx.save_for_backward(*inputs)
 
     @staticmethod
@@ -72,9 +72,9 @@ class _MaskedGradient(torch.autograd.Function):
 class MaskedBackend:
     """Dense storage with exact zeros off the mask, and no multiplication by the mask in the forward pass.
 
-    Off the mask the weight and its gradient are zero, hence Adam's moments and its decoupled decay are too: no optimizer
-    step revives a weight. Masking the gradient rather than the weight after the step also keeps the gradient norm that
-    clipping sees that of the weights which exist.
+    Off the mask the weight and its gradient are zero, hence Adam's moments and its decoupled decay are too: no
+    optimizer step revives a weight. Masking the gradient rather than the weight after the step also keeps the gradient
+    norm that clipping sees that of the weights which exist.
 
     Args:
         mask: boolean (fan_out, fan_in).

@@ -99,9 +99,9 @@ class SparseLinear(nn.Module):
         return f"{self.in_features}, {self.out_features}, density={self.density:.6g}, backend={self.backend_name}"
 
     def _apply(self, fn: Any, recurse: bool = True) -> SparseLinear:
-        result = super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         self._backend = None  # the mask may have moved to another device
-        return result
+        return self
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_backend": None}  # copies and pickles make their own, around their own mask

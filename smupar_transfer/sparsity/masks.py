@@ -19,7 +19,10 @@ def _kept(density: float, size: int) -> int:
     kept = round(density * size)
     if kept < 1:
         raise InputError(
-            "target.sparsity", 1 - density, f"leaves none of {size} weights", "use a smaller sparsity or a wider model"
+            "target.sparsity",
+            1 - density,
+            f"leaves none of {size} weights",
+            "use a smaller sparsity or a wider model",
         )
     return kept
 

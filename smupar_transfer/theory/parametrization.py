@@ -76,9 +76,7 @@ MUP = Parametrization(
     {
         Role.EMBEDDING: Rule(sgd_learning_rate=Power(width=1), adam_epsilon=PER_WIDTH),
         Role.HIDDEN: Rule(init_variance=PER_WIDTH, adam_learning_rate=PER_WIDTH, adam_epsilon=PER_WIDTH),
-        Role.READOUT: Rule(
-            sgd_learning_rate=Power(width=1), adam_epsilon=PER_WIDTH, forward_multiplier=PER_WIDTH
-        ),
+        Role.READOUT: Rule(sgd_learning_rate=Power(width=1), adam_epsilon=PER_WIDTH, forward_multiplier=PER_WIDTH),
         Role.VECTOR: Rule(sgd_learning_rate=Power(width=1), adam_epsilon=PER_WIDTH),
     },
     attention_exponent=-1.0,

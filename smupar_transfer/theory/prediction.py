@@ -1,8 +1,9 @@
 """How activations, gradients and updates of hidden layers scale under a parametrization: what coordinate checks test.
 
-Every prediction follows from the same exponents that training uses. A hidden layer y = W x sums m_d m_rho times as many
-terms as at the proxy: independent ones at initialisation (their sum grows with the square root of their number), aligned
-ones once weights have moved by an Adam step (their sum grows with the number itself; SuPar, arXiv 2405.15743, eqs. 4-10).
+Every prediction follows from the same exponents that training uses. A hidden layer y = W x sums m_d m_rho times as
+many terms as at the proxy: independent ones at initialisation (their sum grows with the square root of their number),
+aligned ones once weights have moved by an Adam step (their sum grows with the number itself; SuPar, arXiv 2405.15743,
+section 3).
 """
 
 from __future__ import annotations

@@ -11,8 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from smupar_transfer.records import write_atomically
-from smupar_transfer.records import Evaluation
+from smupar_transfer.records import Evaluation, write_atomically
 from smupar_transfer.theory import InputError
 
 

@@ -12,8 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from smupar_transfer.model import Network
-from smupar_transfer.records import Evaluation
-from smupar_transfer.records import BudgetSpec, RunSpec
+from smupar_transfer.records import BudgetSpec, Evaluation, RunSpec
 from smupar_transfer.training.checkpoint import Progress
 from smupar_transfer.training.data import Data
 from smupar_transfer.training.observer import Observer
@@ -74,7 +73,7 @@ def train(session: Session, observer: Observer, save: Callable[[], None]) -> boo
 
 
 def train_step(session: Session) -> float:
-    """One optimizer step; returns the training loss before it, in nats. Weights stay as they are if it is not finite."""
+    """One optimizer step; returns the training loss before it, in nats. If that is not finite, weights stay."""
     budget = session.spec.budget
     inputs, targets = session.data.train_batch(session.batches, budget.batch_size, budget.sequence_length)
     set_learning_rates(session.optimizer, schedule(session.progress.step, budget))

@@ -12,8 +12,7 @@ import torch
 
 import smupar_transfer
 from smupar_transfer.model import GPT, Network, ParameterPlan, build, network_cost
-from smupar_transfer.records import Environment, RunRecord
-from smupar_transfer.records import RunSpec
+from smupar_transfer.records import Environment, RunRecord, RunSpec
 from smupar_transfer.sparsity import named_generator, sparsity_report
 from smupar_transfer.theory import InputError
 from smupar_transfer.training.checkpoint import Progress, load_checkpoint, save_checkpoint
@@ -70,15 +69,11 @@ def run(
     torch.set_num_threads(execution.threads)
     session, plan = _open(spec, data, execution)
     if checkpoint is not None and checkpoint.exists():
-        session.progress = load_checkpoint(
-            checkpoint, spec.key, session.network, session.optimizer, session.batches
-        )
+        session.progress = load_checkpoint(checkpoint, spec.key, session.network, session.optimizer, session.batches)
 
     def save() -> None:
         if checkpoint is not None:
-            save_checkpoint(
-                checkpoint, spec.key, session.network, session.optimizer, session.batches, session.progress
-            )
+            save_checkpoint(checkpoint, spec.key, session.network, session.optimizer, session.batches, session.progress)
 
     diverged = train(session, observer or Silent(), save)
     return _record(session, plan, execution, diverged)
@@ -100,9 +95,7 @@ def _open(spec: RunSpec, data: Data, execution: Execution) -> tuple[Session, tup
     ), plan
 
 
-def _record(
-    session: Session, plan: tuple[ParameterPlan, ...], execution: Execution, diverged: bool
-) -> RunRecord:
+def _record(session: Session, plan: tuple[ParameterPlan, ...], execution: Execution, diverged: bool) -> RunRecord:
     spec, progress = session.spec, session.progress
     last = progress.history[-1]
     loss = None if diverged else last.validation_loss

@@ -17,9 +17,9 @@ Outcome = TypeVar("Outcome")
 def run_jobs(work: Callable[[Job], Outcome], jobs: Sequence[Job], workers: int) -> Iterator[Outcome]:
     """Carry out jobs and yield their outcomes as they come.
 
-    One worker means this process, in order. More mean fresh processes (never forks: torch's thread pools do not survive
-    them), so ``work`` is a module's function and jobs can be pickled. The first exception ends all; closing the iterator,
-    or Ctrl-C, ends the processes at once.
+    One worker means this process, in order. More mean fresh processes (never forks: torch's thread pools do not
+    survive them), so ``work`` is a module's function and jobs can be pickled. The first exception ends all; closing the
+    iterator, or Ctrl-C, ends the processes at once.
 
     Raises:
         InputError: ``workers`` is less than 1, or a process was killed from outside (most often for its memory).
@@ -37,7 +37,10 @@ def run_jobs(work: Callable[[Job], Outcome], jobs: Sequence[Job], workers: int) 
         ended = True
     except BrokenProcessPool as error:
         raise InputError(
-            "workers", workers, "one of the processes was killed", "if memory ran out, use fewer; run again to resume"
+            "workers",
+            workers,
+            "one of the processes was killed",
+            "if memory ran out, use fewer; run again to resume",
         ) from error
     finally:
         executor.shutdown(wait=ended, cancel_futures=True)

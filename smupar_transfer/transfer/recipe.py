@@ -22,7 +22,8 @@ def make_recipe(
 
     Args:
         hparams: a tuned point, or hyperparameters given by hand.
-        model, sparsity: the target.
+        model: the target's shape.
+        sparsity: the target's.
         base_width: width of the proxy.
         parametrization: name of the table to apply.
         optimizer: of the target.
@@ -42,7 +43,10 @@ def _check_proxy(tuned: Tuned, model: ModelSpec, base_width: int) -> None:
     proxy = tuned.proxy.model
     if proxy.width != base_width:
         raise InputError(
-            "model.width", base_width, f"is not the width {proxy.width} of the proxy that was tuned", "use the proxy's"
+            "model.width",
+            base_width,
+            f"is not the width {proxy.width} of the proxy that was tuned",
+            "use the proxy's",
         )
     differing = [name for name, value in vars(proxy).items() if name != "width" and getattr(model, name, None) != value]
     if differing:

@@ -4,4 +4,13 @@ from smupar_transfer.tuning.search import Search, TrialOutcome, best, outcomes, 
 from smupar_transfer.tuning.space import Range, SearchSpace
 from smupar_transfer.tuning.study import StudySettings
 
-__all__ = ["Range", "Search", "SearchSpace", "StudySettings", "TrialOutcome", "best", "outcomes", "run_search"]
+__all__ = [
+    "Range",
+    "Search",
+    "SearchSpace",
+    "StudySettings",
+    "TrialOutcome",
+    "best",
+    "outcomes",
+    "run_search",
+]

@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 
 import optuna
 
-from smupar_transfer.records import Evaluation
-from smupar_transfer.records import RunSpec
+from smupar_transfer.records import Evaluation, RunSpec
 from smupar_transfer.training import Data, Execution, Silent, run
 from smupar_transfer.tuning.space import SearchSpace
 

@@ -9,12 +9,11 @@ from functools import cache
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from smupar_transfer.records import RunSpec
-from smupar_transfer.records import Tuned
+from smupar_transfer.records import RunSpec, Tuned
 from smupar_transfer.theory import BaseHyperparameters, InputError
 from smupar_transfer.training import DataRequest, Execution, load, run_jobs
 from smupar_transfer.tuning.objective import DIVERGED, Objective
-from smupar_transfer.tuning.space import SearchSpace
+from smupar_transfer.tuning.space import Range, SearchSpace
 from smupar_transfer.tuning.study import StudySettings, finished_trials, open_study, run_next_trial
 
 
@@ -60,9 +59,8 @@ def run_search(search: Search, workers: int) -> Iterator[TrialOutcome]:
     """Run the trials that a study lacks, yielding each as it ends. Interrupt and start again at will."""
     study = _study(search)
     done, asked = len(finished_trials(study)), len(study.trials)
-    waiting = len(study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
     missing = max(0, search.settings.n_trials - done)
-    jobs = [(search, asked - waiting + index) for index in range(missing)]
+    jobs = [(search, asked + index) for index in range(missing)]
     yield from run_jobs(_run_job, jobs, workers)
 
 
@@ -73,8 +71,8 @@ def _run_job(job: tuple[Search, int]) -> TrialOutcome:
 
 
 @cache
-def _opened(settings: StudySettings, proxy: RunSpec, space_items: tuple[object, ...]) -> optuna.Study:
-    return open_study(settings, proxy, SearchSpace(dict(space_items)))  # type: ignore[call-overload]
+def _opened(settings: StudySettings, proxy: RunSpec, ranges: tuple[tuple[str, Range], ...]) -> optuna.Study:
+    return open_study(settings, proxy, SearchSpace(dict(ranges)))
 
 
 def _study(search: Search) -> optuna.Study:

@@ -52,13 +52,10 @@ class SearchSpace:
         return replace(
             defaults,
             **{
-                name: trial.suggest_float(name, axis.low, axis.high, log=axis.log)
-                for name, axis in self.ranges.items()
+                name: trial.suggest_float(name, axis.low, axis.high, log=axis.log) for name, axis in self.ranges.items()
             },
         )
 
     def first_point(self, defaults: BaseHyperparameters) -> dict[str, float]:
         """The defaults, moved into the ranges: the first trial of every study."""
-        return {
-            name: min(max(getattr(defaults, name), axis.low), axis.high) for name, axis in self.ranges.items()
-        }
+        return {name: min(max(getattr(defaults, name), axis.low), axis.high) for name, axis in self.ranges.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from smupar_transfer.records import to_plain
-from smupar_transfer.records import RunSpec
+from smupar_transfer.records import RunSpec, to_plain
 from smupar_transfer.theory import InputError
 from smupar_transfer.tuning.objective import Objective
 from smupar_transfer.tuning.space import SearchSpace
@@ -58,13 +58,19 @@ def open_study(settings: StudySettings, proxy: RunSpec, space: SearchSpace) -> o
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         study = optuna.create_study(
-            study_name=settings.name, storage=_storage(settings.storage), direction="minimize", load_if_exists=True
+            study_name=settings.name,
+            storage=_storage(settings.storage),
+            direction="minimize",
+            load_if_exists=True,
         )
         _check_question(study, settings, proxy, space)
     except (SQLAlchemyError, ImportError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
-            "study.storage", settings.storage, f"cannot be opened: {reason}", "check the URL, the folder and the server"
+            "study.storage",
+            settings.storage,
+            f"cannot be opened: {reason}",
+            "check the URL, the folder and the server",
         ) from error
     study.pruner = optuna.pruners.MedianPruner(
         n_startup_trials=settings.pruner_startup_trials, n_warmup_steps=proxy.budget.steps // 3
@@ -80,14 +86,18 @@ def run_next_trial(study: optuna.Study, settings: StudySettings, objective: Obje
         settings: of the study.
         objective: what to train.
         ordinal: how many trials the study had asked for before. The sampler's randomness depends on it and on the seed
-            alone: a study that was interrupted goes on as if it had not been.
+            alone: a study that was interrupted goes on as if it had not been. Trial 0 is the defaults.
 
     Returns:
         The trial with its outcome.
     """
-    study.sampler = optuna.samplers.TPESampler(
+    sampler: optuna.samplers.BaseSampler = optuna.samplers.TPESampler(
         n_startup_trials=settings.startup_trials, multivariate=True, seed=settings.seed * 1_000_003 + ordinal
     )
+    if ordinal == 0:
+        defaults = objective.space.first_point(objective.proxy.hparams)
+        sampler = optuna.samplers.PartialFixedSampler(defaults, sampler)
+    study.sampler = sampler
     done: list[FrozenTrial] = []
     study.optimize(objective, n_trials=1, callbacks=[lambda _, trial: done.append(trial)])
     return done[0]
@@ -97,11 +107,11 @@ def _storage(url: str) -> optuna.storages.RDBStorage:
     database = make_url(url)
     if database.get_backend_name() == "sqlite" and database.database not in (None, "", ":memory:"):
         Path(str(database.database)).parent.mkdir(parents=True, exist_ok=True)
-    return optuna.storages.RDBStorage(
-        url,
-        heartbeat_interval=HEARTBEAT_SECONDS,
-        heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=2),
-    )
+    with warnings.catch_warnings():
+        # Optuna marks its heartbeat as experimental; it fails the trials of a worker that was killed. They are not put
+        # back into the study's queue, from which two workers can take the same trial: missing trials are counted anew.
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.storages.RDBStorage(url, heartbeat_interval=HEARTBEAT_SECONDS)
 
 
 def _check_question(study: optuna.Study, settings: StudySettings, proxy: RunSpec, space: SearchSpace) -> None:
@@ -109,7 +119,6 @@ def _check_question(study: optuna.Study, settings: StudySettings, proxy: RunSpec
     known = study.user_attrs.get(SPECIFICATION)
     if known is None:
         study.set_user_attr(SPECIFICATION, json.loads(json.dumps(question)))
-        study.enqueue_trial(space.first_point(proxy.hparams), skip_if_exists=True)
         return
     differing = _differences(known, json.loads(json.dumps(question)))
     if differing:
@@ -124,9 +133,7 @@ def _check_question(study: optuna.Study, settings: StudySettings, proxy: RunSpec
 def _differences(old: object, new: object, path: str = "") -> list[str]:
     if isinstance(old, dict) and isinstance(new, dict):
         keys = sorted(set(old) | set(new))
-        return [
-            found for key in keys for found in _differences(old.get(key), new.get(key), f"{path}.{key}".strip("."))
-        ]
+        return [found for key in keys for found in _differences(old.get(key), new.get(key), f"{path}.{key}".strip("."))]
     return [] if old == new else [path]
 
 

@@ -62,7 +62,7 @@ class Cell:
 
     @property
     def density(self) -> float:
-        """rho = 1 - sparsity."""
+        """Rho = 1 - sparsity."""
         return 1 - self.sparsity
 
     @property

@@ -10,7 +10,14 @@ import numpy as np
 import pandas as pd
 
 from smupar_transfer.verification.cells import Cell
-from smupar_transfer.verification.optimum import Optimum, Status, bootstrap_vertices, estimate, interval, resamples
+from smupar_transfer.verification.optimum import (
+    Optimum,
+    Status,
+    bootstrap_vertices,
+    estimate,
+    interval,
+    resamples,
+)
 
 
 @dataclass(frozen=True)
@@ -106,7 +113,9 @@ def summarise(sweep: Sequence[Cell]) -> list[CellSummary]:
         rate = source.grid_log2_learning_rate
         best_cell, best = min(rivals, key=lambda pair: pair[1].loss)
         own_best = _losses_at_best(cell, optimum)
-        any_best = _losses_at_best(best_cell, best) if best_cell.seeds == cell.seeds else np.full(len(cell.seeds), best.loss)
+        any_best = (
+            _losses_at_best(best_cell, best) if best_cell.seeds == cell.seeds else np.full(len(cell.seeds), best.loss)
+        )
         summaries.append(
             CellSummary(cell, optimum, carried_over(cell, rate, own_best), carried_over(cell, rate, any_best))
         )

@@ -9,7 +9,16 @@ from omegaconf import DictConfig, OmegaConf
 from smupar_transfer.app import show, specs
 from smupar_transfer.app.show import console, progress_bar
 from smupar_transfer.records import Tuned, write_tuned
-from smupar_transfer.tuning import Range, Search, SearchSpace, StudySettings, TrialOutcome, best, outcomes, run_search
+from smupar_transfer.tuning import (
+    Range,
+    Search,
+    SearchSpace,
+    StudySettings,
+    TrialOutcome,
+    best,
+    outcomes,
+    run_search,
+)
 
 SHOWN_TRIALS = 5
 
@@ -23,7 +32,8 @@ def run(config: DictConfig) -> None:
     console().print(trial_table(search))
     console().print(f"\nwrote {folder / 'tuned.yaml'}: trial {tuned.trial}, validation loss {tuned.value:.4f} nats")
     console().print(
-        f"next: smupar transfer tuned={folder / 'tuned.yaml'} target.width=256 target.sparsity=0.9375", soft_wrap=True
+        f"next: smupar transfer tuned={folder / 'tuned.yaml'} target.width=256 target.sparsity=0.9375",
+        soft_wrap=True,
     )
 
 

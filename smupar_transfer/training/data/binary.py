@@ -11,6 +11,7 @@ import numpy as np
 
 from smupar_transfer.records.spec import DataSpec
 from smupar_transfer.theory import InputError
+from smupar_transfer.training.data.reading import readable
 from smupar_transfer.training.data.tokens import TokenData, Tokens
 
 HEADER_BYTES = 256 * 4
@@ -34,8 +35,8 @@ def load_binary(
 ) -> TokenData:
     """Tokens that some tokenizer wrote to disk; little-endian, mapped, not read into memory.
 
-    Without a header a file holds uint16, or uint32 if ``vocab_size`` is above 65,536. A header (256 int32, led
-    by a magic number, a version and the number of tokens) says itself which of the two follows.
+    Without a header a file holds uint16, or uint32 if ``vocab_size`` is above 65,536. A header (256 int32:
+    magic number, version, number of tokens, zeros) says itself which of the two follows.
 
     Args:
         path: a file, or a folder with ``train.bin`` and ``val.bin``.
@@ -50,9 +51,15 @@ def load_binary(
         InputError: a file is missing, unreadable, empty or not of these formats, or an id is not below
             ``vocab_size``.
     """
-    files = _files(path)
+    if not path:
+        raise InputError(
+            "data.path", path, "is needed by data=bin", "name a file, or a folder with train.bin and val.bin"
+        )
     wide = vocab_size is not None and vocab_size > UINT16_IDS
-    parts = [_map(file, "<u4" if wide else "<u2") for file in files]
+    with readable(path):
+        files = _files(Path(path).expanduser())
+        parts = [_map(file, "<u4" if wide else "<u2") for file in files]
+        sha256 = _sha256(files)
     if len(parts) == 1:
         cut = len(parts[0]) - int(len(parts[0]) * fraction)
         parts = [parts[0][:cut], parts[0][cut:]]
@@ -60,7 +67,7 @@ def load_binary(
     return TokenData(
         spec=DataSpec(
             name="bin",
-            sha256=_sha256(files),
+            sha256=sha256,
             train_size=len(train),
             validation_size=len(validation),
             bytes_per_token=bytes_per_token,
@@ -72,12 +79,7 @@ def load_binary(
     )
 
 
-def _files(path: str | None) -> list[Path]:
-    if not path:
-        raise InputError(
-            "data.path", path, "is needed by data=bin", "name a file, or a folder with train.bin and val.bin"
-        )
-    place = Path(path).expanduser()
+def _files(place: Path) -> list[Path]:
     files = [place / "train.bin", place / "val.bin"] if place.is_dir() else [place]
     for file in files:
         if not file.is_file():
@@ -86,27 +88,19 @@ def _files(path: str | None) -> list[Path]:
 
 
 def _map(file: Path, headerless: str) -> Tokens:
-    try:
-        size = file.stat().st_size
-        layout = _layout(file, headerless)
-        item = np.dtype(layout.dtype).itemsize
-        held, rest = divmod(size - layout.offset, item)
-        if rest:
-            raise InputError(
-                "data.path", str(file), f"has {size} bytes, no whole number of {8 * item}-bit tokens"
-            )
-        if layout.promised not in (None, held):
-            raise InputError(
-                "data.path",
-                str(file),
-                f"holds {held} tokens, its header promises {layout.promised}",
-                "write it again",
-            )
-        if not held:
-            raise InputError("data.path", str(file), "is empty: it holds no tokens")
-        mapped: Tokens = np.memmap(file, dtype=layout.dtype, mode="r", offset=layout.offset)
-    except OSError as error:
-        raise InputError("data.path", str(file), f"cannot be read: {error.strerror or error}") from error
+    size = file.stat().st_size
+    layout = _layout(file, headerless)
+    item = np.dtype(layout.dtype).itemsize
+    held, rest = divmod(size - layout.offset, item)
+    if rest:
+        problem = f"has {size} bytes, no whole number of {8 * item}-bit tokens"
+        raise InputError("data.path", str(file), problem, "data=text takes files of any bytes")
+    if layout.promised not in (None, held):
+        problem = f"holds {held} tokens, its header promises {layout.promised}"
+        raise InputError("data.path", str(file), problem, "write it again")
+    if not held:
+        raise InputError("data.path", str(file), "is empty: it holds no tokens")
+    mapped: Tokens = np.memmap(file, dtype=layout.dtype, mode="r", offset=layout.offset)
     return mapped
 
 

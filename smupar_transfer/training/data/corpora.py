@@ -13,6 +13,7 @@ import numpy as np
 
 from smupar_transfer.records.spec import DataSpec
 from smupar_transfer.theory import InputError
+from smupar_transfer.training.data.reading import readable
 from smupar_transfer.training.data.tokens import TokenData, Tokens
 
 BYTES = 256
@@ -78,31 +79,31 @@ def load_python(fraction: float) -> TokenData:
             "run: pip install sympy",
         )
     root = Path(found.submodule_search_locations[0])
-    return byte_corpus("python", [_read(file) for file in _python_files(root)], fraction)
+    with readable(str(root)):
+        files = [file.read_bytes() for file in _python_files(root)]
+    return byte_corpus("python", files, fraction)
 
 
 def load_text(path: str | None, fraction: float) -> TokenData:
     """A person's own files of any encoding.
 
     Args:
-        path: a file, a folder (every file below it, hidden ones left out) or a glob pattern, where ``**`` stands
-            for any folders. Files are ordered by path.
+        path: a file, a folder (every file below it, hidden ones left out) or a glob pattern, in which ``**``
+            stands for any folders. Files are ordered by path.
         fraction: see ``byte_corpus``.
 
     Raises:
         InputError: nothing is there, it cannot be read, or it is empty.
     """
     if not path:
-        raise InputError(
-            "data.path", path, "is needed by data=text", "name a file, a folder or a glob pattern"
-        )
-    return byte_corpus("text", [_read(file) for file in _text_files(path)], fraction, path)
+        raise InputError("data.path", path, "is needed by data=text", "name a file, a folder or a glob pattern")
+    with readable(path):
+        files = [file.read_bytes() for file in _text_files(path)]
+    return byte_corpus("text", files, fraction, path)
 
 
 def _python_files(root: Path) -> list[Path]:
-    return [
-        file for file in _matches("**/*.py", root) if SKIPPED_FOLDERS.isdisjoint(file.relative_to(root).parts)
-    ]
+    return [file for file in _matches("**/*.py", root) if SKIPPED_FOLDERS.isdisjoint(file.relative_to(root).parts)]
 
 
 def _text_files(path: str) -> list[Path]:
@@ -124,13 +125,6 @@ def _matches(pattern: str, root: Path | None = None) -> list[Path]:
     names = glob.glob(pattern, root_dir=root, recursive=True)  # noqa: PTH207
     paths = (Path(root or "") / name for name in sorted(names, key=lambda name: name.replace(os.sep, "/")))
     return [path for path in paths if path.is_file()]
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError("data.path", str(path), f"cannot be read: {error.strerror or error}") from error
 
 
 def _joined(pieces: Sequence[bytes]) -> Tokens:

@@ -71,9 +71,7 @@ class ExampleData:
         chosen = torch.randint(len(self.train_labels), (batch_size,), generator=generator)
         return self.train_inputs[chosen], self.train_labels[chosen]
 
-    def validation_batches(
-        self, count: int, batch_size: int, sequence_length: int = 1
-    ) -> list[tuple[Tensor, Tensor]]:
+    def validation_batches(self, count: int, batch_size: int, sequence_length: int = 1) -> list[tuple[Tensor, Tensor]]:
         """The same examples of the validation split in every run, evenly spaced over it.
 
         Args:
@@ -82,7 +80,7 @@ class ExampleData:
             sequence_length: 1.
 
         Returns:
-            ``count`` pairs as from ``train_batch``. No example comes up twice oftener than another.
+            ``count`` pairs as from ``train_batch``. How often two examples come up differs by one at most.
 
         Raises:
             InputError: see ``check``.
@@ -95,10 +93,10 @@ class ExampleData:
 
 
 def load_digits() -> ExampleData:
-    """1,797 handwritten digits of 8x8 pixels from scikit-learn (UCI, Optical Recognition of Handwritten Digits).
+    """1,797 handwritten digits of 8x8 pixels from scikit-learn; it took them from the UCI repository.
 
     Pixels are scaled from 0..16 to [0, 1], then standardised by mean and deviation of all training pixels
-    together: pixel by pixel, those that are almost always blank would blow up. See ``stratified`` for the split.
+    together: pixel by pixel, those that are almost always blank would blow up. The split is ``stratified``.
 
     Raises:
         InputError: scikit-learn is not installed.

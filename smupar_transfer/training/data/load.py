@@ -33,7 +33,7 @@ def load_data(
         path: where a person's own data lies; for ``text`` and ``bin``.
         vocab_size: of the tokenizer, for ``bin``. Bytes have 256.
         bytes_per_token: mean bytes of text behind a token, for ``bin``. Bytes have 1.
-        validation_fraction: part held out, in (0, 1). ``digits`` and a ``bin`` folder have splits of their own.
+        validation_fraction: part held out, in (0, 1). ``digits`` and ``bin`` folders have their own splits.
         cache_dir: where ``shakespeare`` is kept; by default the user's cache folder.
 
     Raises:
@@ -55,9 +55,7 @@ def load_data(
     return load_digits()
 
 
-def _check_options(
-    name: str, path: str | None, vocab_size: int | None, bytes_per_token: float | None
-) -> None:
+def _check_options(name: str, path: str | None, vocab_size: int | None, bytes_per_token: float | None) -> None:
     """A setting that would be ignored is an error: whoever gave it believes that it counts."""
     if vocab_size is not None and vocab_size < 1:
         raise InputError("data.vocab_size", vocab_size, "must be at least 1")
@@ -72,6 +70,4 @@ def _check_options(
         if name == "digits" and given is not None:
             raise InputError(key, given, "has no meaning for data=digits", "leave it out")
         if name not in ("bin", "digits") and given not in (None, value):
-            raise InputError(
-                key, given, f"is always {value:g} for data={name}, whose tokens are bytes", "leave it out"
-            )
+            raise InputError(key, given, f"is always {value:g} for data={name}, whose tokens are bytes", "leave it out")

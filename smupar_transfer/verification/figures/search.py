@@ -32,7 +32,14 @@ def draw_history(numbers: Sequence[int], values: Sequence[float | None]) -> Figu
         complete = [(number, value) for number, value in zip(numbers, values, strict=True) if value is not None]
         lost = [number for number, value in zip(numbers, values, strict=True) if value is None]
         axes.plot(*zip(*complete, strict=True), "o", color=COMPLETE, label="completed trial")
-        axes.plot(lost, [0.02] * len(lost), "|", color=GIVEN_UP, transform=axes.get_xaxis_transform(), label="pruned or diverged")
+        axes.plot(
+            lost,
+            [0.02] * len(lost),
+            "|",
+            color=GIVEN_UP,
+            transform=axes.get_xaxis_transform(),
+            label="pruned or diverged",
+        )
         axes.step(numbers, best_so_far(values), where="post", color=BEST, label="best so far")
         axes.set(xlabel="trial", ylabel="validation loss (nats)", title="Search on the dense proxy")
         axes.legend()

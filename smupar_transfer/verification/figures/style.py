@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -21,7 +22,7 @@ PARAMETRIZATION_COLOURS = {  # Okabe & Ito (2008), chosen for distinct lightness
     "lr_only": "#cc79a7",
     "smupar": "#009e73",
 }
-SETTINGS = {
+SETTINGS: dict[Any, Any] = {  # matplotlib types its keys one by one
     "font.size": 10,
     "axes.titlesize": 11,
     "axes.labelsize": 10,
@@ -54,8 +55,6 @@ def save(figure: Figure, path: Path) -> list[Path]:
     Raises:
         InputError: a file cannot be written.
     """
-    import io
-
     written = []
     for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None})):
         buffer = io.BytesIO()

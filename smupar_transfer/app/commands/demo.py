@@ -1,0 +1,96 @@
+"""``smupar demo``: tune a small dense proxy, transfer to a wide sparse target, train it several ways, compare."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from smupar_transfer.app import show, specs
+from smupar_transfer.app.commands import transfer, tune
+from smupar_transfer.app.runs import train_missing
+from smupar_transfer.records import RunRecord, RunSpec, write_atomically, write_recipe
+from smupar_transfer.theory import InputError, parametrization
+from smupar_transfer.transfer import make_recipe
+from smupar_transfer.verification.comparison import Comparison, compare
+from smupar_transfer.verification.demo_page import render_demo_page
+from smupar_transfer.verification.figures.demo import draw_demo
+from smupar_transfer.verification.figures.style import save
+
+
+def run(config: DictConfig) -> None:
+    """Tell the whole story under ``results/demo`` and print the comparison as measured."""
+    started = time.monotonic()
+    out = show.console()
+    folder = Path(config.results_dir) / config.study.name
+    search = tune.make_search(config)
+    out.print(f"1. tune the dense proxy: width {search.proxy.model.width}, {config.tuning.n_trials} trials")
+    tuned = tune.tune(config, search)
+    tune.draw(folder, search)
+    out.print(tune.trial_table(search))
+
+    target = replace(specs.target_spec(config), hparams=tuned.hparams)
+    recipe = make_recipe(
+        tuned, target.model, target.sparsity, target.base_width, target.parametrization, target.optimizer
+    )
+    write_recipe(folder / "recipe.yaml", recipe)
+    out.print(f"\n2. transfer: {folder / 'recipe.yaml'}")
+    out.print(transfer.role_table(recipe))
+
+    grid = [at_offset(target, name, offset) for name, offsets in config.grids.items() for offset in offsets]
+    out.print(f"\n3. train the target: width {target.model.width}, sparsity {1 - target.sparsity.density:g}")
+    records = train_missing(
+        "training", grid, specs.data_request(config), specs.execution(config), folder, config.workers
+    )
+    comparisons = compare(records, target.log2_learning_rate)
+    out.print("\n4. compare")
+    publish(folder, comparisons, records, search.proxy, tuned.value, time.monotonic() - started)
+
+
+def at_offset(target: RunSpec, name: str, octaves: float) -> RunSpec:
+    """The target under another parametrization, its base learning rate moved by some octaves.
+
+    Raises:
+        InputError: there is no such parametrization.
+    """
+    parametrization(name)
+    if not math.isfinite(octaves):
+        raise InputError(f"grids.{name}", octaves, "must be a finite number of octaves")
+    rate = target.hparams.learning_rate * 2.0**octaves
+    return replace(target, parametrization=name, hparams=replace(target.hparams, learning_rate=rate))
+
+
+def publish(
+    folder: Path,
+    comparisons: list[Comparison],
+    records: list[RunRecord],
+    proxy: RunSpec,
+    proxy_loss: float,
+    seconds: float,
+) -> None:
+    """Print the table; write the figure and the report."""
+    rows = [
+        [
+            item.title,
+            show.loss(item.zero_shot),
+            show.loss(item.tuned) if item.was_tuned else "-",
+            f"2^{item.tuned_log2_rate:.2f}" if item.was_tuned else "-",
+            "-" if item.regret_percent is None else f"{item.regret_percent:.2f} %",
+            "-" if item.regret_to_best_percent is None else f"{item.regret_to_best_percent:.2f} %",
+        ]
+        for item in comparisons
+    ]
+    columns = ["", "zero-shot", "tuned directly", "at base LR", "regret", "regret to best of all"]
+    first = records[0].spec
+    title = (
+        f"validation loss (nats) of the target: width {first.model.width}, sparsity {1 - first.sparsity.density:g}, "
+        f"{min(r.weights_per_neuron or 0 for r in records):g} weights per neuron"
+    )
+    out = show.console()
+    out.print(show.table(title, columns, rows))
+    save(draw_demo(comparisons, title="Wide sparse target: zero-shot (stars) and tuned directly"), folder / "demo")
+    write_atomically(folder / "report.html", render_demo_page(comparisons, records, proxy, proxy_loss, folder))
+    out.print(f"\nwrote {folder / 'report.html'}, {folder / 'demo.png'} in {show.seconds(seconds)}")

@@ -1,0 +1,101 @@
+"""``smupar explain``: every parameter of a target, with the numbers it is trained with."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from smupar_transfer.app import show, specs
+from smupar_transfer.model import ParameterPlan, outline, plan_parameters
+from smupar_transfer.records import read_recipe
+from smupar_transfer.theory import InputError, Power, Role
+from smupar_transfer.theory.parametrization import Parametrization
+from smupar_transfer.theory.scaling import OptimizerSettings, learning_rate_power, weight_decay_power
+
+FORMATS = ("table", "json", "csv")
+FIELDS = (
+    "name",
+    "shape",
+    "role",
+    "fan_in",
+    "density",
+    "init_std",
+    "learning_rate",
+    "weight_decay",
+    "epsilon",
+    "forward_multiplier",
+)
+
+
+def run(config: DictConfig) -> None:
+    """Print the plan of the target as a table, JSON or CSV; no weight is allocated."""
+    if config.format not in FORMATS:
+        raise InputError("format", config.format, f"is not one of {', '.join(FORMATS)}")
+    spec = (
+        specs.target_spec(config)
+        if config.recipe is None
+        else specs.recipe_spec(config, read_recipe(Path(config.recipe)))
+    )
+    plan = plan_parameters(outline(spec), spec)
+    if config.format == "json":
+        print(json.dumps([_plain(row) for row in plan], indent=1))
+    elif config.format == "csv":
+        writer = csv.DictWriter(sys.stdout, FIELDS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({**_plain(row), "shape": "x".join(map(str, row.shape))} for row in plan)
+    else:
+        show.console().print(_rules(spec.table, spec.optimizer))
+        show.console().print()
+        show.console().print(_table(plan))
+
+
+def _plain(row: ParameterPlan) -> dict[str, object]:
+    return {name: list(value) if isinstance(value := getattr(row, name), tuple) else value for name in FIELDS}
+
+
+def _rules(table: Parametrization, optimizer: OptimizerSettings) -> object:
+    """The parametrization itself, printed from the table that training reads."""
+
+    def shown(power: Power) -> str:
+        return "1" if str(power) == "1" else str(power)
+
+    rows = []
+    for role in Role:
+        rule = table[role]
+        rows.append(
+            [
+                str(role),
+                shown(rule.init_variance),
+                shown(learning_rate_power(rule, optimizer.name)),
+                shown(weight_decay_power(rule, optimizer.name, optimizer.weight_decay_form)),
+                shown(rule.adam_epsilon),
+                shown(rule.forward_multiplier),
+            ]
+        )
+    columns = ["role", "init variance", "learning rate", "weight decay", "epsilon", "forward multiplier"]
+    title = f"{table.title} with {optimizer.name}: factors on the base value; attention logits x d_head^"
+    return show.table(f"{title}{table.attention_exponent:g}", columns, rows)
+
+
+def _table(plan: Sequence[ParameterPlan]) -> object:
+    rows = [
+        [
+            row.name,
+            "x".join(map(str, row.shape)),
+            str(row.role),
+            show.number(row.density, 3),
+            show.number(row.init_std, 3),
+            show.number(row.learning_rate, 3),
+            show.number(row.weight_decay, 3),
+            show.number(row.epsilon, 2),
+            show.number(row.forward_multiplier, 3),
+        ]
+        for row in plan
+    ]
+    columns = ["parameter", "shape", "role", "density", "std", "LR", "decay", "eps", "multiplier"]
+    return show.table("parameters", columns, rows)

@@ -1,0 +1,109 @@
+"""``smupar plan``: what a sweep, or one run of a target, would cost; nothing is trained beyond a short calibration."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from smupar_transfer.app import show, specs
+from smupar_transfer.app.commands.sweep import config_dir, sweep_specs
+from smupar_transfer.app.sweeps import load_sweep
+from smupar_transfer.model import Cost, network_cost, outline, plan_parameters
+from smupar_transfer.records import RunSpec, RunStore
+from smupar_transfer.training import load
+from smupar_transfer.training import run as run_spec
+
+CALIBRATION_STEPS = 3
+STATE_BYTES = 16  # a weight, its gradient and two moments, in float32
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs of one network shape and density.
+
+    Attributes:
+        runs: in all. existing: those with a record already.
+    """
+
+    spec: RunSpec
+    cost: Cost
+    runs: int
+    existing: int
+
+
+def run(config: DictConfig) -> None:
+    """Print runs, tokens, FLOPs, memory and estimated time, and what exists already."""
+    if config.sweep:
+        sweep = load_sweep(config.sweep, config_dir())
+        planned, folder = sweep_specs(config, sweep), Path(config.results_dir) / sweep.name
+        show.console().print(f"{sweep.question}\nexpected: {sweep.expected.strip()}\n")
+    else:
+        planned, folder = [specs.target_spec(config)], Path(config.results_dir) / "train"
+    existing = RunStore(folder).keys()
+    groups = group(planned, existing)
+    show.console().print(_table(groups))
+    missing = [spec for spec in planned if spec.key not in existing]
+    rate, source = _flops_per_second(config, planned, folder)
+    tokens = sum(spec.budget.tokens for spec in missing)
+    work = sum(item.cost.flops_dense * item.spec.budget.tokens * (item.runs - item.existing) for item in groups)
+    show.console().print(
+        f"\n{len(planned)} runs, {len(planned) - len(missing)} of them exist in {folder}\n"
+        f"to do: {len(missing)} runs, {tokens:,} tokens, {work:.3g} FLOPs as the masked backend computes them\n"
+        f"estimated time: {show.seconds(work / rate / config.workers)} with workers={config.workers} ({source})",
+        soft_wrap=True,
+    )
+
+
+def group(planned: Sequence[RunSpec], existing: set[str]) -> list[Group]:
+    """Gather runs whose cost is the same."""
+    found: dict[tuple[object, ...], list[RunSpec]] = {}
+    for spec in planned:
+        found.setdefault((spec.model, spec.sparsity, spec.budget), []).append(spec)
+    groups = []
+    for members in found.values():
+        spec = members[0]
+        cost = network_cost(plan_parameters(outline(spec), spec), spec)
+        groups.append(Group(spec, cost, len(members), sum(member.key in existing for member in members)))
+    return groups
+
+
+def _table(groups: Sequence[Group]) -> object:
+    rows = [
+        [
+            f"{item.spec.model.width}",
+            f"{1 - item.spec.sparsity.density:g}",
+            f"{item.runs}",
+            f"{item.existing}",
+            f"{item.cost.parameters:,}",
+            f"{item.cost.nonzero_parameters:,}",
+            f"{item.spec.budget.tokens:,}",
+            f"{item.cost.flops_sparse * item.spec.budget.tokens:.2e}",
+            f"{item.cost.parameters * STATE_BYTES / 2**20:,.1f}",
+        ]
+        for item in groups
+    ]
+    columns = ["width", "sparsity", "runs", "exist", "parameters", "not zero", "tokens", "FLOPs", "state MiB"]
+    return show.table("per run (FLOPs of the weights that exist; state: weights, gradients, moments)", columns, rows)
+
+
+def _flops_per_second(config: DictConfig, planned: Sequence[RunSpec], folder: Path) -> tuple[float, str]:
+    """Achieved rate of dense FLOPs in a worker: from records of this result, else from a short run."""
+    wanted = {spec.key for spec in planned}
+    rates = [
+        record.flops_dense / record.wall_seconds
+        for record in RunStore(folder)
+        if record.key in wanted and record.wall_seconds > 0
+    ]
+    if rates:
+        return statistics.median(rates), f"from {len(rates)} records"
+    smallest = min(planned, key=lambda spec: spec.model.width)
+    budget = replace(smallest.budget, steps=CALIBRATION_STEPS, warmup_steps=0, evaluations=1, evaluation_batches=1)
+    trial = replace(smallest, budget=budget)
+    record = run_spec(trial, load(specs.data_request(config)), specs.execution(config))
+    tokens = budget.batch_size * budget.sequence_length
+    rate = record.flops_dense / record.tokens * tokens / record.step_seconds
+    return rate, f"from {CALIBRATION_STEPS} steps on this machine, evaluations not counted"

@@ -1,0 +1,47 @@
+"""``smupar sweep NAME``: run what is missing of a sweep, then analyse and draw."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from smupar_transfer.app import specs
+from smupar_transfer.app.runs import train_missing
+from smupar_transfer.app.sweeps import Sweep, at_point, load_sweep
+from smupar_transfer.records import Manifest, RunSpec, write_manifest
+
+
+def run(config: DictConfig) -> None:
+    """Train the missing runs of ``sweep``; write records, tables, figures and a page about the outcome."""
+    sweep = load_sweep(config.sweep, config_dir())
+    planned = sweep_specs(config, sweep)
+    folder = Path(config.results_dir) / sweep.name
+    write_manifest(folder, manifest(config, sweep, planned))
+    train_missing(sweep.name, planned, specs.data_request(config), specs.execution(config), folder, config.workers)
+    from smupar_transfer.app.commands import plot
+
+    plot.publish(folder)
+
+
+def manifest(config: DictConfig, sweep: Sweep, planned: list[RunSpec]) -> Manifest:
+    """What the sweep is, for those who read its folder later."""
+    words = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+    own = {*sweep.overrides, f"sweep={config.sweep}"}
+    given = [word for word in words if word not in own and not word.startswith(("results_dir=", "workers="))]
+    command = " ".join(["smupar sweep", sweep.name, *given])
+    return Manifest(sweep.name, sweep.question, sweep.expected, command, tuple(spec.key for spec in planned))
+
+
+def sweep_specs(config: DictConfig, sweep: Sweep) -> list[RunSpec]:
+    """Every run of a sweep."""
+    return [specs.target_spec(at_point(config, point)) for point in sweep.points()]
+
+
+def config_dir() -> str | None:
+    """The person's own folder of configurations, if they gave one."""
+    if not HydraConfig.initialized():
+        return None
+    sources = HydraConfig.get().runtime.config_sources
+    return next((source.path for source in sources if source.provider == "command-line"), None)

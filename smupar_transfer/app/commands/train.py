@@ -1,0 +1,69 @@
+"""``smupar train``: train a recipe, or the configured target."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from smupar_transfer.app import show, specs
+from smupar_transfer.records import RunRecord, RunSpec, RunStore, read_recipe, to_plain, write_atomically
+from smupar_transfer.theory import InputError
+from smupar_transfer.training import load, load_network, sample
+from smupar_transfer.training import run as run_spec
+from smupar_transfer.verification.figures.curves import draw_learning_curve
+from smupar_transfer.verification.figures.style import save
+
+
+def run(config: DictConfig) -> None:
+    """Train, resuming from a checkpoint; a run whose record exists is not trained again."""
+    spec = (
+        specs.target_spec(config)
+        if config.recipe is None
+        else specs.recipe_spec(config, read_recipe(Path(config.recipe)))
+    )
+    if config.sample < 0:
+        raise InputError("sample", config.sample, "must not be negative")
+    folder = Path(config.results_dir) / config.name
+    checkpoint = folder / "checkpoints" / f"{spec.key}.pt"
+    store = RunStore(folder)
+    record = store.get(spec.key) if spec.key in store else _train(config, spec, checkpoint, store)
+    _report(record, folder)
+    if config.sample:
+        network = load_network(spec, checkpoint)
+        text = sample(network, config.prompt.encode(), config.sample, spec.seed).decode("utf-8", errors="replace")
+        show.console().print(f"\n{config.prompt}{text}", markup=False, soft_wrap=True)
+
+
+def _train(config: DictConfig, spec: RunSpec, checkpoint: Path, store: RunStore) -> RunRecord:
+    data = load(specs.data_request(config))
+    with show.progress_bar("training", spec.budget.steps) as bar:
+        record = run_spec(spec, data, specs.execution(config), show.TrainingBar(bar), checkpoint)
+    store.put(record)
+    store.compact()
+    return record
+
+
+def _report(record: RunRecord, folder: Path) -> None:
+    steps = [evaluation.step for evaluation in record.history]
+    figure = draw_learning_curve(
+        steps,
+        [evaluation.train_loss for evaluation in record.history],
+        [evaluation.validation_loss for evaluation in record.history],
+    )
+    save(figure, folder / "curves")
+    write_atomically(folder / "record.json", json.dumps(to_plain(record), indent=1) + "\n")
+    rows = [
+        ["validation loss", f"{show.loss(record.validation_loss)} nats"],
+        ["bits per byte", show.number(record.bits_per_byte)],
+        ["accuracy", show.number(record.accuracy)],
+        ["training loss", f"{show.loss(record.train_loss)} nats"],
+        ["tokens", f"{record.tokens:,} ({record.epochs:.3g} epochs)"],
+        ["parameters", f"{record.parameters:,}, {record.nonzero_parameters:,} of them not zero"],
+        ["weights per neuron", show.number(record.weights_per_neuron)],
+        ["training FLOPs", f"{record.flops_sparse:.3g} ({record.flops_dense:.3g} if zeros counted)"],
+        ["time", show.seconds(record.wall_seconds)],
+    ]
+    show.console().print(show.table(f"run {record.key}", ["", ""], rows))
+    show.console().print(f"\nwrote {folder}")

@@ -1,0 +1,49 @@
+"""What a sweep under ``results/`` is: its question, its runs, the command that made it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from smupar_transfer.records.files import from_plain, read_text, to_plain, write_atomically
+from smupar_transfer.theory import InputError
+
+MANIFEST_FILE = "sweep.json"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Of one sweep.
+
+    Attributes:
+        name, question, expected: of the sweep file.
+        command: that was given. keys: of its runs, those not yet run included.
+    """
+
+    name: str
+    question: str
+    expected: str
+    command: str
+    keys: tuple[str, ...]
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write ``sweep.json``."""
+    write_atomically(folder / MANIFEST_FILE, json.dumps(to_plain(manifest), indent=1, ensure_ascii=False) + "\n")
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read ``sweep.json``.
+
+    Raises:
+        InputError: the folder holds no sweep, or a damaged one.
+    """
+    path = folder / MANIFEST_FILE
+    if not path.exists():
+        raise InputError("sweep", folder.name, f"has no results in {folder}", f"run: smupar sweep {folder.name}")
+    try:
+        content = json.loads(read_text(path, "sweep"))
+    except json.JSONDecodeError as error:
+        raise InputError("sweep", str(path), f"is damaged: {error}", "run the sweep again") from error
+    return from_plain(content, Manifest, str(path))

@@ -1,0 +1,76 @@
+"""One target under several parametrizations: transferred without tuning, and tuned directly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from smupar_transfer.records import RunRecord
+from smupar_transfer.theory import PARAMETRIZATIONS
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Of one parametrization; losses in nats, infinite where a run diverged.
+
+    Attributes:
+        zero_shot: loss at the learning rate that was tuned on the proxy.
+        tuned: smallest loss over ``rates``. was_tuned: whether there is more than the zero-shot rate.
+        rates, losses: the grid, in log2 of the base learning rate, increasing.
+        regret_percent: of zero-shot against ``tuned``; None if not tuned or diverged.
+        regret_to_best_percent: of zero-shot against the best of all parametrizations.
+    """
+
+    name: str
+    title: str
+    zero_shot_log2_rate: float
+    zero_shot: float
+    tuned: float
+    tuned_log2_rate: float
+    was_tuned: bool
+    rates: tuple[float, ...]
+    losses: tuple[float, ...]
+    regret_percent: float | None
+    regret_to_best_percent: float | None
+
+
+def compare(records: Sequence[RunRecord], zero_shot_log2_rate: float) -> list[Comparison]:
+    """Compare parametrizations, in the order of ``theory``.
+
+    Args:
+        records: runs of one target with one seed; every parametrization has one at the zero-shot rate.
+        zero_shot_log2_rate: log2 of the base learning rate that was tuned on the proxy.
+    """
+    best_of_all = min((_loss(record) for record in records), default=math.inf)
+    found = []
+    for name, table in PARAMETRIZATIONS.items():
+        points = sorted((r.spec.log2_learning_rate, _loss(r)) for r in records if r.spec.parametrization == name)
+        if not points:
+            continue
+        _, zero_shot = min(points, key=lambda point: abs(point[0] - zero_shot_log2_rate))
+        tuned_rate, tuned = min(points, key=lambda point: point[1])
+        found.append(
+            Comparison(
+                name=name,
+                title=table.title,
+                zero_shot_log2_rate=zero_shot_log2_rate,
+                zero_shot=zero_shot,
+                tuned=tuned,
+                tuned_log2_rate=tuned_rate,
+                was_tuned=len(points) > 1,
+                rates=tuple(rate for rate, _ in points),
+                losses=tuple(loss for _, loss in points),
+                regret_percent=_percent(zero_shot, tuned) if len(points) > 1 else None,
+                regret_to_best_percent=_percent(zero_shot, best_of_all),
+            )
+        )
+    return found
+
+
+def _loss(record: RunRecord) -> float:
+    return math.inf if record.validation_loss is None else record.validation_loss
+
+
+def _percent(loss: float, reference: float) -> float | None:
+    return 100 * (loss - reference) / reference if math.isfinite(loss) else None

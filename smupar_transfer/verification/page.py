@@ -1,0 +1,104 @@
+"""The page about a sweep, ``results/NAME/README.md``: outcome first, then tables, then how it was made."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from smupar_transfer.records import Manifest, RunRecord
+from smupar_transfer.verification.drawn import families, title_of
+from smupar_transfer.verification.optimum import LOSS_WINDOW
+from smupar_transfer.verification.stability import CellSummary, Drift
+
+_TEMPLATES = Environment(
+    loader=PackageLoader("smupar_transfer.verification"),
+    undefined=StrictUndefined,
+    autoescape=False,
+    keep_trailing_newline=True,
+)
+
+
+def outcome_sentence(drifts: Sequence[Drift], summaries: Sequence[CellSummary]) -> str:
+    """What came out, in one sentence with numbers."""
+    if not drifts:
+        return "There is no parametrization with two sparsities yet."
+    sparsities = [summary.cell.sparsity for summary in summaries]
+    parts = [
+        f"{title_of(drift.parametrization)} {'' if drift.exact else 'at least '}{drift.octaves:.2f} octaves "
+        f"[{drift.low:.2f}, {drift.high:.2f}] (regret up to {percent(drift.largest_regret)})"
+        for drift in drifts
+    ]
+    return (
+        f"From sparsity {min(sparsities):g} to {max(sparsities):g} the optimal learning rate moved: "
+        + "; ".join(parts)
+        + "."
+    )
+
+
+def percent(value: float) -> str:
+    """A percentage, or that the run was lost."""
+    return f"{value:.2f} %" if math.isfinite(value) else "diverged"
+
+
+def _cell_rows(summaries: Sequence[CellSummary]) -> list[dict[str, Any]]:
+    return [
+        {
+            "title": title_of(summary.cell.parametrization),
+            "width": summary.cell.width,
+            "sparsity": f"{summary.cell.sparsity:g}",
+            "optimum": f"{summary.optimum.log2_learning_rate:.2f}",
+            "interval": f"{summary.optimum.low:.2f} to {summary.optimum.high:.2f}",
+            "status": str(summary.optimum.status),
+            "loss": f"{summary.optimum.loss:.4f}",
+            "nats": f"{summary.regret.nats:.4f} ± {summary.regret.standard_error:.4f}",
+            "percent": percent(summary.regret.percent),
+        }
+        for family in families(summaries)
+        for summary in family
+    ]
+
+
+def render_sweep_page(
+    manifest: Manifest,
+    records: Sequence[RunRecord],
+    summaries: Sequence[CellSummary],
+    drifts: Sequence[Drift],
+) -> str:
+    """Markdown of a sweep's page; ``records`` are its finished runs, at least one."""
+    first = records[0]
+    base = asdict(first.spec.hparams)
+    swept = {name for name in base if len({getattr(record.spec.hparams, name) for record in records}) > 1}
+    smallest = min((wpn for record in records if (wpn := record.weights_per_neuron) is not None), default=math.nan)
+    return _TEMPLATES.get_template("sweep.md.j2").render(
+        manifest=manifest,
+        outcome=outcome_sentence(drifts, summaries),
+        drifts=[
+            {
+                **asdict(drift),
+                "title": title_of(drift.parametrization),
+                "regret": percent(drift.largest_regret),
+            }
+            for drift in drifts
+        ],
+        cells=_cell_rows(summaries),
+        window=LOSS_WINDOW,
+        runs=len(records),
+        planned=len(manifest.keys),
+        diverged=sum(record.diverged for record in records),
+        hours=f"{sum(record.wall_seconds for record in records) / 3600:.2f}",
+        median_seconds=f"{statistics.median(record.wall_seconds for record in records):.1f}",
+        tokens=f"{first.spec.budget.tokens:,}",
+        seeds=", ".join(map(str, sorted({record.spec.seed for record in records}))),
+        hparams=", ".join(f"{name} {'swept' if name in swept else f'{value:g}'}" for name, value in base.items()),
+        data=first.spec.data,
+        machines=", ".join(
+            sorted({f"{r.environment.machine}, {r.environment.threads} thread(s) a run" for r in records})
+        ),
+        versions=", ".join(f"{name} {version}" for name, version in first.environment.versions.items()),
+        weights_per_neuron=f"{smallest:g}",
+    )
