@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,27 +17,28 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from smupar_transfer.records import Evaluation
 
 MAXIMUM_COLUMNS = 100
 
 
-def console() -> Console:
-    """A console on standard output, no wider than 100 columns; files and pipes get 100."""
-    probe = Console()
+def console(*, stderr: bool = False) -> Console:
+    """A console on standard output or error, no wider than 100 columns; files and pipes get 100."""
+    probe = Console(stderr=stderr)
     width = min(MAXIMUM_COLUMNS, probe.width) if probe.is_terminal else MAXIMUM_COLUMNS
-    return Console(width=width, highlight=False, soft_wrap=False)
+    return Console(width=width, highlight=False, soft_wrap=False, stderr=stderr)
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """A table whose first column is text and whose others are numbers."""
-    made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 1, 0, 0))
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Group:
+    """A heading and a table whose first column is text and whose others are numbers; no header if all are nameless."""
+    made = Table(show_header=any(columns), box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for index, name in enumerate(columns):
         made.add_column(name, justify="left" if index == 0 else "right", no_wrap=index == 0, overflow="fold")
     for row in rows:
         made.add_row(*row)
-    return made
+    return Group(Text(title, style="bold"), made)
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -77,14 +78,13 @@ def progress_bar(title: str, total: int, done: int = 0) -> Iterator[ProgressBar]
     """Show a bar while the block runs; it stays when the block ends."""
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=10),
         MofNCompleteColumn(),
         TextColumn("{task.fields[text]}"),
         TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        TimeRemainingColumn(elapsed_when_finished=False),
     )
-    with Progress(*columns, console=Console(stderr=True, width=None), refresh_per_second=4) as progress:
+    with Progress(*columns, console=console(stderr=True), refresh_per_second=4) as progress:
         yield ProgressBar(progress, progress.add_task(title, total=total, completed=done, text=""))
 
 

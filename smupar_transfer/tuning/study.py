@@ -96,7 +96,9 @@ def run_next_trial(study: optuna.Study, settings: StudySettings, objective: Obje
     )
     if ordinal == 0:
         defaults = objective.space.first_point(objective.proxy.hparams)
-        sampler = optuna.samplers.PartialFixedSampler(defaults, sampler)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            sampler = optuna.samplers.PartialFixedSampler(defaults, sampler)
     study.sampler = sampler
     done: list[FrozenTrial] = []
     study.optimize(objective, n_trials=1, callbacks=[lambda _, trial: done.append(trial)])

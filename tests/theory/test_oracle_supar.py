@@ -1,4 +1,4 @@
-"""Absolute numbers of SuPar worked out by hand from Table 1 of arXiv 2405.15743, none of them from this package."""
+"""Absolute numbers of SuPar worked out by hand from Table 1 of arXiv 2405.15743, not by this package."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_dense_roles(name: str, role: Role, init_std: float, rate: float, multip
 
 
 def test_the_papers_own_largest_sparse_model() -> None:
-    """Arithmetic from section 4 of the paper: width 2048 over 256, s = 99.2 % (1 weight in 128): m_d m_rho = 1/16."""
+    """Its tuned proxy at width 256, its target at width 2048 and s = 99.2 % (1 in 128): m_d m_rho = 1/16."""
     paper = BaseHyperparameters(1.62e-2, 0.08665602, 9.1705, 1.0951835)
     found = scale(SMUPAR, Role.HIDDEN, ScaleFactors(8.0, 1 / 128), paper, OptimizerSettings())
     assert found.init_std == pytest.approx(0.34662408, rel=1e-12)

@@ -57,8 +57,8 @@ def per_density(m_d: float, m_rho: float) -> float:
 
 E, H, R, V = Role.EMBEDDING, Role.HIDDEN, Role.READOUT, Role.VECTOR
 
-# What all tables of the muP family share: Table 8 of arXiv 2203.03466 as the mup package has it; epsilon as in
-# Table 1 of arXiv 2505.01618.
+# What all tables of the muP family share: Table 8 of arXiv 2203.03466 as the mup package has it; epsilon as
+# in Table 1 of arXiv 2505.01618.
 _MUP_FAMILY: dict[tuple[Role, str], Formula] = {
     (E, "sgd_learning_rate"): grows,
     (R, "sgd_learning_rate"): grows,

@@ -35,9 +35,7 @@ EXPECTED = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("table", "at_init", "update"), EXPECTED, ids=lambda value: getattr(value, "name", str(value))
-)
+@pytest.mark.parametrize(("table", "at_init", "update"), EXPECTED, ids=lambda value: getattr(value, "name", str(value)))
 def test_exponents(table: Parametrization, at_init: Power, update: Power) -> None:
     assert predicted(table, Coordinate.ACTIVATION) == at_init
     assert predicted(table, Coordinate.GRADIENT) == at_init
@@ -45,9 +43,7 @@ def test_exponents(table: Parametrization, at_init: Power, update: Power) -> Non
 
 
 def test_only_supar_is_predicted_to_stay_put_in_all_coordinates() -> None:
-    still = [
-        table.name for table, _, _ in EXPECTED if {predicted(table, at) for at in Coordinate} == {NOTHING}
-    ]
+    still = [table.name for table, _, _ in EXPECTED if {predicted(table, at) for at in Coordinate} == {NOTHING}]
     assert still == ["smupar"]
 
 
@@ -63,7 +59,7 @@ def test_a_wrong_rule_would_be_predicted_to_drift(axis: str) -> None:
     assert predicted(rate, Coordinate.ACTIVATION) == NOTHING
 
 
-BASE_WIDTH = 64
+BASE_WIDTH = 32
 
 
 def measured(table: Parametrization, coordinate: Coordinate, factors: ScaleFactors) -> float:
@@ -91,9 +87,7 @@ def test_predictions_hold_for_a_layer_of_random_numbers(
     table: Parametrization, axis: str, coordinate: Coordinate
 ) -> None:
     near, far = (
-        (ScaleFactors(4.0), ScaleFactors(16.0))
-        if axis == "width"
-        else (ScaleFactors(16.0), ScaleFactors(16.0, 1 / 8))
+        (ScaleFactors(4.0), ScaleFactors(16.0)) if axis == "width" else (ScaleFactors(16.0), ScaleFactors(16.0, 1 / 8))
     )
     change = measured(table, coordinate, far) / measured(table, coordinate, near)
     power = predicted(table, coordinate)

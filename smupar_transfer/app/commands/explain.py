@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig
+from rich.console import Group
 
 from smupar_transfer.app import show, specs
 from smupar_transfer.model import ParameterPlan, outline, plan_parameters
@@ -58,7 +59,7 @@ def _plain(row: ParameterPlan) -> dict[str, object]:
     return {name: list(value) if isinstance(value := getattr(row, name), tuple) else value for name in FIELDS}
 
 
-def _rules(table: Parametrization, optimizer: OptimizerSettings) -> object:
+def _rules(table: Parametrization, optimizer: OptimizerSettings) -> Group:
     """The parametrization itself, printed from the table that training reads."""
 
     def shown(power: Power) -> str:
@@ -82,7 +83,7 @@ def _rules(table: Parametrization, optimizer: OptimizerSettings) -> object:
     return show.table(f"{title}{table.attention_exponent:g}", columns, rows)
 
 
-def _table(plan: Sequence[ParameterPlan]) -> object:
+def _table(plan: Sequence[ParameterPlan]) -> Group:
     rows = [
         [
             row.name,

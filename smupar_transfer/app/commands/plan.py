@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from omegaconf import DictConfig
+from rich.console import Group
 
 from smupar_transfer.app import show, specs
 from smupar_transfer.app.commands.sweep import config_dir, sweep_specs
@@ -71,7 +72,7 @@ def group(planned: Sequence[RunSpec], existing: set[str]) -> list[Group]:
     return groups
 
 
-def _table(groups: Sequence[Group]) -> object:
+def _table(groups: Sequence[Group]) -> Group:
     rows = [
         [
             f"{item.spec.model.width}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from omegaconf import DictConfig
-from rich.table import Table
+from rich.console import Group
 
 from smupar_transfer.app import show, specs
 from smupar_transfer.records import Recipe, write_recipe
@@ -43,7 +43,7 @@ def recipe_from(config: DictConfig) -> Recipe:
     )
 
 
-def role_table(recipe: Recipe) -> Table:
+def role_table(recipe: Recipe) -> Group:
     """A row per role: the exponents, and what they make of the base hyperparameters."""
     table = parametrization(recipe.parametrization)
     rows = [

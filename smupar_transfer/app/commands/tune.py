@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
+from rich.console import Group
 
 from smupar_transfer.app import show, specs
 from smupar_transfer.app.show import console, progress_bar
@@ -75,7 +76,7 @@ def tune(config: DictConfig, search: Search) -> Tuned:
     return tuned
 
 
-def trial_table(search: Search) -> object:
+def trial_table(search: Search) -> Group:
     """The best trials, best first."""
     trials = outcomes(search)
     complete = sorted((trial for trial in trials if trial.value is not None), key=_value)
