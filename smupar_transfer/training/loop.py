@@ -19,6 +19,7 @@ from smupar_transfer.training.observer import Observer
 from smupar_transfer.training.optimizer import schedule, set_learning_rates
 
 CHECKPOINT_SECONDS = 30.0
+EXPLODED = 2.0
 
 
 @dataclass
@@ -49,8 +50,8 @@ def train(session: Session, observer: Observer, save: Callable[[], None]) -> boo
         save: called at a consistent state after evaluations and now and then between.
 
     Returns:
-        Whether the run diverged: its loss was not finite, or at an evaluation worse than where training began and than
-        guessing uniformly.
+        Whether the run diverged: its loss was not finite, or at an evaluation ``EXPLODED`` times larger than both where
+        training began and guessing uniformly.
     """
     progress, budget = session.progress, session.spec.budget
     due = evaluation_steps(budget)
@@ -133,7 +134,7 @@ def _is_lost(evaluation: Evaluation, session: Session) -> bool:
     model = session.spec.model
     guessing = math.log(model.vocab_size if model.kind == "gpt" else model.classes)
     start = session.progress.first_loss
-    return evaluation.validation_loss > max(guessing, start if start is not None else guessing)
+    return evaluation.validation_loss > EXPLODED * max(guessing, start if start is not None else guessing)
 
 
 def _finite(value: float) -> float | None:

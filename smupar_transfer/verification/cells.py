@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from smupar_transfer.records import RunRecord
+from smupar_transfer.theory import PARAMETRIZATIONS
 
 Floats = NDArray[np.float64]
 
@@ -72,7 +73,7 @@ class Cell:
 
 
 def cells(runs: pd.DataFrame) -> list[Cell]:
-    """The cells of a table of runs, by parametrization (in order of appearance), width and sparsity."""
+    """The cells of a table of runs, by parametrization (in the order of ``theory``), width and sparsity."""
     found = []
     for (name, width, sparsity), group in runs.groupby(["parametrization", "width", "sparsity"], sort=True):
         losses = group["validation_loss"].where(~group["diverged"], np.inf)
@@ -89,4 +90,5 @@ def cells(runs: pd.DataFrame) -> list[Cell]:
                 losses=table.to_numpy(dtype=np.float64),
             )
         )
-    return found
+    order = list(PARAMETRIZATIONS)
+    return sorted(found, key=lambda cell: (order.index(cell.parametrization), cell.width, cell.sparsity))

@@ -80,10 +80,13 @@ def carried_over(cell: Cell, log2_rate: float, best_losses: np.ndarray) -> Regre
         best_losses: losses that tuning reaches, per seed, (seeds,).
     """
     column = int(np.abs(cell.log2_learning_rates - log2_rate).argmin())
-    difference = cell.losses[:, column] - best_losses
+    carried = cell.losses[:, column]
+    if not np.isfinite(carried).all():
+        return Regret(float(cell.log2_learning_rates[column]), math.inf, math.inf, math.nan)
+    difference = carried - best_losses
     nats = float(difference.mean())
     error = float("nan")
-    if len(difference) > 1 and math.isfinite(nats):
+    if len(difference) > 1:
         error = float(difference.std(ddof=1) / math.sqrt(len(difference)))
     percent = 100 * nats / float(best_losses.mean())
     return Regret(float(cell.log2_learning_rates[column]), nats, percent, error)
@@ -127,14 +130,21 @@ def _family(cell: Cell) -> tuple[str, int]:
 
 
 def drifts(summaries: Sequence[CellSummary]) -> list[Drift]:
-    """Drift over sparsity of every parametrization and width that has at least two sparsities."""
+    """Drift over sparsity of every parametrization and width that trained at two sparsities or more."""
     families: dict[tuple[str, int], list[CellSummary]] = {}
     for summary in summaries:
         families.setdefault(_family(summary.cell), []).append(summary)
-    return [_drift(members) for members in families.values() if len(members) > 1]
+    return [
+        _drift(members)
+        for members in families.values()
+        if sum(member.optimum.status is not Status.NOTHING for member in members) > 1
+    ]
 
 
 def _drift(members: Sequence[CellSummary]) -> Drift:
+    largest_regret = max(member.regret.percent for member in members)
+    exact = all(member.optimum.status is Status.FIT for member in members)
+    members = [member for member in members if member.optimum.status is not Status.NOTHING]
     first = members[0].cell
     positions = np.array([member.optimum.log2_learning_rate for member in members])
     log2_density = np.log2([member.cell.density for member in members])
@@ -150,8 +160,8 @@ def _drift(members: Sequence[CellSummary]) -> Drift:
         low=low,
         high=high,
         slope=float(np.polyfit(log2_density, positions, 1)[0]),
-        largest_regret=max(member.regret.percent for member in members),
-        exact=all(member.optimum.status is Status.FIT for member in members),
+        largest_regret=largest_regret,
+        exact=exact,
     )
 
 

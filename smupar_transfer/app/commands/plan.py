@@ -23,7 +23,7 @@ STATE_BYTES = 16  # a weight, its gradient and two moments, in float32
 
 
 @dataclass(frozen=True)
-class Group:
+class Batch:
     """Runs of one network shape and density.
 
     Attributes:
@@ -59,7 +59,7 @@ def run(config: DictConfig) -> None:
     )
 
 
-def group(planned: Sequence[RunSpec], existing: set[str]) -> list[Group]:
+def group(planned: Sequence[RunSpec], existing: set[str]) -> list[Batch]:
     """Gather runs whose cost is the same."""
     found: dict[tuple[object, ...], list[RunSpec]] = {}
     for spec in planned:
@@ -68,11 +68,11 @@ def group(planned: Sequence[RunSpec], existing: set[str]) -> list[Group]:
     for members in found.values():
         spec = members[0]
         cost = network_cost(plan_parameters(outline(spec), spec), spec)
-        groups.append(Group(spec, cost, len(members), sum(member.key in existing for member in members)))
+        groups.append(Batch(spec, cost, len(members), sum(member.key in existing for member in members)))
     return groups
 
 
-def _table(groups: Sequence[Group]) -> Group:
+def _table(groups: Sequence[Batch]) -> Group:
     rows = [
         [
             f"{item.spec.model.width}",

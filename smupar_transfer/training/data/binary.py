@@ -55,15 +55,11 @@ def load_binary(
         raise InputError(
             "data.path", path, "is needed by data=bin", "name a file, or a folder with train.bin and val.bin"
         )
-    wide = vocab_size is not None and vocab_size > UINT16_IDS
+    headerless = "<u4" if vocab_size is not None and vocab_size > UINT16_IDS else "<u2"
     with readable(path):
         files = _files(Path(path).expanduser())
-        parts = [_map(file, "<u4" if wide else "<u2") for file in files]
+        train, validation = _splits([_map(file, headerless) for file in files], fraction)
         sha256 = _sha256(files)
-    if len(parts) == 1:
-        cut = len(parts[0]) - int(len(parts[0]) * fraction)
-        parts = [parts[0][:cut], parts[0][cut:]]
-    train, validation = parts
     return TokenData(
         spec=DataSpec(
             name="bin",
@@ -75,7 +71,7 @@ def load_binary(
         ),
         train=train,
         validation=validation,
-        vocab_size=_checked_vocab_size(parts, vocab_size),
+        vocab_size=_checked_vocab_size((train, validation), vocab_size),
     )
 
 
@@ -85,6 +81,14 @@ def _files(place: Path) -> list[Path]:
         if not file.is_file():
             raise InputError("data.path", str(file), "is not a file" if file.exists() else "does not exist")
     return files
+
+
+def _splits(mapped: Sequence[Tokens], fraction: float) -> tuple[Tokens, Tokens]:
+    if len(mapped) == 2:
+        return mapped[0], mapped[1]
+    (whole,) = mapped
+    cut = len(whole) - int(len(whole) * fraction)
+    return whole[:cut], whole[cut:]
 
 
 def _map(file: Path, headerless: str) -> Tokens:

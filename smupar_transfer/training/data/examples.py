@@ -95,8 +95,8 @@ class ExampleData:
 def load_digits() -> ExampleData:
     """1,797 handwritten digits of 8x8 pixels from scikit-learn; it took them from the UCI repository.
 
-    Pixels are scaled from 0..16 to [0, 1], then standardised by mean and deviation of all training pixels
-    together: pixel by pixel, those that are almost always blank would blow up. The split is ``stratified``.
+    Pixels, 0 to 16, are standardised by mean and deviation of all training pixels together: pixel by pixel,
+    those that are almost always blank would blow up. The split is ``stratified``.
 
     Raises:
         InputError: scikit-learn is not installed.
@@ -109,8 +109,7 @@ def load_digits() -> ExampleData:
         ) from error
     pixels, labels = datasets.load_digits(return_X_y=True)
     held_out = stratified(labels)
-    inputs = pixels / 16
-    inputs = (inputs - inputs[~held_out].mean()) / inputs[~held_out].std()
+    inputs = (pixels - pixels[~held_out].mean()) / pixels[~held_out].std()
     content = pixels.astype(np.uint8).tobytes() + labels.astype(np.uint8).tobytes()
     return ExampleData(
         spec=DataSpec(

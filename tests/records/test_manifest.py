@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from smupar_transfer.records import Manifest, read_manifest, write_manifest
+from smupar_transfer.records.manifest import MANIFEST_FILE
+from smupar_transfer.theory import InputError
+
+
+def test_round_trip(tmp_path: Path, manifest: Manifest) -> None:
+    for written in (manifest, replace(manifest, keys=())):
+        write_manifest(tmp_path / "sweep", written)
+        assert read_manifest(tmp_path / "sweep") == written
+
+
+def test_file_is_for_people(tmp_path: Path, manifest: Manifest) -> None:
+    write_manifest(tmp_path, manifest)
+    assert "It does under SμPar." in (tmp_path / MANIFEST_FILE).read_text(encoding="utf-8")
+
+
+def test_a_sweep_that_was_never_run_names_the_command_to_run(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^sweep=width: has no results in .*width; run: smupar sweep width$"):
+        read_manifest(tmp_path / "width")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "3", "null", '"text"'])
+def test_a_damaged_file_is_told(tmp_path: Path, content: str) -> None:
+    (tmp_path / MANIFEST_FILE).write_text(content)
+    with pytest.raises(InputError, match=MANIFEST_FILE):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("key", ["name", "question", "expected", "command", "keys"])
+def test_a_missing_or_unknown_key_is_named(tmp_path: Path, manifest: Manifest, key: str) -> None:
+    write_manifest(tmp_path, manifest)
+    content = json.loads((tmp_path / MANIFEST_FILE).read_text())
+    content[f"other_{key}"] = content.pop(key)
+    (tmp_path / MANIFEST_FILE).write_text(json.dumps(content))
+    with pytest.raises(InputError, match=key) as caught:
+        read_manifest(tmp_path)
+    assert f"missing @ .{key}" in str(caught.value)
+    assert f"(other_{key})" in str(caught.value)
