@@ -22,8 +22,13 @@ from smupar_transfer.app.sweeps import sweep_overrides
 from smupar_transfer.theory import InputError
 
 
-def launch(command: str, words: list[str]) -> int:
+def launch(command: str, words: list[str], program: str = "") -> int:
     """Compose the configuration of a command and run it.
+
+    Args:
+        command: one of ``main.COMMANDS``.
+        words: the rest of the command line.
+        program: what Hydra shall take for the program's name; the command with its name if left out.
 
     Returns:
         Exit code, as ``main`` describes it.
@@ -33,7 +38,7 @@ def launch(command: str, words: list[str]) -> int:
     schema.register()
     refused: list[InputError] = []
     try:
-        sys.argv = [f"smupar {command}", *_expand_name(command, words)]
+        sys.argv = [program or f"smupar {command}", *_expand_name(command, words)]
         _hydra_entry(command, refused)()
     except KeyboardInterrupt:
         print("\nsmupar: interrupted; run the same command again to go on", file=sys.stderr)
@@ -68,6 +73,8 @@ def _expand_name(command: str, words: list[str]) -> list[str]:
     if command not in TAKES_NAME or not words or "=" in words[0] or words[0].startswith("-"):
         return words
     name, *rest = words
+    if command == "plot":  # reads records only
+        return [f"sweep={name}", *rest]
     own = {_key(override): override for override in sweep_overrides(name, _config_dir(rest))}
     for word in rest:
         own.pop(_key(word), None)
@@ -94,6 +101,9 @@ def _first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(shown).splitlines() if line.strip()]
     lines = [line for line in lines if not re.match(r"(object_type|reference_type|full_key|See https)", line)]
     message = " ".join(lines).partition(" Config search path:")[0]
+    option = re.search(r"Could not find '([^']+)/([^'/]+)' Available options in '[^']+': (.+)", message)
+    if option:
+        return f"{option[1]}={option[2]}: there is no such option; choose one of {option[3].replace(' ', ', ')}"
     unknown = re.search(r"Could not override '([^']+)'", message)
     if unknown:
         close = difflib.get_close_matches(unknown[1], schema.keys(), n=1)

@@ -41,7 +41,8 @@ examples:
   smupar sweep lr_by_sparsity workers=2
   smupar explain target.width=1024 target.sparsity=0.98 format=json
 
-`smupar COMMAND --help` lists a command's keys and choices. Version {version}."""
+`smupar COMMAND --help` lists a command's keys and choices.
+Tab completion: eval "$(smupar -sc install=bash)". Version {version}."""
 
 
 def help_text() -> str:
@@ -66,6 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words[0] == "--version":
         print(smupar_transfer.__version__)
         return 0
+    if words[0] in ("-sc", "--shell-completion"):
+        from smupar_transfer.app.completion import complete
+
+        return complete(words)
     command, *rest = words
     if command not in COMMANDS:
         return _unknown(command)

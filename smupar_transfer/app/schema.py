@@ -155,7 +155,6 @@ class RunConfig:
     seed: int = MISSING
     device: str = MISSING
     threads: int = MISSING
-    workers: int = MISSING
     results_dir: str = MISSING
 
 
@@ -164,6 +163,7 @@ class TuneConfig(RunConfig):
     """``smupar tune``."""
 
     tuning: Any = MISSING
+    workers: int = MISSING
     study: StudyConfig = field(default_factory=StudyConfig)
 
 
@@ -194,9 +194,18 @@ class ExplainConfig(RunConfig):
 
 @dataclass
 class SweepConfig(RunConfig):
-    """``smupar sweep`` and ``smupar plot``; ``sweep`` is the name of a file under ``sweeps/``."""
+    """``smupar sweep``; ``sweep`` is the name of a file under ``sweeps/``."""
 
     sweep: str = MISSING
+    workers: int = MISSING
+
+
+@dataclass
+class PlotConfig:
+    """``smupar plot``: it reads records, so it needs to know where they are and no more."""
+
+    sweep: str = MISSING
+    results_dir: str = MISSING
 
 
 @dataclass
@@ -214,14 +223,14 @@ class DemoConfig(TuneConfig):
 
 
 GROUPS: dict[str, dict[str, type]] = {
-    "model": {"gpt_schema": GPTConfig, "mlp_schema": MLPConfig},
-    "data": {"data_schema": DataConfig},
-    "parametrization": {"parametrization_schema": ParametrizationConfig},
-    "sparsity": {"sparsity_schema": SparsityConfig},
-    "optimizer": {"optimizer_schema": OptimizerConfig},
-    "budget": {"budget_schema": BudgetConfig},
-    "target": {"target_schema": TargetConfig},
-    "tuning": {"tuning_schema": TuningConfig},
+    "model": {"gpt": GPTConfig, "mlp": MLPConfig},
+    "data": {"schema": DataConfig},
+    "parametrization": {"schema": ParametrizationConfig},
+    "sparsity": {"schema": SparsityConfig},
+    "optimizer": {"schema": OptimizerConfig},
+    "budget": {"schema": BudgetConfig},
+    "target": {"schema": TargetConfig},
+    "tuning": {"schema": TuningConfig},
 }
 
 COMMANDS: dict[str, type] = {
@@ -230,7 +239,7 @@ COMMANDS: dict[str, type] = {
     "transfer": TransferConfig,
     "train": TrainConfig,
     "sweep": SweepConfig,
-    "plot": SweepConfig,
+    "plot": PlotConfig,
     "explain": ExplainConfig,
     "plan": PlanConfig,
 }
@@ -250,6 +259,6 @@ def register() -> None:
     store = ConfigStore.instance()
     for group, schemas in GROUPS.items():
         for name, node in schemas.items():
-            store.store(group=group, name=name, node=node)
+            store.store(group=f"schema/{group}", name=name, node=node)
     for command, node in COMMANDS.items():
-        store.store(name=f"{command}_schema", node=node)
+        store.store(group="schema/command", name=command, node=node)

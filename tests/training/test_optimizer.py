@@ -1,0 +1,181 @@
+"""Parameter groups follow the plan, and the schedule follows the budget."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from smupar_transfer.model import ParameterPlan, build
+from smupar_transfer.records import BudgetSpec, Decay, GPTSpec, RunSpec, SparsitySpec
+from smupar_transfer.theory import BaseHyperparameters, Optimizer, OptimizerSettings, Role
+from smupar_transfer.training import make_optimizer, parameter_groups, schedule
+from smupar_transfer.training.optimizer import set_learning_rates
+
+ADAMW = OptimizerSettings(beta1=0.8, beta2=0.9)
+SGD = OptimizerSettings(name=Optimizer.SGD, momentum=0.9)
+
+
+@pytest.fixture(scope="module")
+def wide(spec: RunSpec) -> RunSpec:
+    """Far from the proxy and with every role, so that no two roles share all of their values."""
+    return replace(
+        spec,
+        model=GPTSpec(width=32, depth=2, head_dim=8, vocab_size=16, context=16, tied=False, bias=True),
+        sparsity=SparsitySpec(0.25),
+        hparams=BaseHyperparameters(0.01, 0.1, 2.0, 3.0, weight_decay=0.5),
+    )
+
+
+@pytest.fixture
+def built(wide: RunSpec) -> tuple[nn.Module, tuple[ParameterPlan, ...]]:
+    return build(wide)
+
+
+def zero_gradient_steps(network: nn.Module, optimizer: torch.optim.Optimizer, count: int) -> None:
+    for _ in range(count):
+        for parameter in network.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        optimizer.step()
+
+
+def members(groups: list[dict[str, Any]]) -> list[nn.Parameter]:
+    return [parameter for group in groups for parameter in group["params"]]
+
+
+def test_every_parameter_is_in_exactly_one_group(built: tuple[nn.Module, tuple[ParameterPlan, ...]]) -> None:
+    network, plan = built
+    grouped = members(parameter_groups(network, plan))
+    assert len(grouped) == len(plan)
+    assert {id(parameter) for parameter in grouped} == {id(parameter) for parameter in network.parameters()}
+
+
+def test_groups_hold_the_values_of_the_plan(built: tuple[nn.Module, tuple[ParameterPlan, ...]]) -> None:
+    network, plan = built
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    found = {
+        names[id(parameter)]: (group["lr"], group["peak_learning_rate"], group["weight_decay"], group["eps"])
+        for group in make_optimizer(network, plan, ADAMW).param_groups
+        for parameter in group["params"]
+    }
+    assert found == {row.name: (row.learning_rate, row.learning_rate, row.weight_decay, row.epsilon) for row in plan}
+    assert len(set(found.values())) > 2, "roles that share all values would hide a mix-up"
+
+
+def test_equal_values_share_a_group(built: tuple[nn.Module, tuple[ParameterPlan, ...]]) -> None:
+    network, plan = built
+    values = {(row.learning_rate, row.weight_decay, row.epsilon) for row in plan}
+    assert len(parameter_groups(network, plan)) == len(values) < len(plan)
+
+
+def test_a_parameter_without_a_plan_is_named(built: tuple[nn.Module, tuple[ParameterPlan, ...]]) -> None:
+    network, plan = built
+    left_out = [row for row in plan if row.name != "blocks.1.mlp.up.weight"]
+    with pytest.raises(KeyError, match=r"not in the plan: blocks\.1\.mlp\.up\.weight"):
+        parameter_groups(network, left_out)
+
+
+@pytest.mark.parametrize("change", ["absent", "twice"])
+def test_a_plan_that_does_not_fit_is_an_error(built: tuple[nn.Module, tuple[ParameterPlan, ...]], change: str) -> None:
+    network, plan = built
+    extra = plan[0] if change == "twice" else replace(plan[0], name="nowhere.weight")
+    with pytest.raises(KeyError, match=extra.name):
+        parameter_groups(network, [*plan, extra])
+
+
+def test_adamw_has_the_settings_betas(built: tuple[nn.Module, tuple[ParameterPlan, ...]]) -> None:
+    optimizer = make_optimizer(*built, ADAMW)
+    assert isinstance(optimizer, torch.optim.AdamW)
+    assert {group["betas"] for group in optimizer.param_groups} == {(0.8, 0.9)}
+
+
+def test_sgd_has_the_settings_momentum_and_no_epsilon(built: tuple[nn.Module, tuple[ParameterPlan, ...]]) -> None:
+    optimizer = make_optimizer(*built, SGD)
+    assert isinstance(optimizer, torch.optim.SGD)
+    assert {group["momentum"] for group in optimizer.param_groups} == {0.9}
+    assert not any("eps" in group for group in optimizer.param_groups)
+
+
+@pytest.mark.parametrize("optimizer_settings", [ADAMW, SGD], ids=["adamw", "sgd"])
+def test_vectors_are_never_decayed_and_matrices_are(wide: RunSpec, optimizer_settings: OptimizerSettings) -> None:
+    network, plan = build(replace(wide, optimizer=optimizer_settings))
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(1.0)  # biases start at zero, where decay would not show
+    before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
+    zero_gradient_steps(network, make_optimizer(network, plan, optimizer_settings), 3)
+    moved = {name for name, parameter in network.named_parameters() if not torch.equal(parameter, before[name])}
+    assert moved == {row.name for row in plan if row.role is not Role.VECTOR}
+
+
+@pytest.mark.parametrize("optimizer_settings", [ADAMW, SGD], ids=["adamw", "sgd"])
+def test_weight_decay_is_decoupled(wide: RunSpec, optimizer_settings: OptimizerSettings) -> None:
+    network, plan = build(replace(wide, optimizer=optimizer_settings))
+    row = next(row for row in plan if row.name == "tokens.weight")
+    before = network.tokens.weight.detach().clone()  # type: ignore[union-attr]
+    zero_gradient_steps(network, make_optimizer(network, plan, optimizer_settings), 3)
+    expected = before * (1 - row.learning_rate * row.weight_decay) ** 3
+    torch.testing.assert_close(network.get_parameter("tokens.weight").detach(), expected, rtol=1e-6, atol=0)
+
+
+def test_rates_are_set_relative_to_each_groups_peak(built: tuple[nn.Module, tuple[ParameterPlan, ...]]) -> None:
+    optimizer = make_optimizer(*built, ADAMW)
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    for factor in (0.25, 0.5):  # twice: factors do not pile up
+        set_learning_rates(optimizer, factor)
+        assert [group["lr"] for group in optimizer.param_groups] == [factor * peak for peak in peaks]
+
+
+@st.composite
+def budgets(draw: st.DrawFn) -> BudgetSpec:
+    steps = draw(st.integers(1, 400))
+    return BudgetSpec(
+        steps=steps,
+        batch_size=1,
+        warmup_steps=draw(st.integers(0, steps)),
+        decay=draw(st.sampled_from(Decay)),
+        final_fraction=draw(st.sampled_from([0.0, 1.0]) | st.floats(1e-6, 1.0)),
+    )
+
+
+def factors(budget: BudgetSpec) -> list[float]:
+    return [schedule(step, budget) for step in range(budget.steps)]
+
+
+@settings(deadline=None)
+@given(budgets())
+def test_the_rate_is_positive_and_never_above_its_peak(budget: BudgetSpec) -> None:
+    found = factors(budget)
+    assert all(0 < factor <= 1 for factor in found[:-1])
+    assert 0 <= found[-1] <= 1
+    assert found[-1] > 0 or budget.final_fraction == 0
+
+
+@settings(deadline=None)
+@given(budgets())
+def test_warm_up_rises_evenly_to_the_peak_and_then_nothing_rises(budget: BudgetSpec) -> None:
+    found, warmup = factors(budget), budget.warmup_steps
+    steps = [after - before for before, after in zip([0.0, *found], found[: warmup + 1], strict=False)]
+    assert steps == pytest.approx([1 / (warmup + 1)] * len(steps))
+    assert warmup == budget.steps or found[warmup] == 1.0
+    assert all(after <= before for before, after in zip(found[warmup:], found[warmup + 1 :], strict=False))
+
+
+@settings(deadline=None)
+@given(budgets().filter(lambda budget: budget.steps > budget.warmup_steps + 1))
+def test_the_last_step_has_the_final_fraction(budget: BudgetSpec) -> None:
+    last = 1.0 if budget.decay is Decay.NONE else budget.final_fraction
+    assert schedule(budget.steps - 1, budget) == pytest.approx(last, abs=1e-12)
+
+
+def test_shapes_differ_in_the_middle_by_what_their_formulas_say() -> None:
+    budget = BudgetSpec(steps=101, batch_size=1, final_fraction=0.2)
+    by_decay = {decay: schedule(25, replace(budget, decay=decay)) for decay in Decay}
+    cosine = 0.2 + 0.8 * 0.5 * (1 + math.cos(math.pi / 4))
+    assert by_decay == pytest.approx({Decay.LINEAR: 0.8, Decay.COSINE: cosine, Decay.NONE: 1.0})
