@@ -11,10 +11,17 @@ import pytest
 from smupar_transfer.app.main import main
 
 ROOT = Path(__file__).parents[1]
-TINY = (
-    "model.width=16 model.head_dim=8 model.depth=1 budget.steps=2 budget.warmup_steps=0 budget.batch_size=2 "
-    "budget.sequence_length=8 budget.evaluations=1 budget.evaluation_batches=1"
-).split()
+TINY = [
+    "model.width=16",
+    "model.head_dim=8",
+    "model.depth=1",
+    "budget.steps=2",
+    "budget.warmup_steps=0",
+    "budget.batch_size=2",
+    "budget.sequence_length=8",
+    "budget.evaluations=1",
+    "budget.evaluation_batches=1",
+]
 SMALL_SEARCH = ["tuning.n_trials=2", "tuning.startup_trials=1"]
 
 
