@@ -65,7 +65,7 @@ class _MaskedGradient(torch.autograd.Function):
         for_weight = None
         if ctx.needs_input_grad[1]:
             dense = gradient.reshape(-1, weight.shape[0]).T @ inputs.reshape(-1, weight.shape[1])
-            for_weight = dense.mul_(mask.to(dense.dtype))
+            for_weight = dense.mul_(mask)
         return for_inputs, for_weight, None
 
 
@@ -81,7 +81,8 @@ class MaskedBackend:
     """
 
     def __init__(self, mask: Tensor) -> None:
-        self.mask = mask
+        # As floats: products of floats and booleans convert first, which takes several times the product itself.
+        self.mask = mask.float()
 
     def pack(self, dense: Tensor) -> Tensor:
         """See ``Backend``."""

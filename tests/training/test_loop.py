@@ -137,11 +137,14 @@ def test_the_rate_of_each_step_is_the_schedules(
     spec: RunSpec, open_session: OpenSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = open_session(spec)
-    used = []
+    used: list[float] = []
     step = session.optimizer.step
-    monkeypatch.setattr(
-        session.optimizer, "step", lambda: (used.append(session.optimizer.param_groups[0]["lr"]), step())
-    )
+
+    def noted() -> None:
+        used.append(session.optimizer.param_groups[0]["lr"])
+        step()
+
+    monkeypatch.setattr(session.optimizer, "step", noted)
     train(session, Silent(), nothing)
     peak = session.optimizer.param_groups[0]["peak_learning_rate"]
     fall = [1 - 0.9 * index / 17 for index in range(18)]
@@ -173,7 +176,8 @@ def test_validation_is_the_mean_over_all_batches(spec: RunSpec, open_session: Op
     loss, accuracy = validate(session)
     inputs = torch.cat([batch[0] for batch in session.validation])
     targets = torch.cat([batch[1] for batch in session.validation])
-    logits = session.network(inputs)
+    with torch.no_grad():
+        logits = session.network(inputs)
     assert loss == pytest.approx(float(cross_entropy(logits, targets)), rel=1e-6)
     assert accuracy == pytest.approx(float((logits.argmax(-1) == targets).float().mean()))
 
