@@ -6,6 +6,7 @@ import difflib
 import importlib
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable
 
@@ -37,6 +38,7 @@ def launch(command: str, words: list[str], program: str = "") -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through: they are reported here, in one line
     schema.register()
     refused: list[InputError] = []
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         sys.argv = [program or f"smupar {command}", *_expand_name(command, words)]
         _hydra_entry(command, refused)()
@@ -51,6 +53,12 @@ def launch(command: str, words: list[str], program: str = "") -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return _complain(str(refused[0])) if refused else 0
+
+
+def _terminate(number: int, frame: object) -> None:
+    """Let a polite kill, as of a batch system's time limit, end workers and files as Ctrl-C does."""
+    del frame
+    raise SystemExit(128 + number)
 
 
 def _hydra_entry(command: str, refused: list[InputError]) -> Callable[[], None]:

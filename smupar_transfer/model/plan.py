@@ -52,7 +52,7 @@ def plan_parameters(network: nn.Module, spec: RunSpec) -> tuple[ParameterPlan, .
             density = owner.density
         else:
             shape, density = tuple(network.get_parameter(name).shape), 1.0
-        factors = ScaleFactors(width=spec.width_factor, density=density)
+        factors = ScaleFactors(width=spec.width_factor if claim.grows else 1.0, density=density)
         values = scale(spec.table, claim.role, factors, spec.hparams, spec.optimizer)
         rows.append(
             ParameterPlan(

@@ -23,11 +23,13 @@ class Claim:
         role: row of the parametrization.
         fan_in: inputs that an output of its layer sums over; 1 for vectors.
         constant: initial value of every entry, or None for random values.
+        grows: whether any dimension grows with width; not so for a readout's bias, which is the same at every scale.
     """
 
     role: Role
     fan_in: int
     constant: float | None = None
+    grows: bool = True
 
 
 class UnclaimedParameterError(TypeError):
@@ -75,4 +77,4 @@ def _claims_of(module: nn.Module) -> Iterator[tuple[str, Claim]]:
         case _:
             return
     if getattr(module, "bias", None) is not None:
-        yield "bias", Claim(Role.VECTOR, 1, constant=0.0)
+        yield "bias", Claim(Role.VECTOR, 1, constant=0.0, grows=not isinstance(module, ReadoutLinear))

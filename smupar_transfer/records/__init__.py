@@ -2,7 +2,15 @@
 
 from smupar_transfer.records.files import from_plain, read_text, to_plain, write_atomically
 from smupar_transfer.records.manifest import Manifest, read_manifest, write_manifest
-from smupar_transfer.records.recipe import Recipe, RoleValues, Source, derive_roles, read_recipe, write_recipe
+from smupar_transfer.records.recipe import (
+    Recipe,
+    RoleValues,
+    Source,
+    derive_roles,
+    read_recipe,
+    width_factor,
+    write_recipe,
+)
 from smupar_transfer.records.record import Environment, Evaluation, LayerSparsity, RunRecord
 from smupar_transfer.records.spec import (
     SCHEMA_VERSION,
@@ -52,6 +60,7 @@ __all__ = [
     "read_text",
     "read_tuned",
     "to_plain",
+    "width_factor",
     "write_atomically",
     "write_manifest",
     "write_recipe",

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
 import cattrs
 from cattrs.errors import ClassValidationError
@@ -21,7 +21,8 @@ _CONVERTER = cattrs.Converter(forbid_extra_keys=True)
 
 def _strict_float(value: Any, _: type) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{value!r} is not a number")
+        hint = " (YAML wants a point: 1.0e-3)" if isinstance(value, str) and "e" in value else ""
+        raise ValueError(f"{value!r} is not a number{hint}")
     return float(value)
 
 
@@ -31,12 +32,35 @@ def _strict_int(value: Any, _: type) -> int:
     return value
 
 
+def _strict_text(value: Any, _: type) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not text")
+    return value
+
+
+def _strict_choice(value: Any, kind: type[StrEnum]) -> StrEnum:
+    return kind(_strict_text(value, str))
+
+
 def _strict_bool(value: Any, _: type) -> bool:
     if not isinstance(value, bool):
         raise ValueError(f"{value!r} is not true or false")
     return value
 
 
+def _is_tuple(kind: Any) -> bool:
+    return get_origin(kind) is tuple
+
+
+def _strict_tuple(value: Any, kind: Any) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"{value!r} is not a list")
+    return tuple(_CONVERTER.structure(item, get_args(kind)[0]) for item in value)
+
+
+_CONVERTER.register_structure_hook_func(_is_tuple, _strict_tuple)
+_CONVERTER.register_structure_hook(str, _strict_text)
+_CONVERTER.register_structure_hook(StrEnum, _strict_choice)
 _CONVERTER.register_structure_hook(bool, _strict_bool)
 _CONVERTER.register_structure_hook(float, _strict_float)
 _CONVERTER.register_structure_hook(int, _strict_int)
@@ -59,12 +83,14 @@ def from_plain(value: Mapping[str, Any], kind: type[T], origin: str) -> T:
     Raises:
         InputError: the data does not describe a ``kind``; the message names the first key at fault.
     """
+    if not isinstance(value, Mapping):
+        raise InputError(origin, kind.__name__, "must be described by a mapping")
     try:
         return _CONVERTER.structure(value, kind)
     except ClassValidationError as error:
         inner = _first_input_error(error)
         if inner is not None:
-            raise inner from None
+            raise InputError(inner.key, inner.value, f"{inner.problem} (in {origin})", inner.remedy) from None
         raise InputError(origin, kind.__name__, "; ".join(cattrs.transform_error(error, path=""))) from None
 
 
@@ -77,8 +103,13 @@ def _first_input_error(error: BaseException) -> InputError | None:
     return None
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
+def write_atomically(path: Path, content: str | bytes, key: str = "results_dir") -> None:
     """Write a file so that readers, and a later session after a crash, see all of it or none of it.
+
+    Args:
+        path: where to; missing folders are made.
+        content: of the file; text is written as UTF-8.
+        key: the configuration key that led here, for the message.
 
     Raises:
         InputError: the file cannot be written (no permission, disk full); an existing file is left as it was.
@@ -97,7 +128,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         temporary.replace(path)
     except OSError as error:
         raise InputError(
-            "results_dir", str(path), f"cannot be written: {error.strerror or error}", "nothing was changed"
+            key, str(path), f"cannot be written: {error.strerror or error}", "nothing was changed"
         ) from error
     finally:
         if temporary is not None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smupar_transfer.records.files import from_plain, read_text, to_plain, write_atomically
+from smupar_transfer.records.spec import SCHEMA_VERSION
 from smupar_transfer.theory import InputError
 
 MANIFEST_FILE = "sweep.json"
@@ -30,7 +31,10 @@ class Manifest:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write ``sweep.json``."""
-    write_atomically(folder / MANIFEST_FILE, json.dumps(to_plain(manifest), indent=1, ensure_ascii=False) + "\n")
+    write_atomically(
+        folder / MANIFEST_FILE,
+        json.dumps({"schema": SCHEMA_VERSION, **to_plain(manifest)}, indent=1, ensure_ascii=False) + "\n",
+    )
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -46,4 +50,6 @@ def read_manifest(folder: Path) -> Manifest:
         content = json.loads(read_text(path, "sweep"))
     except json.JSONDecodeError as error:
         raise InputError("sweep", str(path), f"is damaged: {error}", "run the sweep again") from error
+    if not isinstance(content, dict) or content.pop("schema", None) != SCHEMA_VERSION:
+        raise InputError("sweep", str(path), f"is not of schema {SCHEMA_VERSION}", "run the sweep again")
     return from_plain(content, Manifest, str(path))

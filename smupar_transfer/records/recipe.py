@@ -80,18 +80,29 @@ class Recipe:
     roles: dict[Role, RoleValues]
 
 
+def width_factor(width: int, base_width: int) -> float:
+    """m_d = d / d_base.
+
+    Raises:
+        InputError: ``base_width`` is not positive.
+    """
+    if base_width < 1:
+        raise InputError("base_width", base_width, "must be at least 1")
+    return width / base_width
+
+
 def derive_roles(
     name: str,
     hparams: BaseHyperparameters,
     optimizer: OptimizerSettings,
-    width_factor: float,
+    m_d: float,
     density: float,
 ) -> dict[Role, RoleValues]:
     """Absolute values of every role under the parametrization ``name`` (SuPar, arXiv 2405.15743, Table 1)."""
     table = parametrization(name)
     roles = {}
     for role in Role:
-        factors = ScaleFactors(width_factor, density if role is Role.HIDDEN else 1.0)
+        factors = ScaleFactors(m_d, density if role is Role.HIDDEN else 1.0)
         values: ScaledHyperparameters = scale(table, role, factors, hparams, optimizer)
         roles[role] = RoleValues(m_d=factors.width, m_rho=factors.density, **vars(values))
     return roles
@@ -104,7 +115,7 @@ def write_recipe(path: Path, recipe: Recipe) -> None:
         InputError: the file cannot be written.
     """
     heading = "A training recipe. Absolute numbers follow from hparams: change those, then transfer again."
-    write_yaml(path, recipe, SCHEMA_VERSION, heading)
+    write_yaml(path, recipe, SCHEMA_VERSION, heading, "recipe")
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -118,7 +129,7 @@ def read_recipe(path: Path) -> Recipe:
         recipe.parametrization,
         recipe.hparams,
         recipe.optimizer,
-        recipe.model.width / recipe.base_width,
+        width_factor(recipe.model.width, recipe.base_width),
         recipe.sparsity.density,
     )
     for role, expected in derived.items():

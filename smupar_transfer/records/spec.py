@@ -255,6 +255,6 @@ def _content(value: Any) -> Any:
             for field in fields(value)
             if getattr(value, field.name) != field.default
         }
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool) and float(value) == value:
         return float(value)
     return value

@@ -6,9 +6,14 @@ loses at most the run in progress. ``compact`` gathers them into ``records.jsonl
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from filelock import FileLock
 
 from smupar_transfer.records.files import from_plain, read_text, to_plain, write_atomically
 from smupar_transfer.records.record import RunRecord
@@ -48,30 +53,32 @@ class RunStore:
             KeyError: no such run is stored.
         """
         path = self._pending(key)
-        if path.exists():
-            return _parse(read_text(path, "results_dir"), path)
-        return _parse(self._gathered()[key], self.folder / RECORDS_FILE)
+        try:
+            line = path.read_text(encoding="utf-8")
+        except FileNotFoundError:  # gathered already, maybe by another process a moment ago
+            path = self.folder / RECORDS_FILE
+            line = self._gathered()[key]
+        return _parse(line, path)
 
     def __iter__(self) -> Iterator[RunRecord]:
+        pending = {path.stem for path in (self.folder / PENDING_FOLDER).glob("*.json")}
         gathered = self._gathered()
-        for key in sorted(self.keys()):
-            path = self._pending(key)
-            if path.exists():
-                yield _parse(read_text(path, "results_dir"), path)
-            else:
-                yield _parse(gathered[key], self.folder / RECORDS_FILE)
+        for key in sorted(pending | gathered.keys()):
+            yield self.get(key) if key in pending else _parse(gathered[key], self.folder / RECORDS_FILE)
 
     def compact(self) -> None:
-        """Gather all records into one file; safe to interrupt at any point."""
-        records = list(self)
-        if not records:
-            return
-        write_atomically(self.folder / RECORDS_FILE, "".join(_line(record) for record in records))
-        for record in records:
-            self._pending(record.key).unlink(missing_ok=True)
-        pending = self.folder / PENDING_FOLDER
-        if pending.is_dir() and not any(pending.iterdir()):
-            pending.rmdir()
+        """Gather all records into one file; safe to interrupt at any point, and from several processes at once."""
+        name = hashlib.sha256(str(self.folder.resolve()).encode()).hexdigest()[:16]
+        with FileLock(Path(tempfile.gettempdir()) / f"smupar_transfer-{name}.lock"):
+            pending = sorted((self.folder / PENDING_FOLDER).glob("*.json"))
+            records = list(self)
+            if not pending:
+                return
+            write_atomically(self.folder / RECORDS_FILE, "".join(_line(record) for record in records))
+            for path in pending:
+                path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # another process may have put a record in it by now
+                (self.folder / PENDING_FOLDER).rmdir()
 
     def _pending(self, key: str) -> Path:
         return self.folder / PENDING_FOLDER / f"{key}.json"
@@ -81,7 +88,7 @@ class RunStore:
         if not path.exists():
             return {}
         lines = [line for line in read_text(path, "results_dir").splitlines() if line.strip()]
-        return {str(_load(line, path)["key"]): line for line in lines}
+        return {_key(line, path): line for line in lines}
 
 
 def _line(record: RunRecord) -> str:
@@ -98,6 +105,13 @@ def _load(line: str, path: Path) -> dict[str, object]:
             "results_dir", str(path), f"holds a record that is not of schema {SCHEMA_VERSION}", "move it away"
         )
     return content
+
+
+def _key(line: str, path: Path) -> str:
+    key = _load(line, path).get("key")
+    if not isinstance(key, str):
+        raise InputError("results_dir", str(path), "holds a record without a key", "move it away")
+    return key
 
 
 def _parse(line: str, path: Path) -> RunRecord:

@@ -30,7 +30,7 @@ class Tuned:
 
 def write_tuned(path: Path, tuned: Tuned) -> None:
     """Write ``tuned.yaml``."""
-    write_yaml(path, tuned, SCHEMA_VERSION, "Base hyperparameters tuned on a dense proxy.")
+    write_yaml(path, tuned, SCHEMA_VERSION, "Base hyperparameters tuned on a dense proxy.", "results_dir")
 
 
 def read_tuned(path: Path) -> Tuned:

@@ -13,14 +13,14 @@ from smupar_transfer.theory import InputError
 T = TypeVar("T")
 
 
-def write_yaml(path: Path, value: Any, schema: int, heading: str) -> None:
+def write_yaml(path: Path, value: Any, schema: int, heading: str, key: str) -> None:
     """Write a dataclass as YAML, behind a comment line and its schema version.
 
     Raises:
         InputError: the file cannot be written.
     """
     body = yaml.safe_dump({"schema": schema, **to_plain(value)}, sort_keys=False, allow_unicode=True)
-    write_atomically(path, f"# {heading}\n{body}")
+    write_atomically(path, f"# {heading}\n{body}", key)
 
 
 def read_yaml(path: Path, kind: type[T], schema: int, key: str) -> T:

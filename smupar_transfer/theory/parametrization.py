@@ -56,6 +56,10 @@ class Parametrization:
             raise ValueError(f"parametrization {self.name} has no rule for {sorted(missing)}")
         object.__setattr__(self, "rules", MappingProxyType(dict(self.rules)))
 
+    def __reduce__(self) -> tuple[type[Parametrization], tuple[str, str, dict[Role, Rule], float]]:
+        """Copy and pickle by content: a read-only view cannot be pickled itself."""
+        return type(self), (self.name, self.title, dict(self.rules), self.attention_exponent)
+
     def __getitem__(self, role: Role) -> Rule:
         return self.rules[role]
 

@@ -54,8 +54,8 @@ class OptimizerSettings:
                 raise InputError(f"optimizer.{key}", getattr(self, key), "must lie in [0, 1)")
         if not (self.epsilon > 0 and math.isfinite(self.epsilon)):
             raise InputError("optimizer.epsilon", self.epsilon, "must be positive and finite")
-        if not self.gradient_clip >= 0:
-            raise InputError("optimizer.gradient_clip", self.gradient_clip, "must be 0 (off) or positive")
+        if not (self.gradient_clip >= 0 and math.isfinite(self.gradient_clip)):
+            raise InputError("optimizer.gradient_clip", self.gradient_clip, "must be 0 (off) or positive and finite")
 
 
 @dataclass(frozen=True)

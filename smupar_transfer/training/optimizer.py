@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
@@ -13,6 +14,7 @@ from smupar_transfer.records import BudgetSpec, Decay
 from smupar_transfer.theory import Optimizer, OptimizerSettings
 
 PEAK = "peak_learning_rate"
+DECAY = "decoupled_weight_decay"
 
 
 def parameter_groups(network: nn.Module, plan: Iterable[ParameterPlan]) -> list[dict[str, object]]:
@@ -34,6 +36,26 @@ def parameter_groups(network: nn.Module, plan: Iterable[ParameterPlan]) -> list[
     ]
 
 
+class DecoupledSGD(torch.optim.SGD):
+    """SGD with momentum whose weight decay acts on the weights, as AdamW's does, and not through the momentum.
+
+    Each step first multiplies weights with 1 - lr * weight_decay (Loshchilov & Hutter, arXiv 1711.05101, algorithm 1).
+    """
+
+    def __init__(self, groups: list[dict[str, object]], momentum: float) -> None:
+        moved = [{**group, DECAY: group["weight_decay"], "weight_decay": 0.0} for group in groups]
+        super().__init__(moved, momentum=momentum, fused=True)
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        """See ``torch.optim.SGD.step``."""
+        for group in self.param_groups:
+            if group[DECAY]:
+                for parameter in group["params"]:
+                    parameter.mul_(1 - group["lr"] * group[DECAY])
+        return super().step(closure)
+
+
 def make_optimizer(
     network: nn.Module, plan: Iterable[ParameterPlan], settings: OptimizerSettings
 ) -> torch.optim.Optimizer:
@@ -46,7 +68,7 @@ def make_optimizer(
         return torch.optim.AdamW(groups, betas=(settings.beta1, settings.beta2), fused=True)
     for group in groups:
         del group["eps"]
-    return torch.optim.SGD(groups, momentum=settings.momentum, fused=True)
+    return DecoupledSGD(groups, settings.momentum)
 
 
 def schedule(step: int, budget: BudgetSpec) -> float:

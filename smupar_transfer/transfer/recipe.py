@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from smupar_transfer.records import ModelSpec, Recipe, Source, SparsitySpec, Tuned, derive_roles
+from smupar_transfer.records import ModelSpec, Recipe, Source, SparsitySpec, Tuned, derive_roles, width_factor
 from smupar_transfer.records.spec import GPTSpec
-from smupar_transfer.theory import BaseHyperparameters, InputError, OptimizerSettings
+from smupar_transfer.theory import PARAMETRIZATIONS, BaseHyperparameters, InputError, OptimizerSettings
 
 MINIMUM_WEIGHTS_PER_NEURON = 16
 """Fewest non-zero weights per neuron that SuPar was tried with (arXiv 2405.15743: width 1024, density 1/64)."""
@@ -25,27 +25,31 @@ def make_recipe(
         model: the target's shape.
         sparsity: the target's.
         base_width: width of the proxy.
-        parametrization: name of the table to apply.
+        parametrization: name of the parametrization to apply.
         optimizer: of the target.
 
     Raises:
-        InputError: a tuned point belongs to a proxy of another width or architecture.
+        InputError: a tuned point belongs to a proxy of another width, architecture or optimizer.
     """
     source = None
     if isinstance(hparams, Tuned):
-        _check_proxy(hparams, model, base_width)
+        _check_proxy(hparams, model, base_width, optimizer)
         source, hparams = Source.of(hparams), hparams.hparams
-    roles = derive_roles(parametrization, hparams, optimizer, model.width / base_width, sparsity.density)
+    roles = derive_roles(parametrization, hparams, optimizer, width_factor(model.width, base_width), sparsity.density)
     return Recipe(hparams, source, parametrization, optimizer, base_width, model, sparsity, roles)
 
 
-def _check_proxy(tuned: Tuned, model: ModelSpec, base_width: int) -> None:
+def _check_proxy(tuned: Tuned, model: ModelSpec, base_width: int, optimizer: OptimizerSettings) -> None:
     proxy = tuned.proxy.model
-    if proxy.width != base_width:
+    if tuned.proxy.optimizer.name is not optimizer.name:
+        raise InputError(
+            "optimizer", str(optimizer.name), f"is not the {tuned.proxy.optimizer.name} that the proxy was tuned with"
+        )
+    if tuned.proxy.base_width != base_width:
         raise InputError(
             "model.width",
             base_width,
-            f"is not the width {proxy.width} of the proxy that was tuned",
+            f"is not the width {tuned.proxy.base_width} of the proxy that was tuned",
             "use the proxy's",
         )
     differing = [name for name, value in vars(proxy).items() if name != "width" and getattr(model, name, None) != value]
@@ -62,12 +66,19 @@ def _check_proxy(tuned: Tuned, model: ModelSpec, base_width: int) -> None:
 def cautions(recipe: Recipe) -> list[str]:
     """What a person should know before trusting a recipe: one sentence each."""
     found = []
-    smallest = recipe.model.width * recipe.sparsity.density
+    ratio = recipe.model.mlp_ratio if isinstance(recipe.model, GPTSpec) else 1.0
+    smallest = recipe.model.width * min(1.0, ratio) * recipe.sparsity.density
     if smallest < MINIMUM_WEIGHTS_PER_NEURON:
         found.append(
             f"{smallest:.3g} non-zero weights per neuron are fewer than the {MINIMUM_WEIGHTS_PER_NEURON} that transfer "
             "was tested with; use a smaller target.sparsity or a larger target.width"
         )
-    if isinstance(recipe.model, GPTSpec) and recipe.model.width < recipe.base_width:
+    if recipe.source is not None and recipe.source.proxy_parametrization != recipe.parametrization:
+        proxy, own = (PARAMETRIZATIONS[name] for name in (recipe.source.proxy_parametrization, recipe.parametrization))
+        if proxy.attention_exponent != own.attention_exponent:
+            found.append(
+                f"the proxy was tuned under {proxy.title}, which scales attention differently from {own.title}"
+            )
+    if recipe.model.width < recipe.base_width:
         found.append(f"the target is narrower than its proxy ({recipe.model.width} < {recipe.base_width})")
     return found

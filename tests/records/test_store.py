@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from smupar_transfer.records import RECORDS_FILE, SCHEMA_VERSION, RunRecord, RunStore, to_plain, write_atomically
+from smupar_transfer.records import RECORDS_FILE, SCHEMA_VERSION, RunRecord, RunStore, to_plain
 from smupar_transfer.theory import InputError
 
 Maker = Callable[..., RunRecord]
@@ -155,23 +156,17 @@ def test_compaction_can_be_interrupted_before_and_after_its_file_is_in_place(
     assert list(store) == expected
 
 
-def test_a_compaction_keeps_what_another_one_gathered_meanwhile(
-    store: RunStore, make: Maker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_compactions_side_by_side_lose_nothing(store: RunStore, make: Maker) -> None:
     """Guards runs of hours: two commands on one results folder both compact when they end."""
-    first, second = make(1), make(2)
-    store.put(first)
 
-    def write_after_another(path: Path, content: str | bytes) -> None:
-        monkeypatch.setattr("smupar_transfer.records.store.write_atomically", write_atomically)
+    def put_and_compact(seed: int) -> None:
         other = RunStore(store.folder)
-        other.put(second)
+        other.put(make(seed))
         other.compact()
-        write_atomically(path, content)
 
-    monkeypatch.setattr("smupar_transfer.records.store.write_atomically", write_after_another)
-    store.compact()
-    assert store.keys() == {first.key, second.key}
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(put_and_compact, range(32)))
+    assert list(store) == in_order(*(make(seed) for seed in range(32)))
 
 
 WRITER = """

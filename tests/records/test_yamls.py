@@ -22,7 +22,7 @@ def refusal(path: Path, schema: int = 3) -> str:
 
 def test_round_trip_behind_heading_and_schema(tmp_path: Path) -> None:
     path = tmp_path / "file.yaml"
-    write_yaml(path, GOOD, 3, "A heading.")
+    write_yaml(path, GOOD, 3, "A heading.", "recipe")
     assert path.read_text() == "# A heading.\nschema: 3\ndensity: 0.125\nmask: random\n"
     assert read_yaml(path, SparsitySpec, 3, "recipe") == GOOD
 
@@ -30,7 +30,7 @@ def test_round_trip_behind_heading_and_schema(tmp_path: Path) -> None:
 def test_order_of_fields_is_kept(tmp_path: Path) -> None:
     """People read these files from the top: the order is the dataclass's, not the alphabet's."""
     path = tmp_path / "file.yaml"
-    write_yaml(path, GPTSpec(64, 2, 16, 256, 32, activation=Activation.SWIGLU), 1, "x")
+    write_yaml(path, GPTSpec(64, 2, 16, 256, 32, activation=Activation.SWIGLU), 1, "x", "recipe")
     keys = [line.partition(":")[0] for line in path.read_text().splitlines()[1:]]
     assert keys[:4] == ["schema", "width", "depth", "head_dim"]
 
@@ -38,7 +38,7 @@ def test_order_of_fields_is_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize("schema", [2, 4])
 def test_another_schema_is_refused_with_both_numbers(tmp_path: Path, schema: int) -> None:
     path = tmp_path / "file.yaml"
-    write_yaml(path, GOOD, schema, "x")
+    write_yaml(path, GOOD, schema, "x", "recipe")
     assert f"has schema {schema}, this version reads schema 3" in refusal(path)
 
 

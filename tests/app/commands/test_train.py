@@ -1,0 +1,199 @@
+"""``smupar train``: end to end, again, after an interruption, and when the loss explodes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+
+from smupar_transfer.app import show
+from smupar_transfer.app.commands import train
+from smupar_transfer.records import RunRecord, RunStore, from_plain, read_recipe
+from smupar_transfer.training.checkpoint import read_checkpoint
+
+Run = Callable[..., CompletedProcess[str]]
+
+
+def record_in(folder: str = "results/train") -> RunRecord:
+    (record,) = RunStore(Path(folder))
+    return record
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The optimizer steps that are taken."""
+    seen: list[int] = []
+    real = show.TrainingBar.on_step
+
+    def on_step(self: show.TrainingBar, step: int, loss: float, tokens: int) -> None:
+        seen.append(step)
+        real(self, step, loss, tokens)
+
+    monkeypatch.setattr(show.TrainingBar, "on_step", on_step)
+    return seen
+
+
+def test_a_run_leaves_record_checkpoint_and_curves(smupar: Run, tiny: tuple[str, ...], steps: list[int]) -> None:
+    result = smupar("train", *tiny)
+    assert result.returncode == 0
+    record = record_in()
+    assert steps == [1, 2, 3, 4]
+    assert (record.tokens, record.diverged, record.spec.budget.steps) == (4 * 2 * 16, False, 4)
+    assert record.validation_loss is not None
+    assert f"{record.validation_loss:.4f} nats" in result.stdout
+    assert record.key in result.stdout
+    names = {path.name for path in Path("results/train").iterdir() if not path.name.startswith(".")}
+    assert names == {"records.jsonl", "record.json", "checkpoints", "curves.png", "curves.svg"}
+    assert [path.name for path in Path("results/train/checkpoints").iterdir()] == [f"{record.key}.pt"]
+    plain = json.loads(Path("results/train/record.json").read_text())
+    assert from_plain(plain, RunRecord, "record.json") == record
+
+
+def test_a_second_call_trains_nothing(smupar: Run, tiny: tuple[str, ...], steps: list[int]) -> None:
+    first = smupar("train", *tiny)
+    stored, checkpoint = Path("results/train/records.jsonl"), next(Path("results/train/checkpoints").iterdir())
+    before = stored.read_bytes(), checkpoint.stat().st_mtime_ns
+    steps.clear()
+    again = smupar("train", *tiny)
+    assert (again.returncode, steps) == (0, [])
+    assert again.stdout == first.stdout  # the wall time is in it
+    assert (stored.read_bytes(), checkpoint.stat().st_mtime_ns) == before
+
+
+def test_a_recipe_is_trained_from_end_to_end(
+    smupar: Run, tiny: tuple[str, ...], results: Path, steps: list[int]
+) -> None:
+    recipe = read_recipe(results / "recipe.yaml")
+    words = ("train", "recipe=results/recipe.yaml", "name=target", *tiny)
+    assert smupar(*words).returncode == 0
+    record = record_in("results/target")
+    assert (record.spec.model, record.spec.hparams) == (recipe.model, recipe.hparams)
+    assert record.nonzero_parameters < record.parameters
+    assert record.weights_per_neuron == 64 * 0.25
+    assert len(steps) == 4
+    assert smupar(*words).returncode == 0
+    assert len(steps) == 4
+    assert record_in("results/target") == record
+
+
+def test_a_recipe_trains_like_the_target_it_was_made_from(smupar: Run, tiny: tuple[str, ...], results: Path) -> None:
+    smupar("train", "recipe=results/recipe.yaml", "name=recipe", *tiny)
+    smupar("train", "target.width=64", "target.sparsity=0.75", "name=target", *tiny)
+    assert record_in("results/recipe").key == record_in("results/target").key
+    assert record_in("results/recipe").validation_loss == record_in("results/target").validation_loss
+
+
+def test_an_interrupted_run_goes_on_where_it_was(
+    smupar: Run, tiny: tuple[str, ...], steps: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert smupar("train", *tiny, "name=whole").returncode == 0
+    steps.clear()
+    counted = show.TrainingBar.on_step
+
+    def interrupted(self: show.TrainingBar, step: int, loss: float, tokens: int) -> None:
+        if step == 4:
+            raise KeyboardInterrupt
+        counted(self, step, loss, tokens)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(show.TrainingBar, "on_step", interrupted)
+        result = smupar("train", *tiny)
+    assert result.returncode == 130
+    assert result.stderr.splitlines()[-1] == "smupar: interrupted; run the same command again to go on"
+    assert steps == [1, 2, 3]
+    assert not list(RunStore(Path("results/train")))
+    assert smupar("train", *tiny).returncode == 0
+    assert steps == [1, 2, 3, 3, 4]  # the checkpoint is of the evaluation after step 2
+    resumed, whole = record_in(), record_in("results/whole")
+    assert (resumed.validation_loss, resumed.history) == (whole.validation_loss, whole.history)
+
+
+def test_a_damaged_checkpoint_is_named(smupar: Run, tiny: tuple[str, ...]) -> None:
+    smupar("train", *tiny)
+    key = record_in().key
+    Path("results/train/records.jsonl").unlink()
+    checkpoint = Path("results/train/checkpoints", f"{key}.pt")
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    result = smupar("train", *tiny)
+    assert result.returncode == 2
+    assert f"smupar: checkpoint={checkpoint}: cannot be read" in result.stderr.splitlines()[-1]
+    assert "delete it to start over" in result.stderr
+
+
+def test_it_writes_text_on_request(smupar: Run, tiny: tuple[str, ...]) -> None:
+    out = smupar("train", *tiny, "sample=20", "prompt=abc").stdout
+    text = out.partition("wrote results/train\n\n")[2]
+    assert text.startswith("abc")
+    assert len(text) > len("abc") + 5
+    assert smupar("train", *tiny, "sample=20", "prompt=abc").stdout == out
+
+
+def test_a_sample_of_a_classifier_is_refused_before_training(smupar: Run, steps: list[int]) -> None:
+    pytest.importorskip("sklearn")
+    small = ("budget.steps=2", "budget.warmup_steps=1", "budget.evaluations=1")
+    result = smupar("train", "model=mlp", "data=digits", "budget=digits", *small, "sample=5")
+    assert result.returncode == 2
+    assert "smupar: sample=5: needs a byte-level language model" in result.stderr
+    assert steps == []
+
+
+def test_a_classifier_learns_digits(smupar: Run) -> None:
+    pytest.importorskip("sklearn")
+    result = smupar("train", "model=mlp", "data=digits", "budget=digits", "budget.steps=35", "model.width=32")
+    assert result.returncode == 0, result.stderr
+    record = record_in()
+    assert record.accuracy is not None
+    assert record.accuracy > 0.5
+    assert record.bits_per_byte is None
+
+
+def test_a_diverging_run_is_an_outcome(smupar: Run, tiny: tuple[str, ...]) -> None:
+    result = smupar("train", *tiny, "hparams.learning_rate=1e30")
+    assert result.returncode == 0
+    record = record_in()
+    assert record.diverged
+    assert (record.validation_loss, record.train_loss, record.bits_per_byte) == (None, None, None)
+    assert "diverged" in result.stdout
+    assert "Warning" not in result.stderr
+
+
+def test_ctrl_c_leaves_no_half_file_and_a_run_that_goes_on(
+    smupar: Run, tiny: tuple[str, ...], steps: list[int], tmp_path: Path
+) -> None:
+    words = ("train", *tiny, "budget.steps=600", "budget.evaluations=60")
+    command = [sys.executable, "-m", "smupar_transfer.app.main", *words]
+    checkpoints = Path("results/train/checkpoints")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not list(checkpoints.glob("*.pt")) and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.01)
+        os.kill(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (130, "")
+    lines = [line for line in err.splitlines() if line and "/600" not in line]
+    assert lines == ["smupar: interrupted; run the same command again to go on"]
+    files = [path for path in Path("results").rglob("*") if path.is_file()]
+    assert [path.suffix for path in files] == [".pt"]
+    content: dict[str, Any] = read_checkpoint(files[0])
+    reached = content["progress"]["step"]
+    assert 10 <= reached < 600
+    assert smupar(*words).returncode == 0
+    assert steps == list(range(reached + 1, 601))
+    assert [evaluation.step for evaluation in record_in().history] == list(range(10, 601, 10))
+
+
+def test_the_report_needs_no_training(smupar: Run, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    smupar("train", *tiny)
+    Path("results/train/curves.png").unlink()
+    monkeypatch.setattr(train, "run_spec", None)
+    assert smupar("train", *tiny).returncode == 0
+    assert Path("results/train/curves.png").exists()

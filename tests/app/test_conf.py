@@ -1,0 +1,140 @@
+"""Everything that ships composes: each option of each group for each command, each search space, each sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from smupar_transfer.app import paths, specs
+from smupar_transfer.app.commands import tune
+from smupar_transfer.app.main import COMMANDS
+from smupar_transfer.app.sweeps import Axis, at_point, load_sweep, shipped_sweeps
+from smupar_transfer.theory import PARAMETRIZATIONS
+from smupar_transfer.training.data import DATA_NAMES
+
+Run = Callable[..., CompletedProcess[str]]
+Compose = Callable[..., DictConfig]
+
+GROUPS = sorted(folder.name for folder in paths.CONF.iterdir() if folder.is_dir() and folder.name != "common")
+OPTIONS = {group: sorted(file.stem for file in (paths.CONF / group).glob("*.yaml")) for group in GROUPS}
+SPACES = sorted(file.stem for file in (paths.SWEEPS / "tuning").glob("*.yaml"))
+SWEEPS = sorted(shipped_sweeps())
+CONFIGURED = sorted(set(COMMANDS) - {"plot"})  # plot reads records only
+
+
+def fitting(group: str, option: str, data: tuple[str, ...]) -> list[str]:
+    """Overrides that make an option part of a run that could be trained."""
+    if option in ("mlp", "digits"):
+        return ["model=mlp", "data=digits", "budget=digits"]
+    if group == "data":
+        own = [data[1]] if option in ("text", "bin") else []
+        return [f"data={option}", *own]
+    return [f"{group}={option}", *data]
+
+
+def test_the_groups_are_the_nouns_of_the_code() -> None:
+    assert GROUPS == ["budget", "data", "model", "optimizer", "parametrization", "sparsity", "target"]
+    assert set(OPTIONS["parametrization"]) == set(PARAMETRIZATIONS)
+    assert set(OPTIONS["data"]) == set(DATA_NAMES)
+
+
+@pytest.mark.parametrize("command", CONFIGURED)
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_option_composes_for_every_command(
+    composed: Compose, data: tuple[str, ...], command: str, group: str
+) -> None:
+    for option in OPTIONS[group]:
+        config = composed(command, *fitting(group, option, data))
+        assert set(OPTIONS) < set(config)
+        OmegaConf.to_container(config[group], resolve=True, throw_on_missing=True)
+
+
+@pytest.mark.parametrize(
+    ("group", "option"),
+    [(group, option) for group in GROUPS for option in OPTIONS[group] if option not in ("python", "shakespeare")],
+)
+def test_every_option_makes_a_valid_run(composed: Compose, data: tuple[str, ...], group: str, option: str) -> None:
+    spec = specs.target_spec(composed("explain", *fitting(group, option, data)))
+    if group == "parametrization":
+        assert spec.parametrization == option
+    if group == "data":
+        assert spec.data.name == option
+    if group == "sparsity":
+        assert spec.sparsity.mask == option
+    if group == "optimizer":
+        assert spec.optimizer.name == option
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_cfg_job_prints_the_configuration_and_runs_nothing(smupar: Run, tmp_path: Path, command: str) -> None:
+    result = smupar(command, "results_dir=here", "--cfg", "job")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert yaml.safe_load(result.stdout)["results_dir"] == "here"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["demo", "sweep", "plot"])
+def test_help_lists_groups_and_keys_of_a_command(smupar: Run, command: str) -> None:
+    result = smupar(command, "--help")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "results_dir: results" in result.stdout
+    if command != "plot":
+        for group, options in OPTIONS.items():
+            assert f"{group}: {', '.join(options)}" in result.stdout
+
+
+def test_the_defaults_of_the_main_keys(composed: Compose) -> None:
+    config = composed("train")
+    assert (config.data.name, config.device, config.seed) == ("python", "cpu", 0)
+    assert (config.target.width, config.target.sparsity) == (None, 0.0)
+    assert config.parametrization.name == "smupar"
+    target = composed("transfer").target
+    assert (target.width, target.sparsity) == (256, 0.9375)
+
+
+@pytest.mark.parametrize("command", ["tune", "demo"])
+@pytest.mark.parametrize("space", SPACES)
+def test_every_search_space_composes(composed: Compose, tiny: tuple[str, ...], command: str, space: str) -> None:
+    config = composed(command, f"tuning={space}", *tiny)
+    search = tune.make_search(config)
+    assert {"learning_rate", "init_std", "input_multiplier", "output_multiplier"} <= set(search.space.ranges)
+    assert ("weight_decay" in search.space.ranges) == (space == "with_weight_decay")
+    assert 1 <= search.settings.startup_trials < search.settings.n_trials
+    point = search.space.first_point(search.proxy.hparams)
+    for name, axis in search.space.ranges.items():
+        assert axis.low <= point[name] <= axis.high
+
+
+def test_there_are_sweeps() -> None:
+    assert "lr_by_sparsity" in SWEEPS
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_a_shipped_sweep_expands_to_its_number_of_runs(composed: Compose, data: tuple[str, ...], name: str) -> None:
+    sweep = load_sweep(name)
+    points = list(sweep.points())
+    assert len(points) == sweep.runs == len({tuple(sorted(point.items())) for point in points})
+    assert sweep.question.endswith("?")
+    assert sweep.expected.strip()
+    assert sweep.cost.startswith(f"{sweep.runs} runs")
+    config = composed("sweep", *sweep.overrides, f"sweep={name}", *data)
+    keys = {specs.target_spec(at_point(config, point)).key for point in points}
+    assert len(keys) == sweep.runs
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_the_keys_of_a_shipped_sweep_exist(composed: Compose, name: str) -> None:
+    sweep = load_sweep(name)
+    config = composed("sweep", f"sweep={name}")
+    for grid in sweep.grids:
+        for key, axis in grid.items():
+            assert isinstance(axis, Axis)
+            assert OmegaConf.select(config, key, throw_on_missing=True) is not None, key
+    for override in sweep.overrides:
+        key = override.partition("=")[0]
+        assert key in OPTIONS or OmegaConf.select(config, key, default="absent") != "absent", key

@@ -1,0 +1,161 @@
+"""From words to a command's body: repeated calls, several runs at once, and errors of every origin."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import NoReturn
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+
+from smupar_transfer.app import launch
+from smupar_transfer.app.commands import explain
+from smupar_transfer.records import RunStore
+
+Run = Callable[..., CompletedProcess[str]]
+
+
+def test_calls_do_not_see_each_other(smupar: Run, tiny: tuple[str, ...]) -> None:
+    first = smupar("explain", *tiny, "target.width=32", "format=csv")
+    assert smupar("explain", *tiny, "model.widht=8").returncode == 2
+    assert smupar("train", *tiny, "target.sparsity=2").returncode == 2
+    assert smupar("explain", *tiny, "target.width=64", "format=csv").stdout != first.stdout
+    assert smupar("explain", *tiny, "target.width=32", "format=csv").stdout == first.stdout
+    assert not GlobalHydra.instance().is_initialized()
+
+
+def test_a_command_leaves_no_files_of_hydras_own(smupar: Run, tiny: tuple[str, ...], tmp_path: Path) -> None:
+    assert smupar("explain", *tiny).returncode == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["corpus.txt"]
+
+
+def test_multirun_trains_every_combination(smupar: Run, tiny: tuple[str, ...]) -> None:
+    result = smupar("train", "--multirun", "seed=0,1", "parametrization=sp,mup", *tiny)
+    assert result.returncode == 0, result.stderr
+    found = {(record.spec.parametrization, record.spec.seed) for record in RunStore(Path("results/train"))}
+    assert found == {("sp", 0), ("sp", 1), ("mup", 0), ("mup", 1)}
+
+
+def test_multirun_may_follow_other_keys(smupar: Run, tiny: tuple[str, ...]) -> None:
+    result = smupar("explain", *tiny, "--multirun", "seed=0,1")
+    assert result.returncode == 0, result.stderr
+
+
+def test_multirun_ends_with_the_message_of_the_run_that_failed(smupar: Run, tiny: tuple[str, ...]) -> None:
+    result = smupar("train", "--multirun", "target.sparsity=0.5,1.5", *tiny)
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1].startswith("smupar: target.sparsity=1.5: must lie in [0, 1)")
+    assert len(list(RunStore(Path("results/train")))) == 1
+
+
+def test_a_multirun_of_processes(smupar: Run, tiny: tuple[str, ...]) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    words = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=1", "seed=0,1", *tiny)
+    assert smupar("train", "--multirun", *words).returncode == 0
+    assert {record.spec.seed for record in RunStore(Path("results/train"))} == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("words", "needles"),
+    [
+        (["model.widht=16"], ["model.widht", "did you mean model.width?"]),
+        (["tagret=proxy"], ["tagret", "did you mean target?"]),
+        (["xyzzy=1"], ["xyzzy", "--help"]),
+        (["model=gptt"], ["model=gptt", "gpt, gpt_swiglu, mlp"]),
+        (["model=schema"], ["model=schema"]),
+        (["budget.steps=many"], ["budget.steps", "many", "Integer"]),
+        (["hparams.learning_rate=fast"], ["hparams.learning_rate", "fast", "Float"]),
+        (["data.path"], ["data.path"]),
+        (["seed=[0"], ["[0"]),
+        (["model=mlp", "model.head_dim=8"], ["model.head_dim"]),
+    ],
+)
+def test_errors_of_the_configuration_are_one_line(smupar: Run, words: list[str], needles: list[str]) -> None:
+    result = smupar("train", *words)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith("smupar: ")
+    assert all(needle in result.stderr for needle in needles), result.stderr
+
+
+def test_a_key_is_not_suggested_for_itself(smupar: Run) -> None:
+    assert "did you mean model.head_dim?" not in smupar("train", "model=mlp", "model.head_dim=8").stderr
+
+
+@pytest.mark.parametrize("command", ["sweep", "plot"])
+def test_a_missing_name_is_one_line(smupar: Run, command: str) -> None:
+    result = smupar(command)
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1, result.stderr
+    assert "sweep" in result.stderr
+
+
+@pytest.mark.parametrize("words", [["--nonsense"], ["--cfg", "nonsense"]])
+def test_an_unknown_flag_exits_2(smupar: Run, words: list[str]) -> None:
+    result = smupar("train", *words)
+    assert result.returncode == 2
+    assert result.stderr.startswith("usage: smupar train")
+
+
+def test_ctrl_c_is_one_line(smupar: Run, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(config: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(explain, "run", interrupted)
+    result = smupar("explain", *tiny)
+    assert result.returncode == 130
+    assert result.stderr.split("\n") == ["", "smupar: interrupted; run the same command again to go on", ""]
+
+
+def test_a_programming_error_is_not_hidden(smupar: Run, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(config: object) -> NoReturn:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(explain, "run", broken)
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        smupar("explain", *tiny)
+
+
+def test_a_reader_that_goes_away_is_no_error(tiny: tuple[str, ...]) -> None:
+    command = [sys.executable, "-m", "smupar_transfer.app.main", "explain", "format=json", *tiny]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        err = process.stderr.read()
+        assert (process.wait(), err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "folder"),
+    [
+        ([], None),
+        (["seed=1"], None),
+        (["--config-dir", "own"], "own"),
+        (["seed=1", "-cd", "own"], "own"),
+        (["--config-dir=own", "seed=1"], "own"),
+        (["--config-dir"], None),
+    ],
+)
+def test_the_folder_of_own_configurations_is_found(words: list[str], folder: str | None) -> None:
+    assert launch._config_dir(words) == folder
+
+
+def test_a_sweeps_settings_come_before_those_of_the_person(grid_file: Path) -> None:
+    name = str(grid_file)
+    assert launch._expand_name("plan", [name, "seed=1"]) == ["target.width=32", f"sweep={name}", "seed=1"]
+    assert launch._expand_name("plan", [name, "++target.width=8"]) == [f"sweep={name}", "++target.width=8"]
+    assert launch._expand_name("plot", [name, "results_dir=x"]) == [f"sweep={name}", "results_dir=x"]
+    for words in (["seed=1"], ["--help"], []):
+        assert launch._expand_name("plan", words) == words
+    assert launch._expand_name("train", ["grid"]) == ["grid"]
+
+
+def test_the_folder_of_sweeps_is_told_to_hydra(smupar: Run) -> None:
+    assert smupar("train", "--cfg", "job").returncode == 0
+    assert Path(os.environ["SMUPAR_SWEEPS"], "tuning").is_dir()

@@ -1,0 +1,104 @@
+"""The console script itself: help, version, misspelt commands, and how soon it answers."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+import smupar_transfer
+from smupar_transfer.app.main import COMMANDS, TAKES_NAME, help_text, main
+
+Run = Callable[..., CompletedProcess[str]]
+
+
+@pytest.mark.parametrize("word", ["--help", "-h", "help"])
+def test_help_lists_every_command(smupar: Run, word: str) -> None:
+    result = smupar(word)
+    assert (result.returncode, result.stderr) == (0, "")
+    for command, summary in COMMANDS.items():
+        assert f"  {command} " in result.stdout
+        assert summary in result.stdout
+    assert smupar_transfer.__version__ in result.stdout
+
+
+def test_the_examples_of_the_help_are_commands() -> None:
+    examples = [line.split() for line in help_text().splitlines() if line.startswith("  smupar ")]
+    assert len(examples) >= 5
+    assert {words[1] for words in examples} <= set(COMMANDS)
+
+
+def test_without_arguments_it_shows_the_help_and_fails(smupar: Run) -> None:
+    result = smupar()
+    assert result.returncode == 2
+    assert result.stdout == smupar("--help").stdout
+
+
+def test_version(smupar: Run) -> None:
+    assert smupar("--version").stdout.strip() == smupar_transfer.__version__
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [("tarin", "did you mean train?"), ("sweeep", "did you mean sweep?"), ("xyzzy", "choose one of demo, tune,")],
+)
+def test_a_misspelt_command_gets_a_suggestion(smupar: Run, word: str, hint: str) -> None:
+    result = smupar(word, "model.width=16")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith(f"smupar: no command '{word}': {hint}")
+
+
+def test_arguments_default_to_those_of_the_process(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["smupar", "--version"])
+    assert main() == 0
+    assert capsys.readouterr().out.strip() == smupar_transfer.__version__
+
+
+def test_every_command_has_a_body_and_a_configuration() -> None:
+    bodies = {path.stem for path in (Path(smupar_transfer.__file__).parent / "app" / "commands").glob("[a-z]*.py")}
+    assert bodies == set(COMMANDS)
+    assert set(TAKES_NAME) <= set(COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "seconds"), [(["--help"], 0, 1.0), (["tarin"], 2, 1.0), (["tune", "--help"], 0, 3.0)]
+)
+def test_it_answers_at_once(words: list[str], code: int, seconds: float) -> None:
+    times = []
+    for _ in range(3):  # the best of three: a busy machine slows some of them down
+        started = time.perf_counter()
+        command = [sys.executable, "-m", "smupar_transfer.app.main", *words]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        times.append(time.perf_counter() - started)
+        assert result.returncode == code, result.stderr
+        if times[-1] < seconds:
+            return
+    pytest.fail(f"the fastest of three calls took {min(times):.2f} s")
+
+
+@pytest.mark.parametrize(
+    ("words", "unwanted"),
+    [
+        (["--help"], {"torch", "hydra", "omegaconf", "optuna", "numpy", "yaml", "rich"}),
+        (["tarin"], {"torch", "hydra", "omegaconf", "optuna", "numpy", "yaml", "rich"}),
+        (["tune", "--help"], {"torch", "optuna", "matplotlib", "pandas"}),
+    ],
+)
+def test_it_imports_nothing_heavy_to_answer(python: Run, words: list[str], unwanted: set[str]) -> None:
+    program = (
+        "import sys\n"
+        "from smupar_transfer.app.main import main\n"
+        f"try:\n    main({words!r})\n"
+        "except SystemExit:\n    pass\n"
+        f"print('loaded:', sorted({unwanted!r} & set(sys.modules)))\n"
+    )
+    result = python("-c", program)
+    assert result.stdout.splitlines()[-1] == "loaded: []", result.stderr

@@ -1,0 +1,70 @@
+"""Tables, numbers and progress bars."""
+
+from __future__ import annotations
+
+import pytest
+
+from smupar_transfer.app import show
+from smupar_transfer.records import Evaluation
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, "-"), (float("nan"), "-"), (1 / 3, "0.3333"), (2.0**-6, "0.01562"), (0, "0")]
+)
+def test_numbers_have_four_digits_or_are_a_dash(value: float | None, text: str) -> None:
+    assert show.number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, "diverged"), (float("inf"), "diverged"), (2.0, "2.0000"), (0.12345, "0.1235")]
+)
+def test_a_loss_that_is_none_diverged(value: float | None, text: str) -> None:
+    assert show.loss(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.0, "0.0 s"), (89.0, "89.0 s"), (90.0, "1.5 min"), (5400.0, "1.5 h"), (36000.0, "10.0 h")]
+)
+def test_durations_have_a_fitting_unit(value: float, text: str) -> None:
+    assert show.seconds(value) == text
+
+
+def test_a_table_is_at_most_100_columns_wide_and_keeps_its_first_column(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "blocks.0.attention.qkv.weight"
+    rows = [[name, *(f"{index}.2345e-05" for index in range(12))]]
+    show.console().print(show.table("heading", ["parameter", *map(str, range(12))], rows))
+    out = capsys.readouterr().out
+    assert out.startswith("heading\n")
+    assert name in out
+    assert max(map(len, out.splitlines())) <= show.MAXIMUM_COLUMNS
+
+
+def test_a_table_without_names_has_no_header(capsys: pytest.CaptureFixture[str]) -> None:
+    show.console().print(show.table("run", ["", ""], [["loss", "1.5"], ["time", "2 s"]]))
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
+        ["run"],
+        ["loss", "1.5"],
+        ["time", "2", "s"],
+    ]
+
+
+def test_progress_goes_to_standard_error_and_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    with show.progress_bar("training", total=5, done=2) as bar:
+        bar.advance("first")
+        bar.advance("second")
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "training" in captured.err
+    assert "4/5 second" in captured.err
+
+
+def test_the_training_bar_shows_loss_validation_and_rate(capsys: pytest.CaptureFixture[str]) -> None:
+    with show.progress_bar("training", total=2) as bar:
+        observer = show.TrainingBar(bar)
+        observer.on_step(1, 3.25, 100)
+        observer.on_evaluation(Evaluation(1, 3.25, 3.5, 0.1))
+        observer.on_evaluation(Evaluation(1, None, None, 0.0))
+        observer.on_step(2, 3.125, 100)
+    err = capsys.readouterr().err
+    assert "2/2 loss 3.125  validation 3.500" in err
+    assert "tokens/s" in err

@@ -1,0 +1,184 @@
+"""Sweep files: found by name or path, expanded, and refused in one line where they are wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+from omegaconf import DictConfig
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError
+
+from smupar_transfer.app import paths
+from smupar_transfer.app.sweeps import Axis, Sweep, at_point, find_sweep, load_sweep, shipped_sweeps, sweep_overrides
+from smupar_transfer.theory import InputError
+
+Run = Callable[..., CompletedProcess[str]]
+
+
+def changed(grid_file: Path, old: str, new: str) -> Path:
+    content = grid_file.read_text(encoding="utf-8")
+    assert old in content
+    path = grid_file.with_name("changed.yaml")
+    path.write_text(content.replace(old, new), encoding="utf-8")
+    return path
+
+
+def test_an_axis_is_a_list_or_powers_of_two() -> None:
+    assert Axis(values=[3, "a"]).expand() == [3, "a"]
+    assert Axis(first=-3, last=-1, step=1).expand() == [0.125, 0.25, 0.5]
+    assert Axis(first=-2, last=-1, step=0.5).expand() == [0.25, 2**-1.5, 0.5]
+    assert Axis(first=-4, last=-4, step=1).expand() == [0.0625]
+
+
+def test_grids_are_united_and_points_that_repeat_are_dropped() -> None:
+    first, second = {"a": Axis(values=[1, 2]), "b": Axis(values=[3])}, {"b": Axis(values=[3, 4]), "a": Axis(values=[2])}
+    sweep = Sweep("name", "q", "e", "c", [], [first, second], 3)
+    assert list(sweep.points()) == [{"a": 1, "b": 3}, {"a": 2, "b": 3}, {"b": 4, "a": 2}]
+
+
+def test_a_sweep_is_read_from_a_path(grid_file: Path) -> None:
+    sweep = load_sweep(str(grid_file))
+    assert (sweep.name, sweep.runs, sweep.overrides) == ("grid", 12, ["target.width=32"])
+    assert sweep.question == "Does a grid of a dozen tiny runs work?"
+    points = list(sweep.points())
+    assert len(points) == 12
+    expected = {"parametrization.name": "sp", "target.sparsity": 0.0, "hparams.learning_rate": 2.0**-8, "seed": 0}
+    assert points[0] == expected
+    assert sweep_overrides(str(grid_file)) == sweep.overrides
+
+
+def test_shipped_sweeps_are_found_by_name_and_search_spaces_are_none() -> None:
+    for name, path in shipped_sweeps().items():
+        assert find_sweep(name) == path
+        assert paths.SWEEPS in path.parents
+    assert "base" not in shipped_sweeps()
+    with pytest.raises(InputError, match=r"^sweep=base: is no sweep"):
+        find_sweep("base")
+
+
+def test_a_persons_own_folder_comes_first(grid_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "own" / "deep").mkdir(parents=True)
+    mine = grid_file.rename(tmp_path / "own" / "deep" / "lr_by_sparsity.yaml")
+    assert find_sweep("lr_by_sparsity", str(tmp_path / "own")) == mine
+    assert find_sweep("lr_by_sparsity") == shipped_sweeps()["lr_by_sparsity"]
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("lr_by_sparsit", "did you mean lr_by_sparsity?"), ("xyzzy", "there are lr_by_sparsity")]
+)
+def test_an_unknown_name_gets_a_suggestion(name: str, hint: str) -> None:
+    with pytest.raises(InputError, match=rf"^sweep={name}: is no sweep; ") as caught:
+        find_sweep(name)
+    assert hint.rstrip("?") in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["*", "/tmp/lr_by_sparsity", ""])
+def test_a_name_is_no_pattern_and_no_path(name: str) -> None:
+    with pytest.raises(InputError, match=r"^sweep=.*is no sweep"):
+        find_sweep(name)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        pytest.param("cost:", "costs:", r"sweep=.*costs", id="unknown key"),
+        pytest.param("cost: a second\n", "", r"sweep=.*cost", id="missing key"),
+        pytest.param("runs: 12", "runs: 13", r"^runs=13: .* expands to 12 runs", id="wrong number of runs"),
+        pytest.param("runs: 12\n", "", r"sweep=.*runs", id="no number of runs"),
+        pytest.param("runs: 12", "runs: many", r"sweep=.*runs", id="number of runs is a word"),
+        pytest.param("seed: [0]", "seed: 0", r"^seed=0: .*neither a list nor log2", id="axis is a number"),
+        pytest.param("seed: [0]", "seed: []", r"^seed=\[\]: ", id="axis is empty"),
+        pytest.param("seed: [0]", "seed: [[0]]", r"^seed=", id="axis of lists"),
+        pytest.param("{log2:", "{log3:", r"^hparams.learning_rate=.*log3", id="axis of another kind"),
+        pytest.param("step: 1", "step: 0", r"^hparams.learning_rate=.*'step': 0", id="step of zero"),
+        pytest.param("step: 1", "step: much", r"^hparams.learning_rate=.*much", id="step is a word"),
+        pytest.param("first: -8", "first: low", r"^hparams.learning_rate=.*low", id="first is a word"),
+        pytest.param(", step: 1", "", r"^hparams.learning_rate=", id="no step"),
+        pytest.param("  - param", "    param", r"grids", id="grids is a mapping"),
+        pytest.param("overrides: [target.width=32]", "overrides: 32", r"sweep=.*overrides", id="overrides is a number"),
+        pytest.param("overrides: [", "overrides: [[", r"is not valid YAML", id="no YAML"),
+    ],
+)
+def test_a_wrong_sweep_file_is_refused_in_one_line(grid_file: Path, old: str, new: str, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        load_sweep(str(changed(grid_file, old, new)))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["[1, 2]", "grids: [1]", "just a sentence", ""])
+def test_a_file_of_something_else_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "other.yaml").write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=r"other\.yaml"):
+        load_sweep("other.yaml")
+
+
+def test_a_missing_file_is_not_called_bad_yaml() -> None:
+    with pytest.raises(InputError, match=r"^sweep=nowhere\.yaml: cannot be read: No such file") as caught:
+        load_sweep("nowhere.yaml")
+    assert "YAML:" not in str(caught.value)
+
+
+def test_a_point_changes_its_keys_and_leaves_the_configuration_alone(composed: Callable[..., DictConfig]) -> None:
+    config = composed("sweep", "sweep=x")
+    run = at_point(config, {"parametrization.name": "sp", "target.sparsity": 0.5, "seed": 3})
+    assert (run.parametrization.name, run.target.sparsity, run.seed) == ("sp", 0.5, 3)
+    assert (config.parametrization.name, config.target.sparsity, config.seed) == ("smupar", 0.0, 0)
+    with pytest.raises((ConfigAttributeError, ConfigKeyError), match="sparsty"):
+        at_point(config, {"target.sparsty": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "needles"),
+    [
+        pytest.param("target.sparsity", "target.sparsty", ["target.sparsty"], id="unknown axis"),
+        pytest.param("seed: [0]", "seed: [one]", ["seed", "one"], id="axis of a wrong type"),
+        pytest.param("[sp, smupar]", "[sp, spumar]", ["parametrization=spumar"], id="unknown parametrization"),
+        pytest.param("[0.0, 0.5]", "[0.0, 1.5]", ["target.sparsity=1.5"], id="impossible sparsity"),
+        pytest.param("target.width=32", "target.widht=32", ["target.widht", "target.width"], id="unknown override"),
+        pytest.param("runs: 12", "runs: 13", ["runs=13", "12"], id="wrong number of runs"),
+    ],
+)
+@pytest.mark.parametrize("command", ["sweep", "plan"])
+def test_commands_refuse_a_wrong_sweep_and_write_nothing(
+    smupar: Run, tiny: tuple[str, ...], grid_file: Path, command: str, old: str, new: str, needles: list[str]
+) -> None:
+    result = smupar(command, str(changed(grid_file, old, new)), *tiny)
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1, result.stderr
+    assert all(needle in result.stderr for needle in needles)
+    assert not Path("results").exists()
+
+
+def test_what_a_person_sets_wins_over_the_sweeps_own_settings(
+    smupar: Run, tiny: tuple[str, ...], grid_file: Path
+) -> None:
+    assert "target:\n  width: 32\n" in smupar("sweep", str(grid_file), "--cfg", "job").stdout
+    assert "target:\n  width: 48\n" in smupar("sweep", str(grid_file), "target.width=48", "--cfg", "job").stdout
+    own_group = changed(grid_file, "[target.width=32]", "[budget=demo, target.width=32]")
+    assert "evaluations: 4\n" in smupar("plan", str(own_group), "--cfg", "job").stdout
+    assert "evaluations: 8\n" in smupar("plan", str(own_group), "budget=short", "--cfg", "job").stdout
+
+
+@pytest.mark.parametrize("flag", [["--config-dir", "own"], ["--config-dir=own"], ["-cd", "own"]])
+def test_own_sweeps_and_own_options_by_config_dir(
+    smupar: Run, data: tuple[str, ...], grid_file: Path, tmp_path: Path, flag: list[str]
+) -> None:
+    (tmp_path / "own" / "model").mkdir(parents=True)
+    option = "defaults: [gpt, _self_]\nwidth: 16\nhead_dim: 8\ndepth: 1\n"
+    (tmp_path / "own" / "model" / "tiny.yaml").write_text(option, encoding="utf-8")
+    changed(grid_file, "[target.width=32]", "[model=tiny, target.width=32]").rename(tmp_path / "own" / "mine.yaml")
+    result = smupar("sweep", "mine", *data, *flag, "--cfg", "job")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "  width: 16\n  depth: 1\n  head_dim: 8\n" in result.stdout
+
+
+def test_flags_may_stand_between_the_name_and_the_keys(
+    smupar: Run, tiny: tuple[str, ...], grid_file: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "own").mkdir()
+    grid_file.rename(tmp_path / "own" / "mine.yaml")
+    result = smupar("plan", "mine", "--config-dir", "own", *tiny)
+    assert result.returncode == 0, result.stderr
+    assert "12 runs, 0 of them exist" in result.stdout

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+
+from smupar_transfer.records import (
+    BudgetSpec,
+    DataSpec,
+    Environment,
+    Evaluation,
+    GPTSpec,
+    LayerSparsity,
+    RunRecord,
+    RunSpec,
+    SparsitySpec,
+)
+from smupar_transfer.theory import BaseHyperparameters, OptimizerSettings
+from smupar_transfer.verification import Cell
+
+MakeRecord = Callable[..., RunRecord]
+MakeCell = Callable[..., Cell]
+
+
+@pytest.fixture(scope="session")
+def make_record() -> MakeRecord:
+    """A record of a run that never ran; a loss of None is divergence."""
+
+    def made(
+        parametrization: str = "smupar",
+        sparsity: float = 0.0,
+        log2_rate: float = -5.0,
+        loss: float | None = 2.0,
+        seed: int = 0,
+        width: int = 64,
+    ) -> RunRecord:
+        spec = RunSpec(
+            model=GPTSpec(width=width, depth=2, head_dim=16, vocab_size=256, context=32),
+            base_width=32,
+            sparsity=SparsitySpec(1 - sparsity),
+            parametrization=parametrization,
+            hparams=BaseHyperparameters(2.0**log2_rate, 0.125, output_multiplier=1.75),
+            optimizer=OptimizerSettings(),
+            data=DataSpec("python", "ab" * 32, 1_000_000, 100_000),
+            budget=BudgetSpec(200, batch_size=32, sequence_length=32),
+            seed=seed,
+        )
+        return RunRecord(
+            key=spec.key,
+            spec=spec,
+            train_loss=None if loss is None else loss - 0.125,
+            validation_loss=loss,
+            bits_per_byte=None if loss is None else loss / math.log(2),
+            accuracy=None if loss is None else 0.5,
+            diverged=loss is None,
+            tokens=spec.budget.tokens,
+            epochs=0.2048,
+            parameters=100_000,
+            nonzero_parameters=60_000,
+            flops_dense=1e12,
+            flops_sparse=6e11,
+            wall_seconds=18.0,
+            step_seconds=0.09,
+            history=(Evaluation(200, loss, loss, 0.5),),
+            layers=(LayerSparsity("blocks.0.mlp.up.weight", 4_096, 4_096, width * (1 - sparsity), 0),),
+            environment=Environment("a processor", "cpu", "masked", 1, {"python": "3.11", "torch": "2.13"}),
+        )
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def make_cell() -> MakeCell:
+    """A cell from its losses, a row a seed, over integer log2 rates from -8 on."""
+
+    def made(
+        losses: Sequence[Sequence[float]],
+        sparsity: float = 0.0,
+        parametrization: str = "smupar",
+        width: int = 64,
+        seeds: tuple[int, ...] | None = None,
+        rates: Sequence[float] | None = None,
+    ) -> Cell:
+        table = np.array(losses, dtype=np.float64)
+        axis = np.arange(-8.0, -8.0 + table.shape[1]) if rates is None else np.array(rates, dtype=np.float64)
+        return Cell(parametrization, width, sparsity, axis, seeds or tuple(range(len(table))), table)
+
+    return made

@@ -1,0 +1,27 @@
+"""Learning curves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from matplotlib.axes import Axes
+
+from smupar_transfer.verification.figures.curves import draw_learning_curve
+
+Points = Callable[[Axes], list[list[tuple[float, float]]]]
+
+
+def test_both_losses_are_drawn_over_steps(points: Points) -> None:
+    (axes,) = draw_learning_curve([5, 10, 15], [3.0, 2.5, 2.25], [2.75, 2.5, 2.375]).axes
+    assert points(axes) == [[(5, 3.0), (10, 2.5), (15, 2.25)], [(5, 2.75), (10, 2.5), (15, 2.375)]]
+    assert [line.get_label() for line in axes.get_lines()] == ["training (mean since the point before)", "validation"]
+
+
+def test_a_curve_ends_where_the_run_diverged(points: Points) -> None:
+    (axes,) = draw_learning_curve([5, 10], [3.0, None], [2.75, None]).axes
+    assert points(axes) == [[(5, 3.0)], [(5, 2.75)]]
+
+
+def test_a_run_that_diverged_at_once_has_no_curve(points: Points) -> None:
+    (axes,) = draw_learning_curve([2], [None], [None]).axes
+    assert points(axes) == []

@@ -1,0 +1,93 @@
+"""The demo's report."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from smupar_transfer.records import RunRecord, SparsitySpec
+from smupar_transfer.verification.comparison import compare
+from smupar_transfer.verification.demo_page import render_demo_page, verdict
+
+MakeRecord = Callable[..., RunRecord]
+FIGURES = ("demo", "history", "slices")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in FIGURES:
+        (tmp_path / f"{name}.svg").write_bytes(f"<svg>{name}</svg>".encode())
+    return tmp_path
+
+
+@pytest.fixture
+def records(make_record: MakeRecord) -> list[RunRecord]:
+    return [
+        make_record("sp", 0.75, -5.0, 2.5),
+        make_record("sp", 0.75, -4.0, 2.0),
+        make_record("smupar", 0.75, -5.0, 2.05),
+        make_record("mup", 0.75, -5.0, None),
+    ]
+
+
+@pytest.fixture
+def page(records: list[RunRecord], folder: Path) -> str:
+    proxy = replace(records[0].spec, model=replace(records[0].spec.model, width=32), sparsity=SparsitySpec())
+    return render_demo_page(compare(records, -5.0), records, proxy, 2.2468, folder)
+
+
+def test_the_verdict_is_a_sentence_about_the_best_zero_shot_run(records: list[RunRecord]) -> None:
+    assert verdict(compare(records, -5.0)) == (
+        "With the proxy's hyperparameters and no tuning, SμPar trained the target best (SP 2.500, SμPar 2.050 nats), "
+        "2.50 % above the best that any run here reached."
+    )
+
+
+def test_the_verdict_goes_against_us_where_the_numbers_do(make_record: MakeRecord) -> None:
+    said = verdict(compare([make_record("sp", loss=2.0), make_record("smupar", loss=2.5)], -5.0))
+    assert "SP trained the target best" in said
+    assert "0.00 % above" in said
+
+
+def test_where_all_diverged_the_verdict_says_so(make_record: MakeRecord) -> None:
+    assert verdict(compare([make_record("sp", loss=None)], -5.0)) == "Every zero-shot run diverged."
+
+
+def rows(page: str) -> dict[str, list[str]]:
+    lines = re.findall(r"<tr><td>(.*?)</td></tr>", page, re.DOTALL)
+    entries = [re.split(r"</td>\s*<td>", line) for line in lines]
+    return {first: rest for first, *rest in entries}
+
+
+def test_the_table_has_the_numbers(page: str) -> None:
+    found = rows(page)
+    assert found["SP"] == ["2.5000", "2.0000", "25.00 %", "25.00 %"]
+    assert found["SμPar"] == ["2.0500", "-", "-", "2.50 %"]
+    assert found["μP"][-1] == "diverged"
+
+
+def test_the_page_says_what_was_trained(page: str) -> None:
+    text = " ".join(page.split())
+    assert "Proxy: width 32, dense, 2.2468 nats after tuning. Target: width 64, density 0.25," in text
+    assert "16 non-zero weights per neuron" in text
+    assert "4 runs of the target, 72 s of training, 200 steps of 32 × 32 tokens each" in text
+    assert "ab" * 32 in text
+    assert "a processor; python 3.11, torch 2.13." in text
+
+
+def test_figures_are_inside(page: str, folder: Path) -> None:
+    found = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', page)
+    assert [base64.b64decode(data).decode() for data in found] == [f"<svg>{name}</svg>" for name in FIGURES]
+    assert not re.search(r'(src|href)="(?!data:)', page), "the page must need nothing else"
+
+
+def test_words_from_outside_are_escaped(records: list[RunRecord], folder: Path) -> None:
+    odd = replace(records[0], environment=replace(records[0].environment, machine="<script>"))
+    page = render_demo_page(compare(records, -5.0), [odd], odd.spec, 2.0, folder)
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
