@@ -20,6 +20,7 @@ class Manifest:
     Attributes:
         name, question, expected: of the sweep file.
         command: that was given. keys: of its runs, those not yet run included.
+        proxy_log2_learning_rate: log2 of the base learning rate that was tuned on the proxy; None if that is not known.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Manifest:
     expected: str
     command: str
     keys: tuple[str, ...]
+    proxy_log2_learning_rate: float | None = None
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

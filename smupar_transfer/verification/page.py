@@ -41,7 +41,9 @@ def outcome_sentence(drifts: Sequence[Drift], summaries: Sequence[CellSummary]) 
 
 
 def percent(value: float) -> str:
-    """A percentage, or that the run was lost."""
+    """A percentage, that the run was lost, or a dash where there is no number."""
+    if math.isnan(value):
+        return "-"
     return f"{value:.2f} %" if math.isfinite(value) else "diverged"
 
 
@@ -57,6 +59,8 @@ def _cell_rows(summaries: Sequence[CellSummary]) -> list[dict[str, Any]]:
             "loss": f"{summary.optimum.loss:.4f}",
             "nats": f"{summary.regret.nats:.4f} ± {summary.regret.standard_error:.4f}",
             "percent": percent(summary.regret.percent),
+            "zero_shot": "-" if summary.zero_shot is None else percent(summary.zero_shot.percent),
+            "to_best": "-" if summary.zero_shot_to_best is None else percent(summary.zero_shot_to_best.percent),
         }
         for family in families(summaries)
         for summary in family
@@ -82,6 +86,7 @@ def render_sweep_page(
                 **asdict(drift),
                 "title": title_of(drift.parametrization),
                 "regret": percent(drift.largest_regret),
+                "zero_shot": percent(drift.largest_zero_shot_regret),
             }
             for drift in drifts
         ],
@@ -100,5 +105,6 @@ def render_sweep_page(
             sorted({f"{r.environment.machine}, {r.environment.threads} thread(s) a run" for r in records})
         ),
         versions=", ".join(f"{name} {version}" for name, version in first.environment.versions.items()),
+        proxy_rate=manifest.proxy_log2_learning_rate,
         weights_per_neuron=f"{smallest:g}",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 import pandas as pd
@@ -35,19 +35,25 @@ class Regret:
     standard_error: float
 
 
+LOST = Regret(math.nan, math.inf, math.inf, math.nan)
+"""Of a cell in which no learning rate trained."""
+
+
 @dataclass(frozen=True)
 class CellSummary:
     """One row of ``summary.csv``.
 
     Attributes:
         regret: of the densest cell's best learning rate, carried over to this cell.
-        regret_to_best: the same loss against the best that any parametrization reached at this width and sparsity.
+        zero_shot: of the proxy's learning rate, carried over to this cell; None if that is not known.
+        zero_shot_to_best: the same against the best that any parametrization reached at this width and sparsity.
     """
 
     cell: Cell
     optimum: Optimum
     regret: Regret
-    regret_to_best: Regret
+    zero_shot: Regret | None
+    zero_shot_to_best: Regret | None
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,8 @@ class Drift:
     Attributes:
         octaves: max - min of log2 eta*. low, high: 95 % bootstrap interval, seeds paired over all cells.
         slope: d log2 eta* / d log2 density, least squares; NaN with one cell.
-        largest_regret: in percent, over the cells.
+        largest_regret: of the densest cell's best learning rate, in percent, over the cells.
+        largest_zero_shot_regret: of the proxy's learning rate; NaN if that is not known.
         exact: whether every optimum came from a fit; if not, ``octaves`` is a lower bound or one of the grid.
     """
 
@@ -68,6 +75,7 @@ class Drift:
     high: float
     slope: float
     largest_regret: float
+    largest_zero_shot_regret: float
     exact: bool
 
 
@@ -97,32 +105,40 @@ def _losses_at_best(cell: Cell, optimum: Optimum) -> np.ndarray:
     return np.asarray(cell.losses[:, column])
 
 
-def summarise(sweep: Sequence[Cell]) -> list[CellSummary]:
-    """Estimate every cell and compare it with what its parametrization's densest cell would have told.
+def summarise(sweep: Sequence[Cell], proxy_log2_rate: float | None = None) -> list[CellSummary]:
+    """Estimate every cell, and what it costs not to tune it.
 
-    Cells in which nothing trained have an infinite regret.
+    Args:
+        sweep: all cells.
+        proxy_log2_rate: log2 of the base learning rate that was tuned on the proxy; the grid's nearest stands for it.
     """
     estimated = [(cell, estimate(cell)) for cell in sweep]
     trained = [(cell, optimum) for cell, optimum in estimated if optimum.status is not Status.NOTHING]
-    summaries = []
-    for cell, optimum in estimated:
-        family = [pair for pair in trained if _family(pair[0]) == _family(cell)]
-        rivals = [pair for pair in trained if (pair[0].width, pair[0].sparsity) == (cell.width, cell.sparsity)]
-        if optimum.status is Status.NOTHING or not family:
-            lost = Regret(float("nan"), float("inf"), float("inf"), float("nan"))
-            summaries.append(CellSummary(cell, optimum, lost, lost))
-            continue
-        _, source = min(family, key=lambda pair: pair[0].sparsity)
-        rate = source.grid_log2_learning_rate
-        best_cell, best = min(rivals, key=lambda pair: pair[1].loss)
-        own_best = _losses_at_best(cell, optimum)
-        any_best = (
-            _losses_at_best(best_cell, best) if best_cell.seeds == cell.seeds else np.full(len(cell.seeds), best.loss)
-        )
-        summaries.append(
-            CellSummary(cell, optimum, carried_over(cell, rate, own_best), carried_over(cell, rate, any_best))
-        )
-    return summaries
+    return [_summarise(cell, optimum, trained, proxy_log2_rate) for cell, optimum in estimated]
+
+
+def _summarise(
+    cell: Cell, optimum: Optimum, trained: Sequence[tuple[Cell, Optimum]], proxy_log2_rate: float | None
+) -> CellSummary:
+    if optimum.status is Status.NOTHING:
+        known = None if proxy_log2_rate is None else LOST
+        return CellSummary(cell, optimum, LOST, known, known)
+    family = [pair for pair in trained if _family(pair[0]) == _family(cell)]
+    _, densest = min(family, key=lambda pair: pair[0].sparsity)
+    own = _losses_at_best(cell, optimum)
+    regret = carried_over(cell, densest.grid_log2_learning_rate, own)
+    if proxy_log2_rate is None:
+        return CellSummary(cell, optimum, regret, None, None)
+    rivals = [pair for pair in trained if (pair[0].width, pair[0].sparsity) == (cell.width, cell.sparsity)]
+    rival, best = min(rivals, key=lambda pair: pair[1].loss)
+    best_of_all = _losses_at_best(rival, best) if rival.seeds == cell.seeds else np.full(len(cell.seeds), best.loss)
+    return CellSummary(
+        cell,
+        optimum,
+        regret,
+        carried_over(cell, proxy_log2_rate, own),
+        carried_over(cell, proxy_log2_rate, best_of_all),
+    )
 
 
 def _family(cell: Cell) -> tuple[str, int]:
@@ -143,6 +159,7 @@ def drifts(summaries: Sequence[CellSummary]) -> list[Drift]:
 
 def _drift(members: Sequence[CellSummary]) -> Drift:
     largest_regret = max(member.regret.percent for member in members)
+    zero_shot = [member.zero_shot.percent for member in members if member.zero_shot is not None]
     exact = all(member.optimum.status is Status.FIT for member in members)
     members = [member for member in members if member.optimum.status is not Status.NOTHING]
     first = members[0].cell
@@ -161,8 +178,14 @@ def _drift(members: Sequence[CellSummary]) -> Drift:
         high=high,
         slope=float(np.polyfit(log2_density, positions, 1)[0]),
         largest_regret=largest_regret,
+        largest_zero_shot_regret=max(zero_shot, default=math.nan),
         exact=exact,
     )
+
+
+def _prefixed(prefix: str, regret: Regret | None) -> dict[str, float]:
+    names = [field.name for field in fields(Regret)]
+    return {f"{prefix}_{name}": math.nan if regret is None else getattr(regret, name) for name in names}
 
 
 def summary_table(summaries: Sequence[CellSummary]) -> pd.DataFrame:
@@ -175,8 +198,9 @@ def summary_table(summaries: Sequence[CellSummary]) -> pd.DataFrame:
                 "sparsity": summary.cell.sparsity,
                 "seeds": len(summary.cell.seeds),
                 **{key: str(value) if key == "status" else value for key, value in asdict(summary.optimum).items()},
-                **{f"regret_{key}": value for key, value in asdict(summary.regret).items()},
-                **{f"regret_to_best_{key}": value for key, value in asdict(summary.regret_to_best).items()},
+                **_prefixed("regret", summary.regret),
+                **_prefixed("zero_shot", summary.zero_shot),
+                **_prefixed("zero_shot_to_best", summary.zero_shot_to_best),
                 "diverged_runs": int(np.isinf(summary.cell.losses).sum()),
             }
             for summary in summaries

@@ -44,7 +44,7 @@ def publish(folder: Path) -> None:
     records = [record for record in RunStore(folder) if record.key in wanted]
     if not records:
         raise InputError("sweep", manifest.name, "has no finished run", f"run: smupar sweep {manifest.name}")
-    summaries = summarise(cells(runs_table(records)))
+    summaries = summarise(cells(runs_table(records)), manifest.proxy_log2_learning_rate)
     found = drifts(summaries)
     write_atomically(folder / "summary.csv", summary_table(summaries).to_csv(index=False, float_format="%.6g"))
     write_atomically(folder / "drift.csv", drift_table(found).to_csv(index=False, float_format="%.6g"))
@@ -66,18 +66,11 @@ def _print(summaries: list[CellSummary]) -> None:
             str(summary.optimum.status),
             show.loss(summary.optimum.loss),
             percent(summary.regret.percent),
+            "-" if summary.zero_shot is None else percent(summary.zero_shot.percent),
         ]
         for family in families(summaries)
         for summary in family
     ]
-    columns = [
-        "parametrization",
-        "width",
-        "sparsity",
-        "log2 eta*",
-        "95 % interval",
-        "found by",
-        "best loss",
-        "regret",
-    ]
-    show.console().print(show.table("optimal learning rate", columns, rows))
+    columns = ["", "width", "sparsity", "log2 eta*", "95 % interval", "found by", "best loss", "regret", "zero-shot"]
+    title = "optimal learning rate; regret of the densest cell's best rate, and (zero-shot) of the proxy's rate"
+    show.console().print(show.table(title, columns, rows))

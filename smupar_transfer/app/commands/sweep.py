@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -31,7 +32,14 @@ def manifest(config: DictConfig, sweep: Sweep, planned: list[RunSpec]) -> Manife
     own = {*sweep.overrides, f"sweep={config.sweep}"}
     given = [word for word in words if word not in own and not word.startswith(("results_dir=", "workers="))]
     command = " ".join(["smupar sweep", sweep.name, *given])
-    return Manifest(sweep.name, sweep.question, sweep.expected, command, tuple(spec.key for spec in planned))
+    return Manifest(
+        name=sweep.name,
+        question=sweep.question,
+        expected=sweep.expected,
+        command=command,
+        keys=tuple(spec.key for spec in planned),
+        proxy_log2_learning_rate=math.log2(specs.hyperparameters(config).learning_rate),
+    )
 
 
 def sweep_specs(config: DictConfig, sweep: Sweep) -> list[RunSpec]:

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from smupar_transfer.verification.figures.style import style
 
@@ -61,7 +62,10 @@ def draw_slices(
             shades = axes.scatter(points, losses, c=kept, cmap="viridis_r", s=18, edgecolors="none")
             axes.plot(points[best], losses[best], "*", color=BEST, markersize=13, markeredgecolor="black")
             if logarithmic[name]:
-                axes.set_xscale("log", base=2 if name == "learning_rate" else 10)
+                axes.set_xscale("log", base=2)
+                axes.xaxis.set_minor_formatter(NullFormatter())
+                if name != "learning_rate":
+                    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.2g}"))
             axes.set_xlabel(SYMBOLS.get(name, name))
         panels[0].set_ylabel("validation loss (nats)")
         figure.colorbar(shades, ax=panels[-1], label="trial")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from smupar_transfer.verification.figures.style import MARKERS, PARAMETRIZATION_COLOURS, sequential, style
+from smupar_transfer.verification.figures.style import MARKERS, PARAMETRIZATION_COLOURS, Colour, sequential, style
 
 
 @dataclass(frozen=True)
@@ -57,43 +59,41 @@ def draw_loss_curves(panels: Sequence[Panel], ceiling: float) -> Figure:
         panels: what to draw; in the manner of SuPar (arXiv 2405.15743), Figure 1.
         ceiling: top of the shared loss axis, nats.
     """
+    labels = sorted({curve.label for panel in panels for curve in panel.curves}, key=float)
+    looks = dict(zip(labels, zip(sequential(len(labels)), itertools.cycle(MARKERS), strict=False), strict=True))
     with style():
         figure = Figure(figsize=(3.4 * len(panels) + 0.6, 3.6))
-        row = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        row = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
+        handles: dict[str, Artist] = {}
         for axes, panel in zip(row, panels, strict=True):
-            _draw_panel(axes, panel)
+            for curve in panel.curves:
+                handles.setdefault(curve.label, _draw_curve(axes, curve, *looks[curve.label]))
+            axes.set(title=panel.title, xlabel="$\\log_2$ base learning rate $\\eta$")
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         lowest = min((min(curve.losses) for panel in panels for curve in panel.curves if curve.losses), default=0.0)
         row[0].set_ylim(lowest - 0.03, ceiling)
         row[0].set_ylabel("validation loss (nats / token)")
-        handles, labels = row[0].get_legend_handles_labels()
-        figure.legend(handles, labels, title="sparsity", loc="outside right upper")
+        figure.legend([handles[label] for label in labels], labels, title="sparsity", loc="outside right upper")
     return figure
 
 
-def _draw_panel(axes: Axes, panel: Panel) -> None:
-    for colour, marker, curve in zip(sequential(len(panel.curves)), MARKERS, panel.curves, strict=False):
-        axes.errorbar(
-            curve.log2_rates,
-            curve.losses,
-            yerr=curve.errors,
+def _draw_curve(axes: Axes, curve: Curve, colour: Colour, marker: str) -> Artist:
+    container = axes.errorbar(
+        curve.log2_rates, curve.losses, yerr=curve.errors, color=colour, marker=marker, label=curve.label, elinewidth=1
+    )
+    if curve.optimum is not None:
+        face = "white" if curve.at_edge else colour
+        axes.plot(
+            *curve.optimum,
+            marker="*",
+            markersize=14,
             color=colour,
-            marker=marker,
-            label=curve.label,
-            elinewidth=1,
+            markerfacecolor=face,
+            markeredgecolor="black",
+            zorder=5,
         )
-        if curve.optimum is not None:
-            face = "white" if curve.at_edge else colour
-            axes.plot(
-                *curve.optimum,
-                marker="*",
-                markersize=14,
-                color=colour,
-                markerfacecolor=face,
-                markeredgecolor="black",
-                zorder=5,
-            )
-    axes.set(title=panel.title, xlabel="$\\log_2$ base learning rate $\\eta$")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    line: Artist = container[0]
+    return line
 
 
 def draw_optimum_tracks(tracks: Sequence[Track]) -> Figure:
@@ -109,10 +109,11 @@ def draw_optimum_tracks(tracks: Sequence[Track]) -> Figure:
                 axes.plot(x, y, marker, color=colour, markerfacecolor=colour if exact else "white", markersize=6)
             axes.axhline(track.optima[0], color=colour, linewidth=0.8, linestyle=":")
         axes.invert_xaxis()
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(
             xlabel="$\\log_2$ density of hidden weights (dense on the left)",
             ylabel="$\\log_2$ optimal base learning rate",
-            title="Dotted: no drift",
+            title="Optimal learning rate over density (dotted: no drift)",
         )
         axes.legend()
     return figure

@@ -66,7 +66,10 @@ def save(figure: Figure, path: Path) -> list[Path]:
     return written
 
 
-def sequential(count: int) -> list[tuple[float, float, float, float]]:
+Colour = tuple[float, float, float, float]
+
+
+def sequential(count: int) -> list[Colour]:
     """``count`` colours from dark to light, of even steps in lightness, for an ordered quantity."""
     colours = mpl.colormaps["viridis"]
     return [colours(0.0 if count == 1 else 0.88 * index / (count - 1)) for index in range(count)]
