@@ -33,7 +33,8 @@ class Optimum:
     """Estimate of one cell.
 
     Attributes:
-        log2_learning_rate: of the minimum; NaN if nothing trained. low, high: 95 % bootstrap interval over seeds.
+        log2_learning_rate: of the minimum; NaN if nothing trained. low, high: 95 % bootstrap interval over seeds,
+            NaN with one seed.
         loss: mean validation loss (nats) at the best point of the grid; infinite if nothing trained.
         grid_log2_learning_rate: that point.
     """
@@ -103,8 +104,9 @@ def estimate(cell: Cell) -> Optimum:
         nan = float("nan")
         return Optimum(nan, nan, nan, float("inf"), nan, status)
     best = int(np.nanargmin(np.where(np.isfinite(means), means, np.nan)))
-    spread = bootstrap_vertices(cell, resamples(len(cell.seeds)))
-    low, high = interval(spread)
+    low = high = float("nan")
+    if len(cell.seeds) > 1:  # one seed tells no spread
+        low, high = interval(bootstrap_vertices(cell, resamples(len(cell.seeds))))
     return Optimum(position, low, high, float(means[best]), float(cell.log2_learning_rates[best]), status)
 
 

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from smupar_transfer.records import Manifest, RunRecord
 from smupar_transfer.verification.drawn import families, title_of
 from smupar_transfer.verification.optimum import LOSS_WINDOW
-from smupar_transfer.verification.stability import CellSummary, Drift
+from smupar_transfer.verification.stability import CellSummary, Drift, Regret
 
 _TEMPLATES = Environment(
     loader=PackageLoader("smupar_transfer.verification"),
@@ -30,7 +30,7 @@ def outcome_sentence(drifts: Sequence[Drift], summaries: Sequence[CellSummary]) 
     sparsities = [summary.cell.sparsity for summary in summaries]
     parts = [
         f"{title_of(drift.parametrization)} {'' if drift.exact else 'at least '}{drift.octaves:.2f} octaves "
-        f"[{drift.low:.2f}, {drift.high:.2f}] (regret up to {percent(drift.largest_regret)})"
+        f"{_bounds(drift)}(regret up to {percent(drift.largest_regret)})"
         for drift in drifts
     ]
     return (
@@ -40,11 +40,31 @@ def outcome_sentence(drifts: Sequence[Drift], summaries: Sequence[CellSummary]) 
     )
 
 
+def _bounds(drift: Drift) -> str:
+    return f"[{drift.low:.2f}, {drift.high:.2f}] " if math.isfinite(drift.low) else ""
+
+
 def percent(value: float) -> str:
     """A percentage, that the run was lost, or a dash where there is no number."""
     if math.isnan(value):
         return "-"
     return f"{value:.2f} %" if math.isfinite(value) else "diverged"
+
+
+def fixed(value: float, digits: int) -> str:
+    """A number, or a dash where there is none."""
+    return f"{value:.{digits}f}" if math.isfinite(value) else "-"
+
+
+def span(low: float, high: float) -> str:
+    """An interval, or a dash where there is none."""
+    return f"{low:.2f} to {high:.2f}" if math.isfinite(low) and math.isfinite(high) else "-"
+
+
+def with_error(regret: Regret) -> str:
+    """Nats with their standard error, which one seed does not have."""
+    error = f" ± {regret.standard_error:.4f}" if math.isfinite(regret.standard_error) else ""
+    return fixed(regret.nats, 4) + error
 
 
 def _cell_rows(summaries: Sequence[CellSummary]) -> list[dict[str, Any]]:
@@ -53,11 +73,11 @@ def _cell_rows(summaries: Sequence[CellSummary]) -> list[dict[str, Any]]:
             "title": title_of(summary.cell.parametrization),
             "width": summary.cell.width,
             "sparsity": f"{summary.cell.sparsity:g}",
-            "optimum": f"{summary.optimum.log2_learning_rate:.2f}",
-            "interval": f"{summary.optimum.low:.2f} to {summary.optimum.high:.2f}",
+            "optimum": fixed(summary.optimum.log2_learning_rate, 2),
+            "interval": span(summary.optimum.low, summary.optimum.high),
             "status": str(summary.optimum.status),
-            "loss": f"{summary.optimum.loss:.4f}",
-            "nats": f"{summary.regret.nats:.4f} ± {summary.regret.standard_error:.4f}",
+            "loss": fixed(summary.optimum.loss, 4),
+            "nats": with_error(summary.regret),
             "percent": percent(summary.regret.percent),
             "zero_shot": "-" if summary.zero_shot is None else percent(summary.zero_shot.percent),
             "to_best": "-" if summary.zero_shot_to_best is None else percent(summary.zero_shot_to_best.percent),
@@ -85,6 +105,7 @@ def render_sweep_page(
             {
                 **asdict(drift),
                 "title": title_of(drift.parametrization),
+                "interval": span(drift.low, drift.high),
                 "regret": percent(drift.largest_regret),
                 "zero_shot": percent(drift.largest_zero_shot_regret),
             }
@@ -106,5 +127,5 @@ def render_sweep_page(
         ),
         versions=", ".join(f"{name} {version}" for name, version in first.environment.versions.items()),
         proxy_rate=manifest.proxy_log2_learning_rate,
-        weights_per_neuron=f"{smallest:g}",
+        weights_per_neuron=fixed(smallest, 0),
     )

@@ -166,7 +166,7 @@ def _drift(members: Sequence[CellSummary]) -> Drift:
     positions = np.array([member.optimum.log2_learning_rate for member in members])
     log2_density = np.log2([member.cell.density for member in members])
     low = high = float("nan")
-    if len({member.cell.seeds for member in members}) == 1:
+    if len({member.cell.seeds for member in members}) == 1 and len(first.seeds) > 1:
         samples = resamples(len(first.seeds))
         spread = np.stack([bootstrap_vertices(member.cell, samples) for member in members])
         low, high = interval(spread.max(axis=0) - spread.min(axis=0))

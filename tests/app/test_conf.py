@@ -78,7 +78,7 @@ def test_cfg_job_prints_the_configuration_and_runs_nothing(smupar: Run, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", ["demo", "sweep", "plot"])
+@pytest.mark.parametrize("command", ["sweep", "plot"])
 def test_help_lists_groups_and_keys_of_a_command(smupar: Run, command: str) -> None:
     result = smupar(command, "--help")
     assert (result.returncode, result.stderr) == (0, "")
@@ -121,7 +121,7 @@ def test_a_shipped_sweep_expands_to_its_number_of_runs(composed: Compose, data: 
     assert len(points) == sweep.runs == len({tuple(sorted(point.items())) for point in points})
     assert sweep.question.endswith("?")
     assert sweep.expected.strip()
-    assert sweep.cost.startswith(f"{sweep.runs} runs")
+    assert sweep.cost.strip()
     config = composed("sweep", *sweep.overrides, f"sweep={name}", *data)
     keys = {specs.target_spec(at_point(config, point)).key for point in points}
     assert len(keys) == sweep.runs

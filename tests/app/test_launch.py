@@ -34,11 +34,10 @@ def test_a_command_leaves_no_files_of_hydras_own(smupar: Run, tiny: tuple[str, .
     assert [path.name for path in tmp_path.iterdir()] == ["corpus.txt"]
 
 
-def test_multirun_trains_every_combination(smupar: Run, tiny: tuple[str, ...]) -> None:
-    result = smupar("train", "--multirun", "seed=0,1", "parametrization=sp,mup", *tiny)
+def test_multirun_trains_every_value(smupar: Run, tiny: tuple[str, ...]) -> None:
+    result = smupar("train", "--multirun", "seed=0,1", *tiny)
     assert result.returncode == 0, result.stderr
-    found = {(record.spec.parametrization, record.spec.seed) for record in RunStore(Path("results/train"))}
-    assert found == {("sp", 0), ("sp", 1), ("mup", 0), ("mup", 1)}
+    assert {record.spec.seed for record in RunStore(Path("results/train"))} == {0, 1}
 
 
 def test_multirun_may_follow_other_keys(smupar: Run, tiny: tuple[str, ...]) -> None:

@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig
 
+from smupar_transfer import training
 from smupar_transfer.app import runs, specs
-from smupar_transfer.records import RunSpec, RunStore, store
+from smupar_transfer.records import RunRecord, RunSpec, RunStore, store, write_atomically
 from smupar_transfer.theory import InputError
-from smupar_transfer.training import DataRequest, Execution
-
-TrainMissing = Callable[[list[RunSpec]], list[str]]
+from smupar_transfer.training import Data, DataRequest, Execution
 
 
 @pytest.fixture
@@ -52,8 +51,12 @@ def test_only_missing_runs_are_trained(
 ) -> None:
     first = runs.train_missing("title", seeds[:2], request_, Execution(), tmp_path, 1)
     trained: list[str] = []
-    real = runs.run
-    monkeypatch.setattr(runs, "run", lambda spec, *rest: trained.append(spec.key) or real(spec, *rest))
+
+    def counted(spec: RunSpec, data: Data, execution: Execution) -> RunRecord:
+        trained.append(spec.key)
+        return training.run(spec, data, execution)
+
+    monkeypatch.setattr(runs, "run", counted)
     capsys.readouterr()
     again = runs.train_missing("title", seeds, request_, Execution(), tmp_path, 1)
     assert trained == [seeds[2].key]
@@ -67,12 +70,10 @@ def test_only_missing_runs_are_trained(
 def test_a_run_that_fails_keeps_those_before_it(
     seeds: list[RunSpec], request_: DataRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = runs.run
-
-    def failing(spec: RunSpec, *rest: object) -> object:
+    def failing(spec: RunSpec, data: Data, execution: Execution) -> RunRecord:
         if spec.key == seeds[2].key:
             raise InputError("results_dir", "x", "cannot be written")
-        return real(spec, *rest)  # type: ignore[arg-type]
+        return training.run(spec, data, execution)
 
     monkeypatch.setattr(runs, "run", failing)
     with pytest.raises(InputError, match="cannot be written"):
@@ -87,7 +88,6 @@ def test_two_processes_that_share_a_folder_lose_no_record(
     elsewhere = runs.train_missing("title", seeds, request_, Execution(), tmp_path / "elsewhere", 1)
     shared = RunStore(tmp_path / "shared")
     shared.put(elsewhere[0])
-    real = store.write_atomically
 
     def other_process() -> None:
         other = RunStore(shared.folder)
@@ -97,10 +97,10 @@ def test_two_processes_that_share_a_folder_lose_no_record(
     thread = threading.Thread(target=other_process)
 
     def interrupted_by_the_other(path: Path, content: str | bytes) -> None:
-        monkeypatch.setattr(store, "write_atomically", real)
+        monkeypatch.setattr(store, "write_atomically", write_atomically)
         thread.start()
         thread.join(timeout=0.5)  # it may well wait for this one to end
-        real(path, content)
+        write_atomically(path, content)
 
     monkeypatch.setattr(store, "write_atomically", interrupted_by_the_other)
     shared.compact()

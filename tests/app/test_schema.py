@@ -63,4 +63,4 @@ def test_every_key_of_a_composed_configuration_is_known(composed: Compose, comma
     for name, value in config.items_ex(resolve=False):
         assert name in known or name in {"hparams", "study"}
         if isinstance(value, DictConfig) and name != "grids":
-            assert {f"{name}.{key}" for key in value} <= known
+            assert {f"{name!s}.{key!s}" for key in value} <= known

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -19,7 +21,7 @@ from smupar_transfer.sparsity.backends import DenseBackend, MaskedBackend
 from smupar_transfer.theory import BaseHyperparameters, OptimizerSettings
 from smupar_transfer.training import Silent, TokenData, cross_entropy, make_optimizer, read_checkpoint, run
 from smupar_transfer.training.checkpoint import Progress
-from smupar_transfer.training.loop import CHECKPOINT_SECONDS, Session, evaluation_steps, train, train_step, validate
+from smupar_transfer.training.loop import EXPLODED, Session, evaluation_steps, train, train_step, validate
 
 OpenSession = Callable[[RunSpec], Session]
 
@@ -190,23 +192,67 @@ def test_divergence_ends_a_run_early(spec: RunSpec, open_session: OpenSession, r
     assert saved == [], "a diverged state is not worth going on from"
 
 
+def test_a_loss_that_is_not_finite_ends_a_run_at_that_step(spec: RunSpec, open_session: OpenSession) -> None:
+    session, witness = open_session(replace(spec, hparams=BaseHyperparameters(1e8, 0.1))), Witness()
+    assert train(session, witness, nothing)
+    losses = [loss for _, loss, _ in witness.steps]
+    assert [math.isfinite(loss) for loss in losses] == [True] * (len(losses) - 1) + [False]
+    assert session.progress.step not in evaluation_steps(spec.budget)
+    assert [evaluation.step for evaluation in witness.evaluations] == [session.progress.step]
+    assert witness.evaluations[0].train_loss is None
+
+
+@pytest.mark.parametrize(("first_loss", "reference"), [(1.0, math.log(16)), (9.0, 9.0)])
+@pytest.mark.parametrize(("times", "lost"), [(0.99, False), (1.01, True), (math.inf, True), (math.nan, True)])
+def test_a_validation_loss_far_above_start_and_guessing_is_divergence(
+    spec: RunSpec,
+    open_session: OpenSession,
+    monkeypatch: pytest.MonkeyPatch,
+    first_loss: float,
+    reference: float,
+    times: float,
+    lost: bool,
+) -> None:
+    monkeypatch.setattr("smupar_transfer.training.loop.validate", lambda _: (times * EXPLODED * reference, 0.0))
+    session = open_session(spec)
+    session.progress.first_loss = first_loss
+    assert train(session, Silent(), nothing) is lost
+    assert session.progress.step == (5 if lost else 20)
+
+
 def test_losing_a_little_is_not_divergence(spec: RunSpec, open_session: OpenSession) -> None:
-    # A useless network guesses: its loss may lie above that of the uniform guess, but not above where it began.
     session = open_session(replace(spec, hparams=BaseHyperparameters(1e-12, 1.0, output_multiplier=8.0)))
     assert not train(session, Silent(), nothing)
     last = session.progress.history[-1].validation_loss
     assert last is not None
-    assert last > math.log(16)
+    assert last > math.log(16), "a useless network is worse than a uniform guess"
 
 
-@pytest.mark.parametrize(("seconds", "expected"), [(CHECKPOINT_SECONDS, [5, 10, 15, 20]), (-1.0, list(range(1, 21)))])
-def test_state_is_saved_after_evaluations_and_when_time_is_up(
-    spec: RunSpec, open_session: OpenSession, monkeypatch: pytest.MonkeyPatch, seconds: float, expected: list[int]
-) -> None:
-    monkeypatch.setattr("smupar_transfer.training.loop.CHECKPOINT_SECONDS", seconds)
+def test_state_is_saved_after_every_evaluation(spec: RunSpec, open_session: OpenSession) -> None:
     session, saved = open_session(spec), []
     train(session, Silent(), lambda: saved.append(session.progress.step))
-    assert saved == expected
+    assert saved == [5, 10, 15, 20]
+
+
+class Slow(Silent):
+    """Lets 12 seconds pass at every step."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def on_step(self, step: int, loss: float, tokens: int) -> None:
+        self.now += 12.0
+
+
+def test_state_is_saved_when_the_last_time_is_half_a_minute_ago(
+    spec: RunSpec, open_session: OpenSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    observer, saved = Slow(), []
+    session = open_session(replace(spec, budget=replace(spec.budget, evaluations=2)))
+    clock = SimpleNamespace(monotonic=lambda: observer.now, perf_counter=time.perf_counter)
+    monkeypatch.setattr("smupar_transfer.training.loop.time", clock)
+    train(session, observer, lambda: saved.append(session.progress.step))
+    assert saved == [3, 6, 9, 10, 13, 16, 19, 20]
 
 
 def test_a_finished_run_trains_no_further(spec: RunSpec, open_session: OpenSession) -> None:

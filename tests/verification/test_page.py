@@ -116,14 +116,26 @@ def test_the_page_says_what_was_asked_and_what_came_out(make_record: MakeRecord)
 
 def test_the_page_has_a_row_a_drift(make_record: MakeRecord) -> None:
     page = page_of(sweep(make_record, MOVING))
-    assert row_of(page, "SP", "64", "3.00") == ["SP", "64", "3.00", "3.00 to 3.00", "-1.50", "44.89 %"]
-    assert row_of(page, "SμPar", "64", "0.20") == ["SμPar", "64", "0.20", "0.20 to 0.20", "-0.10", "0.00 %"]
+    assert row_of(page, "SP", "64", "3.00") == ["SP", "64", "3.00", "3.00 to 3.00", "-1.50", "44.89 %", "-"]
+    assert row_of(page, "SμPar", "64", "0.20") == ["SμPar", "64", "0.20", "0.20 to 0.20", "-0.10", "0.00 %", "-"]
 
 
 def test_the_page_has_a_row_a_cell(make_record: MakeRecord) -> None:
     page = page_of(sweep(make_record, MOVING))
     found = row_of(page, "SP", "64", "0.75")
-    assert found == ["SP", "64", "0.75", "-3.00", "-3.00 to -3.00", "fit", "2.0050", "0.9000 ± 0.0000", "44.89 %"]
+    assert found == [
+        "SP",
+        "64",
+        "0.75",
+        "-3.00",
+        "-3.00 to -3.00",
+        "fit",
+        "2.0050",
+        "0.9000 ± 0.0000",
+        "44.89 %",
+        "-",
+        "-",
+    ]
     assert row_of(page, "SμPar", "64", "0")[3:6] == ["-5.00", "-5.00 to -5.00", "fit"]
 
 

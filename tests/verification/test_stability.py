@@ -11,6 +11,8 @@ import pytest
 
 from smupar_transfer.verification import (
     Cell,
+    CellSummary,
+    Regret,
     carried_over,
     drift_table,
     drifts,
@@ -88,13 +90,32 @@ def test_the_densest_cell_loses_nothing_and_the_others_what_they_moved(moving: l
     assert quarter.regret.percent == pytest.approx(100 * 0.9 / (2.2 + 0.1))
 
 
+def to_best(summary: CellSummary) -> Regret:
+    assert summary.zero_shot_to_best is not None
+    return summary.zero_shot_to_best
+
+
+def nats(regret: Regret | None) -> float:
+    assert regret is not None
+    return regret.nats
+
+
+def test_zero_shot_carries_the_proxys_rate_over_or_says_nothing(moving: list[Cell]) -> None:
+    known, unknown = summarise(moving, -4.1), summarise(moving)
+    assert [summary.zero_shot and summary.zero_shot.log2_learning_rate for summary in known] == [-4.0] * 3
+    assert nats(known[0].zero_shot) == pytest.approx(0.1 * 2**2)
+    assert [summary.zero_shot for summary in unknown] == [None] * 3
+
+
 def test_regret_to_best_is_against_the_best_parametrization_of_the_place(moving: list[Cell], still: list[Cell]) -> None:
-    summaries = summarise([*moving, *still])
+    summaries = summarise([*moving, *still], -6.0)
     sp, smupar = summaries[:3], summaries[3:]
-    assert [summary.regret_to_best.nats for summary in smupar] == pytest.approx([0.0] * 3)
-    assert sp[0].regret_to_best.nats == pytest.approx(2.0 - 1.5)
-    assert sp[2].regret_to_best.nats == pytest.approx(2.2 + 0.9 - 1.5)
-    assert sp[2].regret_to_best.standard_error == pytest.approx(0.0)
+    assert [to_best(summary).nats for summary in smupar] == pytest.approx(
+        [nats(summary.zero_shot) for summary in smupar]
+    )
+    assert to_best(sp[0]).nats == pytest.approx(2.0 - 1.5)
+    assert to_best(sp[2]).nats == pytest.approx(2.2 + 0.9 - 1.5)
+    assert to_best(sp[2]).standard_error == pytest.approx(0.0)
     assert sp[2].regret.nats == pytest.approx(0.9), "a rival does not change the regret of one's own"
 
 
@@ -104,19 +125,19 @@ def test_rivals_of_another_width_or_sparsity_do_not_count(make_cell: MakeCell) -
         make_cell([valley(-5.0, 1.0)], 0.5, "mup", width=128),
         make_cell([valley(-5.0, 1.0)], 0.75, "mup"),
     ]
-    assert summarise(cells)[0].regret_to_best.nats == 0.0
+    assert to_best(summarise(cells, -5.0)[0]).nats == 0.0
 
 
 def test_a_rival_with_other_seeds_counts_by_its_mean(make_cell: MakeCell) -> None:
     mine = make_cell(offset(valley(-5.0, 2.0), 0.0, 0.2), 0.5, "sp")
     rival = make_cell(offset(valley(-5.0, 1.5), 0.0, 0.2, 0.4), 0.5, "mup")
-    assert summarise([mine, rival])[0].regret_to_best.nats == pytest.approx(2.1 - 1.7)
+    assert to_best(summarise([mine, rival], -5.0)[0]).nats == pytest.approx(2.1 - 1.7)
 
 
 def test_a_cell_in_which_nothing_trained_costs_infinitely_much(make_cell: MakeCell, still: list[Cell]) -> None:
     lost = make_cell(offset([math.inf] * 7, 0.0, 0.0), 0.875)
-    summaries = summarise([*still, lost])
-    assert (summaries[3].regret.nats, summaries[3].regret_to_best.percent) == (math.inf, math.inf)
+    summaries = summarise([*still, lost], -5.0)
+    assert (summaries[3].regret.nats, to_best(summaries[3]).percent) == (math.inf, math.inf)
     assert [summary.regret.nats for summary in summaries[:3]] == pytest.approx([0.0] * 3)
 
 
@@ -197,7 +218,7 @@ def test_the_summary_has_a_row_a_cell(moving: list[Cell], make_cell: MakeCell) -
         "status",
         *(
             f"{which}_{what}"
-            for which in ("regret", "regret_to_best")
+            for which in ("regret", "zero_shot", "zero_shot_to_best")
             for what in ("log2_learning_rate", "nats", "percent", "standard_error")
         ),
         "diverged_runs",
@@ -213,7 +234,7 @@ def test_the_summary_has_a_row_a_cell(moving: list[Cell], make_cell: MakeCell) -
 
 
 def test_the_drift_table_has_a_row_a_drift(moving: list[Cell], still: list[Cell]) -> None:
-    found = drifts(summarise([*moving, *still]))
+    found = drifts(summarise([*moving, *still], -5.0))
     table = drift_table(found)
     assert table.to_dict("records") == [asdict(drift) for drift in found]
     assert drift_table([]).empty

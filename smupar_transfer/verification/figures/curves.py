@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from smupar_transfer.verification.figures.style import style
+from smupar_transfer.verification.figures.style import legend, style
 
 
 def draw_learning_curve(
@@ -24,5 +24,5 @@ def draw_learning_curve(
             if points:
                 axes.plot(*zip(*points, strict=True), label=label, **look)  # type: ignore[arg-type]
         axes.set(xlabel="optimizer step", ylabel="loss (nats / token)")
-        axes.legend()
+        legend(axes)
     return figure

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from smupar_transfer.verification.comparison import Comparison
-from smupar_transfer.verification.figures.style import MARKERS, PARAMETRIZATION_COLOURS, style
+from smupar_transfer.verification.figures.style import MARKERS, PARAMETRIZATION_COLOURS, legend, style
 
 
 def draw_demo(comparisons: Sequence[Comparison], title: str) -> Figure:
@@ -39,5 +39,5 @@ def draw_demo(comparisons: Sequence[Comparison], title: str) -> Figure:
             ylabel="validation loss (nats / token)",
             title=title,
         )
-        axes.legend()
+        legend(axes)
     return figure

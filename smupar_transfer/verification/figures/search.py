@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from smupar_transfer.verification.figures.style import style
+from smupar_transfer.verification.figures.style import legend, style
 
 SYMBOLS = {
     "learning_rate": "learning rate η",
@@ -32,7 +32,8 @@ def draw_history(numbers: Sequence[int], values: Sequence[float | None]) -> Figu
         axes = figure.subplots()
         complete = [(number, value) for number, value in zip(numbers, values, strict=True) if value is not None]
         lost = [number for number, value in zip(numbers, values, strict=True) if value is None]
-        axes.plot(*zip(*complete, strict=True), "o", color=COMPLETE, label="completed trial")
+        if complete:
+            axes.plot(*zip(*complete, strict=True), "o", color=COMPLETE, label="completed trial")
         axes.plot(
             lost,
             [0.02] * len(lost),
@@ -43,7 +44,7 @@ def draw_history(numbers: Sequence[int], values: Sequence[float | None]) -> Figu
         )
         axes.step(numbers, best_so_far(values), where="post", color=BEST, label="best so far")
         axes.set(xlabel="trial", ylabel="validation loss (nats)", title="Search on the dense proxy")
-        axes.legend()
+        legend(axes)
     return figure
 
 

@@ -11,7 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from smupar_transfer.verification.figures.style import MARKERS, PARAMETRIZATION_COLOURS, Colour, sequential, style
+from smupar_transfer.verification.figures.style import (
+    MARKERS,
+    PARAMETRIZATION_COLOURS,
+    Colour,
+    legend,
+    sequential,
+    style,
+)
 
 
 @dataclass(frozen=True)
@@ -115,5 +122,5 @@ def draw_optimum_tracks(tracks: Sequence[Track]) -> Figure:
             ylabel="$\\log_2$ optimal base learning rate",
             title="Optimal learning rate over density (dotted: no drift)",
         )
-        axes.legend()
+        legend(axes)
     return figure

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from smupar_transfer.records import write_atomically
@@ -64,6 +65,12 @@ def save(figure: Figure, path: Path) -> list[Path]:
         write_atomically(target, buffer.getvalue())
         written.append(target)
     return written
+
+
+def legend(axes: Axes) -> None:
+    """A legend, if anything drawn has a label."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend()
 
 
 Colour = tuple[float, float, float, float]

@@ -69,7 +69,13 @@ def test_every_parameter_is_there_with_its_shape(explained: Callable[..., Rows])
     assert rows["readout.weight"]["fan_in"] == 64
 
 
-HPARAMS = {"learning_rate": 0.02, "init_std": 0.3, "input_multiplier": 5.0, "output_multiplier": 3.0, "weight_decay": 0.1}
+HPARAMS = {
+    "learning_rate": 0.02,
+    "init_std": 0.3,
+    "input_multiplier": 5.0,
+    "output_multiplier": 3.0,
+    "weight_decay": 0.1,
+}
 
 
 @pytest.mark.parametrize("sparsity", [0.0, 0.5, 0.75, 0.9375])
@@ -86,7 +92,9 @@ def test_smupar_scales_hidden_weights_by_width_and_density(explained: Callable[.
         assert row["init_std"] == pytest.approx(0.0 if vector else 0.3 / math.sqrt(fan_in))
         assert row["weight_decay"] == pytest.approx(0.0 if vector else 0.1 * fan_in)
         assert row["epsilon"] == pytest.approx(1e-8 / m_d)
-        assert row["forward_multiplier"] == pytest.approx({"embedding": 5.0, "readout": 3.0 / m_d}.get(row["role"], 1.0))
+        assert row["forward_multiplier"] == pytest.approx(
+            {"embedding": 5.0, "readout": 3.0 / m_d}.get(row["role"], 1.0)
+        )
 
 
 def test_mup_ignores_density_and_sp_ignores_width_too(explained: Callable[..., Rows]) -> None:

@@ -47,7 +47,9 @@ def test_a_history_may_begin_with_lost_trials(points: Points) -> None:
 
 def test_a_history_without_a_completed_trial_shows_the_lost_ones(points: Points) -> None:
     (axes,) = draw_history([0, 1], [None, None]).axes
-    assert [[trial for trial, _ in line] for line in points(axes) if line][0] == [0, 1]
+    lost, best = [line for line in points(axes) if line]
+    assert [trial for trial, _ in lost] == [0, 1]
+    assert best == [(0, math.inf), (1, math.inf)]
 
 
 def test_a_panel_a_hyperparameter(points: Points) -> None:

@@ -12,6 +12,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
+from smupar_transfer.theory import PARAMETRIZATIONS
 from smupar_transfer.verification.figures.stability import (
     Curve,
     Panel,
@@ -125,7 +126,7 @@ def test_a_parametrization_has_its_colour(track: Track, colour: str) -> None:
     assert to_hex(axes.get_lines()[0].get_color()) == colour
 
 
-@pytest.mark.parametrize("tracks", [[], [SP] * 12])
+@pytest.mark.parametrize("tracks", [[], [SP] * len(PARAMETRIZATIONS)])
 def test_any_number_of_tracks_can_be_drawn(points: Points, tracks: Sequence[Track]) -> None:
     (axes,) = draw_optimum_tracks(tracks).axes
     assert len([line for line in axes.get_lines() if line.get_label() == "SP"]) == len(tracks)

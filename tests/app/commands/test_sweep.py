@@ -1,0 +1,218 @@
+"""``smupar sweep``: end to end on a dozen runs, again, half-finished, and interrupted."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from smupar_transfer import training
+from smupar_transfer.app import runs
+from smupar_transfer.app.sweeps import load_sweep
+from smupar_transfer.records import RunRecord, RunSpec, RunStore, read_manifest, read_tuned
+from smupar_transfer.training import Data, Execution
+
+Run = Callable[..., CompletedProcess[str]]
+
+CONTRACT = ("key", "spec", "train_loss", "validation_loss", "bits_per_byte", "diverged", "tokens", "wall_seconds")
+LEFT = {
+    *("records.jsonl", "sweep.json", "summary.csv", "drift.csv", "README.md"),
+    *("grid.png", "grid.svg", "optimum.png", "optimum.svg"),
+}
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Keys of the runs that are trained."""
+    keys: list[str] = []
+
+    def counted(spec: RunSpec, data: Data, execution: Execution) -> RunRecord:
+        keys.append(spec.key)
+        return training.run(spec, data, execution)
+
+    monkeypatch.setattr(runs, "run", counted)
+    return keys
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_it_leaves_records_tables_figures_and_a_page(smupar: Run, tiny: tuple[str, ...], grid_file: Path) -> None:
+    result = smupar("sweep", str(grid_file), *tiny)
+    assert result.returncode == 0, result.stderr
+    folder = Path("results/grid")
+    assert {path.name for path in folder.iterdir() if not path.name.startswith(".")} == LEFT
+    assert "12/12" in result.stderr
+    for word in ("SP", "SμPar", "the optimal learning rate moved", "wrote results/grid"):
+        assert word in result.stdout
+
+
+def test_records_have_the_keys_that_others_build_on(results: Path) -> None:
+    records = lines(results / "grid" / "records.jsonl")
+    assert len(records) == 12
+    assert [record["key"] for record in records] == sorted({record["key"] for record in records})
+    for record in records:
+        assert set(CONTRACT) <= set(record)
+        assert record["spec"]["model"]["width"] == 32
+        assert type(record["diverged"]) is bool
+        assert record["tokens"] == 128
+        assert record["wall_seconds"] >= 0
+        assert record["bits_per_byte"] == pytest.approx(record["validation_loss"] / 0.6931471805599453)
+    points = {
+        (
+            record["spec"]["parametrization"],
+            record["spec"]["sparsity"]["density"],
+            record["spec"]["hparams"]["learning_rate"],
+        )
+        for record in records
+    }
+    assert points == {(name, rho, 2.0**lr) for name in ("sp", "smupar") for rho in (1.0, 0.5) for lr in (-8, -7, -6)}
+
+
+def test_the_summary_has_a_row_a_cell(results: Path) -> None:
+    summary = pd.read_csv(results / "grid" / "summary.csv")
+    cells = summary[["parametrization", "width", "sparsity"]].itertuples(index=False, name=None)
+    assert set(cells) == {(name, 32, sparsity) for name in ("sp", "smupar") for sparsity in (0.0, 0.5)}
+    assert {"log2_learning_rate", "low", "high", "status", "loss"} <= set(summary.columns)
+    assert (
+        (summary["low"] <= summary["log2_learning_rate"]) & (summary["log2_learning_rate"] <= summary["high"])
+    ).all()
+    assert summary["log2_learning_rate"].between(-8, -6).all()
+
+
+def test_the_page_names_question_command_and_outcome(results: Path, tiny: tuple[str, ...], grid_file: Path) -> None:
+    page = (results / "grid" / "README.md").read_text()
+    assert load_sweep(str(grid_file)).question in page
+    assert "smupar sweep" in page
+    assert "budget.steps=4" in page
+    assert "12" in page
+    for link in ("grid.png", "optimum.png"):
+        assert link in page
+
+
+def test_the_manifest_lists_every_run(results: Path) -> None:
+    manifest = read_manifest(results / "grid")
+    assert set(manifest.keys) == {record["key"] for record in lines(results / "grid" / "records.jsonl")}
+    assert manifest.name == "grid"
+
+
+def test_again_it_trains_nothing(
+    smupar: Run,
+    tiny: tuple[str, ...],
+    grid_file: Path,
+    results: Path,
+    trained: list[str],
+    snapshot: Callable[[Path], dict[str, bytes]],
+) -> None:
+    before = snapshot(results / "grid")
+    assert smupar("sweep", "grid.yaml", *tiny).returncode == 0
+    assert trained == []
+    after = snapshot(results / "grid")
+    differing = {name for name in before if before[name] != after[name]}
+    assert differing <= {"sweep.json", "README.md"}  # they name the command, which has other paths in it here
+    assert smupar("sweep", "grid.yaml", *tiny).returncode == 0
+    assert snapshot(results / "grid") == after
+
+
+def test_half_a_sweep_is_completed(
+    smupar: Run, tiny: tuple[str, ...], grid_file: Path, results: Path, trained: list[str]
+) -> None:
+    stored = results / "grid" / "records.jsonl"
+    content = stored.read_text().splitlines(keepends=True)
+    whole = {record["key"]: record for record in lines(stored)}
+    stored.write_text("".join(content[:7]))
+    result = smupar("sweep", "grid.yaml", *tiny)
+    assert result.returncode == 0
+    assert sorted(trained) == sorted(set(whole) - {record["key"] for record in map(json.loads, content[:7])})
+    assert len(lines(stored)) == 12
+    for record in lines(stored):
+        assert record["validation_loss"] == whole[record["key"]]["validation_loss"]
+    kept = [json.loads(line) for line in content[:7]]
+    assert all(record in lines(stored) for record in kept)
+
+
+def test_a_tuned_point_leaves_the_axes_of_the_grid_alone(
+    smupar: Run, tiny: tuple[str, ...], grid_file: Path, results: Path
+) -> None:
+    tuned = read_tuned(results / "proxy" / "tuned.yaml").hparams
+    assert smupar("sweep", "grid.yaml", *tiny, "tuned=results/proxy/tuned.yaml", "results_dir=other").returncode == 0
+    found = [record.spec.hparams for record in RunStore(Path("other/grid"))]
+    assert {hparams.init_std for hparams in found} == {tuned.init_std}
+    assert {hparams.learning_rate for hparams in found} == {2.0**-8, 2.0**-7, 2.0**-6}
+
+
+def test_diverging_runs_are_part_of_the_outcome(smupar: Run, tiny: tuple[str, ...], grid_file: Path) -> None:
+    content = grid_file.read_text().replace("first: -8, last: -6, step: 1", "first: -6, last: 94, step: 50")
+    grid_file.write_text(content)
+    result = smupar("sweep", str(grid_file), *tiny)
+    assert result.returncode == 0, result.stderr
+    records = list(RunStore(Path("results/grid")))
+    assert 0 < sum(record.diverged for record in records) < 12
+    assert "diverged" in Path("results/grid/README.md").read_text()
+
+
+def test_the_command_on_the_page_makes_the_same_runs(
+    smupar: Run, tiny: tuple[str, ...], grid_file: Path, trained: list[str]
+) -> None:
+    assert smupar("sweep", str(grid_file), *tiny).returncode == 0
+    command = read_manifest(Path("results/grid")).command.split()
+    assert command[0] == "smupar"
+    trained.clear()
+    result = smupar(*command[1:])
+    assert (result.returncode, trained) == (0, []), result.stderr
+
+
+def members(group: int) -> list[str]:
+    """Processes of a process group that still run."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, its_group = stat.read_text().rpartition(")")[2].split()[:3]
+        except OSError:  # it ended while we looked
+            continue
+        if int(its_group) == group and state != "Z":
+            found.append(stat.parent.name)
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
+def test_ctrl_c_ends_all_workers_and_keeps_their_records(
+    smupar: Run, tiny: tuple[str, ...], grid_file: Path, trained: list[str]
+) -> None:
+    words = ("sweep", str(grid_file), *tiny, "budget.steps=150")
+    command = [sys.executable, "-m", "smupar_transfer.app.main", *words, "workers=2"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    store = RunStore(Path("results/grid"))
+    with subprocess.Popen(command, start_new_session=True, text=True, **pipes) as process:  # type: ignore[call-overload]
+        deadline = time.monotonic() + 90
+        while not store.keys() and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.02)
+        interrupted = time.monotonic()
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        _, err = process.communicate(timeout=60)
+        assert time.monotonic() - interrupted < 15
+    assert process.returncode == 130, err
+    assert err.splitlines()[-1] == "smupar: interrupted; run the same command again to go on"
+    assert "Traceback" not in err
+    gone = time.monotonic() + 5
+    while members(process.pid) and time.monotonic() < gone:
+        time.sleep(0.05)
+    assert members(process.pid) == []
+    kept: set[str] = store.keys()
+    assert 1 <= len(kept) < 12
+    specs: list[RunSpec] = [record.spec for record in store]  # all of them can be read
+    assert all(spec.key in kept for spec in specs)
+    assert smupar(*words).returncode == 0
+    assert len(trained) == 12 - len(kept)
+    assert len(store.keys()) == 12

@@ -1,0 +1,143 @@
+"""``smupar tune``: end to end, continued, and asked another question."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import NoReturn
+
+import pytest
+import yaml
+from optuna import Study
+from optuna.trial import FrozenTrial
+
+from smupar_transfer.app.commands import tune
+from smupar_transfer.records import read_tuned
+from smupar_transfer.tuning import StudySettings, search
+from smupar_transfer.tuning.objective import Objective
+from smupar_transfer.tuning.study import run_next_trial
+
+Run = Callable[..., CompletedProcess[str]]
+FEW = ("tuning.n_trials=2", "tuning.startup_trials=1")
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the figures out, which take longer than the search."""
+    monkeypatch.setattr(tune, "draw", lambda *_: None)
+
+
+def trials(database: Path) -> list[tuple[int, str, str]]:
+    """Number, state and time of completion of every trial, past all of the project's own code."""
+    with closing(sqlite3.connect(database)) as connection:
+        query = "SELECT number, state, datetime_complete FROM trials ORDER BY number"
+        return [(int(number), str(state), str(time)) for number, state, time in connection.execute(query)]
+
+
+def test_a_search_leaves_a_study_a_point_and_figures(smupar: Run, tiny: tuple[str, ...]) -> None:
+    result = smupar("tune", *tiny, *FEW)
+    assert result.returncode == 0, result.stderr
+    folder = Path("results/proxy")
+    figures = {"history.png", "history.svg", "slices.png", "slices.svg"}
+    assert {path.name for path in folder.iterdir()} == {"study.db", "tuned.yaml"} | figures
+    assert [number for number, *_ in trials(folder / "study.db")] == [0, 1]
+    content = yaml.safe_load((folder / "tuned.yaml").read_text())
+    assert {"hparams", "value", "study", "trial", "proxy"} <= set(content)
+    assert content["study"] == "proxy"
+    assert set(content["hparams"]) == {
+        "learning_rate",
+        "init_std",
+        "input_multiplier",
+        "output_multiplier",
+        "weight_decay",
+    }
+    assert content["proxy"]["model"]["width"] == 16
+    assert "best of 2 trials: 2 complete, 0 pruned, 0 diverged" in result.stdout
+    assert f"trial {content['trial']}, validation loss {content['value']:.4f} nats" in result.stdout
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_first_trial_is_the_defaults(smupar: Run, tiny: tuple[str, ...]) -> None:
+    assert smupar("tune", *tiny, "tuning.n_trials=1").returncode == 0
+    tuned = read_tuned(Path("results/proxy/tuned.yaml"))
+    assert (tuned.trial, tuned.trials) == (0, 1)
+    assert tuned.hparams == tuned.proxy.hparams
+    assert f"{tuned.value:.4f} nats" in smupar("train", *tiny).stdout
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_same_search_again_runs_nothing(
+    smupar: Run, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = smupar("tune", *tiny, *FEW)
+    database, point = Path("results/proxy/study.db"), Path("results/proxy/tuned.yaml")
+    before = trials(database), point.read_bytes()
+
+    def never(*_: object) -> NoReturn:
+        raise AssertionError("a trial was run")
+
+    monkeypatch.setattr(search, "run_next_trial", never)
+    again = smupar("tune", *tiny, *FEW)
+    assert again.returncode == 0
+    assert again.stdout == first.stdout
+    assert (trials(database), point.read_bytes()) == before
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_larger_search_continues_the_study(smupar: Run, tiny: tuple[str, ...]) -> None:
+    assert smupar("tune", *tiny, *FEW).returncode == 0
+    before = trials(Path("results/proxy/study.db"))
+    result = smupar("tune", *tiny, *FEW, "tuning.n_trials=4")
+    assert result.returncode == 0
+    after = trials(Path("results/proxy/study.db"))
+    assert (len(after), after[:2]) == (4, before)
+    assert "best of 4 trials" in result.stdout
+    assert read_tuned(Path("results/proxy/tuned.yaml")).trials == 4
+    assert smupar("tune", *tiny, *FEW).returncode == 0
+    assert trials(Path("results/proxy/study.db")) == after
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_study_has_a_name_and_a_place(smupar: Run, tiny: tuple[str, ...], tmp_path: Path) -> None:
+    words = ("study.name=mine", f"study.storage=sqlite:///{tmp_path}/deep/other.db")
+    assert smupar("tune", *tiny, *FEW, *words).returncode == 0
+    assert len(trials(tmp_path / "deep" / "other.db")) == 2
+    assert read_tuned(Path("results/mine/tuned.yaml")).study == "mine"
+    assert not Path("results/mine/study.db").exists()
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_space_can_be_changed_in_place(smupar: Run, tiny: tuple[str, ...]) -> None:
+    words = ("tuning=with_weight_decay", "tuning.n_trials=2", "tuning.space.weight_decay.low=0.5")
+    result = smupar("tune", *tiny, *words)
+    assert result.returncode == 0, result.stderr
+    assert "weight_decay" in result.stdout
+    assert 0.5 <= read_tuned(Path("results/proxy/tuned.yaml")).hparams.weight_decay <= 1.0
+
+
+def test_a_search_in_which_everything_diverges_says_so(smupar: Run, tiny: tuple[str, ...]) -> None:
+    words = ("tuning.space.learning_rate.low=1e29", "tuning.space.learning_rate.high=1e30")
+    result = smupar("tune", *tiny, *FEW, *words)
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1].startswith("smupar: study.name=proxy: has no completed trial; ")
+    assert not Path("results/proxy/tuned.yaml").exists()
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_an_interrupted_search_keeps_what_it_has(
+    smupar: Run, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(study: Study, settings: StudySettings, objective: Objective, ordinal: int) -> FrozenTrial:
+        if ordinal == 1:
+            raise KeyboardInterrupt
+        return run_next_trial(study, settings, objective, ordinal)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(search, "run_next_trial", interrupted)
+        assert smupar("tune", *tiny, *FEW).returncode == 130
+    assert len(trials(Path("results/proxy/study.db"))) == 1
+    assert smupar("tune", *tiny, *FEW).returncode == 0
+    assert [number for number, *_ in trials(Path("results/proxy/study.db"))] == [0, 1]
