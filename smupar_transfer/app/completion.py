@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterable
 
 from smupar_transfer.app.launch import launch
 from smupar_transfer.app.main import COMMANDS, TAKES_NAME
 from smupar_transfer.app.sweeps import shipped_sweeps
 
+SHELLS = ("bash", "zsh", "fish")
+
 
 def complete(words: list[str]) -> int:
     """Answer ``smupar -sc install=bash`` and the shell's queries, which put the line so far into ``COMP_LINE``."""
-    if len(words) < 2 or not words[1].startswith("query="):
+    action, _, shell = words[1].partition("=") if len(words) > 1 else ("", "", "")
+    if action not in ("install", "uninstall", "query") or shell not in SHELLS:
+        print(f"smupar: --shell-completion takes install=SHELL, SHELL one of {', '.join(SHELLS)}", file=sys.stderr)
+        return 2
+    if action != "query":
         return launch("train", words, program="smupar")
     line = os.environ.get("COMP_LINE", "")
     done = line.split() if line.endswith(" ") else line.split()[:-1]
+    typed = "" if line.endswith(" ") else line.split()[-1] if line.split() else ""
     if len(done) < 2:
-        print(" ".join(COMMANDS))
-        return 0
+        return _offer(COMMANDS, typed)
     command, *rest = done[1:]
     if command not in COMMANDS:
         return 0
-    if command in TAKES_NAME and not rest:
-        print(" ".join(shipped_sweeps()))
-        return 0
-    skipped = 2 + (command in TAKES_NAME and "=" not in rest[0])
+    if command in TAKES_NAME and not rest and (command != "plan" or ("." not in typed and "=" not in typed)):
+        return _offer(shipped_sweeps(), typed)
+    skipped = 2 + (command in TAKES_NAME and bool(rest) and "=" not in rest[0])
     os.environ["COMP_LINE"] = " ".join(["smupar", *line.split(" ")[skipped:]])
     return launch(command, words)
+
+
+def _offer(choices: Iterable[str], typed: str) -> int:
+    print(" ".join(choice for choice in choices if choice.startswith(typed)))
+    return 0

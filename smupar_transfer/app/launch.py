@@ -37,11 +37,14 @@ def launch(command: str, words: list[str], program: str = "") -> int:
     os.environ["SMUPAR_SWEEPS"] = str(paths.SWEEPS)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through: they are reported here, in one line
     schema.register()
-    refused: list[InputError] = []
+    refused: list[Exception] = []
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        sys.argv = [program or f"smupar {command}", *_expand_name(command, words)]
+        sys.argv = [program or f"smupar {command}", *_flags_first(_expand_name(command, words))]
         _hydra_entry(command, refused)()
+        sys.stdout.flush()  # a reader that went away is noticed here, not at exit
+        if refused:
+            raise refused[0]
     except KeyboardInterrupt:
         print("\nsmupar: interrupted; run the same command again to go on", file=sys.stderr)
         return 130
@@ -52,7 +55,7 @@ def launch(command: str, words: list[str], program: str = "") -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    return _complain(str(refused[0])) if refused else 0
+    return 0
 
 
 def _terminate(number: int, frame: object) -> None:
@@ -61,12 +64,12 @@ def _terminate(number: int, frame: object) -> None:
     raise SystemExit(128 + number)
 
 
-def _hydra_entry(command: str, refused: list[InputError]) -> Callable[[], None]:
+def _hydra_entry(command: str, refused: list[Exception]) -> Callable[[], None]:
     def task(config: DictConfig) -> None:
         body = importlib.import_module(f"smupar_transfer.app.commands.{command}")
         try:
             body.run(config)
-        except InputError as error:
+        except (InputError, OmegaConfBaseException, BrokenPipeError) as error:
             if HydraConfig.get().mode is RunMode.MULTIRUN:  # maybe in another process: only an exception gets back
                 raise
             refused.append(error)  # past Hydra, which would print all overrides before the message
@@ -87,6 +90,34 @@ def _expand_name(command: str, words: list[str]) -> list[str]:
     for word in rest:
         own.pop(_key(word), None)
     return [*own.values(), f"sweep={name}", *rest]
+
+
+FLAGS_WITH_VALUE = (
+    "--cfg",
+    "-c",
+    "--package",
+    "-p",
+    "--config-path",
+    "-cp",
+    "--config-name",
+    "-cn",
+    "--config-dir",
+    "-cd",
+)
+
+
+def _flags_first(words: list[str]) -> list[str]:
+    """Hydra's parser wants all overrides in one piece; people write flags anywhere."""
+    flags, overrides = [], []
+    rest = iter(words)
+    for word in rest:
+        if word.startswith("-"):
+            flags.append(word)
+            if word in FLAGS_WITH_VALUE:
+                flags.extend(value for value in [next(rest, None)] if value is not None)
+        else:
+            overrides.append(word)
+    return [*flags, *overrides]
 
 
 def _key(override: str) -> str:
@@ -114,7 +145,8 @@ def _first_line(error: BaseException) -> str:
         return f"{option[1]}={option[2]}: there is no such option; choose one of {option[3].replace(' ', ', ')}"
     unknown = re.search(r"Could not override '([^']+)'", message)
     if unknown:
-        close = difflib.get_close_matches(unknown[1], schema.keys(), n=1)
+        known = [key for key in schema.known_keys() if key != unknown[1]]  # a key of another command is no suggestion
+        close = difflib.get_close_matches(unknown[1], known, n=1)
         hint = f"did you mean {close[0]}?" if close else "--help lists the keys"
         return f"{unknown[1]}: there is no such key; {hint}"
     full_key = getattr(inner, "full_key", None)

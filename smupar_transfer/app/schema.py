@@ -245,7 +245,7 @@ COMMANDS: dict[str, type] = {
 }
 
 
-def keys() -> list[str]:
+def known_keys() -> list[str]:
     """Every key a person can set, dotted."""
     nested = {**{group: tuple(schemas.values()) for group, schemas in GROUPS.items()}}
     nested |= {"hparams": (HyperparameterConfig,), "study": (StudyConfig,)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -82,6 +82,26 @@ def hyperparameters(config: DictConfig) -> BaseHyperparameters:
     return BaseHyperparameters(**values)
 
 
+def with_tuned_hyperparameters(config: DictConfig) -> DictConfig:
+    """The same configuration with the tuned point written into ``hparams``, so that axes of a grid win over it."""
+    resolved = config.copy()
+    resolved.hparams.update(vars(hyperparameters(config)))
+    resolved.tuned = None
+    return resolved
+
+
+def workers(config: DictConfig) -> int:
+    """Number of worker processes.
+
+    Raises:
+        InputError: it is less than 1.
+    """
+    count: int = config.workers
+    if count < 1:
+        raise InputError("workers", count, "must be at least 1")
+    return count
+
+
 def _overridden(prefix: str) -> list[str]:
     """Keys below a prefix that a person set on the command line."""
     if not HydraConfig.initialized():
@@ -128,6 +148,7 @@ def proxy_model(config: DictConfig, data: Data) -> ModelSpec:
     if (kind == "mlp") != isinstance(data, ExampleData):
         fitting = "mlp" if isinstance(data, ExampleData) else "gpt"
         raise InputError("model", kind, f"cannot learn from data={data.spec.name}", f"use model={fitting}")
+    _refuse_unknown("model", values, MLPSpec if kind == "mlp" else GPTSpec)
     if isinstance(data, ExampleData):
         return MLPSpec(**values, features=data.features, classes=data.classes)
     return GPTSpec(
@@ -138,6 +159,14 @@ def proxy_model(config: DictConfig, data: Data) -> ModelSpec:
             "vocab_size": data.vocab_size,
         }
     )
+
+
+def _refuse_unknown(group: str, values: dict[str, Any], spec: type[GPTSpec] | type[MLPSpec]) -> None:
+    """A key forced in with + passes composition; it would do nothing."""
+    known = {field.name for field in fields(spec)}
+    for name, value in values.items():
+        if name not in known:
+            raise InputError(f"{group}.{name}", value, "is no such key")
 
 
 def _budget(config: DictConfig) -> BudgetSpec:
@@ -154,6 +183,7 @@ def target_spec(config: DictConfig) -> RunSpec:
     """
     data = load(data_request(config))
     proxy = proxy_model(config, data)
+    data.check(config.budget.sequence_length)
     width = config.target.width
     target = proxy if width is None else _widened(proxy, width)
     spec = RunSpec(
@@ -193,6 +223,7 @@ def recipe_spec(config: DictConfig, recipe: Recipe) -> RunSpec:
         InputError: the recipe's network does not fit the data.
     """
     data = load(data_request(config))
+    data.check(config.budget.sequence_length)
     model = recipe.model
     expected = (data.features, data.classes) if isinstance(data, ExampleData) else (data.vocab_size,)
     fits = (model.features, model.classes) if isinstance(model, MLPSpec) else (model.vocab_size,)
@@ -215,8 +246,8 @@ def recipe_spec(config: DictConfig, recipe: Recipe) -> RunSpec:
 def _with_token_budget(spec: RunSpec, tokens_per_parameter: float | None) -> RunSpec:
     if tokens_per_parameter is None:
         return spec
-    if tokens_per_parameter <= 0:
-        raise InputError("budget.tokens_per_parameter", tokens_per_parameter, "must be positive")
+    if not (tokens_per_parameter > 0 and math.isfinite(tokens_per_parameter)):
+        raise InputError("budget.tokens_per_parameter", tokens_per_parameter, "must be positive and finite")
     nonzero = network_cost(plan_parameters(outline(spec), spec), spec).nonzero_parameters
     tokens_per_step = spec.budget.batch_size * spec.budget.sequence_length
     steps = max(1, math.ceil(tokens_per_parameter * nonzero / tokens_per_step))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,14 +67,24 @@ class Sweep:
                     yield point
 
 
+FILE_ENDINGS = (".yaml", ".yml")
+
+
+def sweep_name(sweep: str) -> str:
+    """Name of a sweep's folder under ``results/``, from its name or its file."""
+    return Path(sweep).stem if sweep.endswith(FILE_ENDINGS) else sweep
+
+
 def find_sweep(name: str, config_dir: str | None = None) -> Path:
     """The file of a sweep: a path to a YAML file, or a name under ``sweeps/`` or the person's own folder.
 
     Raises:
         InputError: there is none.
     """
-    if name.endswith((".yaml", ".yml")):
+    if name.endswith(FILE_ENDINGS):
         return Path(name)
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise InputError("sweep", name, "is no sweep", "give the name of one, or a path that ends in .yaml")
     folders = [Path(config_dir), paths.SWEEPS] if config_dir else [paths.SWEEPS]
     for folder in folders:
         found = sorted(path for path in folder.rglob(f"{name}.yaml") if path.parent.name != "tuning")
@@ -97,13 +108,14 @@ def load_sweep(name: str, config_dir: str | None = None) -> Sweep:
         InputError: there is no such file, a key is unknown or missing, or the number of runs is not the stated one.
     """
     path = find_sweep(name, config_dir)
+    text = read_text(path, "sweep")
     try:
-        content = OmegaConf.to_container(OmegaConf.create(read_text(path, "sweep")), resolve=True)
+        content = OmegaConf.to_container(OmegaConf.create(text), resolve=True)
     except Exception as error:  # YAML and OmegaConf have no common base class
         raise InputError("sweep", str(path), f"is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise InputError("sweep", str(path), "is not a mapping")
-    grids = [{key: _axis(value, key, path) for key, value in grid.items()} for grid in content.get("grids") or []]
+    grids = _grids(content.get("grids"), path)
     plain = {**{str(key): value for key, value in content.items()}, "name": path.stem, "grids": []}
     sweep = from_plain(plain, Sweep, f"sweep={path}")
     sweep = Sweep(**{**vars(sweep), "grids": grids})
@@ -113,12 +125,19 @@ def load_sweep(name: str, config_dir: str | None = None) -> Sweep:
     return sweep
 
 
+def _grids(value: Any, path: Path) -> list[dict[str, Axis]]:
+    if not isinstance(value, list) or not all(isinstance(grid, dict) for grid in value):
+        raise InputError("grids", value, f"in {path} is not a list of mappings from keys to axes")
+    return [{str(key): _axis(axis, str(key), path) for key, axis in grid.items()} for grid in value]
+
+
 def _axis(value: Any, key: str, path: Path) -> Axis:
-    if isinstance(value, list) and value:
+    if isinstance(value, list) and value and all(isinstance(item, str | int | float) for item in value):
         return Axis(values=value)
     if isinstance(value, dict) and set(value) == {"log2"}:
         bounds = value["log2"]
-        if isinstance(bounds, dict) and set(bounds) == {"first", "last", "step"} and bounds["step"] > 0:
+        numbers = isinstance(bounds, dict) and all(isinstance(item, int | float) for item in bounds.values())
+        if numbers and set(bounds) == {"first", "last", "step"} and bounds["step"] > 0:
             return Axis(first=bounds["first"], last=bounds["last"], step=bounds["step"])
     raise InputError(key, value, f"in {path} is neither a list nor log2: {{first, last, step}}")
 

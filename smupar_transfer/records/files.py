@@ -55,7 +55,8 @@ def _is_tuple(kind: Any) -> bool:
 def _strict_tuple(value: Any, kind: Any) -> tuple[Any, ...]:
     if not isinstance(value, list | tuple):
         raise ValueError(f"{value!r} is not a list")
-    return tuple(_CONVERTER.structure(item, get_args(kind)[0]) for item in value)
+    items: Any = list[get_args(kind)[0]]  # type: ignore[misc]
+    return tuple(_CONVERTER.structure(list(value), items))
 
 
 _CONVERTER.register_structure_hook_func(_is_tuple, _strict_tuple)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from torch import nn
 
 from smupar_transfer.records import Evaluation, write_atomically
 from smupar_transfer.theory import InputError
+
+DAMAGE = (pickle.UnpicklingError, zipfile.BadZipFile)
+PARTS = {"key", "network", "optimizer", "batches", "progress"}
 
 
 @dataclass
@@ -88,10 +92,13 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         InputError: it is no checkpoint, or a damaged one.
     """
     try:
+        with zipfile.ZipFile(path) as archive:  # torch writes checksums but does not read them
+            if damaged := archive.testzip():
+                raise ValueError(f"{damaged} is damaged")
         content = torch.load(path, map_location="cpu", weights_only=True)
-        if not isinstance(content, dict) or "progress" not in content:
+        if not isinstance(content, dict) or set(content) != PARTS:
             raise ValueError("it holds something else")
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, EOFError, ValueError, LookupError, *DAMAGE) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError("checkpoint", str(path), f"cannot be read: {reason}", "delete it to start over") from error
     return content

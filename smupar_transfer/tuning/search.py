@@ -58,9 +58,9 @@ def outcomes(search: Search) -> list[TrialOutcome]:
 def run_search(search: Search, workers: int) -> Iterator[TrialOutcome]:
     """Run the trials that a study lacks, yielding each as it ends. Interrupt and start again at will."""
     study = _study(search)
-    done, asked = len(finished_trials(study)), len(study.trials)
+    done = len(finished_trials(study))
     missing = max(0, search.settings.n_trials - done)
-    jobs = [(search, asked + index) for index in range(missing)]
+    jobs = [(search, done + index) for index in range(missing)]
     yield from run_jobs(_run_job, jobs, workers)
 
 

@@ -46,6 +46,8 @@ class SearchSpace:
                 raise InputError(key, f"[{axis.low}, {axis.high}]", "low must be less than high")
             if axis.log and axis.low <= 0:
                 raise InputError(key, f"[{axis.low}, {axis.high}]", "a logarithmic range must be positive")
+            if axis.low < 0:
+                raise InputError(key, f"[{axis.low}, {axis.high}]", "must not be negative")
 
     def suggest(self, trial: optuna.Trial, defaults: BaseHyperparameters) -> BaseHyperparameters:
         """Ask a trial for a point."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,11 +65,13 @@ def open_study(settings: StudySettings, proxy: RunSpec, space: SearchSpace) -> o
             load_if_exists=True,
         )
         _check_question(study, settings, proxy, space)
-    except (SQLAlchemyError, ImportError, OSError) as error:
+    except InputError:
+        raise
+    except (SQLAlchemyError, ImportError, OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
             "study.storage",
-            settings.storage,
+            _shown(settings.storage),
             f"cannot be opened: {reason}",
             "check the URL, the folder and the server",
         ) from error
@@ -85,8 +88,9 @@ def run_next_trial(study: optuna.Study, settings: StudySettings, objective: Obje
         study: opened with the same settings.
         settings: of the study.
         objective: what to train.
-        ordinal: how many trials the study had asked for before. The sampler's randomness depends on it and on the seed
-            alone: a study that was interrupted goes on as if it had not been. Trial 0 is the defaults.
+        ordinal: how many trials of the study had an outcome before, or will have. The sampler's randomness depends on
+            it and on the seed alone: a study that was interrupted goes on as if it had not been. Trial 0 is the
+            defaults.
 
     Returns:
         The trial with its outcome.
@@ -103,6 +107,14 @@ def run_next_trial(study: optuna.Study, settings: StudySettings, objective: Obje
     done: list[FrozenTrial] = []
     study.optimize(objective, n_trials=1, callbacks=[lambda _, trial: done.append(trial)])
     return done[0]
+
+
+def _shown(url: str) -> str:
+    """A storage URL without its password."""
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except (SQLAlchemyError, ValueError):
+        return re.sub(r"://([^:/@]*):[^@]*@", r"://\1:***@", url)
 
 
 def _storage(url: str) -> optuna.storages.RDBStorage:

@@ -87,6 +87,16 @@ def _cell_rows(summaries: Sequence[CellSummary]) -> list[dict[str, Any]]:
     ]
 
 
+def _drift_row(drift: Drift) -> dict[str, Any]:
+    return {
+        **asdict(drift),
+        "title": title_of(drift.parametrization),
+        "interval": span(drift.low, drift.high),
+        "regret": percent(drift.largest_regret),
+        "zero_shot": percent(drift.largest_zero_shot_regret),
+    }
+
+
 def render_sweep_page(
     manifest: Manifest,
     records: Sequence[RunRecord],
@@ -101,16 +111,7 @@ def render_sweep_page(
     return _TEMPLATES.get_template("sweep.md.j2").render(
         manifest=manifest,
         outcome=outcome_sentence(drifts, summaries),
-        drifts=[
-            {
-                **asdict(drift),
-                "title": title_of(drift.parametrization),
-                "interval": span(drift.low, drift.high),
-                "regret": percent(drift.largest_regret),
-                "zero_shot": percent(drift.largest_zero_shot_regret),
-            }
-            for drift in drifts
-        ],
+        drifts=[_drift_row(drift) for drift in drifts],
         cells=_cell_rows(summaries),
         window=LOSS_WINDOW,
         runs=len(records),

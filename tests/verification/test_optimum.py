@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from smupar_transfer.verification import Cell, Status, estimate
 from smupar_transfer.verification.cells import Floats
 from smupar_transfer.verification.optimum import (
-    LOSS_WINDOW,
     bootstrap_vertices,
     interval,
     resamples,
@@ -63,9 +62,10 @@ def test_shifting_the_curve_shifts_the_minimum(optimum: float, curvature: float,
 
 def test_only_the_neighbourhood_of_the_minimum_counts() -> None:
     losses = parabola(-4.8)
-    far = losses > losses.min() + LOSS_WINDOW + 0.1
-    assert 0 < far.sum() < len(GRID) - 3
-    assert vertex(GRID, losses + 5.0 * far)[0] == pytest.approx(-4.8, abs=1e-6)
+    far = losses > losses.min() + 0.055
+    assert far.sum() == len(GRID) - 3
+    assert vertex(GRID, losses + 0.1 * far)[0] == pytest.approx(-4.8, abs=1e-6)
+    assert vertex(GRID, losses - 0.03 * far)[0] != pytest.approx(-4.8, abs=1e-3), "now some of them are within 0.05"
     assert vertex(GRID, losses + 0.005 * (GRID > -4.8))[0] != pytest.approx(-4.8, abs=1e-3)
 
 

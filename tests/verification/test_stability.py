@@ -188,7 +188,10 @@ def test_seeds_are_paired_over_the_cells_of_a_drift(make_cell: MakeCell) -> None
 
 
 def test_without_common_seeds_there_is_no_interval(make_cell: MakeCell) -> None:
-    cells = [make_cell([valley(-5.0)], 0.0, seeds=(0,)), make_cell([valley(-4.0)], 0.5, seeds=(1,))]
+    cells = [
+        make_cell(offset(valley(optimum), 0.0, 0.1), sparsity, seeds=seeds)
+        for optimum, sparsity, seeds in ((-5.0, 0.0, (0, 1)), (-4.0, 0.5, (0, 2)))
+    ]
     (found,) = drifts(summarise(cells))
     assert found.octaves == pytest.approx(1.0)
     assert math.isnan(found.low)

@@ -27,12 +27,17 @@ def run(config: DictConfig) -> None:
     out = show.console()
     folder = Path(config.results_dir) / config.study.name
     search = tune.make_search(config)
+    workers = specs.workers(config)
+    untuned = specs.target_spec(config)
+    for name, offsets in config.grids.items():  # what cannot be is refused before minutes are spent
+        for offset in offsets:
+            at_offset(untuned, name, offset)
     out.print(f"1. tune the dense proxy: width {search.proxy.model.width}, {config.tuning.n_trials} trials")
     tuned = tune.tune(config, search)
     tune.draw(folder, search)
     out.print(tune.trial_table(search))
 
-    target = replace(specs.target_spec(config), hparams=tuned.hparams)
+    target = replace(untuned, hparams=tuned.hparams)
     recipe = make_recipe(
         tuned, target.model, target.sparsity, target.base_width, target.parametrization, target.optimizer
     )
@@ -42,9 +47,7 @@ def run(config: DictConfig) -> None:
 
     grid = [at_offset(target, name, offset) for name, offsets in config.grids.items() for offset in offsets]
     out.print(f"\n3. train the target: width {target.model.width}, sparsity {1 - target.sparsity.density:g}")
-    records = train_missing(
-        "training", grid, specs.data_request(config), specs.execution(config), folder, config.workers
-    )
+    records = train_missing("training", grid, specs.data_request(config), specs.execution(config), folder, workers)
     comparisons = compare(records, target.log2_learning_rate)
     out.print("\n4. compare")
     publish(folder, comparisons, records, search.proxy, tuned.value, time.monotonic() - started)

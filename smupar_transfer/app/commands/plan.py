@@ -38,6 +38,7 @@ class Batch:
 
 def run(config: DictConfig) -> None:
     """Print runs, tokens, FLOPs, memory and estimated time, and what exists already."""
+    workers = specs.workers(config)
     if config.sweep:
         sweep = load_sweep(config.sweep, config_dir())
         planned, folder = sweep_specs(config, sweep), Path(config.results_dir) / sweep.name
@@ -54,7 +55,7 @@ def run(config: DictConfig) -> None:
     show.console().print(
         f"\n{len(planned)} runs, {len(planned) - len(missing)} of them exist in {folder}\n"
         f"to do: {len(missing)} runs, {tokens:,} tokens, {work:.3g} FLOPs as the masked backend computes them\n"
-        f"estimated time: {show.seconds(work / rate / config.workers)} with workers={config.workers} ({source})",
+        f"estimated time: {show.seconds(work / rate / workers)} with workers={workers} ({source})",
         soft_wrap=True,
     )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from smupar_transfer.app import show
+from smupar_transfer.app.sweeps import sweep_name
 from smupar_transfer.records import RunStore, read_manifest, write_atomically
 from smupar_transfer.theory import InputError
 from smupar_transfer.verification import (
@@ -30,7 +31,7 @@ from smupar_transfer.verification.page import percent
 
 def run(config: DictConfig) -> None:
     """Draw and tabulate ``results/NAME`` again."""
-    publish(Path(config.results_dir) / Path(config.sweep).stem)
+    publish(Path(config.results_dir) / sweep_name(config.sweep))
 
 
 def publish(folder: Path) -> None:

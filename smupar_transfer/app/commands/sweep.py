@@ -11,16 +11,19 @@ from omegaconf import DictConfig
 from smupar_transfer.app import specs
 from smupar_transfer.app.runs import train_missing
 from smupar_transfer.app.sweeps import Sweep, at_point, load_sweep
-from smupar_transfer.records import Manifest, RunSpec, write_manifest
+from smupar_transfer.records import Manifest, RunSpec, RunStore, write_manifest
 
 
 def run(config: DictConfig) -> None:
     """Train the missing runs of ``sweep``; write records, tables, figures and a page about the outcome."""
     sweep = load_sweep(config.sweep, config_dir())
     planned = sweep_specs(config, sweep)
+    execution, workers = specs.execution(config), specs.workers(config)
     folder = Path(config.results_dir) / sweep.name
+    for _ in RunStore(folder):  # a damaged record is told before anything is written
+        pass
     write_manifest(folder, manifest(config, sweep, planned))
-    train_missing(sweep.name, planned, specs.data_request(config), specs.execution(config), folder, config.workers)
+    train_missing(sweep.name, planned, specs.data_request(config), execution, folder, workers)
     from smupar_transfer.app.commands import plot
 
     plot.publish(folder)
@@ -31,7 +34,9 @@ def manifest(config: DictConfig, sweep: Sweep, planned: list[RunSpec]) -> Manife
     words = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
     own = {*sweep.overrides, f"sweep={config.sweep}"}
     given = [word for word in words if word not in own and not word.startswith(("results_dir=", "workers="))]
-    command = " ".join(["smupar sweep", sweep.name, *given])
+    folder = config_dir()
+    own_folder = [] if folder is None else ["--config-dir", folder]
+    command = " ".join(["smupar sweep", config.sweep, *own_folder, *given])
     return Manifest(
         name=sweep.name,
         question=sweep.question,
@@ -44,7 +49,8 @@ def manifest(config: DictConfig, sweep: Sweep, planned: list[RunSpec]) -> Manife
 
 def sweep_specs(config: DictConfig, sweep: Sweep) -> list[RunSpec]:
     """Every run of a sweep."""
-    return [specs.target_spec(at_point(config, point)) for point in sweep.points()]
+    base = specs.with_tuned_hyperparameters(config)
+    return [specs.target_spec(at_point(base, point)) for point in sweep.points()]
 
 
 def config_dir() -> str | None:

@@ -8,9 +8,9 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from smupar_transfer.app import show, specs
-from smupar_transfer.records import RunRecord, RunSpec, RunStore, read_recipe, to_plain, write_atomically
+from smupar_transfer.records import GPTSpec, RunRecord, RunSpec, RunStore, read_recipe, to_plain, write_atomically
 from smupar_transfer.theory import InputError
-from smupar_transfer.training import load, load_network, sample
+from smupar_transfer.training import Execution, load, load_network, sample
 from smupar_transfer.training import run as run_spec
 from smupar_transfer.verification.figures.curves import draw_learning_curve
 from smupar_transfer.verification.figures.style import save
@@ -23,12 +23,15 @@ def run(config: DictConfig) -> None:
         if config.recipe is None
         else specs.recipe_spec(config, read_recipe(Path(config.recipe)))
     )
+    execution = specs.execution(config)
     if config.sample < 0:
         raise InputError("sample", config.sample, "must not be negative")
+    if config.sample and not (isinstance(spec.model, GPTSpec) and spec.model.vocab_size == 256):
+        raise InputError("sample", config.sample, "needs a byte-level language model")
     folder = Path(config.results_dir) / config.name
     checkpoint = folder / "checkpoints" / f"{spec.key}.pt"
     store = RunStore(folder)
-    record = store.get(spec.key) if spec.key in store else _train(config, spec, checkpoint, store)
+    record = store.get(spec.key) if spec.key in store else _train(config, spec, execution, checkpoint, store)
     _report(record, folder)
     if config.sample:
         network = load_network(spec, checkpoint)
@@ -36,10 +39,10 @@ def run(config: DictConfig) -> None:
         show.console().print(f"\n{config.prompt}{text}", markup=False, soft_wrap=True)
 
 
-def _train(config: DictConfig, spec: RunSpec, checkpoint: Path, store: RunStore) -> RunRecord:
+def _train(config: DictConfig, spec: RunSpec, execution: Execution, checkpoint: Path, store: RunStore) -> RunRecord:
     data = load(specs.data_request(config))
     with show.progress_bar("training", spec.budget.steps) as bar:
-        record = run_spec(spec, data, specs.execution(config), show.TrainingBar(bar), checkpoint)
+        record = run_spec(spec, data, execution, show.TrainingBar(bar), checkpoint)
     store.put(record)
     store.compact()
     return record

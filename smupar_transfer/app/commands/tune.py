@@ -26,6 +26,7 @@ SHOWN_TRIALS = 5
 
 def run(config: DictConfig) -> None:
     """Search, print the best trials, write ``tuned.yaml`` and the figures of the search."""
+    specs.workers(config)
     search = make_search(config)
     tuned = tune(config, search)
     folder = Path(config.results_dir) / config.study.name
@@ -64,11 +65,12 @@ def make_search(config: DictConfig) -> Search:
 
 def tune(config: DictConfig, search: Search) -> Tuned:
     """Run the missing trials and write ``tuned.yaml``."""
+    workers = specs.workers(config)
     done = outcomes(search)
     lowest = min((trial.value for trial in done if trial.value is not None), default=float("inf"))
     total = max(search.settings.n_trials, len(done))
     with progress_bar(f"tuning {search.settings.name}", total, len(done)) as bar:
-        for trial in run_search(search, config.workers):
+        for trial in run_search(search, workers):
             lowest = min(lowest, float("inf") if trial.value is None else trial.value)
             bar.advance(f"best {show.loss(lowest)}")
     tuned = best(search)

@@ -37,6 +37,7 @@ def test_the_history_has_every_trial(points: Points) -> None:
     assert complete == [(0, 2.5), (2, 2.25), (3, 2.75), (5, 2.0)]
     assert [trial for trial, _ in lost] == [1, 4]
     assert best == [(0, 2.5), (1, 2.5), (2, 2.25), (3, 2.25), (4, 2.25), (5, 2.0)]
+    assert axes.get_lines()[2].get_drawstyle() == "steps-post", "a loss holds from its trial on"
     assert axes.get_xlabel() == "trial"
 
 
