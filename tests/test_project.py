@@ -112,6 +112,7 @@ def test_the_wheel_holds_every_file_that_ships(wheel: Path) -> None:
         assert shipped
         assert shipped <= names
     assert {path.relative_to(ROOT).as_posix() for path in _files(PACKAGE)} <= names
+    assert "smupar_transfer/py.typed" in names  # without it "Typing :: Typed" is not true
     strangers = {name for name in names if not name.startswith("smupar_transfer") or "__pycache__" in name}
     assert strangers == set()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import os
 import random
@@ -69,6 +70,17 @@ def same_process_state() -> Iterator[None]:
         os.environ.clear()
         os.environ.update(environment)
         GlobalHydra.instance().clear()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def frozen_imports() -> Iterator[None]:
+    """Spare the garbage collector what torch and the rest leave behind: composing a configuration wakes it often."""
+    import torch  # noqa: F401
+
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)

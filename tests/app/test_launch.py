@@ -120,8 +120,9 @@ def test_a_programming_error_is_not_hidden(smupar: Run, tiny: tuple[str, ...], m
         smupar("explain", *tiny)
 
 
-def test_a_reader_that_goes_away_is_no_error(tiny: tuple[str, ...]) -> None:
-    command = [sys.executable, "-m", "smupar_transfer.app.main", "explain", "format=json", *tiny]
+@pytest.mark.parametrize("form", ["json", "table"])
+def test_a_reader_that_goes_away_is_no_error(tiny: tuple[str, ...], form: str) -> None:
+    command = [sys.executable, "-m", "smupar_transfer.app.main", "explain", f"format={form}", *tiny]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None

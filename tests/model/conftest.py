@@ -1,4 +1,4 @@
-"""Small specifications; one thread, since the tensors are tiny."""
+"""Small specifications; one thread, since the tensors are tiny; the same global stream for every test."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from smupar_transfer.records import BudgetSpec, DataSpec, GPTSpec, MaskKind, MLP
 from smupar_transfer.theory import BaseHyperparameters, OptimizerSettings
 
 SpecMaker = Callable[..., RunSpec]
+HPARAMS = BaseHyperparameters(0.01, 0.1, input_multiplier=3.0, output_multiplier=2.0, weight_decay=0.1)
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> None:
+def _one_thread_and_one_stream() -> None:
     torch.set_num_threads(1)
+    torch.manual_seed(0)
 
 
 def gpt_spec(**changes: Any) -> RunSpec:
     """A GPT of width 64 over a proxy of width 16; ``changes`` go to the model or to the run."""
     shape: dict[str, Any] = {"width": 64, "depth": 2, "head_dim": 8, "vocab_size": 32, "context": 16}
-    model_keys = {*GPTSpec.__dataclass_fields__}
-    shape |= {key: changes.pop(key) for key in list(changes) if key in model_keys}
+    shape |= {key: changes.pop(key) for key in list(changes) if key in GPTSpec.__dataclass_fields__}
     return run_spec(GPTSpec(**shape), **changes)
 
 
@@ -34,12 +35,12 @@ def mlp_spec(**changes: Any) -> RunSpec:
     return run_spec(MLPSpec(**shape), **changes)
 
 
-def run_spec(model: GPTSpec | MLPSpec, *, density: float = 1.0, mask: str = "random", **changes: Any) -> RunSpec:
+def run_spec(model: GPTSpec | MLPSpec, density: float = 1.0, mask: str = "random", **changes: Any) -> RunSpec:
     settings: dict[str, Any] = {
         "base_width": 16,
         "sparsity": SparsitySpec(density, MaskKind(mask)),
         "parametrization": "smupar",
-        "hparams": BaseHyperparameters(0.01, 0.1, input_multiplier=3.0, output_multiplier=2.0, weight_decay=0.1),
+        "hparams": HPARAMS,
         "optimizer": OptimizerSettings(),
         "data": DataSpec("none", "00", 1, 1),
         "budget": BudgetSpec(steps=1, batch_size=2, sequence_length=8),
@@ -47,11 +48,11 @@ def run_spec(model: GPTSpec | MLPSpec, *, density: float = 1.0, mask: str = "ran
     return RunSpec(model=model, **{**settings, **changes})
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def gpt() -> SpecMaker:
     return gpt_spec
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def mlp() -> SpecMaker:
     return mlp_spec

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import pytest
 import torch
 import torch.nn.functional as F
 
@@ -15,15 +16,22 @@ from smupar_transfer.sparsity import SparseLinear
 SpecMaker = Callable[..., RunSpec]
 
 
-def test_its_function_written_out(mlp: SpecMaker) -> None:
-    network, _ = build(mlp(density=0.5, depth=2))
+@pytest.mark.parametrize("bias", [True, False])
+def test_its_function_written_out(mlp: SpecMaker, bias: bool) -> None:
+    network, _ = build(mlp(density=0.5, depth=2, bias=bias))
     assert isinstance(network, MLP)
-    inputs = torch.randn(4, 10)
+    for name, parameter in network.named_parameters():
+        if name.endswith("bias"):
+            torch.nn.init.normal_(parameter)
+    network.double()
+    inputs = torch.randn(4, 10, dtype=torch.float64)
     x = F.relu(3.0 * network.input(inputs))
     for layer in network.hidden:
         assert isinstance(layer, SparseLinear)
         x = F.relu(F.linear(x, layer.dense_weight() * layer.mask, layer.bias))
-    expected = 0.5 * F.linear(x, network.readout.weight) + network.readout.bias
+    expected = 0.5 * F.linear(x, network.readout.weight)
+    if bias:
+        expected = expected + network.readout.bias
     torch.testing.assert_close(network(inputs), expected)
 
 

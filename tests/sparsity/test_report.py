@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from smupar_transfer.records import MaskKind
 from smupar_transfer.sparsity import SparseLinear, named_generator, sparsity_report
 
 
-def drawn(kind: MaskKind, density: float) -> SparseLinear:
-    module = SparseLinear(64, 256, density=density, mask_kind=kind)
-    module.draw_mask(named_generator(0, "mask", "w"))
+def drawn(kind: MaskKind, density: float, fan_in: int = 64, seed: int = 0) -> SparseLinear:
+    module = SparseLinear(fan_in, 256, density=density, mask_kind=kind)
+    module.draw_mask(named_generator(seed, "mask", "w"))
     return module
 
 
@@ -21,14 +24,30 @@ def test_numbers_of_a_mask_set_by_hand() -> None:
     assert isinstance(layer, SparseLinear)
     layer.mask = torch.tensor([[1, 1, 0, 0], [0, 0, 0, 0], [1, 0, 0, 0]], dtype=torch.bool)
     (row,) = sparsity_report(network)
-    assert (row.name, row.nonzero, row.size, row.weights_per_neuron, row.dead_outputs) == ("1.weight", 3, 12, 1.0, 1)
-    assert row.density == 0.25
+    assert (row.name, row.nonzero, row.size) == ("1.weight", 3, 12)
+    assert (row.weights_per_neuron, row.dead_outputs, row.density) == (1.0, 1, 0.25)
 
 
-def test_bernoulli_masks_leave_outputs_dead_where_fixed_fan_in_does_not() -> None:
+def test_every_sparse_layer_has_a_row_in_the_order_of_modules() -> None:
+    half, full = drawn(MaskKind.RANDOM, 0.5), SparseLinear(8, 8)
+    rows = sparsity_report(nn.ModuleDict({"b": half, "dense": nn.Linear(2, 2), "a": full}))
+    assert [(row.name, row.density) for row in rows] == [("b.weight", 0.5), ("a.weight", 1.0)]
+    assert sparsity_report(SparseLinear(8, 8))[0].name == "weight"
+
+
+def test_bernoulli_masks_leave_outputs_dead() -> None:
     """With probability (1 - rho)**fan_in, 37 % at rho = 1/64 and 64 inputs."""
-    (bernoulli,) = sparsity_report(drawn(MaskKind.BERNOULLI, 1 / 64))
-    (fixed,) = sparsity_report(drawn(MaskKind.FIXED_FAN_IN, 1 / 64))
-    assert 0.25 < bernoulli.dead_outputs / 256 < 0.5
-    assert fixed.dead_outputs == 0
-    assert fixed.weights_per_neuron == 1
+    layers = nn.ModuleList(drawn(MaskKind.BERNOULLI, 1 / 64, seed=seed) for seed in range(20))
+    dead = sum(row.dead_outputs for row in sparsity_report(layers))
+    probability = (1 - 1 / 64) ** 64
+    deviation = (probability * (1 - probability) / (20 * 256)) ** 0.5
+    assert dead / (20 * 256) == pytest.approx(probability, abs=4 * deviation)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 64), st.data())
+def test_fixed_fan_in_masks_never_do(fan_in: int, data: st.DataObject) -> None:
+    kept = data.draw(st.integers(1, fan_in))
+    (row,) = sparsity_report(drawn(MaskKind.FIXED_FAN_IN, kept / fan_in, fan_in))
+    assert row.dead_outputs == 0
+    assert row.weights_per_neuron == kept

@@ -12,6 +12,8 @@ from smupar_transfer.records import RunRecord, RunSpec, read_tuned, write_tuned
 from smupar_transfer.theory import BaseHyperparameters, InputError
 from smupar_transfer.training import Data, run
 from smupar_transfer.tuning import Range, Search, SearchSpace, TrialOutcome, best, outcomes, run_search
+from smupar_transfer.tuning.objective import Objective
+from smupar_transfer.tuning.study import open_study, run_next_trial
 
 MakeSearch = Callable[..., Search]
 
@@ -58,6 +60,18 @@ def test_a_search_that_was_interrupted_goes_on_as_if_it_had_not_been(
     whole = list(run_search(make_search(4, name="whole"), workers=1))
     parts = outcomes(make_search(4, name="parts"))
     assert [(trial.hparams, trial.value) for trial in parts] == [(trial.hparams, trial.value) for trial in whole]
+
+
+def test_what_two_workers_left_unfinished_is_made_up_for(make_search: MakeSearch, data: Data) -> None:
+    search = make_search(4)
+    search = replace(search, settings=replace(search.settings, startup_trials=10))
+    study = open_study(search.settings, search.proxy, search.space)
+    for ordinal in (1, 2):  # trial 0 was still running on the other worker when both were stopped
+        run_next_trial(study, search.settings, Objective(search.proxy, search.space, data, search.execution), ordinal)
+    list(run_search(search, workers=1))
+    points = {tuple(trial.hparams.values()) for trial in outcomes(search)}
+    assert len(points) == 4, "no point is trained twice"
+    assert any(point == pytest.approx((2**-5, 0.1)) for point in points), "the defaults are tried"
 
 
 def test_a_search_that_is_complete_runs_nothing(make_search: MakeSearch) -> None:

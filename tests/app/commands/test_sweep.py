@@ -85,9 +85,7 @@ def test_the_summary_has_a_row_a_cell(results: Path) -> None:
     cells = summary[["parametrization", "width", "sparsity"]].itertuples(index=False, name=None)
     assert set(cells) == {(name, 32, sparsity) for name in ("sp", "smupar") for sparsity in (0.0, 0.5)}
     assert {"log2_learning_rate", "low", "high", "status", "loss"} <= set(summary.columns)
-    assert (
-        (summary["low"] <= summary["log2_learning_rate"]) & (summary["log2_learning_rate"] <= summary["high"])
-    ).all()
+    assert summary[["low", "high"]].isna().all(axis=None), "one seed has no interval"
     assert summary["log2_learning_rate"].between(-8, -6).all()
 
 

@@ -101,6 +101,15 @@ def test_a_larger_search_continues_the_study(smupar: Run, tiny: tuple[str, ...])
 
 
 @pytest.mark.usefixtures("undrawn")
+def test_a_study_goes_on_when_its_corpus_has_moved(smupar: Run, tiny: tuple[str, ...], corpus: Path) -> None:
+    """Data count by their content, in studies as in run keys."""
+    assert smupar("tune", *tiny, "tuning.n_trials=1").returncode == 0
+    moved = corpus.rename(corpus.with_name("moved.txt"))
+    result = smupar("tune", *tiny, "tuning.n_trials=1", f"data.path={moved}")
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_a_study_has_a_name_and_a_place(smupar: Run, tiny: tuple[str, ...], tmp_path: Path) -> None:
     words = ("study.name=mine", f"study.storage=sqlite:///{tmp_path}/deep/other.db")
     assert smupar("tune", *tiny, *FEW, *words).returncode == 0
