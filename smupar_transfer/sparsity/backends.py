@@ -7,12 +7,15 @@ initialisation, reports) speaks dense matrices and knows no backend.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from smupar_transfer.sparsity.csr import CsrBackend
+from smupar_transfer.sparsity.native import NativeBackend, native_is_available
 from smupar_transfer.theory import InputError
 
 
@@ -98,8 +101,23 @@ class MaskedBackend:
         return output if bias is None else output + bias
 
 
-BACKENDS = ("masked",)
-"""Names a configuration may ask for; a full mask always computes densely."""
+BACKENDS: dict[str, Callable[[Tensor], Backend]] = {
+    "masked": MaskedBackend,
+    "csr": CsrBackend,
+    "native": NativeBackend,
+}
+"""What a configuration may ask for; a full mask always computes densely."""
+
+
+def computing_backend(name: str) -> str:
+    """The backend that computes here where ``name`` is asked for: ``csr`` for ``native`` without a compiler.
+
+    Raises:
+        InputError: there is no backend of that name.
+    """
+    if name not in BACKENDS:
+        raise InputError("sparsity.backend", name, f"is not one of {', '.join(BACKENDS)}")
+    return "csr" if name == "native" and not native_is_available() else name
 
 
 def make_backend(name: str, mask: Tensor) -> Backend:
@@ -108,6 +126,6 @@ def make_backend(name: str, mask: Tensor) -> Backend:
     Raises:
         InputError: there is no backend of that name.
     """
-    if name not in BACKENDS:
-        raise InputError("sparsity.backend", name, f"is not one of {', '.join(BACKENDS)}")
-    return DenseBackend() if bool(mask.all()) else MaskedBackend(mask)
+    if name in BACKENDS and bool(mask.all()):
+        return DenseBackend()
+    return BACKENDS[computing_backend(name)](mask)
