@@ -46,7 +46,7 @@ class CsrBackend(CompactLayout):
         if weight.dtype not in (torch.float32, torch.float64):
             raise InputError("sparsity.backend", "csr", f"cannot compute in {weight.dtype}", "use float32 or float64")
         flat = inputs.reshape(-1, self.mask.shape[1]).to(weight.dtype)
-        output = csr_linear(flat, weight, *self.structure).view(*inputs.shape[:-1], self.mask.shape[0])
+        output = csr_linear(flat, weight, self.structure).view(*inputs.shape[:-1], self.mask.shape[0])
         return output if bias is None else output + bias
 
 
@@ -59,31 +59,29 @@ def _quieten() -> None:
 
 
 def _csr(starts: Tensor, index: Tensor, values: Tensor, columns: int) -> Tensor:
-    return torch.sparse_csr_tensor(starts, index, values, (len(starts) - 1, columns), check_invariants=False)
+    matrix: Tensor = torch.sparse_csr_tensor(starts, index, values, (len(starts) - 1, columns), check_invariants=False)
+    return matrix
 
 
 @torch.library.custom_op("smupar_transfer::csr_linear", mutates_args=())
-def csr_linear(
-    inputs: Tensor, values: Tensor, starts: Tensor, columns: Tensor, starts_t: Tensor, rows: Tensor, positions: Tensor
-) -> Tensor:
-    """inputs (tokens, fan_in) W^T, contiguous; W as a CSR matrix, its transpose likewise, values[positions] its values."""
-    product: Tensor = _csr(starts, columns, values, inputs.shape[1]) @ inputs.T
-    return product.T.contiguous()
+def csr_linear(inputs: Tensor, values: Tensor, structure: list[Tensor]) -> Tensor:
+    """Multiply inputs (tokens, fan_in) by the transposed weight: (tokens, fan_out), contiguous.
+
+    Args:
+        inputs: of the type of the values.
+        values: weights that exist, in row-major order.
+        structure: where rows start; columns of the entries; the same two of the transpose; places of its entries.
+    """
+    starts, columns, *_ = structure
+    return (_csr(starts, columns, values, inputs.shape[1]) @ inputs.T).T.contiguous()
 
 
 @torch.library.custom_op("smupar_transfer::csr_linear_backward", mutates_args=())
 def csr_linear_backward(
-    gradient: Tensor,
-    inputs: Tensor,
-    values: Tensor,
-    starts: Tensor,
-    columns: Tensor,
-    starts_t: Tensor,
-    rows: Tensor,
-    positions: Tensor,
-    wanted: list[bool],
+    gradient: Tensor, inputs: Tensor, values: Tensor, structure: list[Tensor], wanted: list[bool]
 ) -> tuple[Tensor, Tensor]:
     """Gradients for inputs and values; empty where it is not wanted."""
+    starts, columns, starts_t, rows, positions = structure
     for_inputs, for_values = inputs.new_empty(0), values.new_empty(0)
     if wanted[0]:
         for_inputs = (_csr(starts_t, rows, values[positions], len(starts) - 1) @ gradient.T).T.contiguous()
@@ -94,29 +92,30 @@ def csr_linear_backward(
 
 
 @csr_linear.register_fake
-def _(inputs: Tensor, values: Tensor, starts: Tensor, *structure: Tensor) -> Tensor:
-    return inputs.new_empty(inputs.shape[0], starts.shape[0] - 1)
+def _(inputs: Tensor, _values: Tensor, structure: list[Tensor]) -> Tensor:
+    return inputs.new_empty(inputs.shape[0], structure[0].shape[0] - 1)
 
 
 @csr_linear_backward.register_fake
 def _(
-    gradient: Tensor, inputs: Tensor, values: Tensor, starts: Tensor, *rest: Any, wanted: list[bool] | None = None
+    _gradient: Tensor, inputs: Tensor, values: Tensor, _structure: list[Tensor], wanted: list[bool]
 ) -> tuple[Tensor, Tensor]:
-    for_inputs, for_values = wanted if wanted is not None else rest[-1]
     return (
-        inputs.new_empty(inputs.shape if for_inputs else (0,)),
-        values.new_empty(values.shape if for_values else (0,)),
+        inputs.new_empty(inputs.shape if wanted[0] else (0,)),
+        values.new_empty(values.shape if wanted[1] else (0,)),
     )
 
 
-def _remember(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-    ctx.save_for_backward(*inputs)
+def _remember(ctx: Any, inputs: tuple[Tensor, Tensor, list[Tensor]], output: Tensor) -> None:  # noqa: ARG001 - torch's signature
+    rows, values, structure = inputs
+    ctx.save_for_backward(rows, values, *structure)
 
 
-def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
     wanted = list(ctx.needs_input_grad[:2])
-    for_inputs, for_values = csr_linear_backward(gradient, *ctx.saved_tensors, wanted)
-    return (for_inputs if wanted[0] else None, for_values if wanted[1] else None, *[None] * 5)
+    inputs, values, *structure = ctx.saved_tensors
+    for_inputs, for_values = csr_linear_backward(gradient, inputs, values, structure, wanted)
+    return for_inputs if wanted[0] else None, for_values if wanted[1] else None, None
 
 
 csr_linear.register_autograd(_backward, setup_context=_remember)

@@ -13,7 +13,7 @@ import torch
 import smupar_transfer
 from smupar_transfer.model import GPT, Network, ParameterPlan, build, network_cost
 from smupar_transfer.records import Environment, RunRecord, RunSpec
-from smupar_transfer.sparsity import named_generator, sparsity_report
+from smupar_transfer.sparsity import computing_backend, named_generator, sparsity_report
 from smupar_transfer.theory import InputError
 from smupar_transfer.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from smupar_transfer.training.data import Data
@@ -128,7 +128,7 @@ def _environment(execution: Execution) -> Environment:
     return Environment(
         machine=machine_name(execution.device),
         device=execution.device,
-        backend=execution.backend,
+        backend=computing_backend(execution.backend),
         threads=execution.threads,
         versions={
             "python": platform.python_version(),

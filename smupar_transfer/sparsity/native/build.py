@@ -59,7 +59,7 @@ def load_kernels() -> None:
         with FileLock(folder / "building"):
             if not library.exists():
                 _build(library, flags)
-        torch.ops.load_library(library)
+        torch.ops.load_library(library)  # type: ignore[no-untyped-call]
         register_operators()
     except (OSError, ImportError, RuntimeError) as error:
         raise NotBuiltError(f"the kernels cannot be built in {folder} ({_reason(error)})") from error

@@ -18,17 +18,17 @@ def register_operators() -> None:
 
 
 def _linear_shape(
-    inputs: Tensor, values: Tensor, bias: Tensor | None, index: Tensor, starts: Tensor, *rest: Any
+    inputs: Tensor, _values: Tensor, _bias: Tensor | None, _index: Tensor, starts: Tensor, *_rest: Any
 ) -> Tensor:
     return inputs.new_empty(inputs.shape[0], starts.shape[1])
 
 
-def _backward_shapes(gradient: Tensor, inputs: Tensor, values: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
+def _backward_shapes(_gradient: Tensor, inputs: Tensor, values: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
     tokens = inputs.shape[0] if rest[-1] else 0
     return inputs.new_empty(tokens, inputs.shape[1]), values.new_empty(values.shape)
 
 
-def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG001 - torch's signature
     rows, values, _, _, _, _, _, index, starts, positions, *ctx.blocking = inputs
     ctx.save_for_backward(rows, values, index, starts, positions)
 

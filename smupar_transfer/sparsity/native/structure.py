@@ -50,7 +50,7 @@ class RowBlocks:
     @classmethod
     def of(cls, mask: Tensor, blocking: Blocking) -> RowBlocks:
         """Cut the columns of a boolean (rows, columns) mask into blocks."""
-        counts = torch.stack([part.sum(1) for part in mask.split(blocking.block, dim=1)])
+        counts = torch.stack([part.sum(1) for part in torch.split(mask, blocking.block, dim=1)])
         first = starts_of(counts.sum(0))[:-1]
         starts = torch.cat([first[None], first + counts.cumsum(0)])
         index = mask.nonzero()[:, 1] % blocking.block
