@@ -46,7 +46,8 @@ class CsrBackend(CompactLayout):
         if weight.dtype not in (torch.float32, torch.float64):
             raise InputError("sparsity.backend", "csr", f"cannot compute in {weight.dtype}", "use float32 or float64")
         flat = inputs.reshape(-1, self.mask.shape[1]).to(weight.dtype)
-        output = csr_linear(flat, weight, self.structure).view(*inputs.shape[:-1], self.mask.shape[0])
+        product: Tensor = csr_linear(flat, weight, self.structure)
+        output = product.view(*inputs.shape[:-1], self.mask.shape[0])
         return output if bias is None else output + bias
 
 
@@ -111,11 +112,11 @@ def _remember(ctx: Any, inputs: tuple[Tensor, Tensor, list[Tensor]], output: Ten
     ctx.save_for_backward(rows, values, *structure)
 
 
-def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, list[None]]:
     wanted = list(ctx.needs_input_grad[:2])
     inputs, values, *structure = ctx.saved_tensors
     for_inputs, for_values = csr_linear_backward(gradient, inputs, values, structure, wanted)
-    return for_inputs if wanted[0] else None, for_values if wanted[1] else None, None
+    return for_inputs if wanted[0] else None, for_values if wanted[1] else None, [None] * len(structure)
 
 
 csr_linear.register_autograd(_backward, setup_context=_remember)
