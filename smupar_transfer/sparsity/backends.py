@@ -109,23 +109,28 @@ BACKENDS: dict[str, Callable[[Tensor], Backend]] = {
 """What a configuration may ask for; a full mask always computes densely."""
 
 
-def computing_backend(name: str) -> str:
-    """The backend that computes here where ``name`` is asked for: ``csr`` for ``native`` without a compiler.
+def computing_backend(name: str, device: str = "cpu") -> str:
+    """The backend that computes where ``name`` is asked for.
+
+    That is ``name``, but ``csr`` in place of ``native`` on other devices than the CPU and, with a warning, where the
+    kernels cannot be built.
 
     Raises:
         InputError: there is no backend of that name.
     """
     if name not in BACKENDS:
         raise InputError("sparsity.backend", name, f"is not one of {', '.join(BACKENDS)}")
-    return "csr" if name == "native" and not native_is_available() else name
+    if name == "native" and not (device == "cpu" and native_is_available()):
+        return "csr"
+    return name
 
 
 def make_backend(name: str, mask: Tensor) -> Backend:
-    """The backend of that name for one mask.
+    """The backend of that name for one mask; dense if the mask is full.
 
     Raises:
         InputError: there is no backend of that name.
     """
     if name in BACKENDS and bool(mask.all()):
         return DenseBackend()
-    return BACKENDS[computing_backend(name)](mask)
+    return BACKENDS[computing_backend(name, mask.device.type)](mask)

@@ -128,7 +128,7 @@ def _environment(execution: Execution) -> Environment:
     return Environment(
         machine=machine_name(execution.device),
         device=execution.device,
-        backend=computing_backend(execution.backend),
+        backend=computing_backend(execution.backend, execution.device),
         threads=execution.threads,
         versions={
             "python": platform.python_version(),

@@ -50,10 +50,10 @@ def load_kernels() -> None:
     Raises:
         NotBuiltError: there is no compiler, the build failed, or the cache cannot be written.
     """
-    version, flags = _compiler_version(), compiler_flags()
-    folder = cache_folder() / _key(version, flags)
-    library = folder / f"{LIBRARY}.so"
     try:
+        flags = compiler_flags()
+        folder = cache_folder() / _key(_compiler_version(), flags)
+        library = folder / f"{LIBRARY}.so"
         folder.mkdir(parents=True, exist_ok=True)
         # Processes that start together wait for one build. The lock goes with its holder, unlike that of cpp_extension.
         with FileLock(folder / "building"):
@@ -61,8 +61,8 @@ def load_kernels() -> None:
                 _build(library, flags)
         torch.ops.load_library(library)  # type: ignore[no-untyped-call]
         register_operators()
-    except (OSError, ImportError, RuntimeError) as error:
-        raise NotBuiltError(f"the kernels cannot be built in {folder} ({_reason(error)})") from error
+    except (OSError, ImportError, RuntimeError, subprocess.SubprocessError) as error:
+        raise NotBuiltError(f"the C++ kernels cannot be built or loaded ({_reason(error)})") from error
 
 
 def cache_folder() -> Path:
@@ -93,8 +93,8 @@ def _compiler() -> str:
 def _compiler_version() -> str:
     command = shlex.split(_compiler())
     if not command or shutil.which(command[0]) is None:
-        raise NotBuiltError(f"there is no C++ compiler ({' '.join(command)}; CXX may name one)")
-    result = subprocess.run([*command, "--version"], capture_output=True, text=True, check=False)
+        raise FileNotFoundError(f"there is no C++ compiler {_compiler()}; CXX may name one")
+    result = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
     return f"{shutil.which(command[0])} {result.stdout}"
 
 

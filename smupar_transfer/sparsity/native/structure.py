@@ -23,20 +23,16 @@ class Blocking:
     tile: int
 
 
-def forward_blocking(fan_in: int, density: float) -> Blocking:
+def forward_blocking(density: float) -> Blocking:
     """A block of inputs is read all over for every output: it should stay near, yet leave rows long enough."""
     if density >= 0.1:
         return Blocking(256, 32)
-    if density >= 0.05:
-        return Blocking(512, 64)
-    return Blocking(1024 if fan_in <= 1024 or density > 0.012 else 2048, 32)
+    return Blocking(512 if density >= 0.05 else 1024, 32)
 
 
 def backward_blocking(density: float) -> Blocking:
-    """Wide tiles while columns are long: they are what a sum over lanes is spread over."""
-    if density >= 0.05:
-        return Blocking(512, 128)
-    return Blocking(512, 64) if density >= 0.02 else Blocking(1024, 32)
+    """As forwards; and in wide tiles, because every entry costs a sum over the lanes once a tile."""
+    return Blocking(512 if density >= 0.02 else 1024, 128)
 
 
 @dataclass(frozen=True)

@@ -181,6 +181,7 @@ std::tuple<Tensor, Tensor> linear_backward(const Tensor& gradient_, const Tensor
 }  // namespace
 
 TORCH_LIBRARY(smupar_native, library) {
+  library.def("lanes() -> int", [] { return static_cast<int64_t>(kLanes); });
   library.def(
       "linear(Tensor inputs, Tensor values, Tensor? bias, Tensor index, Tensor starts, int block, int tile, "
       "Tensor index_t, Tensor starts_t, Tensor positions_t, int block_t, int tile_t) -> Tensor");
