@@ -1,7 +1,7 @@
 """One sparse layer under every compute backend: forward, backward and AdamW, interleaved step by step.
 
-Every backend steps the same weights and inputs in turn, so that the machine's moods hit all alike; the table shows medians
-in milliseconds a step, with quartiles.
+Every backend steps the same weights and inputs in turn, so that the machine's moods hit all alike; the table shows
+medians in milliseconds a step, with quartiles.
 
     python scripts/bench_layer.py --sparsities 0.5 0.75 0.9375 0.984 --threads 1
 """
@@ -59,7 +59,9 @@ def main() -> None:
                 step()
                 if turn >= 3:  # the first ones allocate
                     times[name].append(1e3 * (time.perf_counter() - started))
-        print(f"s={sparsity:<7g}", *(f"{name} {_shown(values)}" for name, values in times.items()), sep="  ", flush=True)
+        print(
+            f"s={sparsity:<7g}", *(f"{name} {_shown(values)}" for name, values in times.items()), sep="  ", flush=True
+        )
 
 
 def _shown(values: list[float]) -> str:
