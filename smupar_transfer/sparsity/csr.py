@@ -34,7 +34,7 @@ class CsrBackend(CompactLayout):
             mask.nonzero()[:, 1].to(small),
             starts_of(by_column.counts).to(small),
             by_column.rows.to(small),
-            by_column.positions,
+            by_column.positions.to(small),
         ]
 
     def linear(self, inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -85,7 +85,9 @@ def csr_linear_backward(
     starts, columns, starts_t, rows, positions = structure
     for_inputs, for_values = inputs.new_empty(0), values.new_empty(0)
     if wanted[0]:
-        for_inputs = (_csr(starts_t, rows, values[positions], len(starts) - 1) @ gradient.T).T.contiguous()
+        for_inputs = (
+            _csr(starts_t, rows, values.index_select(0, positions), len(starts) - 1) @ gradient.T
+        ).T.contiguous()
     if wanted[1]:
         pattern = _csr(starts, columns, torch.zeros_like(values), inputs.shape[1])
         for_values = torch.sparse.sampled_addmm(pattern, gradient.T, inputs, beta=0).values().clone()

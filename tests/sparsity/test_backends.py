@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from smupar_transfer.sparsity import SparseLinear, computing_backend, make_backend, named_generator
+from smupar_transfer.sparsity import BACKENDS, SparseLinear, computing_backend, make_backend, named_generator
 from smupar_transfer.sparsity.backends import DenseBackend
 from smupar_transfer.theory import InputError
 
@@ -71,6 +71,20 @@ def check(backend: str, mask: Tensor, tokens: int, dtype: torch.dtype, tolerance
         assert value.dtype == dtype
         assert value.shape == reference.shape
         assert float((value - reference).norm()) <= tolerance * float(scale.norm())
+
+
+class SlightlyWrong(DenseBackend):
+    """A product that is off by one part in a hundred thousand."""
+
+    def linear(self, inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return super().linear(inputs, weight, bias) * (1 + 1e-5)
+
+
+def test_the_check_notices_a_slight_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control of the contract below."""
+    monkeypatch.setitem(BACKENDS, "masked", lambda mask: SlightlyWrong())
+    with pytest.raises(AssertionError):
+        check("masked", ragged_mask(20, 30, 0.5, 0), 10, torch.float32, 1e-6)
 
 
 class TestContract:

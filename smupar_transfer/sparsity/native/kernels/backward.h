@@ -5,8 +5,8 @@
 
 namespace smupar {
 
-// The structure of W for the backward pass. Entries are ordered by block of rows, then column, then row: those of a column
-// within a block go from starts[block * columns + column] to the next start.
+// The structure of W for the backward pass. Entries are ordered by block of rows, then column, then row: those of a
+// column within a block go from starts[block * columns + column] to the next start.
 struct ColumnBlocks {
   const uint16_t* index;  // row within its block, of every entry
   const int32_t* starts;  // blocks x columns, and the end
@@ -78,9 +78,9 @@ template <int N, bool ForInputs>
 }
 
 struct BackwardTile {
-  const float* gradient;  // tiled, all rows
-  const float* inputs;    // dense, from the tile's first token
-  float* inputs_gradient; // dense, likewise; null if nobody asks for it
+  const float* gradient;   // tiled, all rows
+  const float* inputs;     // dense, from the tile's first token
+  float* inputs_gradient;  // dense, likewise; null if nobody asks for it
   int64_t tokens;
 };
 
@@ -89,11 +89,11 @@ inline int64_t backward_scratch(const ColumnBlocks& weight, int64_t tile) {
   return weight.blocks() > 1 ? 2 * tile : 0;
 }
 
-// The columns from `first` to `last` of one tile; `first` is a multiple of kLanes. Adds to values_gradient, which has the
-// order of the entries. `scratch` belongs to these columns.
+// The columns from `first` to `last` of one tile; `first` is a multiple of kLanes. Adds to values_gradient, which has
+// the order of the entries. `scratch` belongs to these columns.
 template <int N, bool ForInputs>
-void backward_tile(const ColumnBlocks& weight, const BackwardTile& tokens, int64_t first, int64_t last, const float* values,
-                   float* scratch, float* values_gradient) {
+void backward_tile(const ColumnBlocks& weight, const BackwardTile& tokens, int64_t first, int64_t last,
+                   const float* values, float* scratch, float* values_gradient) {
   constexpr int64_t tile = N * kLanes;
   alignas(kAlignment) float local[2 * kLanes * tile];
   const int64_t blocks = weight.blocks();

@@ -5,8 +5,8 @@
 
 namespace smupar {
 
-// The structure of W for the forward pass. Values stay in row-major order: a row's entries within one block of columns are
-// contiguous there, from starts[block * rows + row] to starts[(block + 1) * rows + row].
+// The structure of W for the forward pass. Values stay in row-major order: a row's entries within one block of columns
+// are contiguous there, from starts[block * rows + row] to starts[(block + 1) * rows + row].
 struct RowBlocks {
   const uint16_t* index;  // column within its block, of every entry
   const int32_t* starts;  // (blocks + 1) x rows
@@ -15,8 +15,8 @@ struct RowBlocks {
   int64_t blocks() const { return (columns + block - 1) / block; }
 };
 
-// output[t] = start + sum_p values[p] * tiled[index[p]][t] over one tile of N vectors; with `resume`, the sum goes on from
-// what output holds.
+// output[t] = start + sum_p values[p] * tiled[index[p]][t] over one tile of N vectors; with `resume`, the sum goes on
+// from what output holds.
 template <int N>
 [[gnu::noinline]] void multiply_row(const float* __restrict values, const uint16_t* __restrict index, int64_t count,
                                     const float* __restrict tiled, float start, bool resume, float* __restrict output) {

@@ -1,7 +1,7 @@
 // The two operators that torch sees, the choice of tile width, and the distribution over threads.
 //
-// Every number is summed in an order that depends on shapes alone: results are the same on every call, and for any number
-// of threads.
+// Every number is summed in an order that depends on shapes and structure alone: results are the same on every call, and
+// for any number of threads.
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
@@ -32,8 +32,8 @@ const uint16_t* local_index(const Tensor& index) {
   return reinterpret_cast<const uint16_t*>(index.const_data_ptr<int16_t>());
 }
 
-// Calls action with an integral constant: how many vectors make a tile of about `wanted` tokens, no more than `most`, and
-// fewer where there are too few tokens to fill them.
+// Calls action with an integral constant: how many vectors make a tile of about `wanted` tokens, no more than `Most`,
+// and fewer where there are too few tokens to fill them.
 template <int Most, class Action>
 void with_vectors(int64_t wanted, int64_t tokens, const Action& action) {
   if constexpr (Most > 1) {
@@ -54,8 +54,8 @@ float* aligned(const Tensor& scratch) {
 
 // The last five arguments are for the backward pass alone.
 Tensor linear(const Tensor& inputs_, const Tensor& values, const std::optional<Tensor>& bias, const Tensor& index,
-              const Tensor& starts, int64_t block, int64_t wanted_tile, const Tensor&, const Tensor&, const Tensor&, int64_t,
-              int64_t) {
+              const Tensor& starts, int64_t block, int64_t wanted_tile, const Tensor&, const Tensor&, const Tensor&,
+              int64_t, int64_t) {
   const Tensor inputs = inputs_.contiguous();
   check(inputs, at::kFloat, 2, "inputs");
   check(values, at::kFloat, 1, "values");
@@ -110,8 +110,8 @@ Tensor scatter(const Tensor& reordered, const Tensor& positions) {
   return values;
 }
 
-// As many tiles at a time as there are threads: their gradients are packed tile by tile, then columns are shared out, so
-// that every entry's gradient belongs to one thread and needs no reduction between threads.
+// As many tiles at a time as there are threads: their gradients are packed tile by tile, then columns are shared out,
+// so that every entry's gradient belongs to one thread and needs no reduction between threads.
 template <int N, bool ForInputs>
 void backward_tiles(const ColumnBlocks& weight, const Tensor& gradient, const Tensor& inputs, const Tensor& values,
                     Tensor& inputs_gradient, Tensor& values_gradient) {
@@ -132,7 +132,8 @@ void backward_tiles(const ColumnBlocks& weight, const Tensor& gradient, const Te
     at::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; i++) {
         const int64_t t = (chunk + i) * tile;
-        pack(dy + t * weight.rows, weight.rows, std::min(tile, tokens - t), weight.rows, packed + i * weight.rows * tile, tile);
+        pack(dy + t * weight.rows, weight.rows, std::min(tile, tokens - t), weight.rows,
+             packed + i * weight.rows * tile, tile);
       }
     });
     at::parallel_for(0, groups, 1, [&](int64_t begin, int64_t end) {
@@ -141,16 +142,16 @@ void backward_tiles(const ColumnBlocks& weight, const Tensor& gradient, const Te
         const int64_t t = (chunk + i) * tile;
         const BackwardTile here{packed + i * weight.rows * tile, x + t * weight.columns,
                                 ForInputs ? dx + t * weight.columns : nullptr, std::min(tile, tokens - t)};
-        backward_tile<N, ForInputs>(weight, here, first, last, values.const_data_ptr<float>(), waiting + first * per_column,
-                                    values_gradient.data_ptr<float>());
+        backward_tile<N, ForInputs>(weight, here, first, last, values.const_data_ptr<float>(),
+                                    waiting + first * per_column, values_gradient.data_ptr<float>());
       }
     });
   }
 }
 
 std::tuple<Tensor, Tensor> linear_backward(const Tensor& gradient_, const Tensor& inputs_, const Tensor& values,
-                                           const Tensor& index, const Tensor& starts, const Tensor& positions, int64_t block,
-                                           int64_t wanted_tile, bool for_inputs) {
+                                           const Tensor& index, const Tensor& starts, const Tensor& positions,
+                                           int64_t block, int64_t wanted_tile, bool for_inputs) {
   const Tensor gradient = gradient_.contiguous(), inputs = inputs_.contiguous();
   check(gradient, at::kFloat, 2, "gradient");
   check(inputs, at::kFloat, 2, "inputs");
@@ -159,11 +160,12 @@ std::tuple<Tensor, Tensor> linear_backward(const Tensor& gradient_, const Tensor
   check(starts, at::kInt, 1, "starts");
   check(positions, at::kInt, 1, "positions");
   const int64_t tokens = inputs.size(0);
-  const ColumnBlocks weight{local_index(index), starts.const_data_ptr<int32_t>(), gradient.size(1), inputs.size(1), block};
+  const ColumnBlocks weight{local_index(index), starts.const_data_ptr<int32_t>(), gradient.size(1), inputs.size(1),
+                            block};
   TORCH_CHECK(gradient.size(0) == tokens, gradient.size(0), " gradients for ", tokens, " tokens");
   TORCH_CHECK(values.numel() == index.numel() && values.numel() == positions.numel(), values.numel(), " values for ",
               index.numel(), " entries");
-  TORCH_CHECK(starts.numel() == weight.blocks() * weight.columns + 1, "structure of another shape than the gradients have");
+  TORCH_CHECK(starts.numel() == weight.blocks() * weight.columns + 1, "structure of another shape than the gradients'");
   Tensor inputs_gradient = for_inputs ? at::empty_like(inputs) : at::empty({0, inputs.size(1)}, inputs.options());
   const Tensor ordered = gather(values, positions);
   Tensor values_gradient = at::zeros_like(ordered);

@@ -1,7 +1,7 @@
 // Between row-major (tokens, features) and tiles of tokens that lie feature-major.
 //
-// A tile holds `tile` tokens, a multiple of kLanes, as features x tile floats: a weight then multiplies contiguous vectors
-// whatever its column, so that sparse products need no gather instructions.
+// A tile holds `tile` tokens, a multiple of kLanes, as features x tile floats: a weight then multiplies contiguous
+// vectors whatever its column, so that sparse products need no gather instructions.
 #pragma once
 
 #include <algorithm>

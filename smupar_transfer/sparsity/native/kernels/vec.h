@@ -21,7 +21,7 @@ inline constexpr int kLanes = 4;
 inline constexpr int kRegisters = 16;
 #endif
 
-// Compiler vectors rather than intrinsics: one source for every width. They may alias the float arrays they are read from.
+// Compiler vectors rather than intrinsics: one source for every width. They may alias the floats they are read from.
 typedef float Vec __attribute__((vector_size(4 * kLanes), may_alias));
 typedef float LooseVec __attribute__((vector_size(4 * kLanes), may_alias, aligned(4)));
 typedef int32_t LaneIndex __attribute__((vector_size(4 * kLanes)));
