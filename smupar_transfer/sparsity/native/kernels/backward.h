@@ -42,7 +42,7 @@ class LaneSums {
 };
 
 // Over one tile of N vectors, for the entries p of one column within one block:
-//   inputs_gradient[t] += sum_p values[p] * gradient[index[p]][t]   (if ForInputs; without `resume` it starts from zero)
+//   inputs_gradient[t] += sum_p values[p] * gradient[index[p]][t]   (if ForInputs; from zero without `resume`)
 //   sums of t over inputs[t] * gradient[index[p]][t]                are handed to `sums`, lane by lane
 template <int N, bool ForInputs>
 [[gnu::noinline]] void multiply_column(const float* __restrict values, const uint16_t* __restrict index, int64_t count,

@@ -1,7 +1,7 @@
 // The two operators that torch sees, the choice of tile width, and the distribution over threads.
 //
-// Every number is summed in an order that depends on shapes and structure alone: results are the same on every call, and
-// for any number of threads.
+// Every number is summed in an order that depends on shapes and structure alone: results are the same on every call,
+// and for any number of threads.
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
