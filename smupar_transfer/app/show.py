@@ -24,11 +24,17 @@ from smupar_transfer.records import Evaluation
 MAXIMUM_COLUMNS = 100
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Let the caller see that the reader went away, instead of leaving with an error code."""
+        raise BrokenPipeError
+
+
 def console(*, stderr: bool = False) -> Console:
     """A console on standard output or error, no wider than 100 columns; files and pipes get 100."""
     probe = Console(stderr=stderr)
     width = min(MAXIMUM_COLUMNS, probe.width) if probe.is_terminal else MAXIMUM_COLUMNS
-    return Console(width=width, highlight=False, soft_wrap=False, stderr=stderr)
+    return _Console(width=width, highlight=False, soft_wrap=False, stderr=stderr)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Group:

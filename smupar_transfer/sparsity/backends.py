@@ -7,12 +7,15 @@ initialisation, reports) speaks dense matrices and knows no backend.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from smupar_transfer.sparsity.csr import CsrBackend
+from smupar_transfer.sparsity.native import NativeBackend, native_is_available
 from smupar_transfer.theory import InputError
 
 
@@ -98,16 +101,36 @@ class MaskedBackend:
         return output if bias is None else output + bias
 
 
-BACKENDS = ("masked",)
-"""Names a configuration may ask for; a full mask always computes densely."""
+BACKENDS: dict[str, Callable[[Tensor], Backend]] = {
+    "masked": MaskedBackend,
+    "csr": CsrBackend,
+    "native": NativeBackend,
+}
+"""What a configuration may ask for; a full mask always computes densely."""
 
 
-def make_backend(name: str, mask: Tensor) -> Backend:
-    """The backend of that name for one mask.
+def computing_backend(name: str, device: str = "cpu") -> str:
+    """The backend that computes where ``name`` is asked for.
+
+    That is ``name``, but ``csr`` in place of ``native`` on other devices than the CPU and, with a warning, where the
+    kernels cannot be built.
 
     Raises:
         InputError: there is no backend of that name.
     """
     if name not in BACKENDS:
         raise InputError("sparsity.backend", name, f"is not one of {', '.join(BACKENDS)}")
-    return DenseBackend() if bool(mask.all()) else MaskedBackend(mask)
+    if name == "native" and not (device == "cpu" and native_is_available()):
+        return "csr"
+    return name
+
+
+def make_backend(name: str, mask: Tensor) -> Backend:
+    """The backend of that name for one mask; dense if the mask is full.
+
+    Raises:
+        InputError: there is no backend of that name.
+    """
+    if name in BACKENDS and bool(mask.all()):
+        return DenseBackend()
+    return BACKENDS[computing_backend(name, mask.device.type)](mask)

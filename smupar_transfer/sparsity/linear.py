@@ -68,16 +68,17 @@ class SparseLinear(nn.Module):
         return self.nonzero / (self.in_features * self.out_features)
 
     def draw_mask(self, generator: torch.Generator) -> None:
-        """Draw the mask anew, to the nominal density."""
+        """Draw the mask anew, to the nominal density; weights off the new mask become zero."""
         mask = draw_mask(self.mask_kind, self.shape, self.nominal_density, generator)
+        dense = self.dense_weight().detach()
         self.mask = mask.to(self.mask.device)
         self._backend = None
+        self.set_weight(dense)
 
     @torch.no_grad()
     def set_weight(self, dense: Tensor) -> None:
         """Take values for the weights that exist from a dense (fan_out, fan_in) matrix; the others become zero."""
-        masked = dense.to(self.mask.device) * self.mask
-        self.weight.data = self.backend.pack(masked)
+        self.weight.data = self.in_layout(dense.to(self.weight))
 
     def dense_weight(self) -> Tensor:
         """The weight as a dense matrix (fan_out, fan_in), zero off the mask."""
@@ -98,9 +99,30 @@ class SparseLinear(nn.Module):
         """What ``print(module)`` shows."""
         return f"{self.in_features}, {self.out_features}, density={self.density:.6g}, backend={self.backend_name}"
 
+    def in_layout(self, values: Tensor, mask: Tensor | None = None) -> Tensor:
+        """One number per weight in the layout of this layer's parameter, from that of any backend.
+
+        Args:
+            values: dense (fan_out, fan_in), or one number per weight that exists, in row-major order.
+            mask: that the weights exist by, and the layer would then have; the layer's own if left out.
+
+        Raises:
+            ValueError: ``values`` has neither layout.
+        """
+        backend = self.backend if mask is None else make_backend(self.backend_name, mask)
+        mask = self.mask if mask is None else mask
+        existing = int(mask.sum())
+        if values.shape == (existing,):
+            values = values.new_zeros(mask.shape).masked_scatter(mask, values)
+        if values.shape != mask.shape:
+            raise ValueError(f"shape {tuple(values.shape)} is neither {tuple(mask.shape)} nor ({existing},)")
+        return backend.pack(values.masked_fill(~mask, 0))
+
     def _apply(self, fn: Any, recurse: bool = True) -> SparseLinear:
+        before = self.mask
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self._backend = None  # the mask may have moved to another device
+        if self.mask is not before:  # on another device, say
+            self._backend = None
         return self
 
     def __getstate__(self) -> dict[str, Any]:
@@ -109,12 +131,22 @@ class SparseLinear(nn.Module):
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, metadata: Any, strict: bool, *rest: Any
     ) -> None:
-        missing, _, errors = rest
-        mask = state_dict.get(prefix + "mask")
+        *_, errors = rest
+        mask, weight = state_dict.get(prefix + "mask"), state_dict.get(prefix + "weight")
         if mask is None:
             errors.append(f"{prefix}mask is missing: a sparse layer cannot be restored without its mask")
             return
+        if weight is None:
+            errors.append(f"{prefix}weight is missing: a mask cannot be restored without the weights it belongs to")
+            return
+        if mask.shape == self.shape:
+            try:
+                weight = self.in_layout(weight, mask.bool())
+            except ValueError as error:
+                errors.append(f"size mismatch for {prefix}weight: {error}")
+                return
+            state_dict = {**state_dict, prefix + "weight": weight}
+            if weight.shape != self.weight.shape:  # of another mask or backend; the optimizer keeps the parameter
+                self.weight.data, self.weight.grad = self.weight.new_empty(weight.shape), None
         super()._load_from_state_dict(state_dict, prefix, metadata, strict, *rest)
         self._backend = None
-        if prefix + "weight" not in missing:
-            self.set_weight(self.weight.data)

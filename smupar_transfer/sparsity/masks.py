@@ -18,13 +18,13 @@ from smupar_transfer.theory import InputError
 def _kept(density: float, size: int) -> int:
     kept = round(density * size)
     if kept < 1:
-        raise InputError(
-            "target.sparsity",
-            1 - density,
-            f"leaves none of {size} weights",
-            "use a smaller sparsity or a wider model",
-        )
+        raise _nothing_left(density, size)
     return kept
+
+
+def _nothing_left(density: float, size: int) -> InputError:
+    problem = f"leaves none of {size} weights"
+    return InputError("target.sparsity", 1 - density, problem, "use a smaller sparsity or a wider model")
 
 
 def random_mask(shape: tuple[int, int], density: float, generator: torch.Generator) -> Tensor:
@@ -74,7 +74,7 @@ def draw_mask(kind: MaskKind, shape: tuple[int, int], density: float, generator:
         return torch.ones(shape, dtype=torch.bool)
     mask = _DRAW[kind](shape, density, generator)
     if not mask.any():
-        _kept(0.0, mask.numel())
+        raise _nothing_left(density, mask.numel())
     return mask
 
 
@@ -83,4 +83,6 @@ def nominal_nonzero(kind: MaskKind, shape: tuple[int, int], density: float) -> i
     rows, columns = shape
     if kind is MaskKind.FIXED_FAN_IN:
         return rows * _kept(density, columns)
+    if kind is MaskKind.BERNOULLI:
+        return max(1, round(density * rows * columns))
     return _kept(density, rows * columns)

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from smupar_transfer.records import Evaluation, write_atomically
+from smupar_transfer.sparsity import SparseLinear
 from smupar_transfer.theory import InputError
 
 DAMAGE = (pickle.UnpicklingError, zipfile.BadZipFile)
@@ -79,10 +80,24 @@ def load_checkpoint(
             "move it away or restore the settings it was made with",
         )
     network.load_state_dict(content["network"])
-    optimizer.load_state_dict(content["optimizer"])
+    optimizer.load_state_dict(_fitted(content["optimizer"], network, optimizer))
     batches.set_state(content["batches"])
     state = content["progress"]
     return Progress(**{**state, "history": [Evaluation(**row) for row in state["history"]]})
+
+
+def _fitted(state: dict[str, Any], network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """An optimizer's state, its moments laid out as the weights are, whichever backend they were saved under."""
+    layers = {id(module.weight): module for module in network.modules() if isinstance(module, SparseLinear)}
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    moments = {
+        index: {
+            name: value if layer is None or value.ndim == 0 else layer.in_layout(value) for name, value in row.items()
+        }
+        for index, row in state["state"].items()
+        for layer in [layers.get(id(parameters[index]))]
+    }
+    return {**state, "state": moments}
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def make_optimizer(
 
 
 def schedule(step: int, budget: BudgetSpec) -> float:
-    """Learning rate of optimizer step ``step`` (counted from 0) over its peak, in (0, 1].
+    """Learning rate of optimizer step ``step`` (counted from 0) over its peak, in [0, 1].
 
     Linear warm-up that reaches the peak at step ``warmup_steps``, then a fall to ``final_fraction`` at the last step.
     """

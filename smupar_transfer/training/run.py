@@ -12,11 +12,11 @@ import torch
 
 import smupar_transfer
 from smupar_transfer.model import GPT, Network, ParameterPlan, build, network_cost
-from smupar_transfer.records import Environment, RunRecord, RunSpec
-from smupar_transfer.sparsity import named_generator, sparsity_report
+from smupar_transfer.records import Environment, GPTSpec, RunRecord, RunSpec
+from smupar_transfer.sparsity import computing_backend, named_generator, sparsity_report
 from smupar_transfer.theory import InputError
 from smupar_transfer.training.checkpoint import Progress, load_checkpoint, save_checkpoint
-from smupar_transfer.training.data import Data
+from smupar_transfer.training.data import Data, TokenData
 from smupar_transfer.training.loop import Session, train
 from smupar_transfer.training.observer import Observer, Silent
 from smupar_transfer.training.optimizer import make_optimizer
@@ -66,6 +66,8 @@ def run(
     execution = execution or Execution()
     if data.spec.sha256 != spec.data.sha256:
         raise InputError("data", data.spec.name, f"has sha256 {data.spec.sha256}, the run needs {spec.data.sha256}")
+    if isinstance(data, TokenData) and isinstance(spec.model, GPTSpec) and data.vocab_size > spec.model.vocab_size:
+        raise InputError("data.vocab_size", data.vocab_size, f"is more than the network's {spec.model.vocab_size}")
     torch.set_num_threads(execution.threads)
     session, plan = _open(spec, data, execution)
     if checkpoint is not None and checkpoint.exists():
@@ -128,7 +130,7 @@ def _environment(execution: Execution) -> Environment:
     return Environment(
         machine=machine_name(execution.device),
         device=execution.device,
-        backend=execution.backend,
+        backend=computing_backend(execution.backend, execution.device),
         threads=execution.threads,
         versions={
             "python": platform.python_version(),

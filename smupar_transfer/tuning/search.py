@@ -14,7 +14,7 @@ from smupar_transfer.theory import BaseHyperparameters, InputError
 from smupar_transfer.training import DataRequest, Execution, load, run_jobs
 from smupar_transfer.tuning.objective import DIVERGED, Objective
 from smupar_transfer.tuning.space import Range, SearchSpace
-from smupar_transfer.tuning.study import StudySettings, finished_trials, open_study, run_next_trial
+from smupar_transfer.tuning.study import StudySettings, finished_trials, missing_ordinals, open_study, run_next_trial
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,7 @@ def outcomes(search: Search) -> list[TrialOutcome]:
 def run_search(search: Search, workers: int) -> Iterator[TrialOutcome]:
     """Run the trials that a study lacks, yielding each as it ends. Interrupt and start again at will."""
     study = _study(search)
-    done = len(finished_trials(study))
-    missing = max(0, search.settings.n_trials - done)
-    jobs = [(search, done + index) for index in range(missing)]
+    jobs = [(search, ordinal) for ordinal in missing_ordinals(study, search.settings)]
     yield from run_jobs(_run_job, jobs, workers)
 
 

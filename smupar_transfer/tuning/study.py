@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import optuna
@@ -20,6 +20,7 @@ from smupar_transfer.tuning.space import SearchSpace
 
 HEARTBEAT_SECONDS = 30
 SPECIFICATION = "specification"
+ORDINAL = "ordinal"
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
@@ -88,9 +89,8 @@ def run_next_trial(study: optuna.Study, settings: StudySettings, objective: Obje
         study: opened with the same settings.
         settings: of the study.
         objective: what to train.
-        ordinal: how many trials of the study had an outcome before, or will have. The sampler's randomness depends on
-            it and on the seed alone: a study that was interrupted goes on as if it had not been. Trial 0 is the
-            defaults.
+        ordinal: place of the trial in the plan of the study. The sampler's randomness depends on it and on the seed
+            alone: a study that was interrupted goes on as if it had not been. Place 0 is the defaults.
 
     Returns:
         The trial with its outcome.
@@ -104,8 +104,13 @@ def run_next_trial(study: optuna.Study, settings: StudySettings, objective: Obje
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             sampler = optuna.samplers.PartialFixedSampler(defaults, sampler)
     study.sampler = sampler
+
+    def numbered(trial: optuna.Trial) -> float:
+        trial.set_user_attr(ORDINAL, ordinal)
+        return objective(trial)
+
     done: list[FrozenTrial] = []
-    study.optimize(objective, n_trials=1, callbacks=[lambda _, trial: done.append(trial)])
+    study.optimize(numbered, n_trials=1, callbacks=[lambda _, trial: done.append(trial)])
     return done[0]
 
 
@@ -129,6 +134,7 @@ def _storage(url: str) -> optuna.storages.RDBStorage:
 
 
 def _check_question(study: optuna.Study, settings: StudySettings, proxy: RunSpec, space: SearchSpace) -> None:
+    proxy = replace(proxy, data=replace(proxy.data, path=None))  # data count by content, not by where they lie
     question = {"proxy": to_plain(proxy), "space": to_plain(dict(space.ranges))}
     known = study.user_attrs.get(SPECIFICATION)
     if known is None:
@@ -156,6 +162,9 @@ def finished_trials(study: optuna.Study) -> list[FrozenTrial]:
     return study.get_trials(deepcopy=False, states=FINISHED)
 
 
-def remaining_trials(study: optuna.Study, settings: StudySettings) -> int:
-    """How many trials are left to run; counted before asking, so that no worker overshoots."""
-    return max(0, settings.n_trials - len(finished_trials(study)))
+def missing_ordinals(study: optuna.Study, settings: StudySettings) -> list[int]:
+    """Places in the plan whose trials have no outcome yet; counted before asking, so that no worker overshoots."""
+    finished = finished_trials(study)
+    done = {trial.user_attrs.get(ORDINAL) for trial in finished}
+    left = [ordinal for ordinal in range(settings.n_trials) if ordinal not in done]
+    return left[: max(0, settings.n_trials - len(finished))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 
 import numpy as np
@@ -25,7 +25,8 @@ class Regret:
     """Cost of not tuning a cell: its loss at another cell's best learning rate, less its own best.
 
     Attributes:
-        log2_learning_rate: the rate that was carried over. nats, percent: mean over seeds; infinite if it diverged.
+        log2_learning_rate: the rate that was carried over.
+        nats, percent: mean over seeds; infinite if a run diverged, NaN if one is missing.
         standard_error: of ``nats``, over seeds, paired; NaN with fewer than two.
     """
 
@@ -89,6 +90,8 @@ def carried_over(cell: Cell, log2_rate: float, best_losses: np.ndarray) -> Regre
     """
     column = int(np.abs(cell.log2_learning_rates - log2_rate).argmin())
     carried = cell.losses[:, column]
+    if np.isnan(carried).any() or np.isnan(best_losses).any():  # a run that was not run yet
+        return Regret(float(cell.log2_learning_rates[column]), math.nan, math.nan, math.nan)
     if not np.isfinite(carried).all():
         return Regret(float(cell.log2_learning_rates[column]), math.inf, math.inf, math.nan)
     difference = carried - best_losses
@@ -157,8 +160,13 @@ def drifts(summaries: Sequence[CellSummary]) -> list[Drift]:
     ]
 
 
+def _largest(values: Iterable[float]) -> float:
+    """The largest of those that are known."""
+    return max((value for value in values if not math.isnan(value)), default=math.nan)
+
+
 def _drift(members: Sequence[CellSummary]) -> Drift:
-    largest_regret = max(member.regret.percent for member in members)
+    largest_regret = _largest(member.regret.percent for member in members)
     zero_shot = [member.zero_shot.percent for member in members if member.zero_shot is not None]
     exact = all(member.optimum.status is Status.FIT for member in members)
     members = [member for member in members if member.optimum.status is not Status.NOTHING]
@@ -178,7 +186,7 @@ def _drift(members: Sequence[CellSummary]) -> Drift:
         high=high,
         slope=float(np.polyfit(log2_density, positions, 1)[0]),
         largest_regret=largest_regret,
-        largest_zero_shot_regret=max(zero_shot, default=math.nan),
+        largest_zero_shot_regret=_largest(zero_shot),
         exact=exact,
     )
 

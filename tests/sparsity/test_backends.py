@@ -1,77 +1,349 @@
-"""Compute of sparse layers, on its own."""
+"""One contract for every backend: the function and gradients of a masked matrix, in whatever layout it keeps."""
 
 from __future__ import annotations
 
+import copy
+import pickle
+import random
+from collections.abc import Callable
+
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from smupar_transfer.sparsity import BACKENDS, Backend, make_backend
+from smupar_transfer.sparsity import BACKENDS, SparseLinear, computing_backend, make_backend, named_generator
 from smupar_transfer.sparsity.backends import DenseBackend
 from smupar_transfer.theory import InputError
 
-MASK = torch.rand(5, 7, generator=torch.Generator().manual_seed(0)) < 0.4
-FULL = torch.ones(5, 7, dtype=torch.bool)
-by_name = pytest.mark.parametrize("name", BACKENDS)
+SHAPES = [1, 2, 7, 15, 16, 17, 31, 33, 64, 100, 257, 600, 1030]
+"""Of outputs, inputs and tokens: around every width of vectors, tiles and blocks."""
+DENSITIES = [0.0, 0.003, 0.015, 0.04, 0.06, 0.2, 0.5, 0.95]
 
 
-def double(*shape: int) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64, requires_grad=True)
+def layer(backend: str, seed: int = 0, density: float = 0.3, shape: tuple[int, int] = (12, 20)) -> SparseLinear:
+    made = SparseLinear(shape[1], shape[0], bias=True, density=density, backend=backend)
+    made.draw_mask(named_generator(seed, "mask", "w"))
+    made.set_weight(torch.randn(shape, generator=named_generator(seed, "weight", "w")))
+    assert made.bias is not None
+    nn.init.normal_(made.bias, generator=named_generator(seed, "weight", "b"))
+    return made
 
 
-@by_name
-@pytest.mark.parametrize("mask", [MASK, FULL], ids=["sparse", "full"])
-@pytest.mark.parametrize("shape", [(3, 7), (2, 3, 7)])
-def test_gradients_are_right_by_finite_differences(name: str, mask: Tensor, shape: tuple[int, ...]) -> None:
-    backend = make_backend(name, mask)
-
-    def apply(inputs: Tensor, kept: Tensor, bias: Tensor) -> Tensor:
-        dense = torch.zeros(mask.shape, dtype=torch.float64).masked_scatter(mask, kept)
-        return backend.linear(inputs, backend.pack(dense), bias)
-
-    arguments = (double(*shape), double(int(mask.sum())), double(5))
-    assert torch.autograd.gradcheck(apply, arguments)
-    assert torch.autograd.gradgradcheck(apply, arguments)
+def drawn(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=named_generator(seed, "test", "values"), dtype=torch.float64)
 
 
-def test_finite_differences_off_the_mask_disagree() -> None:
-    """The control of the test above: the gradient of a weight that does not exist is withheld."""
-    backend = make_backend("masked", MASK)
-    weight = (double(5, 7).detach() * MASK).requires_grad_()
-    with pytest.raises(RuntimeError, match="Jacobian mismatch"):
-        torch.autograd.gradcheck(lambda x, w: backend.linear(x, w, None), (double(3, 7), weight))
+def ragged_mask(rows: int, columns: int, density: float, seed: int) -> Tensor:
+    """Any entries, but none in one row and one column, and never all of them."""
+    generator = named_generator(seed, "mask", "ragged")
+    mask = torch.rand(rows, columns, generator=generator) < density
+    mask[seed % rows] = False
+    mask[:, seed % columns] = False
+    return mask
 
 
-@by_name
-@pytest.mark.parametrize("mask", [MASK, FULL], ids=["sparse", "full"])
-def test_packing_loses_nothing(name: str, mask: Tensor) -> None:
-    backend = make_backend(name, mask)
-    assert isinstance(backend, Backend)
-    dense = torch.randn(mask.shape) * mask
-    assert torch.equal(backend.unpack(backend.pack(dense)), dense)
+def products(
+    backend: str, mask: Tensor, weight: Tensor, inputs: Tensor, bias: Tensor, upstream: Tensor
+) -> list[Tensor]:
+    """Output and gradients for inputs, for the weights that exist, and for the bias."""
+    made = make_backend(backend, mask)
+    leaves = [value.detach().clone().requires_grad_() for value in (inputs, made.pack(weight), bias)]
+    output = made.linear(*leaves)
+    gradients = torch.autograd.grad(output, leaves, upstream)
+    return [output.detach(), gradients[0], made.unpack(gradients[1])[mask], gradients[2]]
 
 
-@by_name
-def test_only_what_is_asked_for_gets_a_gradient(name: str) -> None:
-    backend = make_backend(name, MASK)
-    weight = backend.pack(double(5, 7).detach() * MASK).requires_grad_()
-    inputs = double(3, 7)
-    for asked, frozen in ((inputs, weight), (weight, inputs)):
-        asked.grad = frozen.grad = None
-        x, w = (leaf if leaf is asked else leaf.detach() for leaf in (inputs, weight))
-        torch.autograd.backward(backend.linear(x, w, None).sum())
-        assert [leaf.grad is not None for leaf in (asked, frozen)] == [True, False]
+def check(backend: str, mask: Tensor, tokens: int, dtype: torch.dtype, tolerance: float) -> None:
+    """Compare with dense products in float64; errors are relative to sums of absolute values, free of cancellation."""
+    rows, columns = mask.shape
+    weight, inputs, bias, upstream = (
+        drawn(rows, columns) * mask,
+        drawn(tokens, columns),
+        drawn(rows),
+        drawn(tokens, rows),
+    )
+    found = products(backend, mask, *(value.to(dtype) for value in (weight, inputs, bias, upstream)))
+    w, x, b, dy = (value.abs() for value in (weight, inputs, bias, upstream))
+    exact = [inputs @ weight.T + bias, upstream @ weight, (upstream.T @ inputs)[mask], upstream.sum(0)]
+    scales = [x @ w.T + b, dy @ w, (dy.T @ x)[mask], dy.sum(0)]
+    for value, reference, scale in zip(found, exact, scales, strict=True):
+        assert value.dtype == dtype
+        assert value.shape == reference.shape
+        assert float((value - reference).norm()) <= tolerance * float(scale.norm())
 
 
-@by_name
-def test_a_full_mask_computes_densely_and_one_hole_does_not(name: str) -> None:
-    hole = FULL.clone()
-    hole[2, 3] = False
-    assert isinstance(make_backend(name, FULL), DenseBackend)
-    assert not isinstance(make_backend(name, hole), DenseBackend)
+class SlightlyWrong(DenseBackend):
+    """A product that is off by one part in a hundred thousand."""
+
+    def linear(self, inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return super().linear(inputs, weight, bias) * (1 + 1e-5)
 
 
-@pytest.mark.parametrize("mask", [MASK, FULL], ids=["sparse", "full"])
-def test_an_unknown_name_is_refused_by_its_key(mask: Tensor) -> None:
-    with pytest.raises(InputError, match=r"^sparsity\.backend=nonsense: is not one of masked"):
-        make_backend("nonsense", mask)
+def test_the_check_notices_a_slight_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control of the contract below."""
+    monkeypatch.setitem(BACKENDS, "masked", lambda mask: SlightlyWrong())
+    with pytest.raises(AssertionError):
+        check("masked", ragged_mask(20, 30, 0.5, 0), 10, torch.float32, 1e-6)
+
+
+class TestContract:
+    """What ``Backend`` promises, for every one of them."""
+
+    @pytest.mark.parametrize("seed", range(40))
+    def test_float32_is_right_to_a_millionth_on_any_shape(self, backend: str, seed: int) -> None:
+        dice = random.Random(seed)
+        rows, columns, tokens = (dice.choice(SHAPES) for _ in range(3))
+        check(backend, ragged_mask(rows, columns, dice.choice(DENSITIES), seed), tokens, torch.float32, 1e-6)
+
+    @pytest.mark.parametrize("shape", [(1700, 40), (40, 2100), (1300, 1300)], ids=str)
+    @pytest.mark.parametrize("density", [0.01, 0.3])
+    def test_many_blocks(self, backend: str, shape: tuple[int, int], density: float) -> None:
+        check(backend, ragged_mask(*shape, density, 3), 150, torch.float32, 1e-6)
+
+    @pytest.mark.parametrize("seed", range(10))
+    def test_float64_is_right_to_ten_digits(self, backend: str, seed: int) -> None:
+        dice = random.Random(seed)
+        rows, columns, tokens = (dice.choice(SHAPES[:-2]) for _ in range(3))
+        check(backend, ragged_mask(rows, columns, dice.choice(DENSITIES), seed), tokens, torch.float64, 1e-13)
+
+    def test_gradients_are_right_by_finite_differences(self, backend: str) -> None:
+        mask = ragged_mask(7, 9, 0.4, 0)
+        made = make_backend(backend, mask)
+
+        def apply(inputs: Tensor, kept: Tensor, bias: Tensor) -> Tensor:
+            return made.linear(inputs, made.pack(torch.zeros(7, 9).double().masked_scatter(mask, kept)), bias)
+
+        leaves = [drawn(5, 9), drawn(int(mask.sum())), drawn(7)]
+        assert torch.autograd.gradcheck(apply, [leaf.requires_grad_() for leaf in leaves])
+
+    def test_no_tokens(self, backend: str) -> None:
+        module = layer(backend)
+        output = module(torch.zeros(0, 20, requires_grad=True))
+        assert output.shape == (0, 12)
+        output.sum().backward()
+        assert module.weight.grad is not None
+        assert not module.weight.grad.any()
+
+    def test_inputs_of_any_strides_and_leading_dimensions(self, backend: str) -> None:
+        module = layer(backend)
+        inputs = drawn(20, 6, 5).float()
+        expected = module(inputs.permute(2, 1, 0).contiguous())
+        found = module(inputs.permute(2, 1, 0))
+        assert torch.equal(found, expected)
+        assert found.shape == (5, 6, 12)
+        assert found.is_contiguous()
+
+    def test_only_the_gradients_that_are_asked_for(self, backend: str) -> None:
+        module = layer(backend)
+        upstream = drawn(4, 12).float()
+        for frozen in (module.weight, None):
+            inputs = drawn(4, 20).float().requires_grad_(frozen is not None)
+            module.zero_grad()
+            for parameter in module.parameters():
+                parameter.requires_grad_(parameter is not frozen)
+            module(inputs).backward(upstream)
+            assert (inputs.grad is None) == (frozen is None)
+            assert (module.weight.grad is None) == (frozen is not None)
+
+    def test_without_gradients_and_under_checkpointing_it_is_the_same(self, backend: str) -> None:
+        module, inputs = layer(backend), drawn(9, 20).float().requires_grad_()
+        expected = module(inputs)
+        with torch.no_grad():
+            assert torch.equal(module(inputs), expected)
+        gradients = torch.autograd.grad(expected.square().sum(), [inputs, *module.parameters()])
+        again = checkpoint(module, inputs, use_reentrant=False)
+        for value, reference in zip(
+            torch.autograd.grad(again.square().sum(), [inputs, *module.parameters()]), gradients, strict=True
+        ):
+            assert torch.equal(value, reference)
+
+    @pytest.mark.parametrize("threads", [1, 2])
+    def test_results_repeat_to_the_last_bit(self, backend: str, threads: int) -> None:
+        torch.set_num_threads(threads)
+        mask = ragged_mask(300, 700, 0.1, 0)
+        values = [drawn(300, 700) * mask, drawn(333, 700), drawn(300), drawn(333, 300)]
+        first, second = (products(backend, mask, *(value.float() for value in values)) for _ in range(2))
+        assert all(map(torch.equal, first, second))
+
+    # PyTorch's own tracing of autograd.Function warns.
+    @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
+    def test_compilers_see_one_graph(self, backend: str) -> None:
+        module, inputs = layer(backend), drawn(6, 20).float()
+        compiled = torch.compile(module, backend="aot_eager", fullgraph=True)
+        expected, found = module(inputs), compiled(inputs)
+        assert torch.equal(found, expected)
+        weights = list(module.parameters())
+        for value, reference in zip(
+            torch.autograd.grad(found.square().sum(), weights),
+            torch.autograd.grad(expected.square().sum(), weights),
+            strict=True,
+        ):
+            torch.testing.assert_close(value, reference)
+
+    @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))])
+    def test_a_copy_trains_alone(self, backend: str, duplicate: Callable[[SparseLinear], SparseLinear]) -> None:
+        module, inputs = layer(backend), drawn(4, 20).float()
+        before = module(inputs)
+        twin = duplicate(module)
+        assert torch.equal(twin(inputs), before)
+        twin(inputs).sum().backward()
+        torch.optim.SGD(twin.parameters(), lr=1.0).step()
+        assert not torch.equal(twin(inputs), before)
+        assert torch.equal(module(inputs), before)
+
+    def test_weights_go_in_and_come_out_dense(self, backend: str) -> None:
+        module, dense = layer(backend), drawn(12, 20).float()
+        module.set_weight(dense)
+        assert torch.equal(module.dense_weight(), dense * module.mask)
+
+    def test_a_full_mask_computes_densely(self, backend: str) -> None:
+        module = layer(backend, density=1.0)
+        assert isinstance(module.backend, DenseBackend)
+        assert module.weight.shape == (12, 20)
+
+    def test_low_precision_inputs_are_computed_in_the_type_of_the_weight_or_refused(self, backend: str) -> None:
+        module, inputs = layer(backend), drawn(4, 20).bfloat16()
+        if backend == "masked":
+            with pytest.raises(RuntimeError, match="dtype"):
+                module(inputs)
+        else:
+            assert torch.equal(module(inputs), module(inputs.float()))
+
+
+@pytest.mark.parametrize("backend", ["csr", "native"], indirect=True)
+class TestCompactLayout:
+    """What holds beyond the contract where zeros are not stored."""
+
+    def test_weight_gradient_and_optimizer_state_have_an_entry_a_weight(self, backend: str) -> None:
+        module = layer(backend)
+        optimizer = torch.optim.AdamW(module.parameters(), fused=True)
+        module(drawn(4, 20).float()).sum().backward()
+        optimizer.step()
+        moments = [value for value in optimizer.state[module.weight].values() if value.ndim]
+        assert len(moments) == 2
+        for value in (module.weight, module.weight.grad, *moments):
+            assert value is not None
+            assert value.shape == (module.nonzero,)
+
+    def test_values_are_in_row_major_order(self, backend: str) -> None:
+        module = layer(backend)
+        assert torch.equal(module.weight, module.dense_weight()[module.mask])
+
+    def test_half_precision_weights_are_refused(self, backend: str) -> None:
+        with pytest.raises(InputError, match=r"cannot compute in torch\.bfloat16; use float32"):
+            layer(backend).bfloat16()(drawn(4, 20))
+
+
+@pytest.mark.usefixtures("needs_compiler")
+class TestNative:
+    """What holds beyond the contract for the C++ kernels."""
+
+    def test_results_do_not_depend_on_the_number_of_threads(self) -> None:
+        mask = ragged_mask(700, 300, 0.2, 0)
+        values = [value.float() for value in (drawn(700, 300) * mask, drawn(777, 300), drawn(700), drawn(777, 700))]
+        results = []
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            results.append(products("native", mask, *values))
+        assert all(torch.equal(a, b) for other in results[1:] for a, b in zip(results[0], other, strict=True))
+
+    def test_the_operators_are_as_pytorch_wants_them(self) -> None:
+        module = layer("native")
+        structure = module.backend.structure  # type: ignore[attr-defined]
+        arguments = (drawn(5, 20).float().requires_grad_(), module.weight, module.bias, *structure)
+        torch.library.opcheck(torch.ops.smupar_native.linear.default, arguments)
+
+    def test_wrong_arguments_are_refused(self) -> None:
+        module = layer("native")
+        structure = list(module.backend.structure)  # type: ignore[attr-defined]
+        inputs, weight = drawn(5, 20).float(), module.weight.detach()
+        linear = torch.ops.smupar_native.linear
+        for wrong in [(inputs.double(), weight), (inputs, weight[1:]), (inputs[0], weight), (inputs, weight.double())]:
+            with pytest.raises(RuntimeError):
+                linear(*wrong, None, *structure)
+        with pytest.raises(RuntimeError, match="biases"):
+            linear(inputs, weight, torch.zeros(5), *structure)
+
+
+def test_the_csr_operator_is_as_pytorch_wants_it() -> None:
+    module = layer("csr")
+    arguments = (drawn(5, 20).float().requires_grad_(), module.weight, module.backend.structure)  # type: ignore[attr-defined]
+    torch.library.opcheck(torch.ops.smupar_transfer.csr_linear.default, arguments)
+
+
+class TestStateDicts:
+    """What one backend saves, any other loads: weights and mask, also over a mask with another number of weights."""
+
+    @pytest.mark.parametrize("densities", [(0.3, 0.3), (0.3, 0.5), (0.5, 0.3)], ids=str)
+    def test_weights_and_mask_travel(self, backend: str, other_backend: str, densities: tuple[float, float]) -> None:
+        saved, loaded = layer(backend, 0, densities[0]), layer(other_backend, 1, densities[1])
+        parameter, inputs = loaded.weight, drawn(5, 20).float()
+        loaded(inputs).sum().backward()
+        loaded.load_state_dict(saved.state_dict())
+        assert loaded.weight is parameter
+        assert torch.equal(loaded.mask, saved.mask)
+        assert torch.equal(loaded.dense_weight(), saved.dense_weight())
+        torch.testing.assert_close(loaded(inputs), saved(inputs))
+        loaded.zero_grad()
+        loaded(inputs).sum().backward()
+        assert loaded.weight.grad is not None
+        assert loaded.weight.grad.shape == loaded.weight.shape
+
+    def test_into_a_layer_that_was_never_initialised(self, backend: str, other_backend: str) -> None:
+        saved, loaded = layer(backend), SparseLinear(20, 12, bias=True, density=0.3, backend=other_backend)
+        loaded.load_state_dict(saved.state_dict())
+        assert torch.equal(loaded.dense_weight(), saved.dense_weight())
+
+    def test_into_a_layer_on_the_meta_device(self, backend: str, other_backend: str) -> None:
+        saved = layer(backend)
+        with torch.device("meta"):
+            loaded = SparseLinear(20, 12, bias=True, density=0.3, backend=other_backend)
+        loaded.load_state_dict(saved.state_dict(), assign=True)
+        assert torch.equal(loaded.dense_weight(), saved.dense_weight())
+        assert loaded.weight.requires_grad
+
+    def test_a_full_mask_travels_both_ways(self, backend: str, other_backend: str) -> None:
+        dense, sparse = layer(backend, density=1.0), layer(other_backend)
+        state = copy.deepcopy(sparse.state_dict())
+        sparse.load_state_dict(dense.state_dict())
+        assert torch.equal(sparse.dense_weight(), dense.dense_weight())
+        dense.load_state_dict(state)
+        assert dense.nonzero == int(state["mask"].sum())
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("name", ["mask", "weight"])
+def test_half_a_layer_is_refused(backend: str, name: str, strict: bool) -> None:
+    state = {key: value for key, value in layer(backend).state_dict().items() if key != name}
+    with pytest.raises(RuntimeError, match=f"{name} is missing"):
+        layer(backend).load_state_dict(state, strict=strict)
+
+
+def test_weights_that_do_not_fit_their_mask_are_refused_and_change_nothing(backend: str) -> None:
+    module, other = layer(backend), layer("csr", density=0.5)
+    before = copy.deepcopy(module.state_dict())
+    with pytest.raises(
+        RuntimeError, match=r"size mismatch for weight: shape \(120,\) is neither \(12, 20\) nor \(72,\)"
+    ):
+        module.load_state_dict({**module.state_dict(), "weight": other.weight})
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items() if name != "bias")
+
+
+def test_moving_to_another_type_keeps_the_structure(backend: str) -> None:
+    module = layer(backend)
+    made = module.backend
+    assert module.double().backend is made
+    assert module(drawn(3, 20)).dtype == torch.float64
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_an_unknown_backend_is_refused_by_key(full: bool) -> None:
+    mask = torch.ones(3, 3, dtype=torch.bool).tril(0 if not full else 3)
+    with pytest.raises(InputError, match=r"^sparsity\.backend=quantum: is not one of masked, csr, native$"):
+        make_backend("quantum", mask)
+
+
+def test_the_kernels_compute_on_the_cpu_only() -> None:
+    assert computing_backend("native", "cuda") == "csr"
+    assert computing_backend("masked", "cuda") == "masked"

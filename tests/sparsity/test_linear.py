@@ -246,7 +246,6 @@ def test_another_precision_keeps_mask_and_zeros(dtype: torch.dtype) -> None:
     assert torch.equal(module.weight.grad != 0, module.mask)
 
 
-@pytest.mark.xfail(raises=AssertionError, reason="set_weight replaces data and precision")
 def test_new_weights_take_on_the_layers_precision() -> None:
     module = layer().double()
     module.set_weight(torch.randn(12, 20))

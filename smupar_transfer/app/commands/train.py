@@ -33,7 +33,7 @@ def run(config: DictConfig) -> None:
     store = RunStore(folder)
     record = store.get(spec.key) if spec.key in store else _train(config, spec, execution, checkpoint, store)
     _report(record, folder)
-    if config.sample:
+    if config.sample and not record.diverged:
         network = load_network(spec, checkpoint)
         text = sample(network, config.prompt.encode(), config.sample, spec.seed).decode("utf-8", errors="replace")
         show.console().print(f"\n{config.prompt}{text}", markup=False, soft_wrap=True)

@@ -28,7 +28,7 @@ def draw_demo(comparisons: Sequence[Comparison], title: str) -> Figure:
                 axes.annotate(
                     f"{item.title}: {item.zero_shot:.3f}",
                     (item.zero_shot_log2_rate, item.zero_shot),
-                    xytext=(10, 0),
+                    xytext=(10, 8),
                     textcoords="offset points",
                     va="center",
                     fontsize=9,

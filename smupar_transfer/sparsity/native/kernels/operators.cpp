@@ -1,0 +1,200 @@
+// The two operators that torch sees, the choice of tile width, and the distribution over threads.
+//
+// Every number is summed in an order that depends on shapes and structure alone: results are the same on every call,
+// and for any number of threads.
+#include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/zeros_like.h>
+#include <torch/library.h>
+
+#include <optional>
+#include <tuple>
+
+#include "backward.h"
+#include "forward.h"
+
+namespace smupar {
+namespace {
+
+using at::Tensor;
+
+constexpr int64_t kElementwiseGrain = 1 << 15;
+
+void check(const Tensor& tensor, at::ScalarType type, int64_t dimensions, const char* name) {
+  TORCH_CHECK(tensor.scalar_type() == type, name, " has type ", tensor.scalar_type(), ", not ", type);
+  TORCH_CHECK(tensor.dim() == dimensions, name, " has ", tensor.dim(), " dimensions, not ", dimensions);
+  TORCH_CHECK(tensor.is_contiguous(), name, " is not contiguous");
+}
+
+const uint16_t* local_index(const Tensor& index) {
+  return reinterpret_cast<const uint16_t*>(index.const_data_ptr<int16_t>());
+}
+
+// Calls action with an integral constant: how many vectors make a tile of about `wanted` tokens, no more than `Most`,
+// and fewer where there are too few tokens to fill them.
+template <int Most, class Action>
+void with_vectors(int64_t wanted, int64_t tokens, const Action& action) {
+  if constexpr (Most > 1) {
+    if (wanted < Most * kLanes || tokens <= Most / 2 * kLanes) return with_vectors<Most / 2>(wanted, tokens, action);
+  }
+  action(std::integral_constant<int, Most>{});
+}
+
+Tensor scratch_like(const Tensor& like, int64_t floats) {
+  // One vector more, for alignment whatever the allocator gives.
+  return at::empty({floats + kLanes}, like.options());
+}
+
+float* aligned(const Tensor& scratch) {
+  const auto address = reinterpret_cast<uintptr_t>(scratch.data_ptr<float>());
+  return reinterpret_cast<float*>((address + kAlignment - 1) / kAlignment * kAlignment);
+}
+
+// The last five arguments are for the backward pass alone.
+Tensor linear(const Tensor& inputs_, const Tensor& values, const std::optional<Tensor>& bias, const Tensor& index,
+              const Tensor& starts, int64_t block, int64_t wanted_tile, const Tensor&, const Tensor&, const Tensor&,
+              int64_t, int64_t) {
+  const Tensor inputs = inputs_.contiguous();
+  check(inputs, at::kFloat, 2, "inputs");
+  check(values, at::kFloat, 1, "values");
+  check(index, at::kShort, 1, "index");
+  check(starts, at::kInt, 2, "starts");
+  const int64_t tokens = inputs.size(0);
+  const RowBlocks weight{local_index(index), starts.const_data_ptr<int32_t>(), starts.size(1), inputs.size(1), block};
+  TORCH_CHECK(values.numel() == index.numel(), values.numel(), " values for ", index.numel(), " entries");
+  TORCH_CHECK(starts.size(0) == weight.blocks() + 1, "structure of another number of columns than the inputs have");
+  if (bias) {
+    check(*bias, at::kFloat, 1, "bias");
+    TORCH_CHECK(bias->numel() == weight.rows, bias->numel(), " biases for ", weight.rows, " outputs");
+  }
+  const float* biases = bias ? bias->const_data_ptr<float>() : nullptr;
+  Tensor outputs = at::empty({tokens, weight.rows}, inputs.options());
+  const float* from = inputs.const_data_ptr<float>();
+  float* to = outputs.data_ptr<float>();
+  with_vectors<8>(wanted_tile, tokens, [&](auto vectors) {
+    constexpr int64_t tile = vectors() * kLanes;
+    at::parallel_for(0, (tokens + tile - 1) / tile, 1, [&](int64_t begin, int64_t end) {
+      const Tensor scratch = scratch_like(inputs, forward_scratch(weight, tile));
+      for (int64_t t = begin * tile; t < std::min(end * tile, tokens); t += tile) {
+        forward_tile<vectors()>(weight, from + t * weight.columns, std::min(tile, tokens - t),
+                                values.const_data_ptr<float>(), biases, aligned(scratch), to + t * weight.rows);
+      }
+    });
+  });
+  return outputs;
+}
+
+// reordered[i] = values[positions[i]]
+Tensor gather(const Tensor& values, const Tensor& positions) {
+  Tensor reordered = at::empty_like(values);
+  const float* from = values.const_data_ptr<float>();
+  const int32_t* position = positions.const_data_ptr<int32_t>();
+  float* to = reordered.data_ptr<float>();
+  at::parallel_for(0, values.numel(), kElementwiseGrain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) to[i] = from[position[i]];
+  });
+  return reordered;
+}
+
+// values[positions[i]] = reordered[i]
+Tensor scatter(const Tensor& reordered, const Tensor& positions) {
+  Tensor values = at::empty_like(reordered);
+  const float* from = reordered.const_data_ptr<float>();
+  const int32_t* position = positions.const_data_ptr<int32_t>();
+  float* to = values.data_ptr<float>();
+  at::parallel_for(0, values.numel(), kElementwiseGrain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) to[position[i]] = from[i];
+  });
+  return values;
+}
+
+// As many tiles at a time as there are threads: their gradients are packed tile by tile, then columns are shared out,
+// so that every entry's gradient belongs to one thread and needs no reduction between threads.
+template <int N, bool ForInputs>
+void backward_tiles(const ColumnBlocks& weight, const Tensor& gradient, const Tensor& inputs, const Tensor& values,
+                    Tensor& inputs_gradient, Tensor& values_gradient) {
+  constexpr int64_t tile = N * kLanes;
+  const int64_t tokens = inputs.size(0), tiles = (tokens + tile - 1) / tile;
+  const int64_t at_once = std::min<int64_t>(at::get_num_threads(), tiles);
+  const int64_t groups = (weight.columns + kLanes - 1) / kLanes;
+  const int64_t per_column = backward_scratch(weight, tile);
+  const Tensor packed_storage = scratch_like(gradient, at_once * weight.rows * tile);
+  const Tensor waiting_storage = scratch_like(gradient, groups * kLanes * per_column);
+  float* packed = aligned(packed_storage);
+  float* waiting = aligned(waiting_storage);
+  const float* dy = gradient.const_data_ptr<float>();
+  const float* x = inputs.const_data_ptr<float>();
+  float* dx = ForInputs ? inputs_gradient.data_ptr<float>() : nullptr;
+  for (int64_t chunk = 0; chunk < tiles; chunk += at_once) {
+    const int64_t count = std::min(at_once, tiles - chunk);
+    at::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; i++) {
+        const int64_t t = (chunk + i) * tile;
+        pack(dy + t * weight.rows, weight.rows, std::min(tile, tokens - t), weight.rows,
+             packed + i * weight.rows * tile, tile);
+      }
+    });
+    at::parallel_for(0, groups, 1, [&](int64_t begin, int64_t end) {
+      const int64_t first = begin * kLanes, last = std::min(end * kLanes, weight.columns);
+      for (int64_t i = 0; i < count; i++) {
+        const int64_t t = (chunk + i) * tile;
+        const BackwardTile here{packed + i * weight.rows * tile, x + t * weight.columns,
+                                ForInputs ? dx + t * weight.columns : nullptr, std::min(tile, tokens - t)};
+        backward_tile<N, ForInputs>(weight, here, first, last, values.const_data_ptr<float>(),
+                                    waiting + first * per_column, values_gradient.data_ptr<float>());
+      }
+    });
+  }
+}
+
+std::tuple<Tensor, Tensor> linear_backward(const Tensor& gradient_, const Tensor& inputs_, const Tensor& values,
+                                           const Tensor& index, const Tensor& starts, const Tensor& positions,
+                                           int64_t block, int64_t wanted_tile, bool for_inputs) {
+  const Tensor gradient = gradient_.contiguous(), inputs = inputs_.contiguous();
+  check(gradient, at::kFloat, 2, "gradient");
+  check(inputs, at::kFloat, 2, "inputs");
+  check(values, at::kFloat, 1, "values");
+  check(index, at::kShort, 1, "index");
+  check(starts, at::kInt, 1, "starts");
+  check(positions, at::kInt, 1, "positions");
+  const int64_t tokens = inputs.size(0);
+  const ColumnBlocks weight{local_index(index), starts.const_data_ptr<int32_t>(), gradient.size(1), inputs.size(1),
+                            block};
+  TORCH_CHECK(gradient.size(0) == tokens, gradient.size(0), " gradients for ", tokens, " tokens");
+  TORCH_CHECK(values.numel() == index.numel() && values.numel() == positions.numel(), values.numel(), " values for ",
+              index.numel(), " entries");
+  TORCH_CHECK(starts.numel() == weight.blocks() * weight.columns + 1, "structure of another shape than the gradients'");
+  Tensor inputs_gradient = for_inputs ? at::empty_like(inputs) : at::empty({0, inputs.size(1)}, inputs.options());
+  const Tensor ordered = gather(values, positions);
+  Tensor values_gradient = at::zeros_like(ordered);
+  // Inputs and their gradient stay in registers, beside a few for the rest.
+  with_vectors<kRegisters / 4>(wanted_tile, tokens, [&](auto vectors) {
+    if (for_inputs) {
+      backward_tiles<vectors(), true>(weight, gradient, inputs, ordered, inputs_gradient, values_gradient);
+    } else {
+      backward_tiles<vectors(), false>(weight, gradient, inputs, ordered, inputs_gradient, values_gradient);
+    }
+  });
+  return {inputs_gradient, scatter(values_gradient, positions)};
+}
+
+}  // namespace
+
+TORCH_LIBRARY(smupar_native, library) {
+  library.def("lanes() -> int", [] { return static_cast<int64_t>(kLanes); });
+  library.def(
+      "linear(Tensor inputs, Tensor values, Tensor? bias, Tensor index, Tensor starts, int block, int tile, "
+      "Tensor index_t, Tensor starts_t, Tensor positions_t, int block_t, int tile_t) -> Tensor");
+  library.def(
+      "linear_backward(Tensor gradient, Tensor inputs, Tensor values, Tensor index_t, Tensor starts_t, "
+      "Tensor positions_t, int block_t, int tile_t, bool for_inputs) -> (Tensor, Tensor)");
+}
+
+TORCH_LIBRARY_IMPL(smupar_native, CPU, library) {
+  library.impl("linear", &linear);
+  library.impl("linear_backward", &linear_backward);
+}
+
+}  // namespace smupar

@@ -1,0 +1,42 @@
+"""The C++ operators as PyTorch sees them: shapes of what they return, for compilers, and gradients."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@functools.cache
+def register_operators() -> None:
+    """Make the loaded kernels differentiable and traceable."""
+    torch.library.register_fake("smupar_native::linear", _linear_shape)
+    torch.library.register_fake("smupar_native::linear_backward", _backward_shapes)
+    torch.library.register_autograd("smupar_native::linear", _backward, setup_context=_remember)
+
+
+def _linear_shape(
+    inputs: Tensor, _values: Tensor, _bias: Tensor | None, _index: Tensor, starts: Tensor, *_rest: Any
+) -> Tensor:
+    return inputs.new_empty(inputs.shape[0], starts.shape[1])
+
+
+def _backward_shapes(_gradient: Tensor, inputs: Tensor, values: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
+    tokens = inputs.shape[0] if rest[-1] else 0
+    return inputs.new_empty(tokens, inputs.shape[1]), values.new_empty(values.shape)
+
+
+def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG001 - torch's signature
+    rows, values, _, _, _, _, _, index, starts, positions, *ctx.blocking = inputs
+    ctx.save_for_backward(rows, values, index, starts, positions)
+
+
+def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    for_inputs, _, for_bias = ctx.needs_input_grad[:3]
+    inputs_gradient, values_gradient = torch.ops.smupar_native.linear_backward(
+        gradient, *ctx.saved_tensors, *ctx.blocking, for_inputs
+    )
+    bias_gradient = gradient.sum(0) if for_bias else None
+    return (inputs_gradient if for_inputs else None, values_gradient, bias_gradient, *[None] * 9)

@@ -1,0 +1,75 @@
+"""A run is the same whatever computes its sparse layers, and may go on under another backend."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from smupar_transfer.records import RunSpec
+from smupar_transfer.sparsity import BACKENDS
+from smupar_transfer.theory import Optimizer, OptimizerSettings
+from smupar_transfer.training import Execution, Silent, TokenData, load_network, run
+
+PAIRS = [(saved, resumed) for saved in BACKENDS for resumed in BACKENDS if saved != resumed]
+
+
+class Losses(Silent):
+    """Keeps every loss; presses Ctrl-C at a step."""
+
+    def __init__(self, until: int | None = None) -> None:
+        self.values: list[float] = []
+        self.until = until
+
+    def on_step(self, step: int, loss: float, tokens: int) -> None:
+        self.values.append(loss)
+        if step == self.until:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(autouse=True)
+def _needs_compiler(request: pytest.FixtureRequest) -> None:
+    if "native" in request.node.callspec.params.values() and shutil.which("c++") is None:
+        pytest.skip("there is no C++ compiler")
+
+
+@pytest.mark.parametrize("backend", ["csr", "native"])
+@pytest.mark.parametrize("density", [0.5, 0.1])
+def test_a_training_curve_is_that_of_masked(spec: RunSpec, corpus: TokenData, backend: str, density: float) -> None:
+    spec = replace(spec, sparsity=replace(spec.sparsity, density=density))
+    expected, found = Losses(), Losses()
+    run(spec, corpus, Execution(), expected)
+    record = run(spec, corpus, Execution(backend=backend), found)
+    assert found.values == pytest.approx(expected.values, rel=1e-4)
+    assert record.environment.backend == backend
+
+
+@pytest.mark.parametrize("name", Optimizer)
+@pytest.mark.parametrize(("saved", "resumed"), PAIRS)
+def test_a_run_goes_on_under_another_backend(
+    spec: RunSpec, corpus: TokenData, tmp_path: Path, name: Optimizer, saved: str, resumed: str
+) -> None:
+    """Weights and the optimizer's moments change their layout on the way."""
+    spec, checkpoint = replace(spec, optimizer=OptimizerSettings(name=name)), tmp_path / "run.pt"
+    with pytest.raises(KeyboardInterrupt):
+        run(spec, corpus, Execution(backend=saved), Losses(until=12), checkpoint)
+    whole, rest = Losses(), Losses()
+    run(spec, corpus, Execution(), whole)
+    run(spec, corpus, Execution(backend=resumed), rest, checkpoint)
+    assert rest.values == pytest.approx(whole.values[-len(rest.values) :], rel=1e-4)
+    assert 0 < len(rest.values) < len(whole.values)
+
+
+@pytest.mark.parametrize(("saved", "resumed"), PAIRS)
+def test_a_trained_network_is_loaded_under_another_backend(
+    spec: RunSpec, corpus: TokenData, tmp_path: Path, saved: str, resumed: str
+) -> None:
+    checkpoint = tmp_path / "run.pt"
+    run(spec, corpus, Execution(backend=saved), checkpoint=checkpoint)
+    networks = [load_network(spec, checkpoint, Execution(backend=name)) for name in (saved, resumed)]
+    inputs, _ = corpus.validation_batches(1, 2, 8)[0]
+    first, second = (network(inputs).detach() for network in networks)
+    torch.testing.assert_close(first, second, rtol=1e-5, atol=1e-5)
