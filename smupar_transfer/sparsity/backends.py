@@ -109,6 +109,16 @@ BACKENDS: dict[str, Callable[[Tensor], Backend]] = {
 """What a configuration may ask for; a full mask always computes densely."""
 
 
+def require_backend(name: str) -> None:
+    """Check a name that a person gave.
+
+    Raises:
+        InputError: there is no backend of that name.
+    """
+    if name not in BACKENDS:
+        raise InputError("sparsity.backend", name, f"is not one of {', '.join(BACKENDS)}")
+
+
 def computing_backend(name: str, device: str = "cpu") -> str:
     """The backend that computes where ``name`` is asked for.
 
@@ -118,8 +128,7 @@ def computing_backend(name: str, device: str = "cpu") -> str:
     Raises:
         InputError: there is no backend of that name.
     """
-    if name not in BACKENDS:
-        raise InputError("sparsity.backend", name, f"is not one of {', '.join(BACKENDS)}")
+    require_backend(name)
     if name == "native" and not (device == "cpu" and native_is_available()):
         return "csr"
     return name

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from smupar_transfer.records import MaskKind
-from smupar_transfer.sparsity.backends import Backend, DenseBackend, make_backend
+from smupar_transfer.sparsity.backends import Backend, DenseBackend, make_backend, require_backend
 from smupar_transfer.sparsity.masks import draw_mask, nominal_nonzero
 
 
@@ -43,6 +43,7 @@ class SparseLinear(nn.Module):
         backend: str = "masked",
     ) -> None:
         super().__init__()
+        require_backend(backend)
         self.in_features, self.out_features = in_features, out_features
         self.nominal_density, self.mask_kind, self.backend_name = density, mask_kind, backend
         self.weight = nn.Parameter(torch.empty(self.shape))

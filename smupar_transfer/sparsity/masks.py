@@ -83,6 +83,4 @@ def nominal_nonzero(kind: MaskKind, shape: tuple[int, int], density: float) -> i
     rows, columns = shape
     if kind is MaskKind.FIXED_FAN_IN:
         return rows * _kept(density, columns)
-    if kind is MaskKind.BERNOULLI:
-        return max(1, round(density * rows * columns))
     return _kept(density, rows * columns)

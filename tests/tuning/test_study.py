@@ -17,7 +17,7 @@ from smupar_transfer.theory import BaseHyperparameters, InputError, OptimizerSet
 from smupar_transfer.training import Data, Execution
 from smupar_transfer.tuning import Range, SearchSpace, StudySettings
 from smupar_transfer.tuning.objective import Objective
-from smupar_transfer.tuning.study import finished_trials, open_study, remaining_trials, run_next_trial
+from smupar_transfer.tuning.study import finished_trials, missing_ordinals, open_study, run_next_trial
 
 
 @pytest.mark.parametrize(
@@ -162,8 +162,8 @@ def test_finished_trials_are_those_with_an_outcome(storage: str, proxy: RunSpec,
         value = 1.0 if state is TrialState.COMPLETE else None
         study.add_trial(optuna.trial.create_trial(state=state, value=value))
     assert [trial.number for trial in finished_trials(study)] == [0, 1]
-    assert remaining_trials(study, settings) == 1
-    assert remaining_trials(study, replace(settings, n_trials=1)) == 0
+    assert len(missing_ordinals(study, settings)) == 1
+    assert missing_ordinals(study, replace(settings, n_trials=1)) == []
 
 
 @pytest.fixture
