@@ -247,7 +247,7 @@ COMMANDS: dict[str, type] = {
 
 def known_keys() -> list[str]:
     """Every key a person can set, dotted."""
-    nested = {**{group: tuple(schemas.values()) for group, schemas in GROUPS.items()}}
+    nested = {group: tuple(schemas.values()) for group, schemas in GROUPS.items()}
     nested |= {"hparams": (HyperparameterConfig,), "study": (StudyConfig,)}
     dotted = [f"{group}.{item.name}" for group, nodes in nested.items() for node in nodes for item in fields(node)]
     plain = [item.name for node in COMMANDS.values() for item in fields(node)]

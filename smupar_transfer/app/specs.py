@@ -26,9 +26,9 @@ from smupar_transfer.records import (
     RunSpec,
     SparsitySpec,
     Tuned,
+    read_recipe,
     read_tuned,
 )
-from smupar_transfer.sparsity import BACKENDS
 from smupar_transfer.theory import (
     BaseHyperparameters,
     InputError,
@@ -66,10 +66,7 @@ def data_request(config: DictConfig) -> DataRequest:
 
 def execution(config: DictConfig) -> Execution:
     """Where and how to compute."""
-    backend = config.sparsity.backend
-    if backend not in BACKENDS:
-        raise InputError("sparsity.backend", backend, f"is not one of {', '.join(BACKENDS)}")
-    return Execution(config.device, backend, config.threads)
+    return Execution(config.device, config.sparsity.backend, config.threads)
 
 
 def hyperparameters(config: DictConfig) -> BaseHyperparameters:
@@ -241,6 +238,13 @@ def recipe_spec(config: DictConfig, recipe: Recipe) -> RunSpec:
         seed=config.seed,
     )
     return _with_token_budget(spec, config.budget.tokens_per_parameter)
+
+
+def configured_spec(config: DictConfig) -> RunSpec:
+    """The run of ``recipe`` where one is named, else of the configured target."""
+    if config.recipe is None:
+        return target_spec(config)
+    return recipe_spec(config, read_recipe(Path(config.recipe)))
 
 
 def _with_token_budget(spec: RunSpec, tokens_per_parameter: float | None) -> RunSpec:

@@ -54,11 +54,12 @@ class RunStore:
         """
         path = self._pending(key)
         try:
-            line = path.read_text(encoding="utf-8")
-        except FileNotFoundError:  # gathered already, maybe by another process a moment ago
-            path = self.folder / RECORDS_FILE
-            line = self._gathered()[key]
-        return _parse(line, path)
+            return _parse(read_text(path, "results_dir"), path)
+        except InputError as error:
+            if not isinstance(error.__cause__, FileNotFoundError):
+                raise
+        # gathered already, maybe by another process a moment ago
+        return _parse(self._gathered()[key], self.folder / RECORDS_FILE)
 
     def __iter__(self) -> Iterator[RunRecord]:
         pending = {path.stem for path in (self.folder / PENDING_FOLDER).glob("*.json")}

@@ -1,6 +1,6 @@
 """Masks, and linear layers that compute with them. Knows no parametrization."""
 
-from smupar_transfer.sparsity.backends import BACKENDS, Backend, computing_backend, make_backend
+from smupar_transfer.sparsity.backends import BACKENDS, Backend, computing_backend, make_backend, require_backend
 from smupar_transfer.sparsity.linear import SparseLinear
 from smupar_transfer.sparsity.masks import draw_mask, nominal_nonzero
 from smupar_transfer.sparsity.report import sparsity_report
@@ -15,5 +15,6 @@ __all__ = [
     "make_backend",
     "named_generator",
     "nominal_nonzero",
+    "require_backend",
     "sparsity_report",
 ]

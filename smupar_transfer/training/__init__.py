@@ -6,7 +6,7 @@ from smupar_transfer.training.loop import cross_entropy
 from smupar_transfer.training.observer import Observer, Silent
 from smupar_transfer.training.optimizer import make_optimizer, parameter_groups, schedule
 from smupar_transfer.training.request import DataRequest, load
-from smupar_transfer.training.run import Execution, load_network, machine_name, run, sample
+from smupar_transfer.training.run import Execution, load_network, machine_name, require_byte_model, run, sample
 from smupar_transfer.training.workers import run_jobs
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "make_optimizer",
     "parameter_groups",
     "read_checkpoint",
+    "require_byte_model",
     "run",
     "run_jobs",
     "sample",

@@ -12,8 +12,8 @@ import torch
 
 import smupar_transfer
 from smupar_transfer.model import GPT, Network, ParameterPlan, build, network_cost
-from smupar_transfer.records import Environment, GPTSpec, RunRecord, RunSpec
-from smupar_transfer.sparsity import computing_backend, named_generator, sparsity_report
+from smupar_transfer.records import Environment, GPTSpec, ModelSpec, RunRecord, RunSpec
+from smupar_transfer.sparsity import computing_backend, named_generator, require_backend, sparsity_report
 from smupar_transfer.theory import InputError
 from smupar_transfer.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from smupar_transfer.training.data import Data, TokenData
@@ -36,6 +36,7 @@ class Execution:
     threads: int = 1
 
     def __post_init__(self) -> None:
+        require_backend(self.backend)
         if self.threads < 1:
             raise InputError("threads", self.threads, "must be at least 1")
         if self.device != "cpu" and not self.device.startswith("cuda"):
@@ -164,14 +165,24 @@ def load_network(spec: RunSpec, checkpoint: Path, execution: Execution | None = 
     return network
 
 
+def require_byte_model(model: ModelSpec, length: int) -> None:
+    """Check that a network can be asked for ``length`` bytes.
+
+    Raises:
+        InputError: it is no byte-level language model.
+    """
+    if not isinstance(model, GPTSpec) or model.vocab_size != 256:
+        raise InputError("sample", length, "needs a byte-level language model")
+
+
 def sample(network: Network, prompt: bytes, length: int, seed: int) -> bytes:
     """Continue a byte prompt with a byte-level language model.
 
     Raises:
         InputError: the network is no byte-level language model.
     """
-    if not isinstance(network, GPT) or network.spec.vocab_size != 256:
-        raise InputError("sample", length, "needs a byte-level language model")
+    require_byte_model(network.spec, length)
+    assert isinstance(network, GPT)  # what its specification says
     ids = torch.tensor(list(prompt or b"\n"), dtype=torch.int64)
     added = network.generate(ids, length, named_generator(seed, "sample", "text"))
     return bytes(added.tolist())

@@ -135,12 +135,13 @@ def _storage(url: str) -> optuna.storages.RDBStorage:
 
 def _check_question(study: optuna.Study, settings: StudySettings, proxy: RunSpec, space: SearchSpace) -> None:
     proxy = replace(proxy, data=replace(proxy.data, path=None))  # data count by content, not by where they lie
-    question = {"proxy": to_plain(proxy), "space": to_plain(dict(space.ranges))}
+    content = {"proxy": to_plain(proxy), "space": to_plain(dict(space.ranges))}
+    question = json.loads(json.dumps(content))  # as it comes back from the storage
     known = study.user_attrs.get(SPECIFICATION)
     if known is None:
-        study.set_user_attr(SPECIFICATION, json.loads(json.dumps(question)))
+        study.set_user_attr(SPECIFICATION, question)
         return
-    differing = _differences(known, json.loads(json.dumps(question)))
+    differing = _differences(known, question)
     if differing:
         raise InputError(
             "study.name",

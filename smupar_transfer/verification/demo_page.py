@@ -6,14 +6,9 @@ import base64
 from collections.abc import Sequence
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from smupar_transfer.records import RunRecord, RunSpec
 from smupar_transfer.verification.comparison import Comparison
-
-_TEMPLATES = Environment(
-    loader=PackageLoader("smupar_transfer.verification"), undefined=StrictUndefined, autoescape=True
-)
+from smupar_transfer.verification.templating import render
 
 
 def verdict(comparisons: Sequence[Comparison]) -> str:
@@ -41,7 +36,8 @@ def render_demo_page(
             ("slices", "Loss of the proxy against each hyperparameter."),
         )
     ]
-    return _TEMPLATES.get_template("demo.html.j2").render(
+    return render(
+        "demo.html.j2",
         verdict=verdict(comparisons),
         comparisons=comparisons,
         figures=figures,

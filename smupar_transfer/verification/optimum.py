@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 import numpy as np
 
@@ -96,6 +97,12 @@ def bootstrap_vertices(cell: Cell, samples: np.ndarray) -> Floats:
     return np.array([vertex(cell.log2_learning_rates, cell.losses[rows].mean(axis=0))[0] for rows in samples])
 
 
+@lru_cache(maxsize=1024)
+def bootstrap(cell: Cell) -> Floats:
+    """The minimum in ``RESAMPLES`` resamples; kept, since intervals of the optimum and of its drift both read it."""
+    return bootstrap_vertices(cell, resamples(len(cell.seeds)))
+
+
 def estimate(cell: Cell) -> Optimum:
     """The optimal learning rate of a cell, with its interval."""
     means = cell.mean_losses
@@ -106,7 +113,7 @@ def estimate(cell: Cell) -> Optimum:
     best = int(np.nanargmin(np.where(np.isfinite(means), means, np.nan)))
     low = high = float("nan")
     if len(cell.seeds) > 1:  # one seed tells no spread
-        low, high = interval(bootstrap_vertices(cell, resamples(len(cell.seeds))))
+        low, high = interval(bootstrap(cell))
     return Optimum(position, low, high, float(means[best]), float(cell.log2_learning_rates[best]), status)
 
 

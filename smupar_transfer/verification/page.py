@@ -8,19 +8,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from smupar_transfer.records import Manifest, RunRecord
 from smupar_transfer.verification.drawn import families, title_of
 from smupar_transfer.verification.optimum import LOSS_WINDOW
 from smupar_transfer.verification.stability import CellSummary, Drift, Regret
-
-_TEMPLATES = Environment(
-    loader=PackageLoader("smupar_transfer.verification"),
-    undefined=StrictUndefined,
-    autoescape=False,
-    keep_trailing_newline=True,
-)
+from smupar_transfer.verification.templating import render
 
 
 def outcome_sentence(drifts: Sequence[Drift], summaries: Sequence[CellSummary]) -> str:
@@ -108,7 +100,8 @@ def render_sweep_page(
     base = asdict(first.spec.hparams)
     swept = {name for name in base if len({getattr(record.spec.hparams, name) for record in records}) > 1}
     smallest = min((wpn for record in records if (wpn := record.weights_per_neuron) is not None), default=math.nan)
-    return _TEMPLATES.get_template("sweep.md.j2").render(
+    return render(
+        "sweep.md.j2",
         manifest=manifest,
         outcome=outcome_sentence(drifts, summaries),
         drifts=[_drift_row(drift) for drift in drifts],

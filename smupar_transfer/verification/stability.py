@@ -13,10 +13,9 @@ from smupar_transfer.verification.cells import Cell
 from smupar_transfer.verification.optimum import (
     Optimum,
     Status,
-    bootstrap_vertices,
+    bootstrap,
     estimate,
     interval,
-    resamples,
 )
 
 
@@ -175,8 +174,7 @@ def _drift(members: Sequence[CellSummary]) -> Drift:
     log2_density = np.log2([member.cell.density for member in members])
     low = high = float("nan")
     if len({member.cell.seeds for member in members}) == 1 and len(first.seeds) > 1:
-        samples = resamples(len(first.seeds))
-        spread = np.stack([bootstrap_vertices(member.cell, samples) for member in members])
+        spread = np.stack([bootstrap(member.cell) for member in members])  # resamples are the same for all cells
         low, high = interval(spread.max(axis=0) - spread.min(axis=0))
     return Drift(
         parametrization=first.parametrization,

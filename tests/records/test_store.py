@@ -241,6 +241,15 @@ def test_a_damaged_record_is_told_with_its_file(store: RunStore, make: Maker, ga
     assert path.read_text() == content
 
 
+def test_a_record_that_cannot_be_read_is_told_with_its_file(store: RunStore, make: Maker) -> None:
+    """Guards against a traceback of the operating system's; a folder in the place of the file stands for all causes."""
+    path = store.folder / "runs" / f"{make(1).key}.json"
+    path.mkdir(parents=True)
+    with pytest.raises(InputError, match="cannot be read") as caught:
+        store.get(make(1).key)
+    assert str(path) in str(caught.value)
+
+
 def test_the_same_record_undamaged_is_read(store: RunStore, make: Maker) -> None:
     """The control of the test above."""
     store.put(make(1))

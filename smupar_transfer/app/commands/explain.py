@@ -6,15 +6,13 @@ import csv
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from omegaconf import DictConfig
 from rich.console import Group
 
 from smupar_transfer.app import show, specs
 from smupar_transfer.model import ParameterPlan, outline, plan_parameters
-from smupar_transfer.records import read_recipe
-from smupar_transfer.theory import InputError, Power, Role
+from smupar_transfer.theory import InputError, Role
 from smupar_transfer.theory.parametrization import Parametrization
 from smupar_transfer.theory.scaling import OptimizerSettings, learning_rate_power, weight_decay_power
 
@@ -37,11 +35,7 @@ def run(config: DictConfig) -> None:
     """Print the plan of the target as a table, JSON or CSV; no weight is allocated."""
     if config.format not in FORMATS:
         raise InputError("format", config.format, f"is not one of {', '.join(FORMATS)}")
-    spec = (
-        specs.target_spec(config)
-        if config.recipe is None
-        else specs.recipe_spec(config, read_recipe(Path(config.recipe)))
-    )
+    spec = specs.configured_spec(config)
     plan = plan_parameters(outline(spec), spec)
     if config.format == "json":
         print(json.dumps([_plain(row) for row in plan], indent=1))
@@ -61,21 +55,17 @@ def _plain(row: ParameterPlan) -> dict[str, object]:
 
 def _rules(table: Parametrization, optimizer: OptimizerSettings) -> Group:
     """The parametrization itself, printed from the table that training reads."""
-
-    def shown(power: Power) -> str:
-        return "1" if str(power) == "1" else str(power)
-
     rows = []
     for role in Role:
         rule = table[role]
         rows.append(
             [
                 str(role),
-                shown(rule.init_variance),
-                shown(learning_rate_power(rule, optimizer.name)),
-                shown(weight_decay_power(rule, optimizer.name, optimizer.weight_decay_form)),
-                shown(rule.adam_epsilon),
-                shown(rule.forward_multiplier),
+                str(rule.init_variance),
+                str(learning_rate_power(rule, optimizer.name)),
+                str(weight_decay_power(rule, optimizer.name, optimizer.weight_decay_form)),
+                str(rule.adam_epsilon),
+                str(rule.forward_multiplier),
             ]
         )
     columns = ["role", "init variance", "learning rate", "weight decay", "epsilon", "forward multiplier"]

@@ -8,9 +8,9 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from smupar_transfer.app import show, specs
-from smupar_transfer.records import GPTSpec, RunRecord, RunSpec, RunStore, read_recipe, to_plain, write_atomically
+from smupar_transfer.records import RunRecord, RunSpec, RunStore, to_plain, write_atomically
 from smupar_transfer.theory import InputError
-from smupar_transfer.training import Execution, load, load_network, sample
+from smupar_transfer.training import Execution, load, load_network, require_byte_model, sample
 from smupar_transfer.training import run as run_spec
 from smupar_transfer.verification.figures.curves import draw_learning_curve
 from smupar_transfer.verification.figures.style import save
@@ -18,16 +18,12 @@ from smupar_transfer.verification.figures.style import save
 
 def run(config: DictConfig) -> None:
     """Train, resuming from a checkpoint; a run whose record exists is not trained again."""
-    spec = (
-        specs.target_spec(config)
-        if config.recipe is None
-        else specs.recipe_spec(config, read_recipe(Path(config.recipe)))
-    )
+    spec = specs.configured_spec(config)
     execution = specs.execution(config)
     if config.sample < 0:
         raise InputError("sample", config.sample, "must not be negative")
-    if config.sample and not (isinstance(spec.model, GPTSpec) and spec.model.vocab_size == 256):
-        raise InputError("sample", config.sample, "needs a byte-level language model")
+    if config.sample:
+        require_byte_model(spec.model, config.sample)
     folder = Path(config.results_dir) / config.name
     checkpoint = folder / "checkpoints" / f"{spec.key}.pt"
     store = RunStore(folder)

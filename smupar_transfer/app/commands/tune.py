@@ -26,7 +26,6 @@ SHOWN_TRIALS = 5
 
 def run(config: DictConfig) -> None:
     """Search, print the best trials, write ``tuned.yaml`` and the figures of the search."""
-    specs.workers(config)
     search = make_search(config)
     tuned = tune(config, search)
     folder = Path(config.results_dir) / config.study.name
