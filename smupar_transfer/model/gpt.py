@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from smupar_transfer.model.attention import causal_attention
 from smupar_transfer.model.layers import Embedding, ReadoutLinear
 from smupar_transfer.model.multipliers import Multipliers
 from smupar_transfer.records import Activation, GPTSpec, Positions, SparsitySpec
@@ -34,9 +35,7 @@ class Attention(nn.Module):
         batch, time, width = x_BTD.shape
         qkv = self.qkv(x_BTD).view(batch, time, 3, width // self.head_dim, self.head_dim)
         q_BHTC, k_BHTC, v_BHTC = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        y_BHTC = F.scaled_dot_product_attention(
-            q_BHTC, k_BHTC, v_BHTC, attn_mask=bias_HTT, is_causal=bias_HTT is None, scale=self.scale
-        )
+        y_BHTC = causal_attention(q_BHTC, k_BHTC, v_BHTC, bias_HTT, self.scale)
         return self.out(y_BHTC.transpose(1, 2).reshape(batch, time, width))  # type: ignore[no-any-return]
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import astuple
 
 import torch
 from torch import Tensor
 
-from smupar_transfer.sparsity.compact import INT32_MAX, CompactLayout
+from smupar_transfer.sparsity.compact import INT32_MAX, CompactLayout, starts_of
 from smupar_transfer.sparsity.csr import CsrBackend
-from smupar_transfer.sparsity.native.structure import ColumnBlocks, RowBlocks, backward_blocking, forward_blocking
+from smupar_transfer.sparsity.native.structure import Panels, backward_blocking, forward_blocking
 
 
 class NativeBackend(CompactLayout):
@@ -29,11 +30,12 @@ class NativeBackend(CompactLayout):
         if not self._fits:
             return
         density = existing / mask.numel()
-        forward = RowBlocks.of(mask, forward_blocking(density))
-        backward = ColumnBlocks.of(mask, backward_blocking(density))
+        forward, backward = forward_blocking(density), backward_blocking(density)
+        rows, columns = Panels.of_rows(mask, forward), Panels.of_columns(mask, backward)
+        row_starts = starts_of(mask.sum(1)).to(torch.int32)
         self.structure = (
-            *(forward.index, forward.starts, forward.blocking.block, forward.blocking.tile),
-            *(backward.index, backward.starts, backward.positions, backward.blocking.block, backward.blocking.tile),
+            *(rows.index, rows.starts, row_starts, *astuple(forward)),
+            *(columns.index, columns.starts, columns.positions, *astuple(backward)),
         )
 
     @functools.cached_property

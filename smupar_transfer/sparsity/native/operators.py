@@ -18,9 +18,9 @@ def register_operators() -> None:
 
 
 def _linear_shape(
-    inputs: Tensor, _values: Tensor, _bias: Tensor | None, _index: Tensor, starts: Tensor, *_rest: Any
+    inputs: Tensor, _values: Tensor, _bias: Tensor | None, _index: Tensor, _starts: Tensor, rows: Tensor, *_rest: Any
 ) -> Tensor:
-    return inputs.new_empty(inputs.shape[0], starts.shape[1])
+    return inputs.new_empty(inputs.shape[0], rows.shape[0] - 1)
 
 
 def _backward_shapes(_gradient: Tensor, inputs: Tensor, values: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
@@ -29,8 +29,9 @@ def _backward_shapes(_gradient: Tensor, inputs: Tensor, values: Tensor, *rest: A
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG001 - torch's signature
-    rows, values, _, _, _, _, _, index, starts, positions, *ctx.blocking = inputs
+    rows, values, _, *_forward, index, starts, positions, panel, block, tile = inputs
     ctx.save_for_backward(rows, values, index, starts, positions)
+    ctx.blocking = panel, block, tile
 
 
 def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
@@ -39,4 +40,4 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         gradient, *ctx.saved_tensors, *ctx.blocking, for_inputs
     )
     bias_gradient = gradient.sum(0) if for_bias else None
-    return (inputs_gradient if for_inputs else None, values_gradient, bias_gradient, *[None] * 9)
+    return (inputs_gradient if for_inputs else None, values_gradient, bias_gradient, *[None] * 12)

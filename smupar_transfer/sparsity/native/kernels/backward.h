@@ -1,19 +1,10 @@
-// Gradients for inputs and values in one pass over W, sparse in columns whose rows are cut into blocks.
+// Gradients for inputs and values in one pass over the columns of W.
 #pragma once
 
 #include "pack.h"
+#include "panels.h"
 
 namespace smupar {
-
-// The structure of W for the backward pass. Entries are ordered by block of rows, then column, then row: those of a
-// column within a block go from starts[block * columns + column] to the next start.
-struct ColumnBlocks {
-  const uint16_t* index;  // row within its block, of every entry
-  const int32_t* starts;  // blocks x columns, and the end
-  int64_t rows, columns, block;
-
-  int64_t blocks() const { return (rows + block - 1) / block; }
-};
 
 // Sums over lanes cost more than the products if taken one by one: they are gathered and taken kLanes at a time.
 class LaneSums {
@@ -21,18 +12,20 @@ class LaneSums {
   // Sums are added to target[0], target[1], ... in the order in which they come.
   explicit LaneSums(float* target) : target_(target) {}
 
-  void add(Vec sum) {
+  // Inlined, since a call would have all registers of the loop around it saved.
+  [[gnu::always_inline]] void add(Vec sum) {
     waiting_[count_++] = sum;
-    if (count_ == kLanes) flush();
+    if (count_ < kLanes) return;
+    store_loose(target_, load_loose(target_, kLanes) + sum_lanes(waiting_), kLanes);
+    target_ += kLanes;
+    count_ = 0;
   }
 
+  // Adds what is left, at the end.
   void flush() {
     if (count_ == 0) return;
     for (int i = count_; i < kLanes; i++) waiting_[i] = Vec{};
-    const Vec added = load_loose(target_, count_) + sum_lanes(waiting_);
-    store_loose(target_, added, count_);
-    target_ += count_;
-    count_ = 0;
+    store_loose(target_, load_loose(target_, count_) + sum_lanes(waiting_), count_);
   }
 
  private:
@@ -57,11 +50,12 @@ template <int N, bool ForInputs>
   }
   for (int64_t p = 0; p < count; p++) {
     const float* from = gradient + index[p] * tile;
-    const Vec value = Vec{} + values[p];
+    const Vec value = broadcast(values[p]);
     Vec even{}, odd{};
 #pragma GCC unroll 16
     for (int n = 0; n < N; n++) {
-      const Vec dy = load(from + n * kLanes);
+      Vec dy = load(from + n * kLanes);
+      keep(dy);
       if constexpr (ForInputs) dx[n] += value * dy;
       if (n % 2) {
         odd += x[n] * dy;
@@ -84,38 +78,35 @@ struct BackwardTile {
   int64_t tokens;
 };
 
-// Floats of scratch per column that backward_tile needs when inputs and their gradient wait for the next block of rows.
-inline int64_t backward_scratch(const ColumnBlocks& weight, int64_t tile) {
-  return weight.blocks() > 1 ? 2 * tile : 0;
+// Floats of scratch that backward_tile needs: inputs of a panel and their gradients.
+inline int64_t backward_scratch(const Panels& weight, int64_t tile) {
+  return 2 * std::min(weight.panel, weight.lines) * tile;
 }
 
-// The columns from `first` to `last` of one tile; `first` is a multiple of kLanes. Adds to values_gradient, which has
-// the order of the entries. `scratch` belongs to these columns.
+// One panel of columns over one tile of up to N * kLanes tokens. Adds to values_gradient, which, like `values`, is in
+// the order of the panels. `gradient` is tiled, all rows; the others are dense, from the panel's first column on.
 template <int N, bool ForInputs>
-void backward_tile(const ColumnBlocks& weight, const BackwardTile& tokens, int64_t first, int64_t last,
-                   const float* values, float* scratch, float* values_gradient) {
+void backward_tile(const Panels& weight, int64_t p, const float* gradient, const float* inputs, int64_t tokens,
+                   const float* values, float* scratch, float* inputs_gradient, float* values_gradient) {
   constexpr int64_t tile = N * kLanes;
-  alignas(kAlignment) float local[2 * kLanes * tile];
-  const int64_t blocks = weight.blocks();
-  for (int64_t b = 0; b < blocks; b++) {
-    const float* gradient = tokens.gradient + b * weight.block * tile;
-    const int32_t* starts = weight.starts + b * weight.columns;
-    for (int64_t column = first; column < last; column += kLanes) {
-      const int width = static_cast<int>(std::min<int64_t>(last - column, kLanes));
-      float* x = blocks > 1 ? scratch + 2 * (column - first) * tile : local;
-      float* dx = x + width * tile;
-      if (b == 0) pack(tokens.inputs + column, weight.columns, tokens.tokens, width, x, tile);
-      LaneSums sums(values_gradient + starts[column]);
-      for (int i = 0; i < width; i++) {
-        const int32_t start = starts[column + i];
-        multiply_column<N, ForInputs>(values + start, weight.index + start, starts[column + i + 1] - start, gradient,
-                                      x + i * tile, b > 0, dx + i * tile, sums);
-      }
-      sums.flush();
-      if (ForInputs && b == blocks - 1) {
-        unpack(dx, tile, tokens.tokens, width, tokens.inputs_gradient + column, weight.columns);
-      }
+  const int64_t width = weight.width(p);
+  float* x = scratch;
+  float* dx = scratch + width * tile;
+  pack(inputs, weight.lines, tokens, width, x, tile);
+  for (int64_t b = 0; b < weight.blocks(); b++) {
+    const int32_t* starts = weight.starts_of(p, b);
+    const float* block = gradient + b * weight.block * tile;
+    LaneSums sums(values_gradient + starts[0]);
+    for (int64_t i = 0; i < width; i++) {
+      multiply_column<N, ForInputs>(values + starts[i], weight.index + starts[i], starts[i + 1] - starts[i], block,
+                                    x + i * tile, b > 0, dx + i * tile, sums);
     }
+    sums.flush();
+  }
+  if (!ForInputs) return;
+  for (int64_t i = 0; i < width; i += kLanes) {
+    const int height = static_cast<int>(std::min<int64_t>(width - i, kLanes));
+    unpack(dx + i * tile, tile, tokens, height, inputs_gradient + i, weight.lines);
   }
 }
 

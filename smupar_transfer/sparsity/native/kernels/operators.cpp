@@ -52,25 +52,55 @@ float* aligned(const Tensor& scratch) {
   return reinterpret_cast<float*>((address + kAlignment - 1) / kAlignment * kAlignment);
 }
 
-// The last five arguments are for the backward pass alone.
+Panels panels_of(const Tensor& index, const Tensor& starts, int64_t lines, int64_t along, int64_t panel, int64_t block) {
+  check(index, at::kShort, 1, "index");
+  check(starts, at::kInt, 1, "starts");
+  const Panels weight{local_index(index), starts.const_data_ptr<int32_t>(), lines, along, panel, block};
+  TORCH_CHECK(starts.numel() == weight.segments() + 1, "the structure is that of a matrix of another shape");
+  return weight;
+}
+
+// Values from row-major order to that of panels of rows: every segment is contiguous in both.
+Tensor into_panels(const Tensor& values, const Panels& weight, const Tensor& row_starts) {
+  if (weight.blocks() == 1) return values;  // the same order
+  Tensor ordered = at::empty_like(values);
+  const float* from = values.const_data_ptr<float>();
+  const int32_t* rows = row_starts.const_data_ptr<int32_t>();
+  float* to = ordered.data_ptr<float>();
+  at::parallel_for(0, weight.panels(), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t p = begin; p < end; p++) {
+      for (int64_t i = 0; i < weight.width(p); i++) {
+        const float* next = from + rows[p * weight.panel + i];
+        for (int64_t b = 0; b < weight.blocks(); b++) {
+          const int32_t* starts = weight.starts_of(p, b);
+          const int64_t count = starts[i + 1] - starts[i];
+          std::copy_n(next, count, to + starts[i]);
+          next += count;
+        }
+      }
+    }
+  });
+  return ordered;
+}
+
+// The last six arguments are for the backward pass alone.
 Tensor linear(const Tensor& inputs_, const Tensor& values, const std::optional<Tensor>& bias, const Tensor& index,
-              const Tensor& starts, int64_t block, int64_t wanted_tile, const Tensor&, const Tensor&, const Tensor&,
-              int64_t, int64_t) {
+              const Tensor& starts, const Tensor& row_starts, int64_t panel, int64_t block, int64_t wanted_tile,
+              const Tensor&, const Tensor&, const Tensor&, int64_t, int64_t, int64_t) {
   const Tensor inputs = inputs_.contiguous();
   check(inputs, at::kFloat, 2, "inputs");
   check(values, at::kFloat, 1, "values");
-  check(index, at::kShort, 1, "index");
-  check(starts, at::kInt, 2, "starts");
-  const int64_t tokens = inputs.size(0);
-  const RowBlocks weight{local_index(index), starts.const_data_ptr<int32_t>(), starts.size(1), inputs.size(1), block};
+  check(row_starts, at::kInt, 1, "row_starts");
+  const int64_t tokens = inputs.size(0), rows = row_starts.numel() - 1;
+  const Panels weight = panels_of(index, starts, rows, inputs.size(1), panel, block);
   TORCH_CHECK(values.numel() == index.numel(), values.numel(), " values for ", index.numel(), " entries");
-  TORCH_CHECK(starts.size(0) == weight.blocks() + 1, "structure of another number of columns than the inputs have");
   if (bias) {
     check(*bias, at::kFloat, 1, "bias");
-    TORCH_CHECK(bias->numel() == weight.rows, bias->numel(), " biases for ", weight.rows, " outputs");
+    TORCH_CHECK(bias->numel() == rows, bias->numel(), " biases for ", rows, " outputs");
   }
   const float* biases = bias ? bias->const_data_ptr<float>() : nullptr;
-  Tensor outputs = at::empty({tokens, weight.rows}, inputs.options());
+  const Tensor ordered = into_panels(values, weight, row_starts);
+  Tensor outputs = at::empty({tokens, rows}, inputs.options());
   const float* from = inputs.const_data_ptr<float>();
   float* to = outputs.data_ptr<float>();
   with_vectors<8>(wanted_tile, tokens, [&](auto vectors) {
@@ -78,8 +108,8 @@ Tensor linear(const Tensor& inputs_, const Tensor& values, const std::optional<T
     at::parallel_for(0, (tokens + tile - 1) / tile, 1, [&](int64_t begin, int64_t end) {
       const Tensor scratch = scratch_like(inputs, forward_scratch(weight, tile));
       for (int64_t t = begin * tile; t < std::min(end * tile, tokens); t += tile) {
-        forward_tile<vectors()>(weight, from + t * weight.columns, std::min(tile, tokens - t),
-                                values.const_data_ptr<float>(), biases, aligned(scratch), to + t * weight.rows);
+        forward_tile<vectors()>(weight, from + t * weight.along, std::min(tile, tokens - t),
+                                ordered.const_data_ptr<float>(), biases, aligned(scratch), to + t * rows);
       }
     });
   });
@@ -110,20 +140,16 @@ Tensor scatter(const Tensor& reordered, const Tensor& positions) {
   return values;
 }
 
-// As many tiles at a time as there are threads: their gradients are packed tile by tile, then columns are shared out,
+// As many tiles at a time as there are threads: their gradients are packed tile by tile, then panels are shared out,
 // so that every entry's gradient belongs to one thread and needs no reduction between threads.
 template <int N, bool ForInputs>
-void backward_tiles(const ColumnBlocks& weight, const Tensor& gradient, const Tensor& inputs, const Tensor& values,
+void backward_tiles(const Panels& weight, const Tensor& gradient, const Tensor& inputs, const Tensor& values,
                     Tensor& inputs_gradient, Tensor& values_gradient) {
   constexpr int64_t tile = N * kLanes;
   const int64_t tokens = inputs.size(0), tiles = (tokens + tile - 1) / tile;
   const int64_t at_once = std::min<int64_t>(at::get_num_threads(), tiles);
-  const int64_t groups = (weight.columns + kLanes - 1) / kLanes;
-  const int64_t per_column = backward_scratch(weight, tile);
-  const Tensor packed_storage = scratch_like(gradient, at_once * weight.rows * tile);
-  const Tensor waiting_storage = scratch_like(gradient, groups * kLanes * per_column);
+  const Tensor packed_storage = scratch_like(gradient, at_once * weight.along * tile);
   float* packed = aligned(packed_storage);
-  float* waiting = aligned(waiting_storage);
   const float* dy = gradient.const_data_ptr<float>();
   const float* x = inputs.const_data_ptr<float>();
   float* dx = ForInputs ? inputs_gradient.data_ptr<float>() : nullptr;
@@ -132,18 +158,20 @@ void backward_tiles(const ColumnBlocks& weight, const Tensor& gradient, const Te
     at::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; i++) {
         const int64_t t = (chunk + i) * tile;
-        pack(dy + t * weight.rows, weight.rows, std::min(tile, tokens - t), weight.rows,
-             packed + i * weight.rows * tile, tile);
+        pack(dy + t * weight.along, weight.along, std::min(tile, tokens - t), weight.along,
+             packed + i * weight.along * tile, tile);
       }
     });
-    at::parallel_for(0, groups, 1, [&](int64_t begin, int64_t end) {
-      const int64_t first = begin * kLanes, last = std::min(end * kLanes, weight.columns);
+    at::parallel_for(0, weight.panels(), 1, [&](int64_t begin, int64_t end) {
+      const Tensor scratch = scratch_like(gradient, backward_scratch(weight, tile));
       for (int64_t i = 0; i < count; i++) {
         const int64_t t = (chunk + i) * tile;
-        const BackwardTile here{packed + i * weight.rows * tile, x + t * weight.columns,
-                                ForInputs ? dx + t * weight.columns : nullptr, std::min(tile, tokens - t)};
-        backward_tile<N, ForInputs>(weight, here, first, last, values.const_data_ptr<float>(),
-                                    waiting + first * per_column, values_gradient.data_ptr<float>());
+        for (int64_t p = begin; p < end; p++) {
+          const int64_t corner = t * weight.lines + p * weight.panel;
+          backward_tile<N, ForInputs>(weight, p, packed + i * weight.along * tile, x + corner,
+                                      std::min(tile, tokens - t), values.const_data_ptr<float>(), aligned(scratch),
+                                      ForInputs ? dx + corner : nullptr, values_gradient.data_ptr<float>());
+        }
       }
     });
   }
@@ -151,21 +179,17 @@ void backward_tiles(const ColumnBlocks& weight, const Tensor& gradient, const Te
 
 std::tuple<Tensor, Tensor> linear_backward(const Tensor& gradient_, const Tensor& inputs_, const Tensor& values,
                                            const Tensor& index, const Tensor& starts, const Tensor& positions,
-                                           int64_t block, int64_t wanted_tile, bool for_inputs) {
+                                           int64_t panel, int64_t block, int64_t wanted_tile, bool for_inputs) {
   const Tensor gradient = gradient_.contiguous(), inputs = inputs_.contiguous();
   check(gradient, at::kFloat, 2, "gradient");
   check(inputs, at::kFloat, 2, "inputs");
   check(values, at::kFloat, 1, "values");
-  check(index, at::kShort, 1, "index");
-  check(starts, at::kInt, 1, "starts");
   check(positions, at::kInt, 1, "positions");
   const int64_t tokens = inputs.size(0);
-  const ColumnBlocks weight{local_index(index), starts.const_data_ptr<int32_t>(), gradient.size(1), inputs.size(1),
-                            block};
+  const Panels weight = panels_of(index, starts, inputs.size(1), gradient.size(1), panel, block);
   TORCH_CHECK(gradient.size(0) == tokens, gradient.size(0), " gradients for ", tokens, " tokens");
   TORCH_CHECK(values.numel() == index.numel() && values.numel() == positions.numel(), values.numel(), " values for ",
               index.numel(), " entries");
-  TORCH_CHECK(starts.numel() == weight.blocks() * weight.columns + 1, "structure of another shape than the gradients'");
   Tensor inputs_gradient = for_inputs ? at::empty_like(inputs) : at::empty({0, inputs.size(1)}, inputs.options());
   const Tensor ordered = gather(values, positions);
   Tensor values_gradient = at::zeros_like(ordered);
@@ -185,11 +209,12 @@ std::tuple<Tensor, Tensor> linear_backward(const Tensor& gradient_, const Tensor
 TORCH_LIBRARY(smupar_native, library) {
   library.def("lanes() -> int", [] { return static_cast<int64_t>(kLanes); });
   library.def(
-      "linear(Tensor inputs, Tensor values, Tensor? bias, Tensor index, Tensor starts, int block, int tile, "
-      "Tensor index_t, Tensor starts_t, Tensor positions_t, int block_t, int tile_t) -> Tensor");
+      "linear(Tensor inputs, Tensor values, Tensor? bias, Tensor index, Tensor starts, Tensor row_starts, int panel, "
+      "int block, int tile, Tensor index_t, Tensor starts_t, Tensor positions_t, int panel_t, int block_t, int tile_t) "
+      "-> Tensor");
   library.def(
       "linear_backward(Tensor gradient, Tensor inputs, Tensor values, Tensor index_t, Tensor starts_t, "
-      "Tensor positions_t, int block_t, int tile_t, bool for_inputs) -> (Tensor, Tensor)");
+      "Tensor positions_t, int panel_t, int block_t, int tile_t, bool for_inputs) -> (Tensor, Tensor)");
 }
 
 TORCH_LIBRARY_IMPL(smupar_native, CPU, library) {

@@ -32,6 +32,20 @@ inline constexpr int64_t kAlignment = 4 * kLanes;
 inline Vec load(const float* from) { return *reinterpret_cast<const Vec*>(from); }
 inline void store(float* to, Vec value) { *reinterpret_cast<Vec*>(to) = value; }
 
+// The same number in all lanes: subtracting zero changes no bit, and compilers know it.
+inline Vec broadcast(float value) { return value - Vec{}; }
+
+// Keeps a vector that several products read in a register: compilers would rather load it once for each.
+inline void keep(Vec& value) {
+#if defined(__AVX512F__)
+  asm("" : "+v"(value));
+#elif defined(__AVX__)
+  asm("" : "+x"(value));
+#else
+  (void)value;
+#endif
+}
+
 // Not aligned; only the first `count` lanes, the others read as zero.
 inline Vec load_loose(const float* from, int count) {
   if (count == kLanes) return *reinterpret_cast<const LooseVec*>(from);
@@ -57,49 +71,81 @@ inline Vec shuffle(Vec first, Vec second, std::integer_sequence<int, Lane...>) {
 #endif
 }
 
-template <int Step, int... Lane>
-constexpr auto low_lanes(std::integer_sequence<int, Lane...>) {
-  return std::integer_sequence<int, ((Lane & Step) ? Lane - Step + kLanes : Lane)...>{};
+// Patterns that every machine has a fast instruction for: within parts of four lanes, and of whole parts.
+//
+// Interleave<Step>: of each part, the first (Half 0) or second (Half 1) two lanes of both inputs, Step lanes at a time
+// from either in turn. Step 1 of parts abcd and ABCD gives aAbB and cCdD, step 2 gives abAB and cdCD.
+template <int Step, int Half, int... Lane>
+constexpr auto interleaved(std::integer_sequence<int, Lane...>) {
+  return std::integer_sequence<int, (Lane / 4 * 4 + Half * 2 + (Step == 1 ? Lane % 4 / 2 : Lane % 2) +
+                                     ((Step == 1 ? Lane % 2 : Lane % 4 / 2) ? kLanes : 0))...>{};
 }
-template <int Step, int... Lane>
-constexpr auto high_lanes(std::integer_sequence<int, Lane...>) {
-  return std::integer_sequence<int, ((Lane & Step) ? Lane + kLanes : Lane + Step)...>{};
-}
-
-// One exchange of a butterfly: with rows of 2 x 2 blocks of Step x Step, swap the blocks off the diagonal.
-template <int Step>
-inline void exchange(Vec& upper, Vec& lower) {
-  constexpr auto lanes = std::make_integer_sequence<int, kLanes>{};
-  const Vec low = shuffle(upper, lower, low_lanes<Step>(lanes));
-  lower = shuffle(upper, lower, high_lanes<Step>(lanes));
-  upper = low;
+template <int Step, int Half>
+inline Vec interleave(Vec first, Vec second) {
+  return shuffle(first, second, interleaved<Step, Half>(std::make_integer_sequence<int, kLanes>{}));
 }
 
-// Transposes a square of kLanes vectors in place.
-template <int Step = 1>
-inline void transpose(Vec (&rows)[kLanes]) {
-  if constexpr (Step < kLanes) {
+// Every other part of both inputs, one after the other: the even ones (Half 0) or the odd ones (Half 1).
+template <int Half, int... Lane>
+constexpr auto every_other(std::integer_sequence<int, Lane...>) {
+  return std::integer_sequence<int, (Lane / 4 * 8 + Half * 4 + Lane % 4)...>{};
+}
+template <int Half>
+inline Vec parts(Vec first, Vec second) {
+  return shuffle(first, second, every_other<Half>(std::make_integer_sequence<int, kLanes>{}));
+}
+
+// Transposes a square of kLanes vectors in place: squares of four by four first, then the parts as if they were lanes.
+template <int Lanes>
+inline void transpose(Vec (&rows)[Lanes]) {
 #pragma GCC unroll 16
-    for (int row = 0; row < kLanes; row++) {
-      if (!(row & Step)) exchange<Step>(rows[row], rows[row + Step]);
+  for (int i = 0; i < kLanes; i += 4) {
+    const Vec low01 = interleave<1, 0>(rows[i], rows[i + 1]), high01 = interleave<1, 1>(rows[i], rows[i + 1]);
+    const Vec low23 = interleave<1, 0>(rows[i + 2], rows[i + 3]), high23 = interleave<1, 1>(rows[i + 2], rows[i + 3]);
+    rows[i] = interleave<2, 0>(low01, low23);
+    rows[i + 1] = interleave<2, 1>(low01, low23);
+    rows[i + 2] = interleave<2, 0>(high01, high23);
+    rows[i + 3] = interleave<2, 1>(high01, high23);
+  }
+  if constexpr (Lanes == 8) {
+#pragma GCC unroll 16
+    for (int j = 0; j < 4; j++) {
+      const Vec even = parts<0>(rows[j], rows[4 + j]), odd = parts<1>(rows[j], rows[4 + j]);
+      rows[j] = even;
+      rows[4 + j] = odd;
     }
-    transpose<2 * Step>(rows);
+  }
+  if constexpr (Lanes == 16) {
+#pragma GCC unroll 16
+    for (int j = 0; j < 4; j++) {
+      const Vec even01 = parts<0>(rows[j], rows[4 + j]), odd01 = parts<1>(rows[j], rows[4 + j]);
+      const Vec even23 = parts<0>(rows[8 + j], rows[12 + j]), odd23 = parts<1>(rows[8 + j], rows[12 + j]);
+      rows[j] = parts<0>(even01, even23);
+      rows[4 + j] = parts<0>(odd01, odd23);
+      rows[8 + j] = parts<1>(even01, even23);
+      rows[12 + j] = parts<1>(odd01, odd23);
+    }
   }
 }
 
-// Lane i of the result is the sum over the lanes of rows[i]: the butterfly above, halving the rows at every step.
-template <int Step = 1>
-inline Vec sum_lanes(Vec (&rows)[kLanes]) {
-  if constexpr (Step < kLanes) {
+// Lane i of the result is the sum over the lanes of rows[i].
+inline Vec sum_lanes(const Vec (&rows)[kLanes]) {
+  Vec sums[kLanes / 4];  // of four rows each: every part holds a sum over some of the lanes of each of the four
 #pragma GCC unroll 16
-    for (int row = 0; row < kLanes; row += 2 * Step) {
-      exchange<Step>(rows[row], rows[row + Step]);
-      rows[row] += rows[row + Step];
-    }
-    return sum_lanes<2 * Step>(rows);
-  } else {
-    return rows[0];
+  for (int i = 0; i < kLanes / 4; i++) {
+    const Vec* four = rows + 4 * i;
+    const Vec sums01 = interleave<1, 0>(four[0], four[1]) + interleave<1, 1>(four[0], four[1]);
+    const Vec sums23 = interleave<1, 0>(four[2], four[3]) + interleave<1, 1>(four[2], four[3]);
+    sums[i] = interleave<2, 0>(sums01, sums23) + interleave<2, 1>(sums01, sums23);
   }
+#pragma GCC unroll 16
+  for (int left = kLanes / 4; left > 1; left /= 2) {
+#pragma GCC unroll 16
+    for (int i = 0; i < left / 2; i++) {
+      sums[i] = parts<0>(sums[2 * i], sums[2 * i + 1]) + parts<1>(sums[2 * i], sums[2 * i + 1]);
+    }
+  }
+  return sums[0];
 }
 
 }  // namespace smupar
