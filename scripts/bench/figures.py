@@ -79,10 +79,9 @@ def _mark(axes: Axes, crossing: Crossover) -> None:
     axes.annotate(
         f"{crossing.sparsity:.2f}",
         place,
-        xytext=(7, -12) if below else (-7, 8),
+        xytext=(7, -14) if below else (-7, 8),
         textcoords="offset points",
         fontsize=9,
-        color=LOOKS.get(crossing.variant, OTHER)["color"],
         ha="left" if below else "right",
     )
 

@@ -35,8 +35,8 @@ clipping, AdamW. *textbook* is `weight * mask` through `torch.nn.utils.parametri
 PyTorch's AdamW as it comes; *dense* is the same network without masks; *dense_bf16* is that under `torch.autocast`; the
 others are compute backends of `SparseLinear`. Each variant lives in a process of its own, and the processes take turns,
 step by step and in alternating order, so that the machine's moods hit all alike. Speed-ups are medians of the ratios of
-steps of the same round, with quartiles in brackets. Raw seconds of every step are in [cells.jsonl](cells.jsonl), all numbers in
-[cells.csv](cells.csv).
+steps of the same round, with quartiles in brackets. Raw seconds of every step are in
+[cells.jsonl](cells.jsonl), all numbers in [cells.csv](cells.csv).
 """
 
 
@@ -47,20 +47,21 @@ def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
-def page(results: list[Result], command: str, notes: str) -> str:
+def page(results: list[Result], command: str, notes: str, layer: str) -> str:
     """README of a results folder.
 
     Args:
         results: at least one cell, all of one machine.
         command: that measured them.
         notes: what a person has to say, Markdown; may be empty.
+        layer: section on one layer by itself, Markdown; may be empty.
     """
     versions = ", ".join(f"{name} {version}" for name, version in results[0].versions.items())
     sections = [
         "# bench_sparse",
         f"**Does a training step cost what its density says?** {sentence(results)}",
         HOW,
-        f"Machine: {results[0].machine}; {versions}. Command: `{command}`; it skips cells that are measured.",
+        f"Machine: {results[0].machine}; {versions}. Command (it skips what is measured): `{command}`.",
         "## Targets",
         targets_table(results),
         notes,
@@ -69,6 +70,7 @@ def page(results: list[Result], command: str, notes: str) -> str:
         memory_table(results),
         "## Where the time of a step goes",
         split_section(results),
+        layer,
     ]
     return "\n\n".join(section.strip() for section in sections if section.strip()) + "\n"
 
@@ -123,7 +125,8 @@ def _setting_section(results: list[Result], setting: Setting) -> str:
     figures = [f"![Speed-up over the textbook way against sparsity](speed_up_{stem}.svg)"]
     if sparse_variant(results):
         figures.append(f"![Parts of a step](split_{stem}.svg)")
-    return "\n\n".join([f"## {_title(setting)}", *figures, speed_table(results), crossover_table(results)])
+    pieces = [f"## {_title(setting)}", *figures, speed_table(results), crossover_table(results)]
+    return "\n\n".join(piece.strip() for piece in pieces)
 
 
 def stem_of(setting: Setting) -> str:
@@ -187,8 +190,8 @@ def memory_table(results: list[Result]) -> str:
     note = (
         f"Peak memory of a process in MiB, beyond what it had before it built its network ({_title(chosen)}), and in\n"
         "brackets the state of the sparsified layers as a part of the textbook way's: parameters, gradients, AdamW's\n"
-        "moments, masks and indices. The product `weight * mask`, which the textbook way keeps for the backward pass, is\n"
-        "not counted as state.\n\n"
+        "moments, masks and indices. The product `weight * mask`, which the textbook way keeps for the backward pass,\n"
+        "is not counted as state.\n\n"
     )
     return note + table(["width", "s", "textbook state, MiB", *names], rows)
 

@@ -54,11 +54,12 @@ def require_variants(names: list[str]) -> tuple[str, ...]:
         if name not in VARIANTS:
             raise InputError("--variants", name, f"is not one of {', '.join(VARIANTS)}")
     asked = dict.fromkeys(["textbook", *names])
-    return tuple(name for name in asked if _computes(VARIANTS[name].backend))
+    return tuple(name for name in asked if computes(VARIANTS[name].backend))
 
 
-def _computes(backend: str) -> bool:
-    return not backend.startswith("native") or computing_backend(backend) == backend  # else another would pose as it
+def computes(backend: str) -> bool:
+    """Whether a backend runs on this machine itself, and not another in its place."""
+    return not backend.startswith("native") or computing_backend(backend) == backend
 
 
 class Masked(nn.Module):
