@@ -1,7 +1,7 @@
-"""One sparse layer under every compute backend: forward, backward and AdamW, interleaved step by step.
+"""One sparse layer in every way to compute it: forward, backward and AdamW, interleaved step by step.
 
-Every backend steps the same weights and inputs in turn, so that the machine's moods hit all alike; the table shows
-medians in milliseconds a step, with quartiles.
+All ways step the same weights and inputs in turn, so that the machine's moods hit all alike. The packages sparselab and
+sparseprop take part where Python finds them; a way whose first results are not those of the dense product does not.
 
     python scripts/bench_layer.py --sparsities 0.5 0.75 0.9375 0.984 --threads 1
 """
@@ -9,65 +9,123 @@ medians in milliseconds a step, with quartiles.
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 
-from smupar_transfer.sparsity import BACKENDS, SparseLinear, computing_backend, named_generator
+from bench.numbers import Spread, spread
+from bench.page import table
+from bench.rivals import PACKAGES, TOLERANCE, Layer, error_of, makers
+from smupar_transfer.records import write_atomically
+from smupar_transfer.sparsity import BACKENDS, SparseLinear, named_generator
+from smupar_transfer.training import machine_name
+
+WARMUP = 3
 
 
-def stepper(backend: str, sparsity: float, width: int, tokens: int) -> Callable[[], None]:
-    """One optimizer step of one layer."""
-    layer = SparseLinear(width, width, density=1 - sparsity, backend=backend)
+def model_of(width: int, sparsity: float) -> SparseLinear:
+    """The layer that all ways compute."""
+    layer = SparseLinear(width, width, density=1 - sparsity)
     layer.draw_mask(named_generator(0, "mask", "layer"))
     layer.set_weight(torch.randn(layer.shape, generator=named_generator(0, "weight", "layer")) / width**0.5)
-    optimizer = torch.optim.AdamW(layer.parameters(), fused=True)
-    inputs = torch.randn(tokens, width, requires_grad=True)
-    gradient = torch.randn(tokens, width)
+    return layer
+
+
+def stepper(layer: Layer, inputs: torch.Tensor, gradient: torch.Tensor) -> Callable[[], None]:
+    """One optimizer step of one layer."""
+    optimizer = torch.optim.AdamW([layer.weight], fused=layer.fused or None)
+    own = inputs.clone().requires_grad_()
 
     def step() -> None:
         optimizer.zero_grad()
-        inputs.grad = None
-        layer(inputs).backward(gradient)
+        own.grad = None
+        layer.module(own).backward(gradient)
         optimizer.step()
 
     return step
 
 
-def main() -> None:
-    """Print a line per sparsity."""
+def measure(width: int, sparsity: float, tokens: int, steps: int) -> dict[str, list[float]]:
+    """Milliseconds of every step of every way that computes correctly."""
+    model = model_of(width, sparsity)
+    inputs, gradient = torch.randn(tokens, width), torch.randn(tokens, width)
+    steppers = {}
+    for name, make in makers().items():
+        layer = make(model)
+        error = error_of(layer, model, inputs, gradient)
+        if error <= TOLERANCE:
+            steppers[name] = stepper(layer, inputs, gradient)
+        else:
+            print(f"{name} is left out: its relative error at s={sparsity:g} is {error:.1e}", file=sys.stderr)
+    times: dict[str, list[float]] = {name: [] for name in steppers}
+    for turn in range(WARMUP + steps):
+        for name, step in steppers.items():
+            started = time.perf_counter()
+            step()
+            if turn >= WARMUP:
+                times[name].append(1e3 * (time.perf_counter() - started))
+    return times
+
+
+def ahead(times: dict[str, list[float]], ours: str) -> Spread | None:
+    """How many times as fast one of ours is as the package that is fastest at the median."""
+    rivals = [name for name in PACKAGES if name in times]
+    if not rivals or ours not in times:
+        return None
+    fastest = min(rivals, key=lambda name: statistics.median(times[name]))
+    return spread([slow / fast for slow, fast in zip(times[fastest], times[ours], strict=True)])
+
+
+def section(measured: dict[float, dict[str, list[float]]], ours: str, setting: str) -> str:
+    """Markdown: a row a sparsity, a column a way."""
+    names = list(dict.fromkeys(name for times in measured.values() for name in times))
+    rows = []
+    for sparsity, times in measured.items():
+        row = [_shown(spread(times[name]), 1) if name in times else "-" for name in names]
+        lead = ahead(times, ours)
+        rows.append([f"{sparsity:g}", *row, _shown(lead, 2) if lead else "-"])
+    header = ["s", *names, f"{ours} over fastest package"]
+    return f"## One layer\n\nMilliseconds a step (forward, backward, AdamW), {setting}.\n\n{table(header, rows)}"
+
+
+def _shown(found: Spread, digits: int) -> str:
+    return f"{found.middle:.{digits}f} ({found.low:.{digits}f}-{found.high:.{digits}f})"
+
+
+def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sparsities", type=float, nargs="+", default=[0.5, 0.75, 0.9375, 0.984])
     parser.add_argument("--width", type=int, default=1024)
     parser.add_argument("--tokens", type=int, default=1024)
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--threads", type=int, default=1)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    for sparsity in arguments.sparsities:
-        steppers = {
-            name: stepper(name, sparsity, arguments.width, arguments.tokens)
-            for name in BACKENDS
-            if computing_backend(name) == name
-        }
-        times: dict[str, list[float]] = {name: [] for name in steppers}
-        for turn in range(3 + arguments.steps):
-            for name, step in steppers.items():
-                started = time.perf_counter()
-                step()
-                if turn >= 3:  # the first ones allocate
-                    times[name].append(1e3 * (time.perf_counter() - started))
-        print(
-            f"s={sparsity:<7g}", *(f"{name} {_shown(values)}" for name, values in times.items()), sep="  ", flush=True
-        )
+    parser.add_argument("--ours", choices=list(BACKENDS), default="native", help="what packages are compared with")
+    parser.add_argument("--output", type=Path, default=None, help="folder for layer.md, which bench_sparse.py includes")
+    return parser
 
 
-def _shown(values: list[float]) -> str:
-    low, middle, high = statistics.quantiles(values, n=4)
-    return f"{middle:.1f} ({low:.1f}-{high:.1f})"
+def main(given: list[str] | None = None) -> int:
+    chosen = arguments().parse_args(given)
+    os.environ["OMP_NUM_THREADS"] = str(chosen.threads)  # the packages bring an OpenMP of their own, loaded later
+    torch.set_num_threads(chosen.threads)
+    absent = [name for name in PACKAGES if name not in makers()]
+    if absent:
+        print(f"not installed, hence left out: {', '.join(absent)}", file=sys.stderr)
+    setting = f"{chosen.width} x {chosen.width}, {chosen.tokens} tokens, {chosen.threads} thread(s), {machine_name()}"
+    measured = {
+        sparsity: measure(chosen.width, sparsity, chosen.tokens, chosen.steps) for sparsity in chosen.sparsities
+    }
+    text = section(measured, chosen.ours, setting)
+    print(text)
+    if chosen.output is not None:
+        write_atomically(chosen.output / "layer.md", text, "--output")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Parts of the benchmark ``bench_sparse.py``: measuring (torch) apart from numbers, page and figures (no torch)."""

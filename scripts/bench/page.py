@@ -1,0 +1,255 @@
+"""The page of a benchmark: every number from the measurements, so that page and numbers cannot disagree."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+
+from bench.cells import Result
+from bench.numbers import (
+    RIVALS,
+    Crossover,
+    Setting,
+    Spread,
+    crossovers,
+    milliseconds,
+    of_setting,
+    settings,
+    shares,
+    sparse_variant,
+    speed_up,
+    state_ratio,
+    tokens_per_second,
+    variants,
+    widths,
+)
+from bench.parts import PARTS
+from bench.targets import TOKENS, Outcome, outcomes
+
+MIB = 2**20
+
+HOW = """\
+A 2-layer GPT (byte vocabulary, heads of 64 channels, learned positions) trains on random tokens: forward, backward,
+clipping, AdamW. *textbook* is `weight * mask` through `torch.nn.utils.parametrize` in every forward pass with
+PyTorch's AdamW as it comes; *dense* is the same network without masks; *dense_bf16* is that under `torch.autocast`; the
+others are compute backends of `SparseLinear`. Each variant lives in a process of its own, and the processes take turns,
+step by step and in alternating order, so that the machine's moods hit all alike. Speed-ups are medians of the ratios of
+steps of the same round, with quartiles in brackets. Raw seconds of every step are in
+[cells.jsonl](cells.jsonl), all numbers in [cells.csv](cells.csv).
+"""
+
+
+def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Markdown."""
+    names = list(header)
+    lines = [names, ["---"] * len(names), *(list(row) for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def page(results: list[Result], command: str, notes: str, layer: str) -> str:
+    """README of a results folder.
+
+    Args:
+        results: at least one cell, all of one machine.
+        command: that measured them.
+        notes: what a person has to say, Markdown; may be empty.
+        layer: section on one layer by itself, Markdown; may be empty.
+    """
+    versions = ", ".join(f"{name} {version}" for name, version in results[0].versions.items())
+    sections = [
+        "# bench_sparse",
+        f"**Does a training step cost what its density says?** {sentence(results)}",
+        HOW,
+        f"Machine: {results[0].machine}; {versions}. Command (it skips what is measured): `{command}`.",
+        "## Targets",
+        targets_table(results),
+        notes,
+        *(_setting_section(of_setting(results, setting), setting) for setting in settings(results)),
+        "## Memory",
+        memory_table(results),
+        "## Where the time of a step goes",
+        split_section(results),
+        layer,
+    ]
+    return "\n\n".join(section.strip() for section in sections if section.strip()) + "\n"
+
+
+def sentence(results: list[Result]) -> str:
+    """The outcome: how much faster the sparse variant is, and how many targets are met."""
+    name = sparse_variant(results)
+    said = ""
+    if name is not None:
+        chosen = Setting(TOKENS, 1) if Setting(TOKENS, 1) in settings(results) else settings(results)[0]
+        of_widest = [each for each in of_setting(results, chosen) if each.cell.width == _headline(results, chosen)]
+        ratios = [(each.cell, speed_up(each, name, "textbook")) for each in of_widest]
+        faster = ", ".join(f"{ratio.middle:.1f}x (s = {cell.sparsity:g})" for cell, ratio in ratios if ratio)
+        said = f"At width {of_widest[0].cell.width}, {_title(chosen)}, `{name}` trains as fast as the textbook way "
+        said += f"times {faster}. "
+    met = [outcome.met for threads in _threads(results) for outcome in outcomes(results, threads)]
+    missing = f"; not measured: {met.count(None)}" if None in met else ""
+    return f"{said}Targets met: {met.count(True)} of {len(met)}; missed: {met.count(False)}{missing}."
+
+
+def _headline(results: list[Result], setting: Setting) -> int:
+    found = [each.cell.width for each in of_setting(results, setting)]
+    return 1024 if 1024 in found else max(found)
+
+
+def _threads(results: list[Result]) -> list[int]:
+    return sorted({result.cell.threads for result in results})
+
+
+def _title(setting: Setting) -> str:
+    return f"{setting.tokens.replace('x', ' x ')} tokens, {setting.threads} thread{'s' if setting.threads > 1 else ''}"
+
+
+def targets_table(results: list[Result]) -> str:
+    """Every target beside what was measured, the worst cell where a target speaks of several."""
+    by_threads = [outcomes(results, threads) for threads in _threads(results)]
+    rows = [
+        [row[0].target.name, f"{row[0].target.at_least:g}x", *map(_verdict, row)]
+        for row in zip(*by_threads, strict=True)
+    ]
+    return table(["target", "at least", *(f"{threads} thread(s)" for threads in _threads(results))], rows)
+
+
+def _verdict(outcome: Outcome) -> str:
+    if outcome.measured is None:
+        return "not measured"
+    return f"{outcome.measured:.2f}x, {'met' if outcome.met else '**missed**'}"
+
+
+def _setting_section(results: list[Result], setting: Setting) -> str:
+    stem = stem_of(setting)
+    figures = [f"![Speed-up over the textbook way against sparsity](speed_up_{stem}.svg)"]
+    if sparse_variant(results):
+        figures.append(f"![Parts of a step](split_{stem}.svg)")
+    pieces = [f"## {_title(setting)}", *figures, speed_table(results), crossover_table(results)]
+    return "\n\n".join(piece.strip() for piece in pieces)
+
+
+def stem_of(setting: Setting) -> str:
+    """Of the names of a setting's figures."""
+    return f"{setting.tokens}_{setting.threads}"
+
+
+def speed_table(results: list[Result]) -> str:
+    """A row a cell: milliseconds of the textbook way, and how many times as fast the others are."""
+    names = [name for name in variants(results) if name != "textbook"]
+    sparse = sparse_variant(results)
+    rows = []
+    for result in results:
+        row = [
+            str(result.cell.width),
+            f"{result.cell.sparsity:g}",
+            _spread(milliseconds(result.variants["textbook"]), 0),
+        ]
+        row += [_times(speed_up(result, name, "textbook")) for name in names]
+        rows.append(row + ([_times(speed_up(result, sparse, "dense_bf16"))] if sparse else []))
+    last = [f"{sparse} over dense_bf16"] if sparse else []
+    return table(["width", "s", "textbook, ms a step", *names, *last], rows)
+
+
+def _spread(found: Spread, digits: int = 2) -> str:
+    return f"{found.middle:,.{digits}f} ({found.low:,.{digits}f}-{found.high:,.{digits}f})"
+
+
+def _times(found: Spread | None) -> str:
+    return "-" if found is None else _spread(found)
+
+
+def crossover_table(results: list[Result]) -> str:
+    """From which sparsity on each variant is ahead of each dense rival; a column a width."""
+    found = {(each.variant, each.rival, each.width): _where(each) for each in crossovers(results)}
+    pairs = dict.fromkeys((variant, rival) for variant, rival, _ in found)
+    across = widths(results)
+    rows = [
+        [f"`{variant}` over {rival}", *(found.get((variant, rival, width), "-") for width in across)]
+        for variant, rival in pairs
+    ]
+    return table(["ahead from", *(f"width {width}" for width in across)], rows) if rows else ""
+
+
+def _where(found: Crossover) -> str:
+    if found.sparsity is None:
+        return "never"
+    return f"at most s = {found.sparsity:g}" if found.is_bound else f"s = {found.sparsity:.2f}"
+
+
+def memory_table(results: list[Result]) -> str:
+    """Peak and state of every variant, at the setting of the targets or the first."""
+    chosen = _main_setting(results)
+    names = variants(results)
+    rows = []
+    for result in of_setting(results, chosen):
+        row = [str(result.cell.width), f"{result.cell.sparsity:g}"]
+        state = result.variants["textbook"].state.total
+        row += [f"{state / MIB:,.1f}", *(_memory(result, name) for name in names)]
+        rows.append(row)
+    note = (
+        f"Peak memory of a process in MiB, beyond what it had before it built its network ({_title(chosen)}), and in\n"
+        "brackets the state of the sparsified layers as a part of the textbook way's: parameters, gradients, AdamW's\n"
+        "moments, masks and indices. The product `weight * mask`, which the textbook way keeps for the backward pass,\n"
+        "is not counted as state.\n\n"
+    )
+    return note + table(["width", "s", "textbook state, MiB", *names], rows)
+
+
+def _memory(result: Result, name: str) -> str:
+    ratio = state_ratio(result, name)
+    return "-" if ratio is None else f"{result.variants[name].peak_bytes / MIB:,.0f} ({1 / ratio:.1%})"
+
+
+def _main_setting(results: list[Result]) -> Setting:
+    return next((each for each in settings(results) if each.tokens == TOKENS), settings(results)[0])
+
+
+def split_section(results: list[Result]) -> str:
+    """Milliseconds of each part of a step: of the sparse variant in every cell, of dense ways once a width."""
+    chosen = _main_setting(results)
+    sparse = sparse_variant(results)
+    rows: dict[tuple[int, str, str], list[str]] = {}
+    for result in of_setting(results, chosen):
+        for name in (name for name in ("textbook", "dense_bf16", sparse) if name in result.variants):
+            sparsity = f"{result.cell.sparsity:g}" if name == sparse else "any"
+            measured = result.variants[name]
+            parts = [f"{1e3 * measured.split[part]:,.1f} ({shares(measured)[part]:.0%})" for part in PARTS]
+            label = (result.cell.width, sparsity, name)
+            rows.setdefault(label, [*map(str, label), *parts])
+    note = (
+        f"Milliseconds (and share) a step with clocks in it, {_title(chosen)}; forward and backward pass together.\n\n"
+    )
+    return note + table(["width", "s", "variant", *PARTS], rows.values())
+
+
+def spreadsheet(results: list[Result]) -> str:
+    """A row a cell and variant, CSV."""
+    rows = []
+    for setting in settings(results):
+        for result in of_setting(results, setting):
+            for name, measured in result.variants.items():
+                taken, state = milliseconds(measured), measured.state
+                row = {
+                    **vars(result.cell),
+                    "variant": name,
+                    "steps": len(measured.seconds),
+                    "tokens_per_second": round(tokens_per_second(result, name), 1),
+                    **_columns("ms", taken),
+                    **_columns("over_textbook", speed_up(result, name, "textbook")),
+                    **_columns("over_dense_bf16", speed_up(result, name, RIVALS[1])),
+                    "peak_bytes": measured.peak_bytes,
+                    **{f"state_{part}": size for part, size in vars(state).items()},
+                    **{f"seconds_{part}": f"{seconds:.6f}" for part, seconds in measured.split.items()},
+                }
+                rows.append(row)
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, rows[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return buffer.getvalue()
+
+
+def _columns(name: str, found: Spread | None) -> dict[str, str]:
+    low, middle, high = ("", "", "") if found is None else (f"{each:.4g}" for each in vars(found).values())
+    return {name: middle, f"{name}_low": low, f"{name}_high": high}

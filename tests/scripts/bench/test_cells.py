@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.cells import FILE, Cell, Result, is_measured, keep, read, require_machine
+from smupar_transfer.theory import InputError
+
+
+def test_what_was_kept_is_read(results: list[Result], tmp_path: Path) -> None:
+    assert read(tmp_path) == []
+    for result in results:
+        keep(tmp_path, result)
+    assert read(tmp_path) == results
+
+
+def test_a_cell_measured_again_takes_the_place_of_the_first(results: list[Result], tmp_path: Path) -> None:
+    for result in results:
+        keep(tmp_path, result)
+    again = replace(results[0], versions={"torch": "3"})
+    keep(tmp_path, again)
+    assert read(tmp_path) == [*results[1:], again]
+
+
+def test_only_a_cell_with_all_variants_counts_as_measured(results: list[Result]) -> None:
+    cell = results[0].cell
+    assert is_measured(cell, ("textbook", "auto"), results)
+    assert not is_measured(cell, ("textbook", "native"), results)
+    assert not is_measured(replace(cell, threads=2), ("textbook", "auto"), results)
+
+
+def test_machines_do_not_mix(results: list[Result], tmp_path: Path) -> None:
+    keep(tmp_path, results[0])
+    require_machine(results, "a machine", tmp_path)
+    with pytest.raises(InputError, match="holds cells of another machine"):
+        keep(tmp_path, replace(results[1], machine="another"))
+    assert read(tmp_path) == results[:1]
+
+
+def test_a_damaged_line_is_named(results: list[Result], tmp_path: Path) -> None:
+    keep(tmp_path, results[0])
+    path = tmp_path / FILE
+    path.write_text(path.read_text() + '{"cell": {}}\n')
+    with pytest.raises(InputError, match="line 2"):
+        read(tmp_path)
+
+
+def test_a_cell_and_a_state_know_their_sums(results: list[Result]) -> None:
+    assert Cell(64, 0.5, 2, 32, 1).tokens == "2x32"
+    assert results[0].variants["textbook"].state.total == 20 * 10_000_000
