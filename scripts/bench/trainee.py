@@ -18,7 +18,7 @@ from bench.cells import Cell, State
 from bench.parts import OPTIMIZER, PARTS, READOUT
 from bench.split import Clock, leave, time_network
 from bench.variants import SPARSE_LAYERS, VARIANTS, VOCABULARY, make
-from smupar_transfer.training import cross_entropy
+from smupar_transfer.training import cross_entropy, prepare_process
 
 SPLIT_STEPS = 3
 OWN = ("smupar_transfer.", "bench.")
@@ -113,7 +113,7 @@ def serve(name: str, cell: Cell, pipe: Connection) -> None:
     Requests: "step" (seconds), "memory" (peak bytes beyond those before the network was built, ``State``), "split" (of
     a step), "end".
     """
-    torch.set_num_threads(cell.threads)
+    prepare_process(cell.threads)
     before = peak_bytes()
     trainee = Trainee(name, cell)
     pipe.send("ready")

@@ -153,6 +153,7 @@ class RunConfig:
     hparams: HyperparameterConfig = field(default_factory=HyperparameterConfig)
     tuned: str | None = None
     seed: int = MISSING
+    precision: str = MISSING
     device: str = MISSING
     threads: int = MISSING
     results_dir: str = MISSING

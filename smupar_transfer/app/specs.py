@@ -22,6 +22,7 @@ from smupar_transfer.records import (
     MLPSpec,
     ModelSpec,
     Positions,
+    Precision,
     Recipe,
     RunSpec,
     SparsitySpec,
@@ -193,6 +194,7 @@ def target_spec(config: DictConfig) -> RunSpec:
         data=data.spec,
         budget=_budget(config),
         seed=config.seed,
+        precision=_choose(Precision, "precision", config.precision),
     )
     return _with_token_budget(spec, config.budget.tokens_per_parameter)
 
@@ -236,6 +238,7 @@ def recipe_spec(config: DictConfig, recipe: Recipe) -> RunSpec:
         data=data.spec,
         budget=_budget(config),
         seed=config.seed,
+        precision=_choose(Precision, "precision", config.precision),
     )
     return _with_token_budget(spec, config.budget.tokens_per_parameter)
 

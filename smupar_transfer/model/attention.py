@@ -31,13 +31,18 @@ def causal_attention(q_BHTC: Tensor, k_BHTC: Tensor, v_BHTC: Tensor, bias_HTT: T
     Returns:
         Weighted values, of the shape and type of the queries.
     """
-    # In float32 on a CPU; elsewhere PyTorch's own kernels are better.
-    if q_BHTC.device.type == "cpu" and q_BHTC.dtype == torch.float32 and q_BHTC.shape[2] <= LONGEST:
+    if _suits(q_BHTC):
         attended: Tensor = _Blocked.apply(q_BHTC, k_BHTC, v_BHTC, bias_HTT, scale)  # type: ignore[no-untyped-call]
         return attended
     return F.scaled_dot_product_attention(
         q_BHTC, k_BHTC, v_BHTC, attn_mask=bias_HTT, is_causal=bias_HTT is None, scale=scale
     )
+
+
+def _suits(q_BHTC: Tensor) -> bool:
+    """Whether this is float32 on a CPU; elsewhere PyTorch's own kernels are better."""
+    on_cpu = q_BHTC.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+    return on_cpu and q_BHTC.dtype == torch.float32 and q_BHTC.shape[2] <= LONGEST
 
 
 class _Blocked(torch.autograd.Function):

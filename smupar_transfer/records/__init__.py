@@ -23,6 +23,7 @@ from smupar_transfer.records.spec import (
     MLPSpec,
     ModelSpec,
     Positions,
+    Precision,
     RunSpec,
     SparsitySpec,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "MaskKind",
     "ModelSpec",
     "Positions",
+    "Precision",
     "Recipe",
     "RoleValues",
     "RunRecord",

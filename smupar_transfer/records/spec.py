@@ -53,6 +53,14 @@ class Decay(StrEnum):
     NONE = "none"
 
 
+class Precision(StrEnum):
+    """What products of the forward and backward pass are computed in; weights and their state are always float32."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    """Under ``torch.autocast``."""
+
+
 def _require_positive(group: str, spec: object, *names: str) -> None:
     for name in names:
         value = getattr(spec, name)
@@ -193,7 +201,7 @@ class RunSpec:
     Attributes:
         model: the network that is trained. base_width: width of the proxy, from which m_d is counted.
         parametrization: name of a table of ``theory``. hparams: base hyperparameters, as tuned on the proxy.
-        seed: of weights, masks and the order of batches.
+        seed: of weights, masks and the order of batches. precision: of products.
     """
 
     model: ModelSpec
@@ -205,6 +213,7 @@ class RunSpec:
     data: DataSpec
     budget: BudgetSpec
     seed: int = 0
+    precision: Precision = Precision.FLOAT32
 
     def __post_init__(self) -> None:
         _ = self.table, self.base_model  # both must exist

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from smupar_transfer.sparsity.compact import autocast_type
 from smupar_transfer.sparsity.csr import CsrBackend
 from smupar_transfer.sparsity.native import NativeBackend, native_is_available
 from smupar_transfer.theory import InputError
@@ -97,6 +98,9 @@ class MaskedBackend:
 
     def linear(self, inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """See ``Backend``."""
+        shorter = autocast_type(inputs)
+        if shorter is not None:
+            inputs, weight = inputs.to(shorter), weight.to(shorter)
         output: Tensor = _MaskedGradient.apply(inputs, weight, self.mask)  # type: ignore[no-untyped-call]
         return output if bias is None else output + bias
 

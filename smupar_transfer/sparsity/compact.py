@@ -10,6 +10,12 @@ from torch import Tensor
 INT32_MAX = 2**31 - 1
 
 
+def autocast_type(inputs: Tensor) -> torch.dtype | None:
+    """What ``torch.autocast`` asks products on this device to be computed in; None where it is not in force."""
+    kind = inputs.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
+
+
 class CompactLayout:
     """The parameter is a vector of the weights that exist, in row-major order of the mask.
 

@@ -5,6 +5,7 @@ from smupar_transfer.training.data import DATA_NAMES, Data, ExampleData, TokenDa
 from smupar_transfer.training.loop import cross_entropy
 from smupar_transfer.training.observer import Observer, Silent
 from smupar_transfer.training.optimizer import make_optimizer, parameter_groups, schedule
+from smupar_transfer.training.process import prepare_process
 from smupar_transfer.training.request import DataRequest, load
 from smupar_transfer.training.run import Execution, load_network, machine_name, require_byte_model, run, sample
 from smupar_transfer.training.workers import run_jobs
@@ -25,6 +26,7 @@ __all__ = [
     "machine_name",
     "make_optimizer",
     "parameter_groups",
+    "prepare_process",
     "read_checkpoint",
     "require_byte_model",
     "run",

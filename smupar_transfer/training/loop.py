@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from smupar_transfer.model import Network
-from smupar_transfer.records import BudgetSpec, Evaluation, RunSpec
+from smupar_transfer.records import BudgetSpec, Evaluation, Precision, RunSpec
 from smupar_transfer.training.checkpoint import Progress
 from smupar_transfer.training.data import Data
 from smupar_transfer.training.observer import Observer
@@ -78,7 +78,7 @@ def train_step(session: Session) -> float:
     budget = session.spec.budget
     inputs, targets = session.data.train_batch(session.batches, budget.batch_size, budget.sequence_length)
     set_learning_rates(session.optimizer, schedule(session.progress.step, budget))
-    loss = cross_entropy(session.network(inputs.to(session.device)), targets.to(session.device))
+    loss = cross_entropy(_logits(session, inputs), targets.to(session.device))
     session.optimizer.zero_grad(set_to_none=True)
     value = float(loss.detach())
     if math.isfinite(value):
@@ -89,12 +89,19 @@ def train_step(session: Session) -> float:
     return value
 
 
+def _logits(session: Session, inputs: Tensor) -> Tensor:
+    shorter = session.spec.precision is Precision.BFLOAT16
+    with torch.autocast(session.device.type, torch.bfloat16, enabled=shorter):
+        logits: Tensor = session.network(inputs.to(session.device))
+    return logits.float()
+
+
 @torch.no_grad()
 def validate(session: Session) -> tuple[float, float]:
     """Mean validation loss in nats and accuracy over the fixed batches."""
     losses, hits = [], []
     for inputs, targets in session.validation:
-        logits = session.network(inputs.to(session.device))
+        logits = _logits(session, inputs)
         targets = targets.to(session.device)
         losses.append(float(cross_entropy(logits, targets)))
         hits.append(float((logits.argmax(-1) == targets).float().mean()))

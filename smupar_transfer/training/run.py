@@ -20,6 +20,7 @@ from smupar_transfer.training.data import Data, TokenData
 from smupar_transfer.training.loop import Session, train
 from smupar_transfer.training.observer import Observer, Silent
 from smupar_transfer.training.optimizer import make_optimizer
+from smupar_transfer.training.process import prepare_process
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def run(
         raise InputError("data", data.spec.name, f"has sha256 {data.spec.sha256}, the run needs {spec.data.sha256}")
     if isinstance(data, TokenData) and isinstance(spec.model, GPTSpec) and data.vocab_size > spec.model.vocab_size:
         raise InputError("data.vocab_size", data.vocab_size, f"is more than the network's {spec.model.vocab_size}")
-    torch.set_num_threads(execution.threads)
+    prepare_process(execution.threads)
     session, plan = _open(spec, data, execution)
     if checkpoint is not None and checkpoint.exists():
         session.progress = load_checkpoint(checkpoint, spec.key, session.network, session.optimizer, session.batches)

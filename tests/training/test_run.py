@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from smupar_transfer.model import build
-from smupar_transfer.records import DataSpec, RunRecord, RunSpec, RunStore, SparsitySpec, to_plain
+from smupar_transfer.records import DataSpec, Precision, RunRecord, RunSpec, RunStore, SparsitySpec, to_plain
 from smupar_transfer.theory import BaseHyperparameters, InputError, Optimizer, OptimizerSettings
 from smupar_transfer.training import (
     Execution,
@@ -179,6 +179,16 @@ def test_cuda_without_cuda_says_what_to_do(monkeypatch: pytest.MonkeyPatch, devi
 def test_an_unknown_backend_is_refused(spec: RunSpec, corpus: TokenData) -> None:
     with pytest.raises(InputError, match=r"sparsity\.backend=quantum"):
         run(spec, corpus, Execution(backend="quantum"))
+
+
+def test_shorter_products_are_another_run_that_ends_nearly_the_same(spec: RunSpec, corpus: TokenData) -> None:
+    shorter = replace(spec, precision=Precision.BFLOAT16)
+    assert shorter.key != spec.key
+    full, short = run(spec, corpus).validation_loss, run(shorter, corpus).validation_loss
+    assert full is not None
+    assert short is not None
+    assert short != full
+    assert short == pytest.approx(full, rel=0.01)
 
 
 def test_sgd_trains(spec: RunSpec, corpus: TokenData) -> None:

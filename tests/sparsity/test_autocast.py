@@ -1,0 +1,52 @@
+"""Layers under bfloat16 autocast: close to float32, with float32 weights and gradients."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from smupar_transfer.sparsity import BACKENDS, SparseLinear, named_generator
+
+ROUNDING = 0.02
+
+
+def layer(backend: str) -> SparseLinear:
+    made = SparseLinear(24, 20, density=0.4, backend=backend, bias=True)
+    made.draw_mask(named_generator(0, "mask", "layer"))
+    made.set_weight(torch.randn(made.shape, generator=named_generator(0, "weight", "layer")))
+    assert made.bias is not None
+    made.bias.data.fill_(0.5)
+    return made
+
+
+def stepped(made: SparseLinear, *, shorter: bool) -> list[Tensor]:
+    """Output and gradients of inputs and (dense) weight, as float32."""
+    inputs = torch.randn(7, 24, generator=torch.Generator().manual_seed(1), requires_grad=True)
+    made.zero_grad()
+    with torch.autocast("cpu", torch.bfloat16, enabled=shorter):
+        output = made(inputs)
+    output.float().square().sum().backward()
+    assert inputs.grad is not None
+    assert made.weight.grad is not None
+    assert made.weight.grad.dtype == torch.float32
+    return [output.float(), inputs.grad, made.backend.unpack(made.weight.grad)]
+
+
+@pytest.mark.parametrize("backend", [*BACKENDS])
+def test_results_are_those_of_float32_up_to_rounding(backend: str) -> None:
+    made = layer(backend)
+    for short, full in zip(stepped(made, shorter=True), stepped(made, shorter=False), strict=True):
+        assert float((short - full).norm() / full.norm()) < ROUNDING
+
+
+@pytest.mark.parametrize("backend", [*BACKENDS])
+def test_gradients_off_the_mask_stay_zero(backend: str) -> None:
+    made = layer(backend)
+    gradient = stepped(made, shorter=True)[2]
+    assert bool((gradient[~made.mask] == 0).all())
+
+
+def test_dense_products_really_are_shorter() -> None:
+    made = layer("masked")
+    assert not torch.equal(stepped(made, shorter=True)[0], stepped(made, shorter=False)[0])
