@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 
 LONGEST = 1024
 """Longest sequence whose attention weights are kept for the backward pass; memory grows with its square."""
-BLOCK = 64
+BLOCK = 32
 """Queries at a time: each block reads only the keys up to its own last one, which saves almost half of the products."""
 
 
@@ -76,12 +76,13 @@ class _Blocked(torch.autograd.Function):
         dq_NTC, dk_NTC, dv_NTC = torch.empty_like(q_NTC), torch.zeros_like(k_NTC), torch.zeros_like(v_NTC)
         for (start, end), weight in zip(_blocks(q_NTC), weights, strict=True):
             dy = dy_NTC[:, start:end]
-            dv_NTC[:, :end].baddbmm_(weight.transpose(1, 2), dy)
+            # Not baddbmm_, which multiplies transposed matrices one by one.
+            dv_NTC[:, :end] += torch.bmm(weight.transpose(1, 2), dy)
             d_weight = torch.bmm(dy, v_NTC[:, :end].transpose(1, 2))
             # Through the softmax: d_logits = weight * (d_weight - sum(weight * d_weight)).
-            d_logits = torch._softmax_backward_data(d_weight, weight, -1, weight.dtype)
-            dq_NTC[:, start:end] = torch.bmm(d_logits, k_NTC[:, :end]).mul_(ctx.scale)
-            dk_NTC[:, :end].baddbmm_(d_logits.transpose(1, 2), q_NTC[:, start:end], alpha=ctx.scale)
+            d_logits = torch._softmax_backward_data(d_weight, weight, -1, weight.dtype).mul_(ctx.scale)
+            dq_NTC[:, start:end] = torch.bmm(d_logits, k_NTC[:, :end])
+            dk_NTC[:, :end] += torch.bmm(d_logits.transpose(1, 2), q_NTC[:, start:end])
         return *(gradient.view(ctx.shape) for gradient in (dq_NTC, dk_NTC, dv_NTC)), None, None
 
 
