@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -10,25 +11,30 @@ from torch import Tensor
 INT32_MAX = 2**31 - 1
 
 
-class CompactLayout:
+class CompactLayout(ABC):
     """The parameter is a vector of the weights that exist, in row-major order of the mask.
 
-    Gradients and the optimizer's state have one entry a weight that exists, too.
+    Gradients and the optimizer's state have one entry a weight that exists, too. The mask itself is not kept: where the
+    weights are can be read off the structure that a backend computes with.
 
     Args:
         mask: boolean (fan_out, fan_in).
     """
 
     def __init__(self, mask: Tensor) -> None:
-        self.mask = mask
+        self.shape = mask.shape
+
+    @abstractmethod
+    def places(self) -> Tensor:
+        """Row * fan_in + column of every weight that exists, int64, ascending."""
 
     def pack(self, dense: Tensor) -> Tensor:
         """See ``Backend``."""
-        return dense[self.mask]
+        return dense.flatten()[self.places()]
 
     def unpack(self, weight: Tensor) -> Tensor:
         """See ``Backend``."""
-        return weight.new_zeros(self.mask.shape).masked_scatter(self.mask, weight)
+        return weight.new_zeros(self.shape.numel()).index_put((self.places(),), weight).view(self.shape)
 
 
 def starts_of(counts: Tensor) -> Tensor:

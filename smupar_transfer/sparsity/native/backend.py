@@ -27,23 +27,30 @@ class NativeBackend(CompactLayout):
         existing = int(mask.sum())
         self._fits = existing <= INT32_MAX
         if not self._fits:
+            self._otherwise = CsrBackend(mask)
             return
         density = existing / mask.numel()
-        forward = RowBlocks.of(mask, forward_blocking(density))
+        self._forward = RowBlocks.of(mask, forward_blocking(density))
         backward = ColumnBlocks.of(mask, backward_blocking(density))
         self.structure = (
-            *(forward.index, forward.starts, forward.blocking.block, forward.blocking.tile),
+            *(self._forward.index, self._forward.starts, self._forward.blocking.block, self._forward.blocking.tile),
             *(backward.index, backward.starts, backward.positions, backward.blocking.block, backward.blocking.tile),
         )
 
+    def places(self) -> Tensor:
+        """See ``CompactLayout``."""
+        return self._forward.places(self.shape[1]) if self._fits else self._otherwise.places()
+
     @functools.cached_property
     def _otherwise(self) -> CsrBackend:
-        return CsrBackend(self.mask)
+        mask = torch.zeros(self.shape, dtype=torch.bool)
+        mask.view(-1)[self.places()] = True
+        return CsrBackend(mask)
 
     def linear(self, inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """See ``Backend``. Computes in the type of the weight, whatever the type of the inputs."""
         if weight.dtype != torch.float32 or not self._fits:
             return self._otherwise.linear(inputs, weight, bias)
-        flat = inputs.reshape(-1, self.mask.shape[1]).to(weight.dtype)
+        flat = inputs.reshape(-1, self.shape[1]).to(weight.dtype)
         output: Tensor = torch.ops.smupar_native.linear(flat, weight, bias, *self.structure)
-        return output.view(*inputs.shape[:-1], self.mask.shape[0])
+        return output.view(*inputs.shape[:-1], self.shape[0])

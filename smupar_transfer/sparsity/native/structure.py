@@ -52,6 +52,13 @@ class RowBlocks:
         index = mask.nonzero()[:, 1] % blocking.block
         return cls(_as_uint16(index), starts.to(torch.int32), blocking)
 
+    def places(self, columns: int) -> Tensor:
+        """Row * columns + column of every entry, int64, in the order of the entries."""
+        counts = self.starts.diff(dim=0)
+        blocks, rows = counts.shape
+        corner = torch.arange(rows)[:, None] * columns + torch.arange(blocks) * self.blocking.block
+        return corner.flatten().repeat_interleave(counts.T.flatten()) + (self.index.long() & 0xFFFF)
+
 
 @dataclass(frozen=True)
 class ColumnBlocks:
