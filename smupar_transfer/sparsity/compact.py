@@ -65,7 +65,7 @@ def column_order(mask: Tensor, block: int | None = None) -> ColumnOrder:
     counts, rows, positions = [], [], []
     before = 0
     for part in torch.split(mask, block or mask.shape[0]):
-        place = part.flatten().cumsum(0).view(part.shape) + (before - 1)
+        place = part.flatten().cumsum(0).add_(before - 1).view(part.shape)
         counts.append(part.sum(0))
         rows.append(part.T.nonzero()[:, 1])
         positions.append(place.T[part.T])
