@@ -135,11 +135,20 @@ class SparseLinear(nn.Module):
         before = self.mask_bits
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         if self.mask_bits is not before:  # on another device, say
-            self._backend = None
+            self._renew_backend()
         return self
+
+    def _renew_backend(self) -> None:
+        # At once, for compilers cannot trace it: what a mask holds decides what is made.
+        self._backend = None
+        self._backend = self.backend
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_backend": None}  # copies and pickles make their own, around their own mask
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self._renew_backend()
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, metadata: Any, strict: bool, *rest: Any
@@ -169,4 +178,4 @@ class SparseLinear(nn.Module):
             if weight.shape != self.weight.shape:  # of another mask or backend; the optimizer keeps the parameter
                 self.weight.data, self.weight.grad = self.weight.new_empty(weight.shape), None
         super()._load_from_state_dict(state, prefix, metadata, strict, *rest)
-        self._backend = None
+        self._renew_backend()
