@@ -33,6 +33,7 @@ def test_rows_find_their_entries_block_by_block(block: int) -> None:
             found[row, number * block + made.index[start:end].long()] = values[start:end]
     assert torch.equal(found[mask], values)
     assert bool((found[~mask] == -1).all())
+    assert torch.equal(made.places(23), values)
 
 
 @pytest.mark.parametrize("block", [1, 4, 7, 11, 64])
@@ -51,7 +52,9 @@ def test_columns_find_their_entries_block_by_block(block: int) -> None:
 def test_local_indices_use_all_sixteen_bits() -> None:
     mask = torch.zeros(1, 65_536, dtype=torch.bool)
     mask[0, [0, 32_767, 32_768, 65_535]] = True
-    index = RowBlocks.of(mask, Blocking(65_536, 32)).index
+    made = RowBlocks.of(mask, Blocking(65_536, 32))
+    index = made.index
+    assert made.places(65_536).tolist() == [0, 32_767, 32_768, 65_535]
     assert index.dtype == torch.int16
     assert (index.int() & 0xFFFF).tolist() == [0, 32_767, 32_768, 65_535]
 
