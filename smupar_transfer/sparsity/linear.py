@@ -167,10 +167,7 @@ class SparseLinear(nn.Module):
             return
         if packed.shape == self.mask_bits.shape:
             try:
-                mask = unpack_bits(packed, self.in_features)
-                if not torch.equal(pack_bits(mask), packed):
-                    raise ValueError(f"its mask has more than {self.in_features} columns")
-                weight = self.in_layout(weight, mask)
+                weight = self.in_layout(weight, unpack_bits(packed, self.in_features))
             except ValueError as error:
                 errors.append(f"size mismatch for {prefix}weight: {error}")
                 return
