@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -16,25 +17,30 @@ def autocast_type(inputs: Tensor) -> torch.dtype | None:
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
 
 
-class CompactLayout:
+class CompactLayout(ABC):
     """The parameter is a vector of the weights that exist, in row-major order of the mask.
 
-    Gradients and the optimizer's state have one entry a weight that exists, too.
+    Gradients and the optimizer's state have one entry a weight that exists, too. The mask itself is not kept: where the
+    weights are can be read off the structure that a backend computes with.
 
     Args:
         mask: boolean (fan_out, fan_in).
     """
 
     def __init__(self, mask: Tensor) -> None:
-        self.mask = mask
+        self.shape = mask.shape
+
+    @abstractmethod
+    def places(self) -> Tensor:
+        """Row * fan_in + column of every weight that exists, int64, ascending."""
 
     def pack(self, dense: Tensor) -> Tensor:
         """See ``Backend``."""
-        return dense[self.mask]
+        return dense.flatten()[self.places()]
 
     def unpack(self, weight: Tensor) -> Tensor:
         """See ``Backend``."""
-        return weight.new_zeros(self.mask.shape).masked_scatter(self.mask, weight)
+        return weight.new_zeros(self.shape.numel()).index_put((self.places(),), weight).view(self.shape)
 
 
 def starts_of(counts: Tensor) -> Tensor:
@@ -44,11 +50,11 @@ def starts_of(counts: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class ColumnOrder:
-    """Entries of a mask by block of rows, then column, then row.
+    """Entries of a mask by column, then row.
 
     Attributes:
-        counts: entries of each column within each block, int64 (blocks, columns).
-        rows: row within its block, of every entry, int64.
+        counts: entries of each column, int64.
+        rows: row of every entry, int64.
         positions: place of every entry in row-major order, int64.
     """
 
@@ -57,17 +63,7 @@ class ColumnOrder:
     positions: Tensor
 
 
-def column_order(mask: Tensor, block: int | None = None) -> ColumnOrder:
-    """Order the entries of a boolean (rows, columns) mask by column, within blocks of ``block`` rows (or in one).
-
-    A block at a time and without sorting: the memory it takes for a moment is a few dense blocks.
-    """
-    counts, rows, positions = [], [], []
-    before = 0
-    for part in torch.split(mask, block or mask.shape[0]):
-        place = part.flatten().cumsum(0).view(part.shape) + (before - 1)
-        counts.append(part.sum(0))
-        rows.append(part.T.nonzero()[:, 1])
-        positions.append(place.T[part.T])
-        before += int(counts[-1].sum())
-    return ColumnOrder(torch.stack(counts), torch.cat(rows), torch.cat(positions))
+def column_order(mask: Tensor) -> ColumnOrder:
+    """Order the entries of a boolean (rows, columns) mask by column, without sorting."""
+    place = mask.flatten().cumsum(0).sub_(1).view(mask.shape)
+    return ColumnOrder(mask.sum(0), mask.T.nonzero()[:, 1], place.T[mask.T])

@@ -37,6 +37,12 @@ class CsrBackend(CompactLayout):
             by_column.positions.to(small),
         ]
 
+    def places(self) -> Tensor:
+        """See ``CompactLayout``."""
+        starts, columns, *_ = self.structure
+        rows = torch.arange(self.shape[0], device=starts.device).repeat_interleave(starts.diff())
+        return rows * self.shape[1] + columns
+
     def linear(self, inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """See ``Backend``. Computes in the type of the weight, whatever the type of the inputs.
 
@@ -45,9 +51,9 @@ class CsrBackend(CompactLayout):
         """
         if weight.dtype not in (torch.float32, torch.float64):
             raise InputError("sparsity.backend", "csr", f"cannot compute in {weight.dtype}", "use float32 or float64")
-        flat = inputs.reshape(-1, self.mask.shape[1]).to(weight.dtype)
+        flat = inputs.reshape(-1, self.shape[1]).to(weight.dtype)
         product: Tensor = csr_linear(flat, weight, self.structure)
-        output = product.view(*inputs.shape[:-1], self.mask.shape[0])
+        output = product.view(*inputs.shape[:-1], self.shape[0])
         return output if bias is None else output + bias
 
 

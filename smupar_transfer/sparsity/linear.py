@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from smupar_transfer.records import MaskKind
 from smupar_transfer.sparsity.backends import Backend, DenseBackend, make_backend, require_backend
+from smupar_transfer.sparsity.bits import pack_bits, unpack_bits
 from smupar_transfer.sparsity.masks import draw_mask, nominal_nonzero
 
 
@@ -27,10 +28,10 @@ class SparseLinear(nn.Module):
 
     Attributes:
         weight: parameter in the layout of the backend; ``dense_weight()`` is layout-free.
-        mask: boolean buffer (out_features, in_features), part of the ``state_dict``.
+        mask_bits: buffer with a bit per entry of the mask (see ``pack_bits``), part of the ``state_dict``.
     """
 
-    mask: Tensor
+    mask_bits: Tensor
 
     def __init__(
         self,
@@ -48,7 +49,7 @@ class SparseLinear(nn.Module):
         self.nominal_density, self.mask_kind, self.backend_name = density, mask_kind, backend
         self.weight = nn.Parameter(torch.empty(self.shape))
         self.bias = nn.Parameter(torch.empty(out_features)) if bias else None
-        self.register_buffer("mask", torch.ones(self.shape, dtype=torch.bool))
+        self.register_buffer("mask_bits", pack_bits(torch.ones(self.shape, dtype=torch.bool)))
         self._backend: Backend | None = None
 
     @property
@@ -57,9 +58,24 @@ class SparseLinear(nn.Module):
         return self.out_features, self.in_features
 
     @property
+    def mask(self) -> Tensor:
+        """Boolean (fan_out, fan_in), True where a weight exists: a new tensor, since the layer keeps bits.
+
+        Assigning another mask keeps the weights that exist under both.
+        """
+        return unpack_bits(self.mask_bits, self.in_features)
+
+    @mask.setter
+    def mask(self, mask: Tensor) -> None:
+        dense = self.dense_weight().detach()
+        self.mask_bits = pack_bits(mask.to(self.mask_bits.device))
+        self._backend = None
+        self.set_weight(dense)
+
+    @property
     def nonzero(self) -> int:
         """Weights that exist: counted on the mask; what a draw would keep as long as there is none."""
-        if self.mask.is_meta:
+        if self.mask_bits.is_meta:
             return nominal_nonzero(self.mask_kind, self.shape, self.nominal_density)
         return int(self.mask.sum())
 
@@ -70,11 +86,7 @@ class SparseLinear(nn.Module):
 
     def draw_mask(self, generator: torch.Generator) -> None:
         """Draw the mask anew, to the nominal density; weights off the new mask become zero."""
-        mask = draw_mask(self.mask_kind, self.shape, self.nominal_density, generator)
-        dense = self.dense_weight().detach()
-        self.mask = mask.to(self.mask.device)
-        self._backend = None
-        self.set_weight(dense)
+        self.mask = draw_mask(self.mask_kind, self.shape, self.nominal_density, generator)
 
     @torch.no_grad()
     def set_weight(self, dense: Tensor) -> None:
@@ -89,7 +101,7 @@ class SparseLinear(nn.Module):
     def backend(self) -> Backend:
         """The compute backend, made for the present mask."""
         if self._backend is None:
-            self._backend = DenseBackend() if self.mask.is_meta else make_backend(self.backend_name, self.mask)
+            self._backend = DenseBackend() if self.mask_bits.is_meta else make_backend(self.backend_name, self.mask)
         return self._backend
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -120,34 +132,47 @@ class SparseLinear(nn.Module):
         return backend.pack(values.masked_fill(~mask, 0))
 
     def _apply(self, fn: Any, recurse: bool = True) -> SparseLinear:
-        before = self.mask
+        before = self.mask_bits
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        if self.mask is not before:  # on another device, say
-            self._backend = None
+        if self.mask_bits is not before:  # on another device, say
+            self._renew_backend()
         return self
+
+    def _renew_backend(self) -> None:
+        # At once, for compilers cannot trace it: what a mask holds decides what is made.
+        self._backend = None
+        self._backend = self.backend
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_backend": None}  # copies and pickles make their own, around their own mask
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self._renew_backend()
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, metadata: Any, strict: bool, *rest: Any
     ) -> None:
         *_, errors = rest
-        mask, weight = state_dict.get(prefix + "mask"), state_dict.get(prefix + "weight")
-        if mask is None:
-            errors.append(f"{prefix}mask is missing: a sparse layer cannot be restored without its mask")
+        state = {**state_dict}
+        mask = state.pop(prefix + "mask", None)
+        if mask is not None:  # boolean: as earlier versions kept it
+            state.setdefault(prefix + "mask_bits", pack_bits(mask.bool()))
+        packed, weight = state.get(prefix + "mask_bits"), state.get(prefix + "weight")
+        if packed is None:
+            errors.append(f"{prefix}mask_bits is missing: a sparse layer cannot be restored without its mask")
             return
         if weight is None:
             errors.append(f"{prefix}weight is missing: a mask cannot be restored without the weights it belongs to")
             return
-        if mask.shape == self.shape:
+        if packed.shape == self.mask_bits.shape:
             try:
-                weight = self.in_layout(weight, mask.bool())
+                weight = self.in_layout(weight, unpack_bits(packed, self.in_features))
             except ValueError as error:
                 errors.append(f"size mismatch for {prefix}weight: {error}")
                 return
-            state_dict = {**state_dict, prefix + "weight": weight}
+            state[prefix + "weight"] = weight
             if weight.shape != self.weight.shape:  # of another mask or backend; the optimizer keeps the parameter
                 self.weight.data, self.weight.grad = self.weight.new_empty(weight.shape), None
-        super()._load_from_state_dict(state_dict, prefix, metadata, strict, *rest)
-        self._backend = None
+        super()._load_from_state_dict(state, prefix, metadata, strict, *rest)
+        self._renew_backend()

@@ -179,7 +179,7 @@ def test_a_saved_network_comes_back_whole_and_not_without_its_masks(make: SpecMa
     assert not torch.equal(source(inputs), target(inputs))
     target.load_state_dict(source.state_dict())
     assert torch.equal(source(inputs), target(inputs))
-    name = f"{list(sparse_layers(source))[-1]}.mask"
+    name = f"{list(sparse_layers(source))[-1]}.mask_bits"
     partial = {key: value for key, value in source.state_dict().items() if key != name}
     with pytest.raises(RuntimeError, match=f"{name} is missing"):
         target.load_state_dict(partial, strict=False)

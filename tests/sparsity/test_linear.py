@@ -179,7 +179,7 @@ def test_a_copy_trains_alone_around_its_own_mask(duplicate: Duplicate) -> None:
     module(torch.randn(2, 20))  # the backend exists by now
     twin = duplicate(module)
     assert torch.equal(twin.mask, module.mask)
-    assert twin.mask.data_ptr() != module.mask.data_ptr()
+    assert twin.mask_bits.data_ptr() != module.mask_bits.data_ptr()
     assert twin.backend is not module.backend
     inputs = torch.randn(4, 20)
     assert torch.equal(twin(inputs), module(inputs))
@@ -196,7 +196,7 @@ def test_a_checkpoint_brings_its_mask(assign: bool) -> None:
     source, target = layer(seed=0), layer(seed=1)
     assert not torch.equal(source.mask, target.mask)
     target(torch.randn(2, 20))  # the backend of the old mask exists by now
-    assert set(source.state_dict()) == {"weight", "bias", "mask"}
+    assert set(source.state_dict()) == {"weight", "bias", "mask_bits"}
     target.load_state_dict(copy.deepcopy(source.state_dict()), assign=assign)
     assert torch.equal(source.mask, target.mask)
     inputs = torch.randn(5, 20)
@@ -217,9 +217,44 @@ def test_loading_keeps_the_parameter_that_an_optimizer_holds() -> None:
 @pytest.mark.parametrize("prefix", ["", "3."])
 def test_a_checkpoint_without_its_mask_is_refused(strict: bool, prefix: str) -> None:
     network = nn.ModuleDict({"3": layer()}) if prefix else layer()
-    state = {name: value for name, value in network.state_dict().items() if not name.endswith("mask")}
-    with pytest.raises(RuntimeError, match=rf"{prefix}mask is missing: a sparse layer cannot be restored"):
+    state = {name: value for name, value in network.state_dict().items() if not name.endswith("mask_bits")}
+    with pytest.raises(RuntimeError, match=rf"{prefix}mask_bits is missing: a sparse layer cannot be restored"):
         network.load_state_dict(state, strict=strict)
+
+
+@pytest.mark.parametrize("prefix", ["", "3."])
+@pytest.mark.parametrize("assign", [False, True])
+def test_a_checkpoint_of_an_earlier_version_holds_a_boolean_mask(assign: bool, prefix: str) -> None:
+    source, target = layer(seed=0), layer(seed=1)
+    old = {prefix + name: value for name, value in source.state_dict().items() if name != "mask_bits"}
+    old[prefix + "mask"] = source.mask
+    (nn.ModuleDict({"3": target}) if prefix else target).load_state_dict(old, assign=assign)
+    assert torch.equal(target.mask, source.mask)
+    assert torch.equal(target.dense_weight(), source.dense_weight())
+    assert set(old) == {prefix + name for name in ("weight", "bias", "mask")}, "a checkpoint is only read"
+
+
+@pytest.mark.parametrize("shape", [(12, 24), (12, 25), (20, 12), (11, 20)])
+@pytest.mark.parametrize("backend", ["masked", "csr"])
+def test_a_mask_of_another_shape_is_refused(shape: Shape, backend: str) -> None:
+    """Also where as many weights exist in as many bytes of bits."""
+    module = SparseLinear(20, 12, density=0.3, backend=backend)
+    module.draw_mask(named_generator(0, "mask", "w"))
+    rows, columns = shape
+    other = SparseLinear(columns, rows, density=0.3, backend=backend)
+    other.mask = (torch.arange(rows * columns) >= rows * columns - module.nonzero).view(shape)
+    assert other.nonzero == module.nonzero
+    for state in (other.state_dict(), {"weight": other.weight.data, "mask": other.mask}):
+        with pytest.raises(RuntimeError, match="size mismatch"):
+            module.load_state_dict(state)
+
+
+def test_a_mask_set_by_hand_keeps_the_weights_under_both() -> None:
+    module = layer(1.0)
+    before, mask = module.dense_weight().detach().clone(), torch.eye(12, 20, dtype=torch.bool)
+    module.mask = mask
+    assert torch.equal(module.mask, mask)
+    assert torch.equal(module.dense_weight(), before * mask)
 
 
 def test_dense_weights_in_a_checkpoint_are_masked() -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from smupar_transfer.records import RunSpec
+from smupar_transfer.records import BudgetSpec, GPTSpec, RunSpec
 from smupar_transfer.sparsity import BACKENDS
 from smupar_transfer.theory import Optimizer, OptimizerSettings
-from smupar_transfer.training import Execution, Silent, TokenData, load_network, run
+from smupar_transfer.training import Execution, Silent, TokenData, load_data, load_network, run
 
 PAIRS = [(saved, resumed) for saved in BACKENDS for resumed in BACKENDS if saved != resumed]
 
@@ -45,6 +45,27 @@ def test_a_training_curve_is_that_of_masked(spec: RunSpec, corpus: TokenData, ba
     record = run(spec, corpus, Execution(backend=backend), found)
     assert found.values == pytest.approx(expected.values, rel=1e-4)
     assert record.environment.backend == backend
+
+
+@pytest.mark.parametrize("backend", ["csr", "native"])
+def test_so_are_the_first_steps_on_source_code(spec: RunSpec, backend: str) -> None:
+    corpus = load_data("python")
+    spec = replace(
+        spec,
+        model=GPTSpec(width=64, depth=2, head_dim=16, vocab_size=256, context=64),
+        base_width=64,
+        sparsity=replace(spec.sparsity, density=1 / 16),
+        data=corpus.spec,
+        budget=BudgetSpec(10, batch_size=4, sequence_length=64, warmup_steps=2, evaluations=1, evaluation_batches=1),
+    )
+    expected, found, another = Losses(), Losses(), Losses()
+    run(spec, corpus, Execution(), expected)
+    run(spec, corpus, Execution(backend=backend), found)
+    assert found.values == pytest.approx(expected.values, rel=1e-4)
+    assert len(found.values) == 10
+    assert found.values[-1] < found.values[0] - 1, "nothing was learned"
+    run(replace(spec, seed=spec.seed + 1), corpus, Execution(backend=backend), another)
+    assert another.values != pytest.approx(expected.values, rel=1e-4)
 
 
 @pytest.mark.parametrize("name", Optimizer)

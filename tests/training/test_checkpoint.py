@@ -169,9 +169,9 @@ def test_nothing_in_a_checkpoint_is_executed(spec: RunSpec, corpus: TokenData, t
 
 def test_a_checkpoint_without_its_masks_is_refused(spec: RunSpec, corpus: TokenData, checkpoint: Path) -> None:
     content = read_checkpoint(checkpoint)
-    del content["network"]["blocks.0.mlp.up.mask"]
+    del content["network"]["blocks.0.mlp.up.mask_bits"]
     torch.save(content, checkpoint)
-    with pytest.raises((InputError, RuntimeError), match=r"blocks\.0\.mlp\.up\.mask is missing"):
+    with pytest.raises((InputError, RuntimeError), match=r"blocks\.0\.mlp\.up\.mask_bits is missing"):
         run(spec, corpus, checkpoint=checkpoint)
 
 

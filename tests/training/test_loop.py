@@ -18,6 +18,7 @@ from smupar_transfer.model import build
 from smupar_transfer.records import BudgetSpec, Evaluation, MaskKind, RunSpec, SparsitySpec
 from smupar_transfer.sparsity import named_generator
 from smupar_transfer.sparsity.backends import DenseBackend, MaskedBackend
+from smupar_transfer.sparsity.bits import unpack_bits
 from smupar_transfer.theory import BaseHyperparameters, OptimizerSettings
 from smupar_transfer.training import Silent, TokenData, cross_entropy, make_optimizer, read_checkpoint, run
 from smupar_transfer.training.checkpoint import Progress
@@ -115,14 +116,15 @@ def test_weights_off_the_mask_stay_exactly_zero(
     run(sparse, corpus, checkpoint=tmp_path / "run.pt")
     network, _ = build(sparse)
     start, end = network.state_dict(), read_checkpoint(tmp_path / "run.pt")["network"]
-    masks = [name for name in end if name.endswith(".mask")]
-    assert len(masks) == 4
-    for name in masks:
-        mask, weight = end[name], end[name.removesuffix("mask") + "weight"]
-        assert torch.equal(mask, start[name])
+    layers = [name.removesuffix("mask_bits") for name in end if name.endswith(".mask_bits")]
+    assert len(layers) == 4
+    for name in layers:
+        weight = end[name + "weight"]
+        mask = unpack_bits(end[name + "mask_bits"], weight.shape[1])
+        assert torch.equal(end[name + "mask_bits"], start[name + "mask_bits"])
         assert not mask.all()
         assert torch.count_nonzero(weight[~mask]) == 0
-        assert (weight[mask] != start[name.removesuffix("mask") + "weight"][mask]).float().mean() > 0.9
+        assert (weight[mask] != start[name + "weight"][mask]).float().mean() > 0.9
 
 
 def test_without_masked_gradients_the_zeros_would_come_alive(
@@ -131,8 +133,8 @@ def test_without_masked_gradients_the_zeros_would_come_alive(
     monkeypatch.setattr(MaskedBackend, "linear", DenseBackend.linear)
     run(spec, corpus, checkpoint=tmp_path / "run.pt")
     end = read_checkpoint(tmp_path / "run.pt")["network"]
-    up = "blocks.0.mlp.up."
-    assert torch.count_nonzero(end[up + "weight"][~end[up + "mask"]]) > 0
+    weight = end["blocks.0.mlp.up.weight"]
+    assert torch.count_nonzero(weight[~unpack_bits(end["blocks.0.mlp.up.mask_bits"], weight.shape[1])]) > 0
 
 
 def test_the_rate_of_each_step_is_the_schedules(

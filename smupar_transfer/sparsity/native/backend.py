@@ -28,19 +28,26 @@ class NativeBackend(CompactLayout):
         existing = int(mask.sum())
         self._fits = existing <= INT32_MAX
         if not self._fits:
+            self._otherwise = CsrBackend(mask)
             return
         density = existing / mask.numel()
         forward, backward = forward_blocking(density), backward_blocking(density)
-        rows, columns = Panels.of_rows(mask, forward), Panels.of_columns(mask, backward)
+        self._rows, columns = Panels.of_rows(mask, forward), Panels.of_columns(mask, backward)
         row_starts = starts_of(mask.sum(1)).to(torch.int32)
         self.structure = (
-            *(rows.index, rows.starts, row_starts, *astuple(forward)),
+            *(self._rows.index, self._rows.starts, row_starts, *astuple(forward)),
             *(columns.index, columns.starts, columns.positions, *astuple(backward)),
         )
 
+    def places(self) -> Tensor:
+        """See ``CompactLayout``."""
+        return self._rows.places((self.shape[0], self.shape[1])) if self._fits else self._otherwise.places()
+
     @functools.cached_property
     def _otherwise(self) -> CsrBackend:
-        return CsrBackend(self.mask)
+        mask = torch.zeros(self.shape, dtype=torch.bool)
+        mask.view(-1)[self.places()] = True
+        return CsrBackend(mask)
 
     def linear(self, inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """See ``Backend``. Computes in the type of the weight, whatever the type of the inputs.
@@ -49,6 +56,6 @@ class NativeBackend(CompactLayout):
         """
         if weight.dtype != torch.float32 or not self._fits:
             return self._otherwise.linear(inputs, weight, bias)
-        flat = inputs.reshape(-1, self.mask.shape[1]).to(weight.dtype)
+        flat = inputs.reshape(-1, self.shape[1]).to(weight.dtype)
         output: Tensor = torch.ops.smupar_native.linear(flat, weight, bias, *self.structure)
-        return output.view(*inputs.shape[:-1], self.mask.shape[0])
+        return output.view(*inputs.shape[:-1], self.shape[0])

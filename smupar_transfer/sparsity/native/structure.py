@@ -56,12 +56,14 @@ class Panels:
     Attributes:
         index: place within its block, of every entry, int16 holding unsigned bits.
         starts: where each line of each block of each panel starts, and the end, int32.
-        positions: place of every entry in row-major order, int32; None where it is not asked for.
+        positions: place of every entry in row-major order, int32; None for rows.
+        blocking: how the matrix was cut up.
     """
 
     index: Tensor
     starts: Tensor
     positions: Tensor | None
+    blocking: Blocking
 
     @classmethod
     def of_rows(cls, mask: Tensor, blocking: Blocking) -> Panels:
@@ -71,7 +73,21 @@ class Panels:
             blocked = _blocked(part, blocking.block)
             index.append(_as_uint16(blocked.nonzero()[:, 2]))
             counts.append(blocked.sum(2).flatten())
-        return cls(torch.cat(index), starts_of(torch.cat(counts)).to(torch.int32), None)
+        return cls(torch.cat(index), starts_of(torch.cat(counts)).to(torch.int32), None, blocking)
+
+    def places(self, shape: tuple[int, int]) -> Tensor:
+        """Of panels of rows: row * columns + column of every entry of a (rows, columns) mask, int64, ascending."""
+        (rows, columns), (panel, block) = shape, (self.blocking.panel, self.blocking.block)
+        row, blocks = torch.arange(rows)[:, None], -(-columns // block)
+        number = torch.arange(blocks)  # of a block
+        width = (rows - row // panel * panel).clamp(max=panel)
+        segment = (row // panel * panel * blocks + number * width + row % panel).flatten()  # of each row and block
+        counts = self.starts.diff()[segment]
+        # Entries of each segment in turn: where the segment starts, less where it starts among the ascending ones.
+        shift = self.starts[segment] - starts_of(counts)[:-1]
+        order = torch.arange(len(self.index)) + shift.repeat_interleave(counts)
+        corner = (row * columns + number * block).flatten()
+        return corner.repeat_interleave(counts) + (self.index[order].long() & 0xFFFF)
 
     @classmethod
     def of_columns(cls, mask: Tensor, blocking: Blocking) -> Panels:
@@ -85,7 +101,7 @@ class Panels:
             counts.append(blocked.sum(2).flatten())
             positions.append(_blocked(place.T, blocking.block)[blocked].to(torch.int32))
             before = before + part.sum(1)
-        return cls(torch.cat(index), starts_of(torch.cat(counts)).to(torch.int32), torch.cat(positions))
+        return cls(torch.cat(index), starts_of(torch.cat(counts)).to(torch.int32), torch.cat(positions), blocking)
 
 
 def _blocked(part: Tensor, block: int) -> Tensor:

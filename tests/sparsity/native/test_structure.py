@@ -47,6 +47,7 @@ def test_rows_find_their_entries(blocking: Blocking) -> None:
     ordered = torch.cat([places[rows, columns][mask[rows, columns]] for rows, columns in segments_of(mask, blocking)])
     assert torch.equal(found_by_walking(made, 11, 23, blocking, ordered), torch.where(mask, places, -1))
     assert made.positions is None
+    assert torch.equal(made.places((11, 23)), places[mask])
 
 
 def segments_of(mask: Tensor, blocking: Blocking) -> list[tuple[slice, slice]]:
@@ -73,7 +74,9 @@ def test_columns_find_their_entries_and_where_they_lie_in_row_major_order(blocki
 def test_local_indices_use_all_sixteen_bits() -> None:
     mask = torch.zeros(1, 65_536, dtype=torch.bool)
     mask[0, [0, 32_767, 32_768, 65_535]] = True
-    index = Panels.of_rows(mask, Blocking(1, 65_536, 32)).index
+    made = Panels.of_rows(mask, Blocking(1, 65_536, 32))
+    index = made.index
+    assert made.places((1, 65_536)).tolist() == [0, 32_767, 32_768, 65_535]
     assert index.dtype == torch.int16
     assert (index.int() & 0xFFFF).tolist() == [0, 32_767, 32_768, 65_535]
 
