@@ -15,7 +15,7 @@ def computation(spec: RunSpec) -> Hashable:
 
     It holds the absolute numbers of every role, as ``plan_parameters`` takes them, and what of the specification does
     not end in them. So muP, SuPar and its ablations are one run where nothing is sparse, and the two forms of weight
-    decay are one where nothing decays. A sparse layer's density is its own; numbers, which are products of powers of it,
+    decay are one where nothing decays. A sparse layer's density is its own; numbers, being products of powers of it,
     are compared at two densities, for then they agree at all.
     """
     density = spec.sparsity.density

@@ -77,9 +77,9 @@ def manifest(config: DictConfig, sweep: Sweep, planned: list[RunSpec]) -> Manife
         proxy_log2_learning_rate=math.log2(proxy.learning_rate),
         proxy_hparams=vars(proxy),
         kind=sweep.kind,
-        swept=tuple(sweep.swept),
+        swept=sweep.swept,
         axis=sweep.axis,
-        tied=tuple(sweep.tied),
+        tied=sweep.tied,
         reference=sweep.reference,
         full_grid=None if sweep.adaptive is None else sweep.runs,
     )
