@@ -58,6 +58,8 @@ def test_an_adaptive_sweep_has_an_upper_bound_and_shared_runs(
     assert f"to do: {expected - shared} runs" in printed
     assert smupar("sweep", *words[1:]).returncode == 0
     assert "to do: 0 runs" in smupar(*words).stdout
+    other = adaptive_file.rename(adaptive_file.with_name("other.yaml"))
+    assert "to do: 0 runs" in smupar("plan", str(other), *tiny).stdout  # taken from the first result
 
 
 def test_half_of_the_runs(smupar: Run, tiny: tuple[str, ...], grid_file: Path, results: Path) -> None:
