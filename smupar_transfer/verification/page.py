@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from smupar_transfer.records import Manifest, RunRecord
+from smupar_transfer.records import Manifest, RunRecord, trained_runs
 from smupar_transfer.verification.drawn import families, title_of
 from smupar_transfer.verification.optimum import LOSS_WINDOW
 from smupar_transfer.verification.stability import CellSummary, Drift, Regret
@@ -97,6 +97,7 @@ def render_sweep_page(
 ) -> str:
     """Markdown of a sweep's page; ``records`` are its finished runs, at least one."""
     first = records[0]
+    trained = trained_runs(records)
     base = asdict(first.spec.hparams)
     swept = {name for name in base if len({getattr(record.spec.hparams, name) for record in records}) > 1}
     smallest = min((wpn for record in records if (wpn := record.weights_per_neuron) is not None), default=math.nan)
@@ -110,8 +111,9 @@ def render_sweep_page(
         runs=len(records),
         planned=len(manifest.keys),
         diverged=sum(record.diverged for record in records),
-        hours=f"{sum(record.wall_seconds for record in records) / 3600:.2f}",
-        median_seconds=f"{statistics.median(record.wall_seconds for record in records):.1f}",
+        hours=f"{sum(record.wall_seconds for record in trained) / 3600:.2f}",
+        trained=len(trained),
+        median_seconds=f"{statistics.median(record.wall_seconds for record in trained):.1f}",
         tokens=f"{first.spec.budget.tokens:,}",
         seeds=", ".join(map(str, sorted({record.spec.seed for record in records}))),
         hparams=", ".join(f"{name} {'swept' if name in swept else f'{value:g}'}" for name, value in base.items()),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,9 +11,11 @@ from omegaconf import DictConfig
 from rich.console import Group
 
 from smupar_transfer.app import show, specs
-from smupar_transfer.app.commands.sweep import config_dir, sweep_specs
+from smupar_transfer.app.commands.sweep import config_dir
+from smupar_transfer.app.planner import Planner
+from smupar_transfer.app.runs import by_computation, other_records
 from smupar_transfer.app.sweeps import load_sweep
-from smupar_transfer.model import Cost, network_cost, outline, plan_parameters
+from smupar_transfer.model import Cost, computation, network_cost, outline, plan_parameters
 from smupar_transfer.records import RunSpec, RunStore
 from smupar_transfer.training import load
 from smupar_transfer.training import run as run_spec
@@ -27,7 +29,7 @@ class Batch:
     """Runs of one network shape and density.
 
     Attributes:
-        runs: in all. existing: those with a record already.
+        runs: in all. existing: those that need no training: they have a record, or compute the same as another.
     """
 
     spec: RunSpec
@@ -39,25 +41,37 @@ class Batch:
 def run(config: DictConfig) -> None:
     """Print runs, tokens, FLOPs, memory and estimated time, and what exists already."""
     workers = specs.workers(config)
+    bound, known = "", set[Hashable]()
     if config.sweep:
         sweep = load_sweep(config.sweep, config_dir())
-        planned, folder = sweep_specs(config, sweep), Path(config.results_dir) / sweep.name
+        folder = Path(config.results_dir) / sweep.name
+        records = {record.key: record for record in RunStore(folder)}
+        planned = Planner(config, sweep).expected(records)
+        known = {computation(record.spec) for record in (*other_records(folder), *records.values())}
         show.console().print(f"{sweep.question}\nexpected: {sweep.expected.strip()}\n")
+        bound = "" if sweep.adaptive is None else f" expected of at most {sweep.runs}"
     else:
         planned, folder = [specs.target_spec(config)], Path(config.results_dir) / "train"
     existing = RunStore(folder).keys()
-    groups = group(planned, existing)
+    done = {spec.key for spec in planned if spec.key in existing}
+    wanted = by_computation(spec for spec in planned if spec.key not in done)
+    missing = [specs[0] for what, specs in wanted.items() if what not in known]
+    groups = group(planned, {spec.key for spec in planned} - {spec.key for spec in missing})
     show.console().print(_table(groups))
-    missing = [spec for spec in planned if spec.key not in existing]
     rate, source = _flops_per_second(config, planned, folder)
     tokens = sum(spec.budget.tokens for spec in missing)
     work = sum(item.cost.flops_dense * item.spec.budget.tokens * (item.runs - item.existing) for item in groups)
     show.console().print(
-        f"\n{len(planned)} runs, {len(planned) - len(missing)} of them exist in {folder}\n"
+        f"\n{len(planned)} runs{bound}, {len(done)} of them exist in {folder}{_sharing(planned, done, missing)}\n"
         f"to do: {len(missing)} runs, {tokens:,} tokens, {work:.3g} FLOPs as the masked backend computes them\n"
         f"estimated time: {show.seconds(work / rate / workers)} with workers={workers} ({source})",
         soft_wrap=True,
     )
+
+
+def _sharing(planned: Sequence[RunSpec], done: set[str], missing: Sequence[RunSpec]) -> str:
+    shared = len(planned) - len(done) - len(missing)
+    return f", {shared} compute the same as another run" if shared else ""
 
 
 def group(planned: Sequence[RunSpec], existing: set[str]) -> list[Batch]:
@@ -79,7 +93,7 @@ def _table(groups: Sequence[Batch]) -> Group:
             f"{item.spec.model.width}",
             f"{1 - item.spec.sparsity.density:g}",
             f"{item.runs}",
-            f"{item.existing}",
+            f"{item.runs - item.existing}",
             f"{item.cost.parameters:,}",
             f"{item.cost.nonzero_parameters:,}",
             f"{item.spec.budget.tokens:,}",
@@ -88,7 +102,7 @@ def _table(groups: Sequence[Batch]) -> Group:
         ]
         for item in groups
     ]
-    columns = ["width", "sparsity", "runs", "exist", "parameters", "not zero", "tokens", "FLOPs", "state MiB"]
+    columns = ["width", "sparsity", "runs", "to do", "parameters", "not zero", "tokens", "FLOPs", "state MiB"]
     return show.table("per run (FLOPs of the weights that exist; state: weights, gradients, moments)", columns, rows)
 
 

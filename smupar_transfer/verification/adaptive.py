@@ -1,0 +1,82 @@
+"""Which runs a cell of a sweep needs to find its optimum: wide steps with one seed, then all seeds around the minimum.
+
+A plan is a pure function of the losses: it is replayed from the first round, and later rounds see nothing but the
+losses that earlier rounds asked for. Hence it is the same whatever else is known, and wherever a sweep was cut off.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from statistics import fmean
+
+Place = tuple[int, int]
+"""A point of the full grid, counted from 0, and a seed."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """How one cell is searched.
+
+    Attributes:
+        points: of the full grid, evenly spaced.
+        coarse: every so many points is run first, with the first seed alone; at least 1.
+        reach: so many points on either side of the running optimum are run with all seeds. With 0 the optimum never
+            moves off the coarse points.
+        seeds: the first is the scout.
+    """
+
+    points: int
+    coarse: int
+    reach: int
+    seeds: tuple[int, ...]
+
+
+def planned(search: Search, loss_at: Callable[[Place], float | None]) -> list[Place]:
+    """All that was asked for so far, in order; nothing more will be once all of it has a loss.
+
+    The optimum is where the mean loss is smallest. A point that the scout alone has seen is compared by the scout's
+    loss, so that a lucky seed does not count. Around the optimum everything within reach is asked for; if the optimum
+    has moved then, the same again, until it rests. Every round asks for something new, so there are at most as many as
+    points.
+
+    Args:
+        search: the cell.
+        loss_at: final validation loss, infinite where a run diverged, None where there is none yet.
+    """
+    asked: dict[Place, float | None] = {}
+    wanted = [(point, search.seeds[0]) for point in range(0, search.points, search.coarse)]
+    best = (search.points - 1) // 2
+    while any(place not in asked for place in wanted):
+        asked |= {place: loss_at(place) for place in wanted if place not in asked}
+        known = {place: loss for place, loss in asked.items() if loss is not None}
+        found = _running_optimum(known, search, best)
+        if len(known) < len(asked) or found is None:
+            break
+        best = found
+        window = range(max(0, best - search.reach), min(search.points, best + search.reach + 1))
+        wanted = [(point, seed) for point in window for seed in search.seeds]
+    return list(asked)
+
+
+def _running_optimum(losses: Mapping[Place, float], search: Search, last: int) -> int | None:
+    """The point with the smallest mean, of equal ones the nearest to the last optimum; None if nothing trained."""
+    table: dict[int, dict[int, float]] = {}
+    for (point, seed), loss in losses.items():
+        table.setdefault(point, {})[seed] = loss
+    whole = [row for row in table.values() if len(row) == len(search.seeds) and all(map(math.isfinite, row.values()))]
+    reference = min(whole, key=lambda row: fmean(row.values()), default=dict.fromkeys(search.seeds, 0.0))
+    means = {point: fmean(loss - reference[seed] for seed, loss in row.items()) for point, row in table.items()}
+    best = min(means, default=None, key=lambda point: (means[point], abs(point - last), point))
+    return best if best is not None and math.isfinite(means[best]) else None
+
+
+def typical(search: Search) -> list[Place]:
+    """What a cell of which nothing is known may ask for: of plans for a parabola at each point, the median in size."""
+
+    def parabola(optimum: int) -> Callable[[Place], float]:
+        return lambda place: float((place[0] - optimum) ** 2)
+
+    plans = [planned(search, parabola(optimum)) for optimum in range(search.points)]
+    return sorted(plans, key=len)[len(plans) // 2]
