@@ -34,7 +34,7 @@ class CellSummary:
             et al. 2023, arXiv 2309.14322, section 2), over the range that all cells of the sweep have in common.
     """
 
-    family: Family
+    family: Family[Cell]
     cell: Cell
     optimum: Optimum
     regret: Regret
@@ -60,7 +60,7 @@ class FamilySummary:
         exact: whether every optimum came from a fit; if not, the drift is a lower bound or one of the grid.
     """
 
-    family: Family
+    family: Family[Cell]
     drift: Spread
     slope: Slope
     kappa: Slope
@@ -100,7 +100,7 @@ def summarise(
 
 
 def _summarise(
-    family: Family,
+    family: Family[Cell],
     cell: Cell,
     optimum: Optimum,
     first: float,
@@ -139,7 +139,7 @@ def _size(cell: Cell) -> tuple[object, ...]:
 
 
 def proxy_value(
-    cell: Cell, family: Family, trained: Sequence[tuple[Cell, Optimum]], otherwise: float | None
+    cell: Cell, family: Family[Cell], trained: Sequence[tuple[Cell, Optimum]], otherwise: float | None
 ) -> float | None:
     """What tuning the proxy says: the optimum of the dense cell of base width with the same parametrization and settings.
 
