@@ -36,8 +36,8 @@ SETTINGS = (
 def runs_table(records: Iterable[RunRecord]) -> pd.DataFrame:
     """One row a run; losses in nats, NaN where the run diverged. ``sparsity`` is 1 - density as configured.
 
-    ``tokens`` are those of the budget, FLOPs those of the whole training, and ``chance_loss`` is that of a uniform guess,
-    where training begins.
+    ``tokens`` are those of the budget, FLOPs those of the whole training, and ``chance_loss`` is that of a uniform
+    guess, where training begins.
     """
     return pd.DataFrame([_row(record) for record in records])
 

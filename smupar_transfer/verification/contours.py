@@ -44,8 +44,8 @@ class JointOptimum:
     Attributes:
         log2_values: of both hyperparameters; the grid's best point unless ``status`` is FIT, NaN if nothing trained.
         low, high: 95 % interval of each by itself; NaN without a fit or with one seed.
-        covariance: of ``log2_values``, (2, 2), octaves squared; NaN as the intervals. radius: of the joint 95 % region, in
-            the norm of the covariance: all p with (p - log2_values)' covariance^-1 (p - log2_values) <= radius**2.
+        covariance: of ``log2_values``, (2, 2), octaves squared; NaN as the intervals.
+        radius: of the joint 95 % region: all p with (p - log2_values)' covariance^-1 (p - log2_values) <= radius**2.
         loss: mean validation loss at the grid's best point, nats.
     """
 
@@ -71,7 +71,8 @@ def surfaces(runs: pd.DataFrame, design: Design) -> list[Surface]:
     """The surfaces of a table of runs, in the order of ``cells``.
 
     Args:
-        runs: of ``runs_table``. design: sweeps two hyperparameters.
+        runs: of ``runs_table``.
+        design: sweeps two hyperparameters.
 
     Raises:
         InputError: as ``cells``.
@@ -100,8 +101,8 @@ class _Bowl:
 
     Attributes:
         at: of its minimum, (2,). moves: weights of the points' losses in ``at``, to first order, (2, points).
-        losses: of the points, (seeds, points). doubt: as in ``LocalFit``, (points,). misfit: variance (nats**2) that the
-            residuals show at ``doubt`` 1, noise of the mean included.
+        losses: of the points, (seeds, points). doubt: as in ``LocalFit``, (points,).
+        misfit: variance (nats**2) that the residuals show at ``doubt`` 1, noise of the mean included.
     """
 
     at: Floats
@@ -164,8 +165,8 @@ def _fit(offsets: Floats, losses: Floats) -> _Bowl | None:
 def joint_optima(found: Sequence[Surface]) -> list[JointOptimum]:
     """The joint minimum of every surface, with noise shared over all of them as in ``estimate``.
 
-    Points with a missing or diverged seed do not enter. A quadratic without skew: the misfit of its residuals is part of
-    the interval, noise of the mean included, so that it says too little rather than too much.
+    Points with a missing or diverged seed do not enter. The quadratic has no skew, so the misfit that its residuals
+    show is part of the interval, noise of the mean included.
     """
     bowls = [_bowl(surface) for surface in found]
     several = [n for n, (bowl, _, _) in enumerate(bowls) if bowl is not None and len(found[n].seeds) > 1]

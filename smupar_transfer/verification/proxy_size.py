@@ -54,8 +54,8 @@ def proxy_sizes(sweep: Sequence[Cell]) -> list[ProxySize]:
     for members in groups.values():
         target = max(members, key=lambda cell: (cell.width, cell.sparsity))
         proxies = [cell for cell in members if cell.sparsity == 0 and cell.width < target.width]
-        for proxy in sorted(proxies, key=lambda cell: (cell.width, cell.flops)):
-            found.append(_proxy_size(proxy, target, optima[id(proxy)], optima[id(target)]))
+        proxies.sort(key=lambda cell: (cell.width, cell.flops))
+        found += [_proxy_size(proxy, target, optima[id(proxy)], optima[id(target)]) for proxy in proxies]
     return found
 
 

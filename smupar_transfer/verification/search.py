@@ -1,7 +1,7 @@
 """Useful transfer: loss reached against compute spent, by tuning a proxy or by tuning the target itself.
 
-Ghosh, Wu and Bietti (arXiv 2512.22768) call a transfer useful if, at equal compute, it reaches a lower loss than tuning the
-target directly. Here both searches draw from the same random points, each of which was trained on both.
+Ghosh, Wu and Bietti (arXiv 2512.22768) call a transfer useful if, at equal compute, it reaches a lower loss than tuning
+the target directly. Here both searches draw from the same random points, each of which was trained on both.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class SearchCurve:
     """Loss of the target after a random search of 1, 2, ... draws.
 
     Attributes:
-        way: ``transfer`` (search on the proxy, train the target once at its winner) or ``direct`` (search on the target).
+        way: ``transfer`` (search on the proxy, train the target once at its winner) or ``direct`` (on the target).
         draws: points drawn, with replacement, (lengths,).
         cost: FLOPs of it all over those of training the target once, counting the weights that exist, (lengths,).
         loss: expected validation loss of the target, nats, (lengths,).
@@ -44,8 +44,8 @@ def search_curves(runs: pd.DataFrame, swept: Sequence[str]) -> list[SearchCurve]
     """Both curves of every parametrization.
 
     Args:
-        runs: of ``runs_table``; a parametrization has two sizes of network, of which the cheaper is the proxy. Only points
-            that both trained count. A run that diverged, or ended above it, has the loss of a uniform guess.
+        runs: of ``runs_table``; a parametrization has two sizes of network, of which the cheaper is the proxy. Only
+            points that both trained count. A run that diverged, or ended above it, has the loss of a uniform guess.
         swept: names of the hyperparameters that make a point.
 
     Raises:
@@ -81,8 +81,18 @@ def _curves(name: str, both: Floats, ratio: float) -> list[SearchCurve]:
         expected = _expected(both[None, :, column], both[None, :, 1], lengths)[0]
         resampled = _expected(both[rows, column], both[rows, 1], lengths)
         low, high = np.quantile(resampled, [tail, 1 - tail], axis=0)
-        cost = lengths * ratio + 1 if way == "transfer" else lengths.astype(np.float64)
-        curves.append(SearchCurve(name, way, tuple(lengths.tolist()), cost, expected, low, high))
+        once, each = (1.0, ratio) if way == "transfer" else (0.0, 1.0)
+        curves.append(
+            SearchCurve(
+                name,
+                way,
+                tuple(lengths.tolist()),
+                np.asarray(once + each * lengths, dtype=np.float64),
+                expected,
+                low,
+                high,
+            )
+        )
     return curves
 
 
