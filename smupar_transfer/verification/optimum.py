@@ -171,13 +171,17 @@ def _errors(fit: LocalFit, noise: float, freedom: float) -> tuple[float, float, 
 
 def _interval(fit: LocalFit, noise: float, half_width: float) -> tuple[float, float]:
     """Where the slope is within ``half_width`` standard errors of zero; infinite where the window ends first."""
-    steps = np.linspace(0, 1, 401)
+    steps = np.linspace(0, 1, 101)
     bounds = []
     for end in (fit.offsets[0], fit.offsets[-1]):
         at = fit.vertex + steps * (end - fit.vertex)
         gradient = fit.gradient(at)
         error = np.sqrt(_variances(fit, gradient @ fit.maps, noise))
-        outside = np.abs(gradient @ fit.coefficients) > half_width * error
-        first = int(outside.argmax())
-        bounds.append(fit.origin + at[first] if outside.any() else math.copysign(math.inf, end - fit.vertex))
+        beyond = np.abs(gradient @ fit.coefficients) - half_width * error
+        first = int((beyond > 0).argmax())
+        if first == 0:  # nowhere, since at the minimum itself the slope is 0
+            bounds.append(math.copysign(math.inf, end - fit.vertex))
+            continue
+        part = -beyond[first - 1] / (beyond[first] - beyond[first - 1])
+        bounds.append(fit.origin + at[first - 1] + part * (at[first] - at[first - 1]))
     return float(bounds[0]), float(bounds[1])
