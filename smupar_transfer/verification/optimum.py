@@ -156,7 +156,8 @@ def _variances(fit: LocalFit, weights: Floats, noise: float) -> Floats:
 def _errors(fit: LocalFit, noise: float, freedom: float) -> tuple[float, float, float]:
     """Standard errors of the minimum's place and of the curvature there, by first-order expansion, and their freedom.
 
-    Noise and misfit are known with different degrees of freedom; those of their sum follow Welch and Satterthwaite.
+    Noise and misfit are known with different degrees of freedom; those of their sum follow Welch and Satterthwaite, but
+    are never more than those of the noise, since residuals of neighbouring points go together.
     """
     at = np.array([fit.vertex])
     slope, bend = ((fit.gradient(at, order) @ fit.maps)[0] for order in (1, 2))
@@ -166,7 +167,7 @@ def _errors(fit: LocalFit, noise: float, freedom: float) -> tuple[float, float, 
     by_noise = float((moved**2).sum()) * noise
     by_misfit = float(place) - by_noise
     together = float(place) ** 2 / (by_noise**2 / freedom + by_misfit**2 / max(1, fit.freedom))
-    return math.sqrt(place), math.sqrt(curvature), together
+    return math.sqrt(place), math.sqrt(curvature), min(freedom, together)
 
 
 def _interval(fit: LocalFit, noise: float, half_width: float) -> tuple[float, float]:
