@@ -1,37 +1,41 @@
 """Does the optimum stay put? Estimates, drift, regret, figures and pages, from records alone."""
 
-from smupar_transfer.verification.cells import Cell, cells, runs_table
+from smupar_transfer.verification.cells import Cell, Family, cells, families, runs_table
+from smupar_transfer.verification.design import Design
 from smupar_transfer.verification.drawn import loss_panels, optimum_tracks
-from smupar_transfer.verification.optimum import Optimum, Status, estimate
+from smupar_transfer.verification.fit import Status
+from smupar_transfer.verification.optimum import Optimum, estimate
 from smupar_transfer.verification.page import outcome_sentence, render_sweep_page
+from smupar_transfer.verification.regret import Regret, carried_over
 from smupar_transfer.verification.stability import (
     CellSummary,
-    Drift,
-    Regret,
-    carried_over,
+    FamilySummary,
     drift_table,
-    drifts,
     summarise,
+    summarise_families,
     summary_table,
 )
 
 __all__ = [
     "Cell",
     "CellSummary",
-    "Drift",
+    "Design",
+    "Family",
+    "FamilySummary",
     "Optimum",
     "Regret",
     "Status",
     "carried_over",
     "cells",
     "drift_table",
-    "drifts",
     "estimate",
+    "families",
     "loss_panels",
     "optimum_tracks",
     "outcome_sentence",
     "render_sweep_page",
     "runs_table",
     "summarise",
+    "summarise_families",
     "summary_table",
 ]

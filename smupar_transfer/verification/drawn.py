@@ -9,7 +9,7 @@ import numpy as np
 
 from smupar_transfer.theory import PARAMETRIZATIONS
 from smupar_transfer.verification.figures.stability import Curve, Panel, Track
-from smupar_transfer.verification.optimum import Status
+from smupar_transfer.verification.fit import Status
 from smupar_transfer.verification.stability import CellSummary
 
 HEADROOM = 0.8  # nats above the best loss that loss curves show
@@ -47,10 +47,10 @@ def _curve(summary: CellSummary) -> Curve:
     errors = np.zeros(len(means))
     if count > 1:
         errors[finite] = cell.losses[:, finite].std(axis=0, ddof=1) / math.sqrt(count)
-    marked = None if optimum.status is Status.NOTHING else (optimum.log2_learning_rate, optimum.loss)
+    marked = None if optimum.status is Status.NOTHING else (optimum.log2_value, optimum.loss)
     return Curve(
         label=f"{cell.sparsity:g}",
-        log2_rates=tuple(cell.log2_learning_rates[finite]),
+        log2_rates=tuple(cell.log2_values[finite]),
         losses=tuple(means[finite]),
         errors=tuple(errors[finite]),
         optimum=marked,
@@ -71,7 +71,7 @@ def optimum_tracks(summaries: Sequence[CellSummary]) -> list[Track]:
                 name=name,
                 title=title_of(name),
                 log2_density=tuple(math.log2(member.cell.density) for member in found),
-                optima=tuple(member.optimum.log2_learning_rate for member in found),
+                optima=tuple(member.optimum.log2_value for member in found),
                 low=tuple(member.optimum.low for member in found),
                 high=tuple(member.optimum.high for member in found),
                 exact=tuple(member.optimum.status is Status.FIT for member in found),

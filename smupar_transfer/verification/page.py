@@ -10,18 +10,19 @@ from typing import Any
 
 from smupar_transfer.records import Manifest, RunRecord, trained_runs
 from smupar_transfer.verification.drawn import families, title_of
-from smupar_transfer.verification.optimum import LOSS_WINDOW
-from smupar_transfer.verification.stability import CellSummary, Drift, Regret
+from smupar_transfer.verification.fit import WINDOW
+from smupar_transfer.verification.regret import Regret
+from smupar_transfer.verification.stability import CellSummary, FamilySummary
 from smupar_transfer.verification.templating import render
 
 
-def outcome_sentence(drifts: Sequence[Drift], summaries: Sequence[CellSummary]) -> str:
+def outcome_sentence(drifts: Sequence[FamilySummary], summaries: Sequence[CellSummary]) -> str:
     """What came out, in one sentence with numbers."""
     if not drifts:
         return "There is no parametrization with two sparsities yet."
     sparsities = [summary.cell.sparsity for summary in summaries]
     parts = [
-        f"{title_of(drift.parametrization)} {'' if drift.exact else 'at least '}{drift.octaves:.2f} octaves "
+        f"{drift.family.label} {'' if drift.exact else 'at least '}{drift.drift.value:.2f} octaves "
         f"{_bounds(drift)}(regret up to {percent(drift.largest_regret)})"
         for drift in drifts
     ]
@@ -32,8 +33,9 @@ def outcome_sentence(drifts: Sequence[Drift], summaries: Sequence[CellSummary]) 
     )
 
 
-def _bounds(drift: Drift) -> str:
-    return f"[{drift.low:.2f}, {drift.high:.2f}] " if math.isfinite(drift.low) else ""
+def _bounds(drift: FamilySummary) -> str:
+    bounds = drift.drift
+    return f"[{bounds.low:.2f}, {bounds.high:.2f}] " if math.isfinite(bounds.low) else ""
 
 
 def percent(value: float) -> str:
@@ -65,7 +67,7 @@ def _cell_rows(summaries: Sequence[CellSummary]) -> list[dict[str, Any]]:
             "title": title_of(summary.cell.parametrization),
             "width": summary.cell.width,
             "sparsity": f"{summary.cell.sparsity:g}",
-            "optimum": fixed(summary.optimum.log2_learning_rate, 2),
+            "optimum": fixed(summary.optimum.log2_value, 2),
             "interval": span(summary.optimum.low, summary.optimum.high),
             "status": str(summary.optimum.status),
             "loss": fixed(summary.optimum.loss, 4),
@@ -79,11 +81,14 @@ def _cell_rows(summaries: Sequence[CellSummary]) -> list[dict[str, Any]]:
     ]
 
 
-def _drift_row(drift: Drift) -> dict[str, Any]:
+def _drift_row(drift: FamilySummary) -> dict[str, Any]:
     return {
-        **asdict(drift),
-        "title": title_of(drift.parametrization),
-        "interval": span(drift.low, drift.high),
+        "title": drift.family.label,
+        "width": drift.family.cells[0].width,
+        "octaves": drift.drift.value,
+        "exact": drift.exact,
+        "slope": drift.slope.value,
+        "interval": span(drift.drift.low, drift.drift.high),
         "regret": percent(drift.largest_regret),
         "zero_shot": percent(drift.largest_zero_shot_regret),
     }
@@ -93,7 +98,7 @@ def render_sweep_page(
     manifest: Manifest,
     records: Sequence[RunRecord],
     summaries: Sequence[CellSummary],
-    drifts: Sequence[Drift],
+    drifts: Sequence[FamilySummary],
 ) -> str:
     """Markdown of a sweep's page; ``records`` are its finished runs, at least one."""
     first = records[0]
@@ -107,7 +112,7 @@ def render_sweep_page(
         outcome=outcome_sentence(drifts, summaries),
         drifts=[_drift_row(drift) for drift in drifts],
         cells=_cell_rows(summaries),
-        window=LOSS_WINDOW,
+        window=f"{100 * WINDOW:g}",
         runs=len(records),
         planned=len(manifest.keys),
         diverged=sum(record.diverged for record in records),

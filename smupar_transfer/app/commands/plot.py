@@ -14,13 +14,13 @@ from smupar_transfer.verification import (
     CellSummary,
     cells,
     drift_table,
-    drifts,
     loss_panels,
     optimum_tracks,
     outcome_sentence,
     render_sweep_page,
     runs_table,
     summarise,
+    summarise_families,
     summary_table,
 )
 from smupar_transfer.verification.drawn import families, title_of
@@ -45,8 +45,8 @@ def publish(folder: Path) -> None:
     records = [record for record in RunStore(folder) if record.key in wanted]
     if not records:
         raise InputError("sweep", manifest.name, "has no finished run", f"run: smupar sweep {manifest.name}")
-    summaries = summarise(cells(runs_table(records)), manifest.proxy_log2_learning_rate)
-    found = drifts(summaries)
+    summaries = summarise(cells(runs_table(records)), proxy_log2_value=manifest.proxy_log2_learning_rate)
+    found = summarise_families(summaries)
     write_atomically(folder / "summary.csv", summary_table(summaries).to_csv(index=False, float_format="%.6g"))
     write_atomically(folder / "drift.csv", drift_table(found).to_csv(index=False, float_format="%.6g"))
     save(draw_loss_curves(*loss_panels(summaries)), folder / manifest.name)
@@ -62,7 +62,7 @@ def _print(summaries: list[CellSummary]) -> None:
             title_of(summary.cell.parametrization),
             f"{summary.cell.width}",
             f"{summary.cell.sparsity:g}",
-            f"{summary.optimum.log2_learning_rate:.2f}",
+            f"{summary.optimum.log2_value:.2f}",
             f"{summary.optimum.low:.2f} to {summary.optimum.high:.2f}",
             str(summary.optimum.status),
             show.loss(summary.optimum.loss),
