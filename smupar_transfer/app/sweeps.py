@@ -44,6 +44,7 @@ class Sweep:
         overrides: configuration that all runs share, as on the command line.
         grids: each a product of axes; the runs are their union.
         runs: how many that makes; checked.
+        kind: what is done with the runs. axis: along which something is to stay put.
     """
 
     name: str
@@ -53,6 +54,8 @@ class Sweep:
     overrides: list[str]
     grids: list[dict[str, Axis]]
     runs: int
+    kind: str = "stability"
+    axis: str = "sparsity"
 
     def points(self) -> Iterator[dict[str, Any]]:
         """Configuration keys and values of every run, without repetition."""

@@ -27,7 +27,7 @@ from smupar_transfer.records.spec import (
     RunSpec,
     SparsitySpec,
 )
-from smupar_transfer.records.store import COORDINATES_FILE, RECORDS_FILE, CoordinateStore, RunStore
+from smupar_transfer.records.store import COORDINATES_FILE, RECORDS_FILE, CoordinateStore, RunStore, Store
 from smupar_transfer.records.tuned import Tuned, read_tuned, write_tuned
 
 __all__ = [
@@ -57,6 +57,7 @@ __all__ = [
     "RunStore",
     "Source",
     "SparsitySpec",
+    "Store",
     "Tuned",
     "derive_roles",
     "from_plain",

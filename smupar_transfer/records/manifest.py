@@ -21,6 +21,7 @@ class Manifest:
         name, question, expected: of the sweep file.
         command: that was given. keys: of its runs, those not yet run included.
         proxy_log2_learning_rate: log2 of the base learning rate that was tuned on the proxy; None if that is not known.
+        kind: how the records are read. axis: along which something is to stay put.
     """
 
     name: str
@@ -29,6 +30,8 @@ class Manifest:
     command: str
     keys: tuple[str, ...]
     proxy_log2_learning_rate: float | None = None
+    kind: str = "stability"
+    axis: str = "sparsity"
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

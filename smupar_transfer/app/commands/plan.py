@@ -14,7 +14,7 @@ from smupar_transfer.app import show, specs
 from smupar_transfer.app.commands.sweep import config_dir, sweep_specs
 from smupar_transfer.app.sweeps import load_sweep
 from smupar_transfer.model import Cost, network_cost, outline, plan_parameters
-from smupar_transfer.records import RunSpec, RunStore
+from smupar_transfer.records import CoordinateStore, RunSpec, RunStore
 from smupar_transfer.training import load
 from smupar_transfer.training import run as run_spec
 
@@ -42,10 +42,11 @@ def run(config: DictConfig) -> None:
     if config.sweep:
         sweep = load_sweep(config.sweep, config_dir())
         planned, folder = sweep_specs(config, sweep), Path(config.results_dir) / sweep.name
+        existing = (CoordinateStore if sweep.kind == "coordinates" else RunStore)(folder).keys()
         show.console().print(f"{sweep.question}\nexpected: {sweep.expected.strip()}\n")
     else:
         planned, folder = [specs.target_spec(config)], Path(config.results_dir) / "train"
-    existing = RunStore(folder).keys()
+        existing = RunStore(folder).keys()
     groups = group(planned, existing)
     show.console().print(_table(groups))
     missing = [spec for spec in planned if spec.key not in existing]

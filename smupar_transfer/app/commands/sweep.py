@@ -12,11 +12,14 @@ from smupar_transfer.app import specs
 from smupar_transfer.app.runs import train_missing
 from smupar_transfer.app.sweeps import Sweep, at_point, load_sweep
 from smupar_transfer.records import Manifest, RunSpec, RunStore, write_manifest
+from smupar_transfer.theory import InputError
 
 
 def run(config: DictConfig) -> None:
     """Train the missing runs of ``sweep``; write records, tables, figures and a page about the outcome."""
     sweep = load_sweep(config.sweep, config_dir())
+    if sweep.kind == "coordinates":
+        raise InputError("sweep", config.sweep, "is a coordinate check", f"run: smupar coordinates {config.sweep}")
     planned = sweep_specs(config, sweep)
     execution, workers = specs.execution(config), specs.workers(config)
     folder = Path(config.results_dir) / sweep.name
@@ -29,21 +32,22 @@ def run(config: DictConfig) -> None:
     plot.publish(folder)
 
 
-def manifest(config: DictConfig, sweep: Sweep, planned: list[RunSpec]) -> Manifest:
+def manifest(config: DictConfig, sweep: Sweep, planned: list[RunSpec], command: str = "sweep") -> Manifest:
     """What the sweep is, for those who read its folder later."""
     words = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
     own = {*sweep.overrides, f"sweep={config.sweep}"}
     given = [word for word in words if word not in own and not word.startswith(("results_dir=", "workers="))]
     folder = config_dir()
     own_folder = [] if folder is None else ["--config-dir", folder]
-    command = " ".join(["smupar sweep", config.sweep, *own_folder, *given])
     return Manifest(
         name=sweep.name,
         question=sweep.question,
         expected=sweep.expected,
-        command=command,
+        command=" ".join([f"smupar {command}", config.sweep, *own_folder, *given]),
         keys=tuple(spec.key for spec in planned),
         proxy_log2_learning_rate=math.log2(specs.hyperparameters(config).learning_rate),
+        kind=sweep.kind,
+        axis=sweep.axis,
     )
 
 
