@@ -109,7 +109,7 @@ def _notes(found: Sequence[Slope], records: Sequence[CoordinateRecord]) -> tuple
     notes += [
         f"Not as theory predicts: {PARAMETRIZATIONS[slope.parametrization].title}, {slope.coordinate} in "
         f"{slope.layer} at the {slope.moment}: {shown(slope.estimate.mean)} {_interval(slope.estimate)} against "
-        f"{slope.predicted:+g}, allowance {JUDGED[slope.coordinate, slope.moment]:g}."
+        f"{slope.predicted:+g}, allowance {JUDGED[slope.coordinate, slope.moment]}."
         for slope in found
         if slope.agreement is Verdict.OUTSIDE
     ]
@@ -151,7 +151,8 @@ def slope_table(found: Sequence[Slope]) -> Table:
                 "low": slope.estimate.interval[0],
                 "high": slope.estimate.interval[1],
                 "seeds": len(slope.estimate.by_seed),
-                "allowance": JUDGED[slope.coordinate, slope.moment],
+                "allowed_below": JUDGED[slope.coordinate, slope.moment].below,
+                "allowed_above": JUDGED[slope.coordinate, slope.moment].above,
                 "verdict": str(slope.verdict),
                 "predicted": math.nan if slope.predicted is None else slope.predicted,
                 "agreement": slope.agreement and str(slope.agreement),
@@ -186,7 +187,7 @@ def _slope_row(members: Sequence[Slope]) -> tuple[str, ...]:
         _number(min(of_layers)),
         _number(max(of_layers)),
         "-" if first.predicted is None else f"{first.predicted:+g}",
-        f"± {JUDGED[first.coordinate, first.moment]:g}",
+        str(JUDGED[first.coordinate, first.moment]),
         f"{still} of {len(members)}",
     )
 

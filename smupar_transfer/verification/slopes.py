@@ -42,14 +42,34 @@ class Verdict(StrEnum):
     OPEN = "open"
 
 
-JUDGED: dict[tuple[Coordinate, Moment], float] = {
-    (Coordinate.ACTIVATION, Moment.START): 0.1,
-    (Coordinate.GRADIENT, Moment.START): 0.1,
-    (Coordinate.UPDATE, Moment.START): 0.25,
-    (Coordinate.ACTIVATION, Moment.END): 0.25,
-    (Coordinate.GRADIENT, Moment.END): 0.25,
+@dataclass(frozen=True)
+class Allowance:
+    """How far below and above an exponent a slope may lie at finite width and still count as it."""
+
+    below: float
+    above: float
+
+    def __str__(self) -> str:
+        return f"-{self.below:g} to +{self.above:g}"
+
+    def strain(self, slope: float) -> float:
+        """How much of the allowance around 0 a slope uses up; above 1 is beyond, NaN if unknown."""
+        return slope / self.above if slope > 0 else -slope / self.below
+
+
+EXACT = Allowance(0.1, 0.1)
+"""At initialisation theory is exact but for finite width; the smallest wrong exponent of any table is 1/2."""
+PARTIAL = Allowance(0.6, 0.25)
+"""Updates are partly aligned with their inputs: sums grow with a power from 1/2 to 1 of the number of their terms."""
+
+JUDGED: dict[tuple[Coordinate, Moment], Allowance] = {
+    (Coordinate.ACTIVATION, Moment.START): EXACT,
+    (Coordinate.GRADIENT, Moment.START): EXACT,
+    (Coordinate.UPDATE, Moment.START): PARTIAL,
+    (Coordinate.ACTIVATION, Moment.END): PARTIAL,
+    (Coordinate.GRADIENT, Moment.END): PARTIAL,
 }
-"""Allowance for finite width of every slope that counts; the smallest wrong exponent of any table is 1/2."""
+"""Every size that counts."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +100,13 @@ class Estimate:
         half = _STUDENT[min(count - 1, len(_STUDENT)) - 1] * float(np.std(self._values, ddof=1)) / math.sqrt(count)
         return self.mean - half, self.mean + half
 
-    def judge(self, exponent: float, allowance: float) -> Verdict:
-        """Whether the interval lies within ``allowance`` of an exponent, beyond it, or across its border."""
+    def judge(self, exponent: float, allowance: Allowance) -> Verdict:
+        """Whether the interval lies within the allowance around an exponent, beyond it, or across its border."""
         low, high = self.interval
-        if exponent - allowance <= low and high <= exponent + allowance:
+        bottom, top = exponent - allowance.below, exponent + allowance.above
+        if bottom <= low and high <= top:
             return Verdict.INSIDE
-        return Verdict.OUTSIDE if high < exponent - allowance or low > exponent + allowance else Verdict.OPEN
+        return Verdict.OUTSIDE if high < bottom or low > top else Verdict.OPEN
 
 
 @dataclass(frozen=True)
@@ -117,8 +138,8 @@ class Slope:
 
     @property
     def strain(self) -> float:
-        """Size of the slope in allowances: above 1 is beyond; NaN if unknown."""
-        return abs(self.estimate.mean) / JUDGED[self.coordinate, self.moment]
+        """See ``Allowance.strain``."""
+        return JUDGED[self.coordinate, self.moment].strain(self.estimate.mean)
 
 
 def sizes_table(records: Iterable[CoordinateRecord], axis: str) -> pd.DataFrame:
