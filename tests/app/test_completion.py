@@ -64,7 +64,7 @@ def test_what_is_typed_already_narrows_the_choice(
         ("smupar sweep lr_by_sparsity budget.st", "budget.steps="),
         ("smupar plan target.sp", "target.sparsity="),
         ("smupar coordinates target.wid", "target.width="),
-        ("smupar coordinates coordinates_by_width requ", "require="),
+        ("smupar coordinates coordinates_by_width worke", "workers="),
     ],
 )
 def test_keys_and_options_of_a_command(completions: Callable[[str], set[str]], line: str, expected: str) -> None:

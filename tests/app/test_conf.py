@@ -139,7 +139,7 @@ def test_the_keys_of_a_shipped_sweep_exist(composed: Compose, name: str) -> None
     for grid in sweep.grids:
         for key, axis in grid.items():
             assert isinstance(axis, Axis)
-            assert OmegaConf.select(config, key, throw_on_missing=True) is not None, key
+            assert OmegaConf.select(config, key, throw_on_missing=True, default="absent") != "absent", key
     for override in sweep.overrides:
         key = override.partition("=")[0]
         assert key in OPTIONS or OmegaConf.select(config, key, default="absent") != "absent", key

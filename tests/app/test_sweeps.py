@@ -66,7 +66,8 @@ def test_a_persons_own_folder_comes_first(grid_file: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("lr_by_sparsit", "did you mean lr_by_sparsity?"), ("xyzzy", "there are lr_by_sparsity")]
+    ("name", "hint"),
+    [("lr_by_sparsit", "did you mean lr_by_sparsity?"), ("xyzzy", "there are coordinates_by_sparsity")],
 )
 def test_an_unknown_name_gets_a_suggestion(name: str, hint: str) -> None:
     with pytest.raises(InputError, match=rf"^sweep={name}: is no sweep; ") as caught:

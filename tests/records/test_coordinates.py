@@ -12,21 +12,10 @@ from smupar_transfer.records import (
     RECORDS_FILE,
     CoordinateRecord,
     CoordinateStore,
-    Environment,
-    LayerSizes,
     RunRecord,
-    RunSpec,
     RunStore,
 )
 from smupar_transfer.theory import InputError
-
-
-@pytest.fixture
-def check(gpt_run: RunSpec) -> CoordinateRecord:
-    spec = replace(gpt_run, budget=replace(gpt_run.budget, steps=2, warmup_steps=0))
-    layer = LayerSizes("blocks.0.mlp.up", 0.125, (1.0, 1.5, 2.0), (0.5, 0.75, 1.0), (0.5, 0.5, 0.5), (0.25, 0.125))
-    environment = Environment("a processor", "cpu", "masked", 1, {"python": "3.11"})
-    return CoordinateRecord(spec.key, spec, (5.0, 4.5, 4.0), (layer,), 1.25, environment)
 
 
 def test_round_trip_pending_and_gathered(tmp_path: Path, check: CoordinateRecord) -> None:
