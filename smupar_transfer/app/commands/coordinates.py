@@ -34,6 +34,8 @@ def run(config: DictConfig) -> None:
         raise InputError("sweep", config.sweep, "is no coordinate check", "see `smupar sweep`")
     sweep = narrowed(sweep, _given(sweep))
     planned = sweep_specs(config, sweep)
+    if len({(spec.model.width, spec.sparsity.density) for spec in planned}) < 2:
+        raise InputError("axis", sweep.axis, "has a single value: there is no slope", "measure at two at least")
     required = _required(config, planned)
     folder = Path(config.results_dir) / sweep.name
     for _ in CoordinateStore(folder):  # a damaged record is told before anything is written

@@ -219,8 +219,9 @@ def test_what_makes_no_sense_is_refused_in_one_line(
 ) -> None:
     result = smupar("coordinates", check, *data, *SMALL[:2], *words)
     assert result.returncode == 2
-    (line,) = [line for line in result.stderr.splitlines() if line.startswith("smupar:")]
+    (line,) = result.stderr.splitlines()
     assert needle in line
+    assert not Path("results").exists()
 
 
 def test_checks_and_sweeps_are_not_confused(smupar: Run, tiny: tuple[str, ...], check: str, grid_file: Path) -> None:
