@@ -35,10 +35,11 @@ def shrunk(words: list[str]) -> list[str]:
     """The same command on a smaller model, with a shorter search and, for sweeps, a narrower target."""
     if words[0] == "plot":
         return words
+    seeds = ["seed=0", "require=[]"] if words[0] == "coordinates" else []
     kept = [word for word in words if not word.startswith(("tuning.n_trials", "workers"))]
     extra = SMALL_SEARCH if words[0] in ("tune", "demo") else []
-    width = ["target.width=32"] if words[0] in ("sweep", "plan", "demo") else []
-    return [*kept, *TINY, *extra, *width]
+    width = ["target.width=32"] if words[0] in ("sweep", "plan", "demo", "coordinates") else []
+    return [*kept, *TINY, *extra, *width, *seeds]
 
 
 def test_the_readme_has_the_commands_of_the_five_minute_path() -> None:
@@ -50,6 +51,7 @@ def test_the_readme_has_the_commands_of_the_five_minute_path() -> None:
         "plan",
         "sweep",
         "plot",
+        "coordinates",
         "explain",
         "tune",
     ]
@@ -63,6 +65,7 @@ def test_every_command_runs_in_the_order_of_the_readme(
     for words in commands():
         assert main(shrunk(words)) == 0, (words, capsys.readouterr().err)
     assert (tmp_path / "results" / "lr_by_sparsity" / "lr_by_sparsity.png").stat().st_size > 0
+    assert (tmp_path / "results" / "coordinates_by_sparsity" / "coordinates_by_sparsity.png").stat().st_size > 0
     assert (tmp_path / "results" / "demo" / "report.html").stat().st_size > 0
 
 

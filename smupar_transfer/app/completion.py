@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 
 from smupar_transfer.app.launch import launch
-from smupar_transfer.app.main import COMMANDS, TAKES_NAME
+from smupar_transfer.app.main import COMMANDS, DEFAULT_NAMES, TAKES_NAME
 from smupar_transfer.app.sweeps import shipped_sweeps
 
 SHELLS = ("bash", "zsh", "fish")
@@ -29,11 +29,19 @@ def complete(words: list[str]) -> int:
     command, *rest = done[1:]
     if command not in COMMANDS:
         return 0
-    if command in TAKES_NAME and not rest and (command != "plan" or ("." not in typed and "=" not in typed)):
-        return _offer(shipped_sweeps(), typed)
+    may_start_with_key = command == "plan" or command in DEFAULT_NAMES
+    if command in TAKES_NAME and not rest and not (may_start_with_key and ("." in typed or "=" in typed)):
+        return _offer(_sweeps_for(command), typed)
     skipped = 2 + (command in TAKES_NAME and bool(rest) and "=" not in rest[0])
     os.environ["COMP_LINE"] = " ".join(["smupar", *line.split(" ")[skipped:]])
     return launch(command, words)
+
+
+def _sweeps_for(command: str) -> list[str]:
+    checks = {name for name, path in shipped_sweeps().items() if path.parent.name == "coordinates"}
+    if command == "coordinates":
+        return sorted(checks)
+    return [name for name in shipped_sweeps() if command != "sweep" or name not in checks]
 
 
 def _offer(choices: Iterable[str], typed: str) -> int:

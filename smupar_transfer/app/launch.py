@@ -18,9 +18,13 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from smupar_transfer.app import paths, schema
-from smupar_transfer.app.main import TAKES_NAME
+from smupar_transfer.app.main import DEFAULT_NAMES, TAKES_NAME
 from smupar_transfer.app.sweeps import sweep_overrides
 from smupar_transfer.theory import InputError
+
+
+class CheckFailedError(Exception):
+    """What a person required of a result does not hold; the message says what."""
 
 
 def launch(command: str, words: list[str], program: str = "") -> int:
@@ -50,6 +54,9 @@ def launch(command: str, words: list[str], program: str = "") -> int:
         return 130
     except InputError as error:
         return _complain(str(error))
+    except CheckFailedError as error:
+        _complain(str(error))
+        return 1
     except (HydraException, OmegaConfBaseException) as error:
         return _complain(_first_line(error))
     except BrokenPipeError:
@@ -69,7 +76,7 @@ def _hydra_entry(command: str, refused: list[Exception]) -> Callable[[], None]:
         body = importlib.import_module(f"smupar_transfer.app.commands.{command}")
         try:
             body.run(config)
-        except (InputError, OmegaConfBaseException, BrokenPipeError) as error:
+        except (InputError, CheckFailedError, OmegaConfBaseException, BrokenPipeError) as error:
             if HydraConfig.get().mode is RunMode.MULTIRUN:  # maybe in another process: only an exception gets back
                 raise
             refused.append(error)  # past Hydra, which would print all overrides before the message
@@ -81,8 +88,12 @@ def _hydra_entry(command: str, refused: list[Exception]) -> Callable[[], None]:
 
 def _expand_name(command: str, words: list[str]) -> list[str]:
     """Put a sweep's own settings before the words of ``sweep NAME key=value``: a person may change what it sets."""
-    if command not in TAKES_NAME or not words or "=" in words[0] or words[0].startswith("-"):
+    if command not in TAKES_NAME or "-sc" in words or "--shell-completion" in words:
         return words
+    if not words or "=" in words[0] or words[0].startswith("-"):
+        if command not in DEFAULT_NAMES or any(_key(word) == "sweep" for word in words):
+            return words
+        words = [DEFAULT_NAMES[command], *words]
     name, *rest = words
     if command == "plot":  # reads records only
         return [f"sweep={name}", *rest]

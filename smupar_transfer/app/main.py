@@ -17,12 +17,14 @@ COMMANDS = {
     "transfer": "rescale them to a wide sparse target: a recipe",
     "train": "train a recipe, or the configured target",
     "sweep": "run a stability sweep, then analyse and draw it",
+    "coordinates": "check that activations, gradients and updates keep their size",
     "plot": "redraw a sweep from its stored records",
     "explain": "every parameter of a target with its learning rate, init std, ...",
     "plan": "what a sweep or a run would cost, without running it",
 }
 
-TAKES_NAME = ("sweep", "plot", "plan")
+TAKES_NAME = ("sweep", "coordinates", "plot", "plan")
+DEFAULT_NAMES = {"coordinates": "coordinates_by_sparsity"}
 
 HELP = """\
 usage: smupar COMMAND [key=value ...] [--help] [--cfg job] [--multirun] [--config-dir DIR]
@@ -39,6 +41,7 @@ examples:
   smupar transfer tuned=results/proxy/tuned.yaml target.width=256 target.sparsity=0.9375
   smupar train recipe=results/recipe.yaml
   smupar sweep lr_by_sparsity workers=2
+  smupar coordinates workers=2
   smupar explain target.width=1024 target.sparsity=0.98 format=json
 
 `smupar COMMAND --help` lists a command's keys and choices.
@@ -47,7 +50,7 @@ Tab completion: eval "$(smupar -sc install=bash)". Version {version}."""
 
 def help_text() -> str:
     """What ``smupar --help`` prints."""
-    commands = "\n".join(f"  {name:<10}{summary}" for name, summary in COMMANDS.items())
+    commands = "\n".join(f"  {name:<12}{summary}" for name, summary in COMMANDS.items())
     return HELP.format(commands=commands, version=smupar_transfer.__version__)
 
 
@@ -58,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: without the program's name; those of the process if left out.
 
     Returns:
-        Exit code: 0 for a good end, 2 for bad input, 130 after Ctrl-C.
+        Exit code: 0 for a good end, 1 for a check that failed, 2 for bad input, 130 after Ctrl-C.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("--help", "-h", "help"):

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from smupar_transfer.app.show import loss, progress_bar
 from smupar_transfer.model import computation
-from smupar_transfer.records import RunRecord, RunSpec, RunStore
+from smupar_transfer.records import CoordinateRecord, CoordinateStore, RunRecord, RunSpec, RunStore
 from smupar_transfer.theory import InputError
-from smupar_transfer.training import DataRequest, Execution, load, run, run_jobs
+from smupar_transfer.training import DataRequest, Execution, load, measure, run, run_jobs
 
 Plan = Callable[[Mapping[str, RunRecord]], Sequence[RunSpec]]
 """From records, by key, to all runs that are needed as far as these tell."""
@@ -46,6 +46,12 @@ class TrainJob:
 def _train(job: TrainJob) -> RunRecord:
     record = run(job.spec, load(job.data), job.execution)
     RunStore(job.folder).put(record)
+    return record
+
+
+def _measure(job: TrainJob) -> CoordinateRecord:
+    record = measure(job.spec, load(job.data), job.execution)
+    CoordinateStore(job.folder).put(record)
     return record
 
 
@@ -125,3 +131,15 @@ def _copies(record: RunRecord, specs: Iterable[RunSpec], store: RunStore) -> Ite
         copy = replace(record, key=spec.key, spec=spec, same_as=None if spec.key == origin else origin)
         store.put(copy)
         yield copy
+
+
+def measure_missing(title: str, specs: Sequence[RunSpec], means: Means) -> None:
+    """Measure the coordinates of those of ``specs`` that have no record in the folder."""
+    store = CoordinateStore(means.folder)
+    existing = store.keys()
+    missing = [spec for spec in specs if spec.key not in existing]
+    jobs = [TrainJob(spec, means.data, means.execution, means.folder) for spec in missing]
+    with progress_bar(title, len(specs), len(specs) - len(missing)) as bar:
+        for record in run_jobs(_measure, jobs, means.workers):
+            bar.advance(f"{record.spec.parametrization} {record.wall_seconds:.1f} s")
+    store.compact()

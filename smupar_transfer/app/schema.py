@@ -202,6 +202,13 @@ class SweepConfig(RunConfig):
 
 
 @dataclass
+class CoordinatesConfig(SweepConfig):
+    """``smupar coordinates``; ``require`` names parametrizations that must pass."""
+
+    require: list[str] = field(default_factory=list)
+
+
+@dataclass
 class PlotConfig:
     """``smupar plot``: it reads records, so it needs to know where they are and no more."""
 
@@ -240,6 +247,7 @@ COMMANDS: dict[str, type] = {
     "transfer": TransferConfig,
     "train": TrainConfig,
     "sweep": SweepConfig,
+    "coordinates": CoordinatesConfig,
     "plot": PlotConfig,
     "explain": ExplainConfig,
     "plan": PlanConfig,

@@ -16,7 +16,7 @@ from smupar_transfer.app.axes import Axis, Grid, expand_grid, parse_grids, parse
 from smupar_transfer.records import from_plain, read_text
 from smupar_transfer.theory import PARAMETRIZATIONS, BaseHyperparameters, InputError
 
-KINDS = ("stability", "contours", "gain", "proxy_size", "search")
+KINDS = ("stability", "contours", "gain", "proxy_size", "search", "coordinates")
 AXES = ("sparsity", "width", "base_width", "depth", "tokens")
 SEED = "seed"
 

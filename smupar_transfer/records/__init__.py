@@ -1,5 +1,6 @@
 """Run specifications, run records and recipes, and the only code that knows their file formats."""
 
+from smupar_transfer.records.coordinates import CoordinateRecord, LayerSizes
 from smupar_transfer.records.files import from_plain, read_text, to_plain, write_atomically
 from smupar_transfer.records.manifest import Manifest, read_manifest, write_manifest
 from smupar_transfer.records.recipe import (
@@ -27,19 +28,23 @@ from smupar_transfer.records.spec import (
     RunSpec,
     SparsitySpec,
 )
-from smupar_transfer.records.store import RECORDS_FILE, RunStore
+from smupar_transfer.records.store import COORDINATES_FILE, RECORDS_FILE, CoordinateStore, RunStore, Store
 from smupar_transfer.records.tuned import Tuned, read_tuned, write_tuned
 
 __all__ = [
+    "COORDINATES_FILE",
     "RECORDS_FILE",
     "SCHEMA_VERSION",
     "Activation",
     "BudgetSpec",
+    "CoordinateRecord",
+    "CoordinateStore",
     "DataSpec",
     "Decay",
     "Environment",
     "Evaluation",
     "GPTSpec",
+    "LayerSizes",
     "LayerSparsity",
     "MLPSpec",
     "Manifest",
@@ -54,6 +59,7 @@ __all__ = [
     "RunStore",
     "Source",
     "SparsitySpec",
+    "Store",
     "Tuned",
     "derive_roles",
     "from_plain",

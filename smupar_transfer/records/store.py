@@ -1,7 +1,7 @@
-"""Finished runs of one result, on disk.
+"""Finished runs, or coordinate checks, of one result, on disk.
 
 A run that ends is one small file, written whole or not at all, so that workers never wait for each other and a kill
-loses at most the run in progress. ``compact`` gathers them into ``records.jsonl``, one object a line, sorted by key.
+loses at most the run in progress. ``compact`` gathers them into one file, one object a line, sorted by key.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 from filelock import FileLock
 
+from smupar_transfer.records.coordinates import CoordinateRecord
 from smupar_transfer.records.files import from_plain, read_text, to_plain, write_atomically
 from smupar_transfer.records.record import RunRecord
 from smupar_transfer.records.spec import SCHEMA_VERSION
@@ -22,14 +24,30 @@ from smupar_transfer.theory import InputError
 
 RECORDS_FILE = "records.jsonl"
 PENDING_FOLDER = "runs"
+COORDINATES_FILE = "coordinates.jsonl"
 
 
-class RunStore:
-    """The records under one folder, found by run key.
+class _Keyed(Protocol):
+    @property
+    def key(self) -> str: ...
+
+
+Record = TypeVar("Record", bound=_Keyed)
+
+
+class Store(Generic[Record]):
+    """The records of one kind under one folder, found by run key.
 
     Args:
         folder: ``results/NAME``; need not exist before the first ``put``.
+
+    Attributes:
+        kind: of the records. file: that gathers them. pending: folder of those not yet gathered.
     """
+
+    kind: type[Record]
+    file: ClassVar[str]
+    pending: ClassVar[str]
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -37,16 +55,16 @@ class RunStore:
     def __contains__(self, key: str) -> bool:
         return self._pending(key).exists() or key in self._gathered()
 
-    def put(self, record: RunRecord) -> None:
+    def put(self, record: Record) -> None:
         """Store a record; an equal key is replaced."""
         write_atomically(self._pending(record.key), _line(record))
 
     def keys(self) -> set[str]:
         """Keys of all stored runs."""
-        pending = self.folder / PENDING_FOLDER
+        pending = self.folder / self.pending
         return set(self._gathered()) | {path.stem for path in pending.glob("*.json")}
 
-    def get(self, key: str) -> RunRecord:
+    def get(self, key: str) -> Record:
         """One record.
 
         Raises:
@@ -54,45 +72,49 @@ class RunStore:
         """
         path = self._pending(key)
         try:
-            return _parse(read_text(path, "results_dir"), path)
+            return self._parse(read_text(path, "results_dir"), path)
         except InputError as error:
             if not isinstance(error.__cause__, FileNotFoundError):
                 raise
         # gathered already, maybe by another process a moment ago
-        return _parse(self._gathered()[key], self.folder / RECORDS_FILE)
+        return self._parse(self._gathered()[key], self.folder / self.file)
 
-    def __iter__(self) -> Iterator[RunRecord]:
-        pending = {path.stem for path in (self.folder / PENDING_FOLDER).glob("*.json")}
+    def __iter__(self) -> Iterator[Record]:
+        pending = {path.stem for path in (self.folder / self.pending).glob("*.json")}
         gathered = self._gathered()
         for key in sorted(pending | gathered.keys()):
-            yield self.get(key) if key in pending else _parse(gathered[key], self.folder / RECORDS_FILE)
+            yield self.get(key) if key in pending else self._parse(gathered[key], self.folder / self.file)
 
     def compact(self) -> None:
         """Gather all records into one file; safe to interrupt at any point, and from several processes at once."""
-        name = hashlib.sha256(str(self.folder.resolve()).encode()).hexdigest()[:16]
+        name = hashlib.sha256(str((self.folder / self.file).resolve()).encode()).hexdigest()[:16]
         with FileLock(Path(tempfile.gettempdir()) / f"smupar_transfer-{name}.lock"):
-            pending = sorted((self.folder / PENDING_FOLDER).glob("*.json"))
+            pending = sorted((self.folder / self.pending).glob("*.json"))
             records = list(self)
             if not pending:
                 return
-            write_atomically(self.folder / RECORDS_FILE, "".join(_line(record) for record in records))
+            write_atomically(self.folder / self.file, "".join(_line(record) for record in records))
             for path in pending:
                 path.unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # another process may have put a record in it by now
-                (self.folder / PENDING_FOLDER).rmdir()
+                (self.folder / self.pending).rmdir()
 
     def _pending(self, key: str) -> Path:
-        return self.folder / PENDING_FOLDER / f"{key}.json"
+        return self.folder / self.pending / f"{key}.json"
 
     def _gathered(self) -> dict[str, str]:
-        path = self.folder / RECORDS_FILE
+        path = self.folder / self.file
         if not path.exists():
             return {}
         lines = [line for line in read_text(path, "results_dir").splitlines() if line.strip()]
         return {_key(line, path): line for line in lines}
 
+    def _parse(self, line: str, path: Path) -> Record:
+        content = {key: value for key, value in _load(line, path).items() if key != "schema"}
+        return from_plain(content, self.kind, str(path))
 
-def _line(record: RunRecord) -> str:
+
+def _line(record: object) -> str:
     return json.dumps({"schema": SCHEMA_VERSION, **to_plain(record)}, allow_nan=False) + "\n"
 
 
@@ -115,6 +137,17 @@ def _key(line: str, path: Path) -> str:
     return key
 
 
-def _parse(line: str, path: Path) -> RunRecord:
-    content = {key: value for key, value in _load(line, path).items() if key != "schema"}
-    return from_plain(content, RunRecord, str(path))
+class RunStore(Store[RunRecord]):
+    """Training runs: ``records.jsonl``."""
+
+    kind = RunRecord
+    file = RECORDS_FILE
+    pending = PENDING_FOLDER
+
+
+class CoordinateStore(Store[CoordinateRecord]):
+    """Coordinate checks: ``coordinates.jsonl``."""
+
+    kind = CoordinateRecord
+    file = COORDINATES_FILE
+    pending = "coordinates"

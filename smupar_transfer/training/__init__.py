@@ -1,6 +1,7 @@
 """Data, optimizers, the training loop: from a run specification to a run record."""
 
 from smupar_transfer.training.checkpoint import read_checkpoint
+from smupar_transfer.training.coordinates import measure
 from smupar_transfer.training.data import DATA_NAMES, Data, ExampleData, TokenData, load_data
 from smupar_transfer.training.loop import cross_entropy
 from smupar_transfer.training.observer import Observer, Silent
@@ -25,6 +26,7 @@ __all__ = [
     "load_network",
     "machine_name",
     "make_optimizer",
+    "measure",
     "parameter_groups",
     "prepare_process",
     "read_checkpoint",

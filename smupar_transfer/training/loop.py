@@ -75,17 +75,21 @@ def train(session: Session, observer: Observer, save: Callable[[], None]) -> boo
 
 def train_step(session: Session) -> float:
     """One optimizer step; returns the training loss before it, in nats. If that is not finite, weights stay."""
+    loss = compute_gradients(session)
+    if math.isfinite(loss):
+        update_weights(session)
+    return loss
+
+
+def compute_gradients(session: Session) -> float:
+    """Loss (nats) and gradients, not yet clipped, on the next training batch; no gradients if it is not finite."""
     budget = session.spec.budget
     inputs, targets = session.data.train_batch(session.batches, budget.batch_size, budget.sequence_length)
-    set_learning_rates(session.optimizer, schedule(session.progress.step, budget))
     loss = cross_entropy(_logits(session, inputs), targets.to(session.device))
     session.optimizer.zero_grad(set_to_none=True)
     value = float(loss.detach())
     if math.isfinite(value):
         loss.backward()  # type: ignore[no-untyped-call]
-        if session.spec.optimizer.gradient_clip:
-            torch.nn.utils.clip_grad_norm_(session.network.parameters(), session.spec.optimizer.gradient_clip)
-        session.optimizer.step()
     return value
 
 
@@ -94,6 +98,14 @@ def _logits(session: Session, inputs: Tensor) -> Tensor:
     with torch.autocast(session.device.type, torch.bfloat16, enabled=shorter):
         logits: Tensor = session.network(inputs.to(session.device))
     return logits.float()
+
+
+def update_weights(session: Session) -> None:
+    """Clip the gradients and let the optimizer step, at the learning rate of ``session.progress``."""
+    set_learning_rates(session.optimizer, schedule(session.progress.step, session.spec.budget))
+    if session.spec.optimizer.gradient_clip:
+        torch.nn.utils.clip_grad_norm_(session.network.parameters(), session.spec.optimizer.gradient_clip)
+    session.optimizer.step()
 
 
 @torch.no_grad()

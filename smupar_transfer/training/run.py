@@ -66,12 +66,7 @@ def run(
         InputError: data do not match the specification, or the checkpoint is of another run.
     """
     execution = execution or Execution()
-    if data.spec.sha256 != spec.data.sha256:
-        raise InputError("data", data.spec.name, f"has sha256 {data.spec.sha256}, the run needs {spec.data.sha256}")
-    if isinstance(data, TokenData) and isinstance(spec.model, GPTSpec) and data.vocab_size > spec.model.vocab_size:
-        raise InputError("data.vocab_size", data.vocab_size, f"is more than the network's {spec.model.vocab_size}")
-    prepare_process(execution.threads)
-    session, plan = _open(spec, data, execution)
+    session, plan = open_session(spec, data, execution)
     if checkpoint is not None and checkpoint.exists():
         session.progress = load_checkpoint(checkpoint, spec.key, session.network, session.optimizer, session.batches)
 
@@ -83,7 +78,17 @@ def run(
     return _record(session, plan, execution, diverged)
 
 
-def _open(spec: RunSpec, data: Data, execution: Execution) -> tuple[Session, tuple[ParameterPlan, ...]]:
+def open_session(spec: RunSpec, data: Data, execution: Execution) -> tuple[Session, tuple[ParameterPlan, ...]]:
+    """A run before its first step, and the plan of its parameters; prepares this process.
+
+    Raises:
+        InputError: data do not match the specification.
+    """
+    if data.spec.sha256 != spec.data.sha256:
+        raise InputError("data", data.spec.name, f"has sha256 {data.spec.sha256}, the run needs {spec.data.sha256}")
+    if isinstance(data, TokenData) and isinstance(spec.model, GPTSpec) and data.vocab_size > spec.model.vocab_size:
+        raise InputError("data.vocab_size", data.vocab_size, f"is more than the network's {spec.model.vocab_size}")
+    prepare_process(execution.threads)
     network, plan = build(spec, execution.backend)
     network.to(execution.device)
     budget = spec.budget
@@ -124,11 +129,12 @@ def _record(session: Session, plan: tuple[ParameterPlan, ...], execution: Execut
         step_seconds=round(statistics.median(progress.step_seconds), 6),
         history=tuple(progress.history),
         layers=sparsity_report(session.network),
-        environment=_environment(execution),
+        environment=describe_environment(execution),
     )
 
 
-def _environment(execution: Execution) -> Environment:
+def describe_environment(execution: Execution) -> Environment:
+    """Where this process computes, and with what."""
     return Environment(
         machine=machine_name(execution.device),
         device=execution.device,

@@ -30,9 +30,15 @@ def test_commands_come_first(completions: Callable[[str], set[str]]) -> None:
     assert completions("smupar nosuch ") == set()
 
 
-@pytest.mark.parametrize("command", ["sweep", "plot", "plan"])
+@pytest.mark.parametrize("command", ["plot", "plan"])
 def test_then_names_of_sweeps(completions: Callable[[str], set[str]], command: str) -> None:
     assert completions(f"smupar {command} ") >= set(shipped_sweeps())
+
+
+def test_names_of_sweeps_and_of_coordinate_checks_are_told_apart(completions: Callable[[str], set[str]]) -> None:
+    trained, checked = completions("smupar sweep "), completions("smupar coordinates ")
+    assert checked == {"coordinates_by_sparsity", "coordinates_by_width"}
+    assert trained == set(shipped_sweeps()) - checked
 
 
 @pytest.mark.parametrize(
@@ -57,6 +63,8 @@ def test_what_is_typed_already_narrows_the_choice(
         ("smupar tune tuning=", "tuning=with_weight_decay"),
         ("smupar sweep lr_by_sparsity budget.st", "budget.steps="),
         ("smupar plan target.sp", "target.sparsity="),
+        ("smupar coordinates target.wid", "target.width="),
+        ("smupar coordinates coordinates_by_width worke", "workers="),
     ],
 )
 def test_keys_and_options_of_a_command(completions: Callable[[str], set[str]], line: str, expected: str) -> None:

@@ -141,7 +141,7 @@ def test_the_keys_of_a_shipped_sweep_exist(composed: Compose, name: str) -> None
     sweep = load_sweep(name)
     config = composed("sweep", f"sweep={name}")
     for key in next(sweep.points()):
-        assert OmegaConf.select(config, key, default="absent") != "absent", key
+        assert OmegaConf.select(config, key, throw_on_missing=True, default="absent") != "absent", key
     for override in sweep.overrides:
         key = override.partition("=")[0]
         assert key in OPTIONS or OmegaConf.select(config, key, default="absent") != "absent", key

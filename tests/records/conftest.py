@@ -6,10 +6,12 @@ import pytest
 
 from smupar_transfer.records import (
     BudgetSpec,
+    CoordinateRecord,
     DataSpec,
     Environment,
     Evaluation,
     GPTSpec,
+    LayerSizes,
     LayerSparsity,
     Manifest,
     MaskKind,
@@ -106,3 +108,11 @@ def manifest(gpt_run: RunSpec, mlp_run: RunSpec) -> Manifest:
         command="smupar sweep sparsity",
         keys=(gpt_run.key, mlp_run.key),
     )
+
+
+@pytest.fixture
+def check(gpt_run: RunSpec) -> CoordinateRecord:
+    spec = replace(gpt_run, budget=replace(gpt_run.budget, steps=2, warmup_steps=0))
+    layer = LayerSizes("blocks.0.mlp.up", 0.125, (1.0, 1.5, 2.0), (0.5, 0.75, 1.0), (0.5, 0.5, 0.5), (0.25, 0.125))
+    environment = Environment("a processor", "cpu", "masked", 1, {"python": "3.11"})
+    return CoordinateRecord(spec.key, spec, (5.0, 4.5, 4.0), (layer,), 1.25, environment)

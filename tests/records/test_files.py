@@ -14,6 +14,7 @@ import yaml
 
 import smupar_transfer.records
 from smupar_transfer.records import (
+    CoordinateRecord,
     DataSpec,
     Manifest,
     Recipe,
@@ -44,10 +45,10 @@ def parts(value: Any) -> Iterator[Any]:
 
 @pytest.fixture
 def samples(
-    record: RunRecord, mlp_run: RunSpec, tuned: Tuned, recipe: Recipe, manifest: Manifest
+    record: RunRecord, check: CoordinateRecord, mlp_run: RunSpec, tuned: Tuned, recipe: Recipe, manifest: Manifest
 ) -> dict[type[Any], Any]:
     """One instance of each dataclass that files hold."""
-    return {type(part): part for whole in (record, mlp_run, tuned, recipe, manifest) for part in parts(whole)}
+    return {type(part): part for whole in (record, check, mlp_run, tuned, recipe, manifest) for part in parts(whole)}
 
 
 def test_samples_cover_every_dataclass_of_the_layer(samples: dict[type[Any], Any]) -> None:

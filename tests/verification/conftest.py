@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from smupar_transfer.records import (
     BudgetSpec,
+    CoordinateRecord,
     DataSpec,
     Environment,
     Evaluation,
     GPTSpec,
+    LayerSizes,
     LayerSparsity,
     RunRecord,
     RunSpec,
@@ -24,6 +27,7 @@ from smupar_transfer.verification.cells import Floats, Setting
 DEFAULTS = {"init_std": 0.125, "output_multiplier": 1.75}
 MakeRecord = Callable[..., RunRecord]
 MakeCell = Callable[..., Cell]
+MakeCheck = Callable[..., CoordinateRecord]
 
 
 @pytest.fixture(scope="session")
@@ -99,5 +103,42 @@ def make_cell() -> MakeCell:
         }
         seeds = seeds or tuple(range(len(table)))
         return Cell(parametrization, every, axis, seeds, table, math.log(256), flops)
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def make_check(make_record: MakeRecord) -> MakeCheck:
+    """A coordinate check that was never made: two layers whose sizes follow exact power laws.
+
+    ``powers`` holds the exponents of activation, gradient and update in density (or width); ``noise`` is added to them.
+    """
+
+    def made(
+        parametrization: str = "smupar",
+        sparsity: float = 0.0,
+        seed: int = 0,
+        width: int = 64,
+        powers: tuple[float, float, float] = (0.0, 0.0, 0.0),
+        noise: float = 0.0,
+        axis: str = "sparsity",
+        steps: int = 2,
+    ) -> CoordinateRecord:
+        run = make_record(parametrization, sparsity, seed=seed, width=width)
+        spec = replace(run.spec, budget=replace(run.spec.budget, steps=steps))
+        scale = (1 - sparsity) if axis == "sparsity" else width / 64
+        activation, gradient, update = (scale ** (power + noise) for power in powers)
+        layers = tuple(
+            LayerSizes(
+                name,
+                1 - sparsity,
+                tuple(2 * activation * (1 + step) for step in range(steps + 1)),
+                tuple(activation * (1 + step) for step in range(steps + 1)),
+                (gradient,) * (steps + 1),
+                (update,) * steps,
+            )
+            for name in ("mlp.up", "mlp.down")
+        )
+        return CoordinateRecord(spec.key, spec, (5.0,) * (steps + 1), layers, 1.5, run.environment)
 
     return made

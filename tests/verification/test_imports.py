@@ -20,6 +20,7 @@ def imports_torch(module: str) -> bool:
     [
         "smupar_transfer.verification",
         "smupar_transfer.verification.demo_page",
+        "smupar_transfer.verification.coordinates",
         "smupar_transfer.app.commands.plot",
     ],
 )

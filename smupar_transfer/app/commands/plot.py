@@ -7,6 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from smupar_transfer.app import show
+from smupar_transfer.app.coordinates_page import publish_coordinates
 from smupar_transfer.app.sweeps import sweep_name
 from smupar_transfer.records import RunStore, read_manifest, write_atomically
 from smupar_transfer.theory import InputError
@@ -31,7 +32,11 @@ from smupar_transfer.verification.page import percent
 
 def run(config: DictConfig) -> None:
     """Draw and tabulate ``results/NAME`` again."""
-    publish(Path(config.results_dir) / sweep_name(config.sweep))
+    folder = Path(config.results_dir) / sweep_name(config.sweep)
+    if read_manifest(folder).kind == "coordinates":
+        publish_coordinates(folder)
+        return
+    publish(folder)
 
 
 def publish(folder: Path) -> None:

@@ -21,11 +21,14 @@ from smupar_transfer.records import (
     read_manifest,
     write_manifest,
 )
+from smupar_transfer.theory import InputError
 
 
 def run(config: DictConfig) -> None:
     """Train the missing runs of ``sweep``; write records, tables, figures and a page about the outcome."""
     sweep = load_sweep(config.sweep, config_dir())
+    if sweep.kind == "coordinates":
+        raise InputError("sweep", config.sweep, "is a coordinate check", f"run: smupar coordinates {config.sweep}")
     planner = Planner(config, sweep)
     folder = Path(config.results_dir) / sweep.name
     means = Means(
@@ -47,20 +50,19 @@ def run(config: DictConfig) -> None:
         show.console().print(read_manifest(folder).saved)
 
 
-def manifest(config: DictConfig, sweep: Sweep, planned: list[RunSpec]) -> Manifest:
+def manifest(config: DictConfig, sweep: Sweep, planned: list[RunSpec], command: str = "sweep") -> Manifest:
     """What the sweep is, for those who read its folder later."""
     words = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
     own = {*sweep.overrides, f"sweep={config.sweep}"}
     given = [word for word in words if word not in own and not word.startswith(("results_dir=", "workers="))]
     folder = config_dir()
     own_folder = [] if folder is None else ["--config-dir", folder]
-    command = " ".join(["smupar sweep", config.sweep, *own_folder, *given])
     proxy = specs.hyperparameters(config)
     return Manifest(
         name=sweep.name,
         question=sweep.question,
         expected=sweep.expected,
-        command=command,
+        command=" ".join([f"smupar {command}", config.sweep, *own_folder, *given]),
         keys=tuple(spec.key for spec in planned),
         proxy_log2_learning_rate=math.log2(proxy.learning_rate),
         proxy_hparams=vars(proxy),

@@ -1,0 +1,89 @@
+"""``smupar coordinates [NAME]``: do activations, gradients and updates keep their size across density or width?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from smupar_transfer.app import specs
+from smupar_transfer.app.commands.sweep import config_dir, manifest
+from smupar_transfer.app.coordinates_page import publish_coordinates, stored_check
+from smupar_transfer.app.launch import CheckFailedError
+from smupar_transfer.app.planner import Planner
+from smupar_transfer.app.runs import Means, measure_missing
+from smupar_transfer.app.sweeps import Sweep, load_sweep
+from smupar_transfer.records import CoordinateStore, RunSpec, write_manifest
+from smupar_transfer.theory import PARAMETRIZATIONS, InputError, parametrization
+from smupar_transfer.verification.coordinates import described, judged
+from smupar_transfer.verification.slopes import AXES, Verdict
+
+KIND = "coordinates"
+
+
+def run(config: DictConfig) -> None:
+    """Measure what is missing of a check; write records, tables, figures and a page; hold it to what is required.
+
+    Raises:
+        CheckFailedError: a parametrization of ``require`` does not stay put.
+    """
+    sweep = load_sweep(config.sweep, config_dir())
+    if sweep.kind != KIND or sweep.axis not in AXES:
+        raise InputError("sweep", config.sweep, "is no coordinate check", "see `smupar sweep`")
+    sweep = narrowed(sweep, _given(sweep))
+    planned = Planner(config, sweep).planned({})
+    if len({(spec.model.width, spec.sparsity.density) for spec in planned}) < 2:
+        raise InputError("axis", sweep.axis, "has a single value: there is no slope", "measure at two at least")
+    required = _required(config, planned)
+    folder = Path(config.results_dir) / sweep.name
+    for _ in CoordinateStore(folder):  # a damaged record is told before anything is written
+        pass
+    means = Means(specs.data_request(config), specs.execution(config), folder, specs.workers(config))
+    write_manifest(folder, manifest(config, sweep, planned, "coordinates"))
+    measure_missing(sweep.name, planned, means)
+    publish_coordinates(folder)
+    found, records = stored_check(folder)
+    failed = [
+        f"{PARAMETRIZATIONS[item.parametrization].title} {described(item, found.axis)}"
+        for item in judged(found, records)
+        if item.parametrization in required and item.verdict is not Verdict.INSIDE
+    ]
+    if failed:
+        raise CheckFailedError(f"required, but {'; '.join(failed)}")
+
+
+def narrowed(sweep: Sweep, given: list[str]) -> Sweep:
+    """The sweep without the axes that a person fixed by hand, such as ``parametrization=mup`` or ``seed=0``."""
+
+    def fixed(key: str) -> bool:
+        return any(key == name or key.startswith(f"{name}.") for name in given)
+
+    grids = [{key: axis for key, axis in grid.items() if not fixed(key)} for grid in sweep.grids]
+    return replace(sweep, grids=grids)
+
+
+def _given(sweep: Sweep) -> list[str]:
+    """Keys that a person set on the command line, beyond what the sweep itself sets."""
+    words: list[Any] = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+    return [word.partition("=")[0].lstrip("+~") for word in words if word not in sweep.overrides]
+
+
+def _required(config: DictConfig, planned: list[RunSpec]) -> set[str]:
+    """Parametrizations that must pass; those of the default count only where they are measured.
+
+    Raises:
+        InputError: there is no parametrization of that name, or a person requires one that is not measured.
+    """
+    names = {parametrization(name).name for name in config.require}
+    measured = {spec.parametrization for spec in planned}
+    by_hand = HydraConfig.initialized() and any(
+        word.startswith("require=") for word in HydraConfig.get().overrides.task
+    )
+    if by_hand and names - measured:
+        raise InputError(
+            "require", min(names - measured), "is not measured", f"there are {', '.join(sorted(measured))}"
+        )
+    return names & measured

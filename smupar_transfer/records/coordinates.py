@@ -1,0 +1,51 @@
+"""What a coordinate check measured on one run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from smupar_transfer.records.record import Environment
+from smupar_transfer.records.spec import RunSpec
+
+
+@dataclass(frozen=True)
+class LayerSizes:
+    """Sizes (root mean squares) at one hidden layer y = W x, an entry a step.
+
+    Attributes:
+        name: of the layer. density: actual, of its mask.
+        output: rms(W x).
+        activation: rms(W x) / rms(x), before steps 0, 1, ... and after the last.
+        gradient: rms(W^T g) / rms(g) for the gradient g of y, at the same times.
+        update: rms(dW x) / rms(x) for the change dW that each step made, on the batch it was made from.
+    """
+
+    name: str
+    density: float
+    output: tuple[float, ...]
+    activation: tuple[float, ...]
+    gradient: tuple[float, ...]
+    update: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class CoordinateRecord:
+    """Of the first steps of one run.
+
+    Attributes:
+        key: of ``spec``, whose budget says how many optimizer steps were taken.
+        losses: training losses (nats), an entry a measured step; a run that diverged has fewer than steps + 1.
+        layers: in the order in which they compute.
+    """
+
+    key: str
+    spec: RunSpec
+    losses: tuple[float, ...]
+    layers: tuple[LayerSizes, ...]
+    wall_seconds: float
+    environment: Environment
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the loss became infinite or undefined, which ended the measurement."""
+        return len(self.losses) <= self.spec.budget.steps

@@ -1,0 +1,132 @@
+"""The coordinate check's measurement: sizes at every sparse layer over the first steps of a run."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from smupar_transfer.records import CoordinateRecord, LayerSizes, RunSpec
+from smupar_transfer.sparsity import SparseLinear
+from smupar_transfer.training.data import Data
+from smupar_transfer.training.loop import compute_gradients, update_weights
+from smupar_transfer.training.run import Execution, describe_environment, open_session
+
+DIGITS = 6  # significant ones, in records
+
+
+def rms(values: Tensor) -> float:
+    """Root mean square of all entries, summed in double precision."""
+    return float(values.detach().double().square().mean().sqrt())
+
+
+@dataclass
+class Probe:
+    """Watches one layer through hooks. Sizes are relative to what went in, as ``theory.Coordinate`` defines them."""
+
+    layer: SparseLinear
+    inputs: Tensor = field(default_factory=lambda: torch.empty(0))
+    weight: Tensor = field(default_factory=lambda: torch.empty(0))
+    output: list[float] = field(default_factory=list)
+    activation: list[float] = field(default_factory=list)
+    gradient: list[float] = field(default_factory=list)
+    update: list[float] = field(default_factory=list)
+
+    def on_forward(self, layer: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+        """Measure W x, without the bias."""
+        del layer
+        self.inputs = inputs[0].detach()
+        product = output.detach() if self.layer.bias is None else output.detach() - self.layer.bias.detach()
+        self.output.append(rms(product))
+        self.activation.append(_ratio(rms(product), rms(self.inputs)))
+
+    def on_backward(self, layer: nn.Module, to_inputs: tuple[Tensor], of_output: tuple[Tensor]) -> None:
+        """Measure W^T g: the part of the input's gradient that came through this layer."""
+        del layer
+        self.gradient.append(_ratio(rms(to_inputs[0]), rms(of_output[0])))
+
+    def before_step(self) -> None:
+        """Keep the weight."""
+        self.weight = self.layer.dense_weight().detach().clone()
+
+    def after_step(self) -> None:
+        """Measure dW x on the inputs that dW was made from."""
+        change = self.layer.dense_weight().detach() - self.weight
+        self.update.append(_ratio(rms(F.linear(self.inputs, change)), rms(self.inputs)))
+
+
+def _ratio(size: float, reference: float) -> float:
+    return size / reference if reference > 0 else 0.0
+
+
+def measure(spec: RunSpec, data: Data, execution: Execution | None = None) -> CoordinateRecord:
+    """Take the steps of ``spec.budget`` and measure before, between and after them.
+
+    Batches, learning rates and clipping are those of training. Works under every backend and for every network with
+    ``SparseLinear`` layers, each of which computes once in a forward pass.
+
+    Raises:
+        InputError: data do not match the specification.
+    """
+    execution = execution or Execution()
+    started = time.perf_counter()
+    session, _ = open_session(spec, data, execution)
+    losses: list[float] = []
+    with _probes(session.network) as probes:
+        while True:
+            loss = compute_gradients(session)
+            if not math.isfinite(loss):
+                break
+            losses.append(loss)
+            if session.progress.step == spec.budget.steps:
+                break
+            for probe in probes.values():
+                probe.before_step()
+            update_weights(session)
+            for probe in probes.values():
+                probe.after_step()
+            session.progress.step += 1
+    return CoordinateRecord(
+        key=spec.key,
+        spec=spec,
+        losses=_rounded(losses),
+        layers=tuple(_sizes(name, probe, len(losses)) for name, probe in probes.items()),
+        wall_seconds=round(time.perf_counter() - started, 3),
+        environment=describe_environment(execution),
+    )
+
+
+@contextmanager
+def _probes(network: nn.Module) -> Iterator[dict[str, Probe]]:
+    probes = {name: Probe(module) for name, module in network.named_modules() if isinstance(module, SparseLinear)}
+    handles = [probe.layer.register_forward_hook(probe.on_forward) for probe in probes.values()]
+    handles += [probe.layer.register_full_backward_hook(probe.on_backward) for probe in probes.values()]
+    try:
+        yield probes
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _sizes(name: str, probe: Probe, measured: int) -> LayerSizes:
+    """``measured`` steps had a finite loss; a forward pass beyond them tells nothing."""
+    return LayerSizes(
+        name=name,
+        density=probe.layer.density,
+        output=_rounded(probe.output[:measured]),
+        activation=_rounded(probe.activation[:measured]),
+        gradient=_rounded(probe.gradient),
+        update=_rounded(probe.update),
+    )
+
+
+def _rounded(values: list[float]) -> tuple[float, ...]:
+    """As many as are finite, in a form that files hold."""
+    return tuple(float(f"{value:.{DIGITS}g}") for value in itertools.takewhile(math.isfinite, values))

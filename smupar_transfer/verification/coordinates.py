@@ -1,0 +1,263 @@
+"""The outcome of a coordinate check: does what a parametrization computes keep its size across density or width?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+
+from smupar_transfer.records import CoordinateRecord, Manifest
+from smupar_transfer.theory import PARAMETRIZATIONS, Coordinate
+from smupar_transfer.verification.coordinates_drawn import scale_rows, shown, step_rows
+from smupar_transfer.verification.figures.coordinates import draw_panels
+from smupar_transfer.verification.outcome import Outcome, Picture, Table
+from smupar_transfer.verification.slopes import (
+    JUDGED,
+    Estimate,
+    Gap,
+    Judgement,
+    Moment,
+    Slope,
+    Verdict,
+    gaps,
+    judge,
+    mean_of,
+    sizes_table,
+    slopes,
+)
+from smupar_transfer.verification.templating import render
+
+SCALE_NAMES = {"sparsity": "density", "width": "width"}
+
+
+def judged(manifest: Manifest, records: Sequence[CoordinateRecord]) -> list[Judgement]:
+    """The verdict about every parametrization of a check.
+
+    Raises:
+        InputError: see ``slopes.sizes_table`` and ``slopes.slopes``.
+    """
+    return judge(_slopes(manifest, records), manifest.axis)
+
+
+def outcome(manifest: Manifest, records: Sequence[CoordinateRecord]) -> Outcome:
+    """Sentence, tables and pictures of a check; ``records`` are its finished runs, at least one.
+
+    Raises:
+        InputError: see ``slopes.sizes_table`` and ``slopes.slopes``.
+    """
+    axis, scale = manifest.axis, SCALE_NAMES[manifest.axis]
+    sizes = sizes_table(records, axis)
+    found = _slopes(manifest, records)
+    judgements = judge(found, axis)
+    position = f"$\\log_2$ {scale}" + (" of hidden weights (dense on the left)" if axis == "sparsity" else "")
+    return Outcome(
+        sentence=sentence(judgements, axis),
+        verdict=_overall(judgements),
+        notes=_notes(found, records),
+        tables=(verdict_table(judgements, axis), slope_table(found), gap_table(gaps(found, axis))),
+        pictures=(
+            Picture(
+                manifest.name,
+                f"Sizes against {scale}: geometric means over layers and seeds, a line a step.",
+                draw_panels(scale_rows(sizes, found), position, "step", flipped=axis == "sparsity"),
+            ),
+            Picture(
+                "steps",
+                f"Size of layer outputs over the first steps, a line a {scale}.",
+                draw_panels(step_rows(sizes), "optimizer step", scale),
+            ),
+        ),
+    )
+
+
+def _slopes(manifest: Manifest, records: Sequence[CoordinateRecord]) -> list[Slope]:
+    return slopes(sizes_table(records, manifest.axis), manifest.axis, records[0].spec.budget.steps)
+
+
+def described(judgement: Judgement, axis: str) -> str:
+    """A verdict with what it rests on: "drifts: activation x density^0.50 [0.49, 0.51] in blocks.0.mlp.up (start)"."""
+    worst = judgement.worst
+    if worst is None:
+        return f"{judgement.verdict}: nothing could be measured"
+    lead = "at most " if judgement.verdict is Verdict.INSIDE else ""
+    return (
+        f"{judgement.verdict}: {lead}{worst.coordinate} ∝ {SCALE_NAMES[axis]}^{shown(worst.estimate.mean, '')} "
+        f"{_interval(worst.estimate)} in {worst.layer} ({worst.moment})"
+    )
+
+
+def sentence(judgements: Sequence[Judgement], axis: str) -> str:
+    """What came out, in one sentence with numbers."""
+    parts = [f"{PARAMETRIZATIONS[item.parametrization].title} {described(item, axis)}" for item in judgements]
+    return f"Across {SCALE_NAMES[axis]}, " + "; ".join(parts) + "."
+
+
+def _overall(judgements: Sequence[Judgement]) -> str:
+    if any(item.verdict is Verdict.OPEN for item in judgements):
+        return "open"
+    return "as expected" if all(item.verdict is item.expected for item in judgements) else "not as expected"
+
+
+def _notes(found: Sequence[Slope], records: Sequence[CoordinateRecord]) -> tuple[str, ...]:
+    notes = []
+    lost = sum(record.diverged for record in records)
+    if lost:
+        notes.append(f"{lost} of {len(records)} runs diverged; their seeds are left out where a size is missing.")
+    if any(math.isnan(slope.estimate.interval[0]) for slope in found):
+        notes.append("Some slopes have fewer than two seeds, hence no interval: what rests on them is open.")
+    notes += [
+        f"Not as theory predicts: {PARAMETRIZATIONS[slope.parametrization].title}, {slope.coordinate} in "
+        f"{slope.layer} at the {slope.moment}: {shown(slope.estimate.mean)} {_interval(slope.estimate)} against "
+        f"{slope.predicted:+g}, allowance {JUDGED[slope.coordinate, slope.moment]}."
+        for slope in found
+        if slope.agreement is Verdict.OUTSIDE
+    ]
+    return tuple(notes)
+
+
+def verdict_table(judgements: Sequence[Judgement], axis: str) -> Table:
+    """A row a parametrization."""
+    frame = pd.DataFrame(
+        [
+            {
+                "parametrization": item.parametrization,
+                "verdict": str(item.verdict),
+                "expected": str(item.expected),
+                "worst_layer": item.worst and item.worst.layer,
+                "worst_coordinate": item.worst and str(item.worst.coordinate),
+                "worst_moment": item.worst and str(item.worst.moment),
+                "worst_slope": item.worst.estimate.mean if item.worst else math.nan,
+            }
+            for item in judgements
+        ]
+    )
+    rows = tuple(
+        (PARAMETRIZATIONS[item.parametrization].title, described(item, axis), str(item.expected)) for item in judgements
+    )
+    return Table("summary", "Verdict", "", frame, ("", "verdict", "expected by theory"), rows)
+
+
+def slope_table(found: Sequence[Slope]) -> Table:
+    """In the file a row a layer; for people a row a size, over all layers."""
+    frame = pd.DataFrame(
+        [
+            {
+                "parametrization": slope.parametrization,
+                "coordinate": str(slope.coordinate),
+                "moment": str(slope.moment),
+                "layer": slope.layer,
+                "slope": slope.estimate.mean,
+                "low": slope.estimate.interval[0],
+                "high": slope.estimate.interval[1],
+                "seeds": len(slope.estimate.by_seed),
+                "allowed_below": JUDGED[slope.coordinate, slope.moment].below,
+                "allowed_above": JUDGED[slope.coordinate, slope.moment].above,
+                "verdict": str(slope.verdict),
+                "predicted": math.nan if slope.predicted is None else slope.predicted,
+                "agreement": slope.agreement and str(slope.agreement),
+            }
+            for slope in found
+        ]
+    )
+    groups: dict[tuple[str, Coordinate, Moment], list[Slope]] = {}
+    for slope in found:
+        groups.setdefault((slope.parametrization, slope.coordinate, slope.moment), []).append(slope)
+    return Table(
+        "slopes",
+        "Slopes",
+        "Exponent of size in scale: mean over layers with 95 % interval over seeds; least and most of the layers; what "
+        "theory predicts (sharply at the start only); how far from 0 a layer may lie; how many layers stay put.",
+        frame,
+        ("", "size", "moment", "slope", "95 %", "layers from", "to", "theory", "allowance", "stay put"),
+        tuple(_slope_row(members) for members in groups.values()),
+    )
+
+
+def _slope_row(members: Sequence[Slope]) -> tuple[str, ...]:
+    first, mean = members[0], mean_of(member.estimate for member in members)
+    of_layers = [member.estimate.mean for member in members]
+    still = sum(member.verdict is Verdict.INSIDE for member in members)
+    return (
+        PARAMETRIZATIONS[first.parametrization].title,
+        str(first.coordinate),
+        str(first.moment),
+        _number(mean.mean),
+        _interval(mean),
+        _number(min(of_layers)),
+        _number(max(of_layers)),
+        "-" if first.predicted is None else f"{first.predicted:+g}",
+        str(JUDGED[first.coordinate, first.moment]),
+        f"{still} of {len(members)}",
+    )
+
+
+def gap_table(found: Sequence[Gap]) -> Table:
+    """A row a parametrization that has a control beside it."""
+    frame = pd.DataFrame(
+        [
+            {
+                "parametrization": gap.parametrization,
+                "control": gap.control,
+                "gap": gap.estimate.mean,
+                "low": gap.estimate.interval[0],
+                "high": gap.estimate.interval[1],
+                "low_layer": gap.low_layer,
+                "high_layer": gap.high_layer,
+                "predicted": gap.predicted,
+            }
+            for gap in found
+        ],
+        columns=["parametrization", "control", "gap", "low", "high", "low_layer", "high_layer", "predicted"],
+    )
+    rows = tuple(
+        (
+            PARAMETRIZATIONS[gap.parametrization].title,
+            PARAMETRIZATIONS[gap.control].title,
+            _number(gap.estimate.mean),
+            _interval(gap.estimate),
+            _number(gap.low_layer),
+            _number(gap.high_layer),
+            f"{gap.predicted:+g}",
+        )
+        for gap in found
+    )
+    return Table(
+        "gaps",
+        "First update against a control",
+        "How much more steeply the control's first updates scale, paired by seed. A slope of updates nears its "
+        "exponent slowly with width; the gap meets its own sharply where both see the same activations.",
+        frame,
+        ("", "control", "gap", "95 %", "layers from", "to", "theory"),
+        rows,
+    )
+
+
+def _number(value: float) -> str:
+    return shown(value) if math.isfinite(value) else "-"
+
+
+def _interval(estimate: Estimate) -> str:
+    low, high = estimate.interval
+    return f"[{shown(low, '')}, {shown(high, '')}]" if math.isfinite(low) else "-"
+
+
+def render_coordinates_page(manifest: Manifest, records: Sequence[CoordinateRecord], result: Outcome) -> str:
+    """Markdown of a check's page."""
+    first = records[0].spec
+    return render(
+        "coordinates.md.j2",
+        manifest=manifest,
+        outcome=result,
+        runs=len(records),
+        planned=len(manifest.keys),
+        steps=first.budget.steps,
+        tokens=first.budget.batch_size * first.budget.sequence_length,
+        seconds=f"{sum(record.wall_seconds for record in records):.0f}",
+        seeds=", ".join(map(str, sorted({record.spec.seed for record in records}))),
+        hparams=", ".join(f"{name} {value:g}" for name, value in vars(first.hparams).items()),
+        data=first.data,
+        machines=", ".join(sorted({f"{record.environment.machine}" for record in records})),
+        backends=", ".join(sorted({record.environment.backend for record in records})),
+        versions=", ".join(f"{name} {version}" for name, version in records[0].environment.versions.items()),
+    )

@@ -1,0 +1,133 @@
+"""The outcome of a coordinate check: sentence, verdict, tables, page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from smupar_transfer.records import CoordinateRecord, Manifest
+from smupar_transfer.theory import PARAMETRIZATIONS
+from smupar_transfer.verification.coordinates import judged, outcome, render_coordinates_page, sentence
+from smupar_transfer.verification.outcome import Outcome, Table
+
+MakeCheck = Callable[..., CoordinateRecord]
+
+Powers = tuple[float, float, float]
+AS_THEORY: dict[str, Powers] = {"mup": (0.5, 0.5, 1.0), "smupar": (0.0, 0.0, 0.0)}
+MANIFEST = Manifest(
+    "a_check", "Do they?", "They do.\n", "smupar coordinates a_check", ("k",) * 20, kind="coordinates", axis="sparsity"
+)
+
+
+def checks(make_check: MakeCheck, powers: dict[str, Powers], seeds: int = 3) -> list[CoordinateRecord]:
+    return [
+        make_check(name, sparsity, seed=seed, powers=exponents, noise=0.01 * seed)
+        for name, exponents in powers.items()
+        for sparsity in (0.0, 0.5, 0.75)
+        for seed in range(seeds)
+    ]
+
+
+def table_of(result: Outcome, name: str) -> Table:
+    (table,) = [table for table in result.tables if table.name == name]
+    return table
+
+
+def test_the_sentence_names_what_drifts_most_and_where(make_check: MakeCheck) -> None:
+    result = outcome(MANIFEST, checks(make_check, AS_THEORY))
+    assert result.sentence == (
+        "Across density, μP drifts: activation ∝ density^0.51 [0.49, 0.53] in mlp.up (start); "
+        "SμPar stays put: at most activation ∝ density^0.01 [-0.01, 0.03] in mlp.up (start)."
+    )
+    assert result.sentence == sentence(judged(MANIFEST, checks(make_check, AS_THEORY)), "sparsity")
+    assert result.verdict == "as expected"
+    assert result.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("powers", "seeds", "verdict"),
+    [
+        pytest.param({"mup": (0.0, 0.0, 0.0)}, 3, "not as expected", id="a control that does not fail"),
+        pytest.param({"smupar": (0.5, 0.5, 1.0)}, 3, "not as expected", id="a rule that is not applied"),
+        pytest.param(AS_THEORY, 1, "open", id="one seed"),
+    ],
+)
+def test_what_is_not_as_expected_is_said(
+    make_check: MakeCheck, powers: dict[str, Powers], seeds: int, verdict: str
+) -> None:
+    assert outcome(MANIFEST, checks(make_check, powers, seeds)).verdict == verdict
+
+
+def test_notes_name_what_departs_from_theory(make_check: MakeCheck) -> None:
+    notes = outcome(MANIFEST, checks(make_check, {"smupar": (0.5, 0.0, 0.0)})).notes
+    assert notes == tuple(
+        f"Not as theory predicts: SμPar, activation in {layer} at the start: +0.51 [0.49, 0.53] against +0, "
+        "allowance -0.1 to +0.1."
+        for layer in ("mlp.up", "mlp.down")
+    )
+
+
+def test_notes_tell_of_lost_runs_and_of_missing_intervals(make_check: MakeCheck) -> None:
+    records = checks(make_check, AS_THEORY)
+    lost = replace(records[0], losses=records[0].losses[:1])
+    assert outcome(MANIFEST, [lost, *records[1:]]).notes[0].startswith("1 of 18 runs diverged")
+    assert any("fewer than two seeds" in note for note in outcome(MANIFEST, checks(make_check, AS_THEORY, 1)).notes)
+
+
+def test_the_table_of_slopes_has_a_row_a_layer_in_the_file_and_a_row_a_size_for_people(make_check: MakeCheck) -> None:
+    table = table_of(outcome(MANIFEST, checks(make_check, AS_THEORY)), "slopes")
+    assert len(table.frame) == 2 * 5 * 2
+    assert len(table.rows) == 2 * 5
+    assert all(len(row) == len(table.columns) for row in table.rows)
+    assert table.rows[0] == (
+        *("μP", "activation", "start", "+0.51", "[0.49, 0.53]", "+0.51", "+0.51", "+0.5", "-0.1 to +0.1", "0 of 2"),
+    )
+    assert table.rows[8] == (
+        *("SμPar", "activation", "end", "+0.01", "[-0.01, 0.03]", "+0.01", "+0.01", "-", "-0.6 to +0.25", "2 of 2"),
+    )
+    first = table.frame.iloc[0]
+    assert (first["slope"], first["predicted"], first["seeds"]) == (pytest.approx(0.51), 0.5, 3)
+    assert (first["verdict"], first["agreement"]) == ("drifts", "stays put")
+
+
+def test_the_other_tables(make_check: MakeCheck) -> None:
+    result = outcome(MANIFEST, checks(make_check, AS_THEORY))
+    summary = table_of(result, "summary")
+    assert list(summary.frame["verdict"]) == list(summary.frame["expected"]) == ["drifts", "stays put"]
+    assert table_of(result, "gaps").rows == (("SμPar", "μP", "+1.00", "[1.00, 1.00]", "+1.00", "+1.00", "+1"),)
+    alone = outcome(MANIFEST, checks(make_check, {"smupar": (0.0, 0.0, 0.0)}))
+    assert table_of(alone, "gaps").rows == ()
+    assert list(table_of(alone, "gaps").frame.columns) == list(table_of(result, "gaps").frame.columns)
+
+
+def test_every_table_can_be_a_file_of_its_own(make_check: MakeCheck) -> None:
+    result = outcome(MANIFEST, checks(make_check, dict.fromkeys(PARAMETRIZATIONS, (0.0, 0.0, 0.0))))
+    names = [table.name for table in result.tables] + [picture.name for picture in result.pictures]
+    assert names == ["summary", "slopes", "gaps", "a_check", "steps"]
+    assert list(table_of(result, "summary").frame["parametrization"]) == list(PARAMETRIZATIONS)
+
+
+def test_the_page(make_check: MakeCheck) -> None:
+    records = checks(make_check, {**AS_THEORY, "sp": (0.0, 0.5, 1.0)})
+    result = outcome(MANIFEST, records)
+    page = render_coordinates_page(MANIFEST, records, result)
+    assert page.startswith("# a_check\n\n**Do they?** Across density, ")
+    assert "Expected beforehand: They do. Outcome: as expected." in page
+    for picture in result.pictures:
+        assert f"]({picture.name}.png)" in page
+    for table in result.tables:
+        assert f"## {table.title}\n" in page
+        assert all("| " + " | ".join(row) + " |" in page for row in table.rows)
+    assert all(f"- {note}" in page for note in result.notes)
+    assert "27 runs of 20 planned, 2 steps of 1024 tokens each" in page
+    assert "Command: `smupar coordinates a_check`" in page
+    assert page.endswith("`summary.csv`, `slopes.csv`, `gaps.csv`.\n")
+
+
+def test_a_page_without_notes_or_controls_has_no_empty_sections(make_check: MakeCheck) -> None:
+    records = checks(make_check, {"smupar": (0.0, 0.0, 0.0)})
+    page = render_coordinates_page(MANIFEST, records, outcome(MANIFEST, records))
+    assert "## Notes" not in page
+    assert "## First update" not in page
