@@ -13,7 +13,14 @@ import torch
 import smupar_transfer
 from smupar_transfer.model import GPT, Network, ParameterPlan, build, network_cost
 from smupar_transfer.records import Environment, GPTSpec, ModelSpec, RunRecord, RunSpec
-from smupar_transfer.sparsity import computing_backend, named_generator, require_backend, sparsity_report
+from smupar_transfer.sparsity import (
+    AUTO,
+    backends_in_use,
+    computing_backend,
+    named_generator,
+    require_backend,
+    sparsity_report,
+)
 from smupar_transfer.theory import InputError
 from smupar_transfer.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from smupar_transfer.training.data import Data, TokenData
@@ -32,7 +39,7 @@ class Execution:
     """
 
     device: str = "cpu"
-    backend: str = "masked"
+    backend: str = "auto"
     threads: int = 1
 
     def __post_init__(self) -> None:
@@ -83,7 +90,7 @@ def run(
 
 
 def _open(spec: RunSpec, data: Data, execution: Execution) -> tuple[Session, tuple[ParameterPlan, ...]]:
-    network, plan = build(spec, execution.backend)
+    network, plan = build(spec, execution.backend, execution.device)
     network.to(execution.device)
     budget = spec.budget
     return Session(
@@ -103,7 +110,7 @@ def _record(session: Session, plan: tuple[ParameterPlan, ...], execution: Execut
     last = progress.history[-1]
     loss = None if diverged else last.validation_loss
     per_token = spec.data.bytes_per_token
-    seen = progress.step * spec.budget.batch_size * spec.budget.sequence_length
+    seen = progress.step * spec.budget.tokens_per_step
     cost = network_cost(plan, spec)
     return RunRecord(
         key=spec.key,
@@ -123,15 +130,15 @@ def _record(session: Session, plan: tuple[ParameterPlan, ...], execution: Execut
         step_seconds=round(statistics.median(progress.step_seconds), 6),
         history=tuple(progress.history),
         layers=sparsity_report(session.network),
-        environment=_environment(execution),
+        environment=_environment(execution, session.network),
     )
 
 
-def _environment(execution: Execution) -> Environment:
+def _environment(execution: Execution, network: Network) -> Environment:
     return Environment(
         machine=machine_name(execution.device),
         device=execution.device,
-        backend=computing_backend(execution.backend, execution.device),
+        backend=_backend(execution, network),
         threads=execution.threads,
         versions={
             "python": platform.python_version(),
@@ -139,6 +146,14 @@ def _environment(execution: Execution) -> Environment:
             "smupar_transfer": smupar_transfer.__version__,
         },
     )
+
+
+def _backend(execution: Execution, network: Network) -> str:
+    """See ``Environment``."""
+    if execution.backend != AUTO:
+        return computing_backend(execution.backend, execution.device)
+    counts = backends_in_use(network)
+    return f"{AUTO}: " + (", ".join(f"{name} x{counts[name]}" for name in sorted(counts)) or "no sparse layers")
 
 
 def machine_name(device: str = "cpu") -> str:
