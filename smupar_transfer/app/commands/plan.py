@@ -1,10 +1,10 @@
-"""``smupar plan``: what a sweep, or one run of a target, would cost; nothing is trained beyond a short calibration."""
+"""``smupar plan``: what a sweep, or one run of a target, would cost; nothing is trained beyond a few measured steps."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -13,99 +13,185 @@ from rich.console import Group
 from smupar_transfer.app import show, specs
 from smupar_transfer.app.commands.sweep import config_dir, sweep_specs
 from smupar_transfer.app.sweeps import load_sweep
-from smupar_transfer.model import Cost, network_cost, outline, plan_parameters
-from smupar_transfer.records import RunSpec, RunStore
-from smupar_transfer.training import load
-from smupar_transfer.training import run as run_spec
+from smupar_transfer.records import RunRecord, RunSpec, RunStore
+from smupar_transfer.sparsity import AUTO, native_problem
+from smupar_transfer.training import (
+    Estimate,
+    Execution,
+    estimate_step,
+    load,
+    machine_name,
+    measure_steps,
+    run_seconds,
+    step_seconds,
+)
 
-CALIBRATION_STEPS = 3
-STATE_BYTES = 16  # a weight, its gradient and two moments, in float32
+MIB = 2**20
+CANDIDATES = ("dense", "masked", "csr", "native")
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Runs of one network shape and density.
+    """Runs that cost the same.
 
     Attributes:
-        runs: in all. existing: those with a record already.
+        spec: one of them. runs: in all. existing: those with a record already.
+        records: of these runs, made as the missing ones would be.
     """
 
     spec: RunSpec
-    cost: Cost
     runs: int
     existing: int
+    records: tuple[RunRecord, ...] = ()
+
+
+@dataclass(frozen=True)
+class Priced:
+    """A batch and what one of its runs takes, in seconds."""
+
+    batch: Batch
+    estimate: Estimate
+    step_seconds: float
+    run_seconds: float
 
 
 def run(config: DictConfig) -> None:
-    """Print runs, tokens, FLOPs, memory and estimated time, and what exists already."""
-    workers = specs.workers(config)
+    """Print what layers and runs cost, what exists already, and how long the rest would take."""
+    workers, execution = specs.workers(config), specs.execution(config)
+    console = show.console()
     if config.sweep:
         sweep = load_sweep(config.sweep, config_dir())
         planned, folder = sweep_specs(config, sweep), Path(config.results_dir) / sweep.name
-        show.console().print(f"{sweep.question}\nexpected: {sweep.expected.strip()}\n")
+        console.print(f"{sweep.question}\nexpected: {sweep.expected.strip()}\n")
     else:
         planned, folder = [specs.target_spec(config)], Path(config.results_dir) / "train"
-    existing = RunStore(folder).keys()
-    groups = group(planned, existing)
-    show.console().print(_table(groups))
+    store = RunStore(folder)
+    existing = store.keys()
+    batches = group(planned, existing, comparable(store, execution))
+    priced, source = price(batches, config, execution)
+    for item in priced:
+        console.print(layer_table(item, execution))
+        console.print()
+    if execution.device == "cpu" and execution.backend == AUTO and (problem := native_problem()) is not None:
+        console.print(f"not measured: native, {problem}\n", soft_wrap=True)
+    console.print(_table(priced))
     missing = [spec for spec in planned if spec.key not in existing]
-    rate, source = _flops_per_second(config, planned, folder)
     tokens = sum(spec.budget.tokens for spec in missing)
-    work = sum(item.cost.flops_dense * item.spec.budget.tokens * (item.runs - item.existing) for item in groups)
-    show.console().print(
+    seconds = sum(item.run_seconds * (item.batch.runs - item.batch.existing) for item in priced)
+    console.print(
         f"\n{len(planned)} runs, {len(planned) - len(missing)} of them exist in {folder}\n"
-        f"to do: {len(missing)} runs, {tokens:,} tokens, {work:.3g} FLOPs as the masked backend computes them\n"
-        f"estimated time: {show.seconds(work / rate / workers)} with workers={workers} ({source})",
+        f"to do: {len(missing)} runs, {tokens:,} tokens\n"
+        f"estimated time: {show.seconds(seconds / workers)} with workers={workers} ({source})",
         soft_wrap=True,
     )
 
 
-def group(planned: Sequence[RunSpec], existing: set[str]) -> list[Batch]:
+def comparable(records: Iterable[RunRecord], execution: Execution) -> dict[str, RunRecord]:
+    """Records, by key, whose times tell how long such a run takes here: same machine, threads and backend."""
+    here = machine_name(execution.device), execution.device, execution.threads
+    return {
+        record.key: record
+        for record in records
+        for made in [record.environment]
+        if not record.diverged
+        and (made.machine, made.device, made.threads) == here
+        and made.backend.partition(":")[0] == execution.backend
+    }
+
+
+def group(planned: Sequence[RunSpec], existing: set[str], timed: dict[str, RunRecord]) -> list[Batch]:
     """Gather runs whose cost is the same."""
     found: dict[tuple[object, ...], list[RunSpec]] = {}
     for spec in planned:
         found.setdefault((spec.model, spec.sparsity, spec.budget), []).append(spec)
-    groups = []
-    for members in found.values():
-        spec = members[0]
-        cost = network_cost(plan_parameters(outline(spec), spec), spec)
-        groups.append(Batch(spec, cost, len(members), sum(member.key in existing for member in members)))
-    return groups
+    return [
+        Batch(
+            spec=members[0],
+            runs=len(members),
+            existing=sum(member.key in existing for member in members),
+            records=tuple(timed[member.key] for member in members if member.key in timed),
+        )
+        for members in found.values()
+    ]
 
 
-def _table(groups: Sequence[Batch]) -> Group:
+def price(batches: Sequence[Batch], config: DictConfig, execution: Execution) -> tuple[list[Priced], str]:
+    """What a run of each batch takes: by its records if there are any, else by calibration and a few real steps.
+
+    Returns:
+        The batches, and where the times are from, in words.
+    """
+    estimates = [estimate_step(batch.spec, execution) for batch in batches]
+    unknown = [batch.spec for batch in batches if not batch.records]
+    measured = None
+    sources = [f"{sum(len(batch.records) for batch in batches)} records"] if len(unknown) < len(batches) else []
+    if unknown:
+        smallest = min(unknown, key=lambda spec: spec.model.width)
+        measured = measure_steps(smallest, load(specs.data_request(config)), execution)
+        sources.append(f"calibrated layers and {measured.spec.budget.steps} steps at width {measured.spec.model.width}")
+    priced = []
+    for batch, found in zip(batches, estimates, strict=True):
+        if measured is None or batch.records:
+            step = statistics.median(record.step_seconds for record in batch.records)
+            whole = statistics.median(record.wall_seconds for record in batch.records)
+        else:
+            step = step_seconds(batch.spec, found, measured)
+            whole = run_seconds(batch.spec, step)
+        priced.append(Priced(batch, found, step, whole))
+    return priced, "from " + ", and from ".join(sources)
+
+
+def layer_table(item: Priced, execution: Execution) -> Group:
+    """One row for equal layers; numbers are of one: size, milliseconds a step, what computes, operations, bytes."""
+    spec, layers = item.batch.spec, item.estimate.layers
+    names = [name for name in CANDIDATES if any(name in layer.seconds for layer in layers)]
     rows = [
         [
-            f"{item.spec.model.width}",
-            f"{1 - item.spec.sparsity.density:g}",
-            f"{item.runs}",
-            f"{item.existing}",
-            f"{item.cost.parameters:,}",
-            f"{item.cost.nonzero_parameters:,}",
-            f"{item.spec.budget.tokens:,}",
-            f"{item.cost.flops_sparse * item.spec.budget.tokens:.2e}",
-            f"{item.cost.parameters * STATE_BYTES / 2**20:,.1f}",
+            f"{layer.name} x{layer.count}",
+            f"{layer.shape[0]}x{layer.shape[1]}",
+            show.number(layer.nonzero / (layer.shape[0] * layer.shape[1]), 3),
+            f"{layer.nonzero:,}",
+            *(_milliseconds(layer.seconds.get(name)) for name in names),
+            layer.backend,
+            show.number(layer.flops_sparse / 1e9, 3),
+            show.number(layer.flops_dense / 1e9, 3),
+            show.number(layer.state_bytes / MIB, 3),
         ]
-        for item in groups
+        for layer in layers
     ]
-    columns = ["width", "sparsity", "runs", "exist", "parameters", "not zero", "tokens", "FLOPs", "state MiB"]
-    return show.table("per run (FLOPs of the weights that exist; state: weights, gradients, moments)", columns, rows)
+    title = (
+        f"sparse layers at width {spec.model.width}, sparsity {1 - spec.sparsity.density:g}: "
+        f"{_milliseconds(item.estimate.layer_seconds)} ms of a step "
+        f"({spec.budget.tokens_per_step:,} tokens, threads={execution.threads})"
+    )
+    columns = ["layer", "shape", "density", "weights", *names, "takes", "GFLOP", "if dense", "MiB"]
+    return show.table(title, columns, rows)
 
 
-def _flops_per_second(config: DictConfig, planned: Sequence[RunSpec], folder: Path) -> tuple[float, str]:
-    """Achieved rate of dense FLOPs in a worker: from records of this result, else from a short run."""
-    wanted = {spec.key for spec in planned}
-    rates = [
-        record.flops_dense / record.wall_seconds
-        for record in RunStore(folder)
-        if record.key in wanted and record.wall_seconds > 0
+def _milliseconds(seconds: float | None) -> str:
+    if seconds is not None and seconds >= 0.1:
+        return f"{1e3 * seconds:,.0f}"
+    return show.number(None if seconds is None else 1e3 * seconds, 3)
+
+
+def _table(priced: Sequence[Priced]) -> Group:
+    rows = [
+        [
+            f"{item.batch.spec.model.width}",
+            f"{1 - item.batch.spec.sparsity.density:g}",
+            f"{item.batch.runs}",
+            f"{item.batch.existing}",
+            f"{item.estimate.cost.parameters:,}",
+            f"{item.estimate.cost.nonzero_parameters:,}",
+            f"{item.batch.spec.budget.tokens:,}",
+            f"{item.estimate.cost.flops_sparse * item.batch.spec.budget.tokens:.2e}",
+            f"{item.estimate.state_bytes / MIB:,.1f}",
+            show.number(item.step_seconds, 3),
+            show.seconds(item.run_seconds),
+        ]
+        for item in priced
     ]
-    if rates:
-        return statistics.median(rates), f"from {len(rates)} records"
-    smallest = min(planned, key=lambda spec: spec.model.width)
-    budget = replace(smallest.budget, steps=CALIBRATION_STEPS, warmup_steps=0, evaluations=1, evaluation_batches=1)
-    trial = replace(smallest, budget=budget)
-    record = run_spec(trial, load(specs.data_request(config)), specs.execution(config))
-    tokens = budget.batch_size * budget.sequence_length
-    rate = record.flops_dense / record.tokens * tokens / record.step_seconds
-    return rate, f"from {CALIBRATION_STEPS} steps on this machine, evaluations not counted"
+    columns = ["width", "sparsity", "runs", "exist", "parameters", "not zero", "tokens", "FLOPs"]
+    columns += ["MiB", "s/step", "a run"]
+    title = "per run (FLOPs of the weights that exist; MiB: weights, gradients, moments, structure)"
+    return show.table(title, columns, rows)
