@@ -16,8 +16,8 @@ from smupar_transfer.sparsity.backends import BACKENDS, Backend, DenseBackend
 from smupar_transfer.sparsity.calibration.decision import DENSE
 from smupar_transfer.sparsity.calibration.work import Work
 
-MOST_ENTRIES = 2**21
-"""Of a weight that is measured; of a larger one a band of rows, which bounds time and memory (100 MB)."""
+MOST_STORED, MOST_ENTRIES = 2**22, 2**25
+"""Weights that are stored, and entries of the mask, where a layer is measured; of a larger one a band of rows."""
 MOST_OPERATIONS = 1.6e9
 """Multiply-adds of a dense forward and backward pass; beyond them fewer tokens are measured."""
 TILE = 128
@@ -53,24 +53,28 @@ def measure(work: Work) -> dict[str, Timing]:
     """Time the candidates of a layer on a random mask, in turns; medians.
 
     Large layers are measured in part, and products scaled to all tokens, all to all rows. That never flatters sparse
-    backends: what they do once a token or row, such as packing inputs, is scaled along. ``masked`` is always there; a
-    rival that fails is left out.
+    backends: what they do once a token, such as packing inputs, is scaled along. ``masked`` is always there; a rival
+    that fails is left out.
     """
-    rows = max(1, min(work.fan_out, MOST_ENTRIES // work.fan_in))
-    affordable = int(MOST_OPERATIONS / (3 * rows * work.fan_in))
+    affordable = int(MOST_OPERATIONS / (3 * _rows(work, DENSE) * work.fan_in))
     tokens = min(work.tokens, max(1, affordable // TILE) * TILE)
-    with torch.inference_mode(False), torch.enable_grad():
-        trials = _trials(work, rows, tokens)
+    with torch.inference_mode(False):  # gradients are on, too
+        trials = _trials(work, tokens)
         samples = _samples(trials)
-    by_row, by_token = work.fan_out / rows, work.tokens / tokens
-    return {
-        name: Timing(
-            products=statistics.median(products for products, _ in taken) * by_row * by_token,
-            update=statistics.median(update for _, update in taken) * by_row,
-            structure=trials[name].structure,
-        )
-        for name, taken in samples.items()
-    }
+    found = {}
+    for name, taken in samples.items():
+        by_row, by_token = work.fan_out / trials[name].rows, work.tokens / tokens
+        products, update = (statistics.median(column) for column in zip(*taken, strict=True))
+        found[name] = Timing(products * by_row * by_token, update * by_row, trials[name].structure)
+    return found
+
+
+def _rows(work: Work, name: str) -> int:
+    """How many rows of the layer are measured."""
+    entries = MOST_STORED
+    if name not in (DENSE, "masked"):
+        entries = min(MOST_ENTRIES, MOST_STORED * work.size // max(1, work.nonzero))
+    return max(1, min(work.fan_out, entries // work.fan_in))
 
 
 class _Trial:
@@ -78,10 +82,11 @@ class _Trial:
 
     Args:
         backend: made for ``mask``. dense: weights, zero off it.
+        inputs, upstream: (tokens, fan_in); gradient of the output, (tokens, rows).
     """
 
     def __init__(self, backend: Backend, mask: Tensor, dense: Tensor, inputs: Tensor, upstream: Tensor) -> None:
-        self.backend, self.upstream = backend, upstream
+        self.backend, self.upstream, self.rows = backend, upstream, len(mask)
         self.inputs = inputs.clone().requires_grad_()
         self.weight = backend.pack(dense).clone().requires_grad_()
         self.structure = bytes_beside(backend, mask) / max(1, self.weight.numel())
@@ -103,18 +108,22 @@ def _now(weight: Tensor) -> float:
     return time.perf_counter()
 
 
-def _trials(work: Work, rows: int, tokens: int) -> dict[str, _Trial]:
-    generator = torch.Generator().manual_seed(0)
-    options: dict[str, Any] = {"generator": generator}
-    mask = torch.rand((rows, work.fan_in), **options) < (2.0 if work.full else work.nonzero / work.size)
-    dense = (torch.randn((rows, work.fan_in), **options) * work.fan_in**-0.5).masked_fill_(~mask, 0)
-    inputs, upstream = torch.randn((tokens, work.fan_in), **options), torch.randn((tokens, rows), **options)
+def _trials(work: Work, tokens: int) -> dict[str, _Trial]:
+    candidates = work.candidates()
+    shape = max(_rows(work, name) for name in candidates), work.fan_in
+    options: dict[str, Any] = {"generator": torch.Generator().manual_seed(0)}
+    mask = torch.rand(shape, **options) < (2.0 if work.full else work.nonzero / work.size)
+    dense = (torch.randn(shape, **options) * work.fan_in**-0.5).masked_fill_(~mask, 0)
+    inputs, upstream = torch.randn((tokens, shape[1]), **options), torch.randn((tokens, shape[0]), **options)
     mask = mask.to(work.device)
-    given = [mask, *(value.to(work.device, work.dtype) for value in (dense, inputs, upstream))]
+    dense, inputs, upstream = (value.to(work.device, work.dtype) for value in (dense, inputs, upstream))
     trials = {}
-    for name in work.candidates():
+    for name in candidates:
+        rows = _rows(work, name)
         try:
-            trial = _Trial(DenseBackend() if name == DENSE else BACKENDS[name](mask), *given)
+            band = mask[:rows]
+            backend = DenseBackend() if name == DENSE else BACKENDS[name](band)
+            trial = _Trial(backend, band, dense[:rows], inputs, upstream[:, :rows].contiguous())
             trial.step()  # allocates, and makes the optimizer's state
             trials[name] = trial
         except RuntimeError as error:  # PyTorch without its sparse products, say, or without enough memory

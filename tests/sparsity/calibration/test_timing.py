@@ -81,13 +81,18 @@ def test_a_hopeless_rival_is_measured_once_and_masked_never_given_up(watch: Call
 def test_large_layers_are_measured_in_part_and_scaled(
     watch: Callable[..., dict[str, Watched]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(timing, "MOST_ENTRIES", 64 * 16)
+    monkeypatch.setattr(timing, "MOST_STORED", 64 * 16)
     monkeypatch.setattr(timing, "MOST_OPERATIONS", 3.0 * 64 * 16 * 300)
-    made = watch(masked=0.002)
+    made = watch(masked=0.002, csr=0.002)
     found = measure(Work(256, 16, 1024, False, 1024, 1, torch.float64))
     assert made["masked"].mask.shape == (64, 16)
     assert made["masked"].tokens == 256  # whole tiles
+    assert made["csr"].mask.shape == (256, 16)  # as many weights make more rows
     assert found["masked"].products > 4 * 4 * 0.002
+    monkeypatch.setattr(timing, "MOST_ENTRIES", 128 * 16)
+    made.clear()
+    measure(Work(256, 16, 1024, False, 1024, 1, torch.float64))
+    assert made["csr"].mask.shape == (128, 16)
 
 
 def test_a_rival_that_fails_is_left_out_and_masked_is_not(monkeypatch: pytest.MonkeyPatch) -> None:

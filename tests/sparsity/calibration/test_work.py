@@ -17,7 +17,7 @@ WORK = Work(64, 32, nonzero=512, full=False, tokens=256, threads=1)
 @pytest.mark.parametrize(
     "near", [{"nonzero": 480}, {"nonzero": 550}, {"tokens": 200}, {"tokens": 350}, {"nonzero": 540, "tokens": 300}]
 )
-def test_near_works_share_a_measurement(near: dict[str, int]) -> None:
+def test_near_works_share_a_measurement(near: dict[str, Any]) -> None:
     assert replace(WORK, **near).on_grid() == WORK.on_grid() == WORK
 
 
