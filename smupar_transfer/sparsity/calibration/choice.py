@@ -10,12 +10,15 @@ from smupar_transfer.sparsity.calibration.timing import measure
 from smupar_transfer.sparsity.calibration.work import Work
 from smupar_transfer.sparsity.native import cache_folder, machine_key
 
+METHOD = 1
+"""Of measuring; a higher one forgets what was measured by a lower one."""
+
 _MEMORY: dict[tuple[Path, str], Timings] = {}
 
 
 def calibration_file(device: str) -> Path:
-    """``$XDG_CACHE_HOME/smupar_transfer/calibration/MACHINE.json``; deleting it measures anew."""
-    return cache_folder().parent / "calibration" / f"{machine_key(kernels=device == 'cpu')}.json"
+    """``$XDG_CACHE_HOME/smupar_transfer/calibration/MACHINE-METHOD.json``; deleting it measures anew."""
+    return cache_folder().parent / "calibration" / f"{machine_key(kernels=device == 'cpu')}-{METHOD}.json"
 
 
 def calibrate(work: Work) -> Timings:

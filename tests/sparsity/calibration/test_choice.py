@@ -43,7 +43,10 @@ def test_the_cache_is_the_users_and_of_one_machine(machine: Machine, tmp_path: P
 
 def test_the_kernels_name_the_file_on_the_cpu_alone(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "machine_key", lambda *, kernels: f"kernels {kernels}")
-    assert (calibration_file("cpu").stem, calibration_file("cuda").stem) == ("kernels True", "kernels False")
+    assert [calibration_file(device).name for device in ("cpu", "cuda")] == [
+        "kernels True-1.json",
+        "kernels False-1.json",
+    ]
 
 
 def test_near_layers_are_measured_once_a_machine(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
