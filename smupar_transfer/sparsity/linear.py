@@ -90,19 +90,20 @@ class SparseLinear(nn.Module):
         """The weight as a dense matrix (fan_out, fan_in), zero off the mask."""
         return self.backend.unpack(self.weight)
 
-    def choose_backend(self, tokens: int, device: str) -> None:
+    def choose_backend(self, tokens: int, device: str, precision: torch.dtype = torch.float32) -> None:
         """Turn ``auto`` into what computes fastest on a device, for a mask of the nominal density; see ``calibration``.
 
         To be called before weights are set: it decides their layout. Another backend than ``auto``, and a layer of full
         density, stay as they are.
         """
         nonzero = nominal_nonzero(self.mask_kind, self.shape, self.nominal_density)
-        self._resolve(nonzero, tokens, device)
+        self._resolve(nonzero, tokens, device, precision)
 
-    def _resolve(self, nonzero: int, tokens: int, device: str) -> None:
+    def _resolve(self, nonzero: int, tokens: int, device: str, precision: torch.dtype = torch.float32) -> None:
         full = nonzero == self.in_features * self.out_features
         if self.backend_name == AUTO and not full:
-            work = Work(*self.shape, nonzero, full, tokens, torch.get_num_threads(), self.weight.dtype, device)
+            threads, dtype = torch.get_num_threads(), self.weight.dtype
+            work = Work(*self.shape, nonzero, full, tokens, threads, dtype, device, precision)
             self.backend_name = choose_backend(work)
 
     def _make_backend(self, mask: Tensor) -> Backend:

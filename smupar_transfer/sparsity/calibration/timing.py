@@ -58,7 +58,8 @@ def measure(work: Work) -> dict[str, Timing]:
     """
     affordable = int(MOST_OPERATIONS / (3 * _rows(work, DENSE) * work.fan_in))
     tokens = min(work.tokens, max(1, affordable // TILE) * TILE)
-    with torch.inference_mode(False):  # gradients are on, too
+    shorter = torch.autocast(torch.device(work.device).type, work.precision, enabled=work.precision != torch.float32)
+    with torch.inference_mode(False), shorter:  # gradients are on, too
         trials = _trials(work, tokens)
         samples = _samples(trials)
     found = {}
@@ -96,7 +97,8 @@ class _Trial:
         """Seconds of the products and of the update."""
         self.weight.grad = self.inputs.grad = None
         start = _now(self.weight)
-        self.backend.linear(self.inputs, self.weight, None).backward(self.upstream)  # type: ignore[no-untyped-call]
+        output = self.backend.linear(self.inputs, self.weight, None)
+        output.backward(self.upstream.to(output.dtype))  # type: ignore[no-untyped-call]
         between = _now(self.weight)
         self._optimizer.step()
         return between - start, _now(self.weight) - between

@@ -22,6 +22,7 @@ class Work:
         full: the mask takes nothing away, so the layer is dense.
         tokens: rows of the input a step, at least 1.
         threads: of the numerical library. dtype: of the weight. device: "cpu", "cuda" or "cuda:N".
+        precision: that ``torch.autocast`` asks products to be computed in; float32 means that it is off.
     """
 
     fan_out: int
@@ -32,6 +33,7 @@ class Work:
     threads: int
     dtype: torch.dtype = torch.float32
     device: str = "cpu"
+    precision: torch.dtype = torch.float32
 
     @property
     def size(self) -> int:
@@ -60,4 +62,5 @@ class Work:
     def __str__(self) -> str:
         kind = "full" if self.full else f"{self.nonzero} weights"
         where = f"{self.threads} threads" if self.device == "cpu" else torch.cuda.get_device_name(self.device)
-        return f"{self.fan_out}x{self.fan_in}, {kind}, {self.tokens} tokens, {self.dtype}, {where}"
+        types = f"{self.dtype} in {self.precision}"
+        return f"{self.fan_out}x{self.fan_in}, {kind}, {self.tokens} tokens, {types}, {where}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,11 +26,14 @@ class Watched(MaskedBackend):
     def __init__(self, mask: Tensor, seconds: float = 0.0) -> None:
         super().__init__(mask)
         self.seconds, self.steps, self.tokens = seconds, 0, 0
+        self.autocast = False
 
     def linear(self, inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         self.steps, self.tokens = self.steps + 1, len(inputs)
         time.sleep(self.seconds)
-        return super().linear(inputs, weight, bias)
+        self.autocast = torch.is_autocast_enabled("cpu")
+        with torch.autocast("cpu", enabled=False):
+            return super().linear(inputs, weight, bias)
 
 
 @pytest.fixture
@@ -104,6 +108,15 @@ def test_a_rival_that_fails_is_left_out_and_masked_is_not(monkeypatch: pytest.Mo
     monkeypatch.setitem(BACKENDS, "masked", broken)
     with pytest.raises(RuntimeError, match="no sparse products"):
         measure(WORK)
+
+
+@pytest.mark.parametrize(("precision", "expected"), [(torch.float32, False), (torch.bfloat16, True)])
+def test_products_are_timed_in_their_own_precision(
+    watch: Callable[..., dict[str, Watched]], precision: torch.dtype, expected: bool
+) -> None:
+    made = watch(masked=0.0, csr=0.0)
+    measure(replace(WORK, precision=precision))
+    assert {name: layer.autocast for name, layer in made.items()} == {"masked": expected, "csr": expected}
 
 
 @pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])

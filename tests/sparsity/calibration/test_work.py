@@ -32,6 +32,7 @@ def test_near_works_share_a_measurement(near: dict[str, Any]) -> None:
         {"fan_in": 33},
         {"threads": 2},
         {"dtype": torch.float64},
+        {"precision": torch.bfloat16},
         {"full": True},
     ],
 )
