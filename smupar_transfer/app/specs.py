@@ -256,7 +256,6 @@ def _with_token_budget(spec: RunSpec, tokens_per_parameter: float | None) -> Run
     if not (tokens_per_parameter > 0 and math.isfinite(tokens_per_parameter)):
         raise InputError("budget.tokens_per_parameter", tokens_per_parameter, "must be positive and finite")
     nonzero = network_cost(plan_parameters(outline(spec), spec), spec).nonzero_parameters
-    tokens_per_step = spec.budget.batch_size * spec.budget.sequence_length
-    steps = max(1, math.ceil(tokens_per_parameter * nonzero / tokens_per_step))
+    steps = max(1, math.ceil(tokens_per_parameter * nonzero / spec.budget.tokens_per_step))
     warmup = min(spec.budget.warmup_steps, steps)
     return replace(spec, budget=replace(spec.budget, steps=steps, warmup_steps=warmup))

@@ -1,6 +1,6 @@
 """Networks, the role of each of their parameters, and their initialisation."""
 
-from smupar_transfer.model.build import Network, build, construct, initialise, outline
+from smupar_transfer.model.build import Network, build, construct, initialise, outline, product_type
 from smupar_transfer.model.cost import Cost, network_cost
 from smupar_transfer.model.gpt import GPT
 from smupar_transfer.model.layers import Embedding, InputLinear, ReadoutLinear
@@ -30,5 +30,6 @@ __all__ = [
     "network_cost",
     "outline",
     "plan_parameters",
+    "product_type",
     "role_table",
 ]

@@ -32,15 +32,23 @@ def outline(spec: RunSpec) -> Network:
         return construct(spec)
 
 
-def build(spec: RunSpec, backend: str = "masked") -> tuple[Network, tuple[ParameterPlan, ...]]:
+def product_type(spec: RunSpec) -> torch.dtype:
+    """What products of a run are computed in."""
+    chosen: torch.dtype = getattr(torch, spec.precision)
+    return chosen
+
+
+def build(spec: RunSpec, backend: str = "masked", device: str = "cpu") -> tuple[Network, tuple[ParameterPlan, ...]]:
     """Construct a network, draw its masks, plan its parameters and initialise them, on the CPU.
 
     Masks and weights come from one generator per (seed, parameter name): runs that differ in sparsity start from the
-    same weights up to their scale, and a new layer leaves the others as they were.
+    same weights up to their scale, and a new layer leaves the others as they were. Under ``auto``, sparse layers are
+    laid out for the backend that is fastest on ``device``.
     """
     network = construct(spec, backend)
     for name, module in network.named_modules():
         if isinstance(module, SparseLinear):
+            module.choose_backend(spec.budget.tokens_per_step, device, product_type(spec))
             module.draw_mask(named_generator(spec.seed, "mask", f"{name}.weight"))
     plan = plan_parameters(network, spec)
     initialise(network, plan, spec.seed)

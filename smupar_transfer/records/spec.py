@@ -189,9 +189,14 @@ class BudgetSpec:
             raise InputError("budget.final_fraction", self.final_fraction, "must lie in [0, 1]")
 
     @property
+    def tokens_per_step(self) -> int:
+        """Tokens (or examples) of an optimizer step."""
+        return self.batch_size * self.sequence_length
+
+    @property
     def tokens(self) -> int:
         """Tokens (or examples) seen in a whole run."""
-        return self.steps * self.batch_size * self.sequence_length
+        return self.steps * self.tokens_per_step
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,29 @@
 """Masks, and linear layers that compute with them. Knows no parametrization."""
 
-from smupar_transfer.sparsity.backends import BACKENDS, Backend, computing_backend, make_backend, require_backend
+from smupar_transfer.sparsity.backends import AUTO, BACKENDS, Backend, computing_backend, make_backend, require_backend
+from smupar_transfer.sparsity.calibration import DENSE, Timing, Work, calibrate, choose_backend
 from smupar_transfer.sparsity.linear import SparseLinear
 from smupar_transfer.sparsity.masks import draw_mask, nominal_nonzero
-from smupar_transfer.sparsity.report import sparsity_report
+from smupar_transfer.sparsity.native import native_problem
+from smupar_transfer.sparsity.report import backends_in_use, sparsity_report
 from smupar_transfer.sparsity.seeds import named_generator
 
 __all__ = [
+    "AUTO",
     "BACKENDS",
+    "DENSE",
     "Backend",
     "SparseLinear",
+    "Timing",
+    "Work",
+    "backends_in_use",
+    "calibrate",
+    "choose_backend",
     "computing_backend",
     "draw_mask",
     "make_backend",
     "named_generator",
+    "native_problem",
     "nominal_nonzero",
     "require_backend",
     "sparsity_report",

@@ -110,21 +110,24 @@ BACKENDS: dict[str, Callable[[Tensor], Backend]] = {
     "csr": CsrBackend,
     "native": NativeBackend,
 }
-"""What a configuration may ask for; a full mask always computes densely."""
+"""What computes; a full mask always computes densely."""
+
+AUTO = "auto"
+"""What a configuration may ask for besides: whichever of ``BACKENDS`` is fastest for a layer; see ``calibration``."""
 
 
 def require_backend(name: str) -> None:
-    """Check a name that a person gave.
+    """Check a name that a person gave: ``auto``, or one of ``BACKENDS``.
 
     Raises:
         InputError: there is no backend of that name.
     """
-    if name not in BACKENDS:
-        raise InputError("sparsity.backend", name, f"is not one of {', '.join(BACKENDS)}")
+    if name != AUTO and name not in BACKENDS:
+        raise InputError("sparsity.backend", name, f"is not one of {', '.join([AUTO, *BACKENDS])}")
 
 
 def computing_backend(name: str, device: str = "cpu") -> str:
-    """The backend that computes where ``name`` is asked for.
+    """The backend that computes where ``name``, one of ``BACKENDS``, is asked for.
 
     That is ``name``, but ``csr`` in place of ``native`` on other devices than the CPU and, with a warning, where the
     kernels cannot be built.
@@ -139,11 +142,12 @@ def computing_backend(name: str, device: str = "cpu") -> str:
 
 
 def make_backend(name: str, mask: Tensor) -> Backend:
-    """The backend of that name for one mask; dense if the mask is full.
+    """The backend of that name (one of ``BACKENDS``) for one mask; dense, also under ``auto``, if the mask is full.
 
     Raises:
         InputError: there is no backend of that name.
     """
-    if name in BACKENDS and bool(mask.all()):
+    require_backend(name)
+    if bool(mask.all()):
         return DenseBackend()
     return BACKENDS[computing_backend(name, mask.device.type)](mask)

@@ -8,9 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from smupar_transfer.records import MaskKind
-from smupar_transfer.sparsity.backends import Backend, DenseBackend, make_backend, require_backend
+from smupar_transfer.sparsity.backends import AUTO, Backend, DenseBackend, make_backend, require_backend
 from smupar_transfer.sparsity.bits import pack_bits, unpack_bits
+from smupar_transfer.sparsity.calibration import Work, choose_backend
 from smupar_transfer.sparsity.masks import draw_mask, nominal_nonzero
+
+TYPICAL_TOKENS = 1024
+"""Rows of a step, where nobody said how many."""
 
 
 class SparseLinear(nn.Module):
@@ -24,7 +28,8 @@ class SparseLinear(nn.Module):
         bias: whether there is one; it is dense.
         density: rho, the part of the weights that exists, in (0, 1].
         mask_kind: how the mask is drawn.
-        backend: name of the compute backend (``backends.BACKENDS``).
+        backend: name of the compute backend (``backends.BACKENDS``); ``auto`` becomes one of them by measurement, in
+            ``choose_backend`` or, for ``TYPICAL_TOKENS`` a step, when weights are first set.
 
     Attributes:
         weight: parameter in the layout of the backend; ``dense_weight()`` is layout-free.
@@ -97,11 +102,32 @@ class SparseLinear(nn.Module):
         """The weight as a dense matrix (fan_out, fan_in), zero off the mask."""
         return self.backend.unpack(self.weight)
 
+    def choose_backend(self, tokens: int, device: str, precision: torch.dtype = torch.float32) -> None:
+        """Turn ``auto`` into what computes fastest on a device, for a mask of the nominal density; see ``calibration``.
+
+        To be called before weights are set: it decides their layout. Another backend than ``auto``, and a layer of full
+        density, stay as they are.
+        """
+        nonzero = nominal_nonzero(self.mask_kind, self.shape, self.nominal_density)
+        self._resolve(nonzero, tokens, device, precision)
+
+    def _resolve(self, nonzero: int, tokens: int, device: str, precision: torch.dtype = torch.float32) -> None:
+        full = nonzero == self.in_features * self.out_features
+        if self.backend_name == AUTO and not full:
+            threads, dtype = torch.get_num_threads(), self.weight.dtype
+            work = Work(*self.shape, nonzero, full, tokens, threads, dtype, device, precision)
+            self.backend_name = choose_backend(work)
+
+    def _make_backend(self, mask: Tensor) -> Backend:
+        if self.backend_name == AUTO:
+            self._resolve(int(mask.sum()), TYPICAL_TOKENS, str(mask.device))
+        return make_backend(self.backend_name, mask)
+
     @property
     def backend(self) -> Backend:
         """The compute backend, made for the present mask."""
         if self._backend is None:
-            self._backend = DenseBackend() if self.mask_bits.is_meta else make_backend(self.backend_name, self.mask)
+            self._backend = DenseBackend() if self.mask_bits.is_meta else self._make_backend(self.mask)
         return self._backend
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -122,7 +148,7 @@ class SparseLinear(nn.Module):
         Raises:
             ValueError: ``values`` has neither layout.
         """
-        backend = self.backend if mask is None else make_backend(self.backend_name, mask)
+        backend = self.backend if mask is None else self._make_backend(mask)
         mask = self.mask if mask is None else mask
         existing = int(mask.sum())
         if values.shape == (existing,):

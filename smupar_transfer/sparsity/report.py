@@ -1,10 +1,14 @@
-"""What masks came out as: density, weights per neuron, dead outputs."""
+"""What layers came out as: density, weights per neuron, dead outputs, and what computes them."""
 
 from __future__ import annotations
+
+from collections import Counter
 
 from torch import nn
 
 from smupar_transfer.records import LayerSparsity
+from smupar_transfer.sparsity.backends import DenseBackend
+from smupar_transfer.sparsity.calibration import DENSE
 from smupar_transfer.sparsity.linear import SparseLinear
 
 
@@ -15,6 +19,12 @@ def sparsity_report(network: nn.Module) -> tuple[LayerSparsity, ...]:
         for name, module in network.named_modules()
         if isinstance(module, SparseLinear)
     )
+
+
+def backends_in_use(network: nn.Module) -> Counter[str]:
+    """How many sparse layers each backend computes, in a network whose masks are drawn; ``dense`` if a mask is full."""
+    layers = [module for module in network.modules() if isinstance(module, SparseLinear)]
+    return Counter(DENSE if isinstance(layer.backend, DenseBackend) else layer.backend_name for layer in layers)
 
 
 def _layer(name: str, layer: SparseLinear) -> LayerSparsity:

@@ -3,6 +3,15 @@
 from smupar_transfer.training.checkpoint import read_checkpoint
 from smupar_transfer.training.coordinates import measure
 from smupar_transfer.training.data import DATA_NAMES, Data, ExampleData, TokenData, load_data
+from smupar_transfer.training.estimate import (
+    Estimate,
+    LayerEstimate,
+    Measurement,
+    estimate_step,
+    measure_steps,
+    run_seconds,
+    step_seconds,
+)
 from smupar_transfer.training.loop import cross_entropy
 from smupar_transfer.training.observer import Observer, Silent
 from smupar_transfer.training.optimizer import make_optimizer, parameter_groups, schedule
@@ -15,24 +24,31 @@ __all__ = [
     "DATA_NAMES",
     "Data",
     "DataRequest",
+    "Estimate",
     "ExampleData",
     "Execution",
+    "LayerEstimate",
+    "Measurement",
     "Observer",
     "Silent",
     "TokenData",
     "cross_entropy",
+    "estimate_step",
     "load",
     "load_data",
     "load_network",
     "machine_name",
     "make_optimizer",
     "measure",
+    "measure_steps",
     "parameter_groups",
     "prepare_process",
     "read_checkpoint",
     "require_byte_model",
     "run",
     "run_jobs",
+    "run_seconds",
     "sample",
     "schedule",
+    "step_seconds",
 ]

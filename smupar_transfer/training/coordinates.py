@@ -99,7 +99,7 @@ def measure(spec: RunSpec, data: Data, execution: Execution | None = None) -> Co
         losses=_rounded(losses),
         layers=tuple(_sizes(name, probe, len(losses)) for name, probe in probes.items()),
         wall_seconds=round(time.perf_counter() - started, 3),
-        environment=describe_environment(execution),
+        environment=describe_environment(execution, session.network),
     )
 
 

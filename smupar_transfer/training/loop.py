@@ -60,7 +60,7 @@ def train(session: Session, observer: Observer, save: Callable[[], None]) -> boo
         started = time.perf_counter()
         loss = train_step(session)
         _note_step(progress, loss, time.perf_counter() - started)
-        observer.on_step(progress.step, loss, budget.batch_size * budget.sequence_length)
+        observer.on_step(progress.step, loss, budget.tokens_per_step)
         diverged = not math.isfinite(loss)
         if diverged or progress.step in due:
             evaluation = _evaluate(session)

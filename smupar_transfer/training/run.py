@@ -13,7 +13,14 @@ import torch
 import smupar_transfer
 from smupar_transfer.model import GPT, Network, ParameterPlan, build, network_cost
 from smupar_transfer.records import Environment, GPTSpec, ModelSpec, RunRecord, RunSpec
-from smupar_transfer.sparsity import computing_backend, named_generator, require_backend, sparsity_report
+from smupar_transfer.sparsity import (
+    AUTO,
+    backends_in_use,
+    computing_backend,
+    named_generator,
+    require_backend,
+    sparsity_report,
+)
 from smupar_transfer.theory import InputError
 from smupar_transfer.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from smupar_transfer.training.data import Data, TokenData
@@ -33,7 +40,7 @@ class Execution:
     """
 
     device: str = "cpu"
-    backend: str = "masked"
+    backend: str = "auto"
     threads: int = 1
 
     def __post_init__(self) -> None:
@@ -89,7 +96,7 @@ def open_session(spec: RunSpec, data: Data, execution: Execution) -> tuple[Sessi
     if isinstance(data, TokenData) and isinstance(spec.model, GPTSpec) and data.vocab_size > spec.model.vocab_size:
         raise InputError("data.vocab_size", data.vocab_size, f"is more than the network's {spec.model.vocab_size}")
     prepare_process(execution.threads)
-    network, plan = build(spec, execution.backend)
+    network, plan = build(spec, execution.backend, execution.device)
     network.to(execution.device)
     budget = spec.budget
     return Session(
@@ -109,7 +116,7 @@ def _record(session: Session, plan: tuple[ParameterPlan, ...], execution: Execut
     last = progress.history[-1]
     loss = None if diverged else last.validation_loss
     per_token = spec.data.bytes_per_token
-    seen = progress.step * spec.budget.batch_size * spec.budget.sequence_length
+    seen = progress.step * spec.budget.tokens_per_step
     cost = network_cost(plan, spec)
     return RunRecord(
         key=spec.key,
@@ -129,16 +136,16 @@ def _record(session: Session, plan: tuple[ParameterPlan, ...], execution: Execut
         step_seconds=round(statistics.median(progress.step_seconds), 6),
         history=tuple(progress.history),
         layers=sparsity_report(session.network),
-        environment=describe_environment(execution),
+        environment=describe_environment(execution, session.network),
     )
 
 
-def describe_environment(execution: Execution) -> Environment:
-    """Where this process computes, and with what."""
+def describe_environment(execution: Execution, network: Network) -> Environment:
+    """Where this process computes, and with what a network's sparse layers do."""
     return Environment(
         machine=machine_name(execution.device),
         device=execution.device,
-        backend=computing_backend(execution.backend, execution.device),
+        backend=_backend(execution, network),
         threads=execution.threads,
         versions={
             "python": platform.python_version(),
@@ -146,6 +153,14 @@ def describe_environment(execution: Execution) -> Environment:
             "smupar_transfer": smupar_transfer.__version__,
         },
     )
+
+
+def _backend(execution: Execution, network: Network) -> str:
+    """See ``Environment``."""
+    if execution.backend != AUTO:
+        return computing_backend(execution.backend, execution.device)
+    counts = backends_in_use(network)
+    return f"{AUTO}: " + (", ".join(f"{name} x{counts[name]}" for name in sorted(counts)) or "no sparse layers")
 
 
 def machine_name(device: str = "cpu") -> str:

@@ -399,7 +399,7 @@ def test_moving_to_another_type_keeps_the_structure(backend: str) -> None:
 @pytest.mark.parametrize("full", [True, False])
 def test_an_unknown_backend_is_refused_by_key(full: bool) -> None:
     mask = torch.ones(3, 3, dtype=torch.bool).tril(0 if not full else 3)
-    with pytest.raises(InputError, match=r"^sparsity\.backend=quantum: is not one of masked, csr, native$"):
+    with pytest.raises(InputError, match=r"^sparsity\.backend=quantum: is not one of auto, masked, csr, native$"):
         make_backend("quantum", mask)
 
 

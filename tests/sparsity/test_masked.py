@@ -73,5 +73,5 @@ def test_a_full_mask_computes_densely_and_one_hole_does_not(name: str) -> None:
 
 @pytest.mark.parametrize("mask", [MASK, FULL], ids=["sparse", "full"])
 def test_an_unknown_name_is_refused_by_its_key(mask: Tensor) -> None:
-    with pytest.raises(InputError, match=r"^sparsity\.backend=nonsense: is not one of masked"):
+    with pytest.raises(InputError, match=r"^sparsity\.backend=nonsense: is not one of auto, masked"):
         make_backend("nonsense", mask)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +12,12 @@ import pytest
 import torch
 
 from smupar_transfer.records import BudgetSpec, GPTSpec, RunSpec
-from smupar_transfer.sparsity import BACKENDS
+from smupar_transfer.sparsity import BACKENDS, Work
 from smupar_transfer.theory import Optimizer, OptimizerSettings
 from smupar_transfer.training import Execution, Silent, TokenData, load_data, load_network, run
 
 PAIRS = [(saved, resumed) for saved in BACKENDS for resumed in BACKENDS if saved != resumed]
+SHAPES = [(48, 16), (16, 16), (64, 16), (16, 64)]  # of the layers of ``spec``
 
 
 class Losses(Silent):
@@ -32,8 +35,21 @@ class Losses(Silent):
 
 @pytest.fixture(autouse=True)
 def _needs_compiler(request: pytest.FixtureRequest) -> None:
-    if "native" in request.node.callspec.params.values() and shutil.which("c++") is None:
+    callspec = getattr(request.node, "callspec", None)
+    if callspec is not None and "native" in callspec.params.values() and shutil.which("c++") is None:
         pytest.skip("there is no C++ compiler")
+
+
+def choose(monkeypatch: pytest.MonkeyPatch, *names: str) -> list[Work]:
+    """Let ``auto`` choose these, in turn by shape; returns what it is asked for."""
+    asked: list[Work] = []
+
+    def answer(work: Work) -> str:
+        asked.append(work)
+        return names[SHAPES.index((work.fan_out, work.fan_in)) % len(names)]
+
+    monkeypatch.setattr("smupar_transfer.sparsity.linear.choose_backend", answer)
+    return asked
 
 
 @pytest.mark.parametrize("backend", ["csr", "native"])
@@ -41,7 +57,7 @@ def _needs_compiler(request: pytest.FixtureRequest) -> None:
 def test_a_training_curve_is_that_of_masked(spec: RunSpec, corpus: TokenData, backend: str, density: float) -> None:
     spec = replace(spec, sparsity=replace(spec.sparsity, density=density))
     expected, found = Losses(), Losses()
-    run(spec, corpus, Execution(), expected)
+    run(spec, corpus, Execution(backend="masked"), expected)
     record = run(spec, corpus, Execution(backend=backend), found)
     assert found.values == pytest.approx(expected.values, rel=1e-4)
     assert record.environment.backend == backend
@@ -68,6 +84,54 @@ def test_so_are_the_first_steps_on_source_code(spec: RunSpec, backend: str) -> N
     assert another.values != pytest.approx(expected.values, rel=1e-4)
 
 
+@pytest.mark.parametrize("names", [("masked", "csr", "native"), ("native", "csr"), ("csr", "masked")])
+def test_whatever_auto_chooses_the_curve_is_that_of_masked(
+    spec: RunSpec, corpus: TokenData, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...]
+) -> None:
+    if "native" in names and shutil.which("c++") is None:
+        pytest.skip("there is no C++ compiler")
+    asked = choose(monkeypatch, *names)
+    expected, found = Losses(), Losses()
+    run(spec, corpus, Execution(backend="masked"), expected)
+    record = run(spec, corpus, Execution(threads=1), found)
+    assert found.values == pytest.approx(expected.values, rel=1e-4)
+    chosen = Counter(names[index % len(names)] for index in range(4))
+    assert record.environment.backend == "auto: " + ", ".join(f"{name} x{chosen[name]}" for name in sorted(chosen))
+    assert {(work.tokens, work.threads, work.device, work.dtype) for work in asked} == {(32, 1, "cpu", torch.float32)}
+
+
+def test_auto_as_measured_here_trains_as_masked_does(spec: RunSpec, corpus: TokenData) -> None:
+    expected, found = Losses(), Losses()
+    run(spec, corpus, Execution(backend="masked"), expected)
+    record = run(spec, corpus, Execution(), found)
+    assert found.values == pytest.approx(expected.values, rel=1e-4)
+    counts = re.findall(r"(?:masked|csr|native) x(\d+)", record.environment.backend.removeprefix("auto: "))
+    assert sum(map(int, counts)) == 4
+
+
+def test_dense_layers_are_called_dense(spec: RunSpec, corpus: TokenData, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = choose(monkeypatch, "masked")
+    dense = replace(spec, sparsity=replace(spec.sparsity, density=1.0))
+    assert run(dense, corpus, Execution()).environment.backend == "auto: dense x4"
+    assert asked == []
+
+
+@pytest.mark.parametrize(("saved", "resumed"), [("auto", "masked"), ("masked", "auto"), ("auto", "auto")])
+def test_a_run_goes_on_though_auto_chose_otherwise(
+    spec: RunSpec, corpus: TokenData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saved: str, resumed: str
+) -> None:
+    checkpoint = tmp_path / "run.pt"
+    choose(monkeypatch, "csr", "masked")
+    with pytest.raises(KeyboardInterrupt):
+        run(spec, corpus, Execution(backend=saved), Losses(until=12), checkpoint)
+    choose(monkeypatch, "masked", "csr")  # on another machine
+    whole, rest = Losses(), Losses()
+    run(spec, corpus, Execution(backend="masked"), whole)
+    run(spec, corpus, Execution(backend=resumed), rest, checkpoint)
+    assert 0 < len(rest.values) < len(whole.values)
+    assert rest.values == pytest.approx(whole.values[-len(rest.values) :], rel=1e-4)
+
+
 @pytest.mark.parametrize("name", Optimizer)
 @pytest.mark.parametrize(("saved", "resumed"), PAIRS)
 def test_a_run_goes_on_under_another_backend(
@@ -78,7 +142,7 @@ def test_a_run_goes_on_under_another_backend(
     with pytest.raises(KeyboardInterrupt):
         run(spec, corpus, Execution(backend=saved), Losses(until=12), checkpoint)
     whole, rest = Losses(), Losses()
-    run(spec, corpus, Execution(), whole)
+    run(spec, corpus, Execution(backend="masked"), whole)
     run(spec, corpus, Execution(backend=resumed), rest, checkpoint)
     assert rest.values == pytest.approx(whole.values[-len(rest.values) :], rel=1e-4)
     assert 0 < len(rest.values) < len(whole.values)

@@ -20,10 +20,11 @@ from smupar_transfer.sparsity import named_generator
 from smupar_transfer.sparsity.backends import DenseBackend, MaskedBackend
 from smupar_transfer.sparsity.bits import unpack_bits
 from smupar_transfer.theory import BaseHyperparameters, OptimizerSettings
-from smupar_transfer.training import Silent, TokenData, cross_entropy, make_optimizer, read_checkpoint, run
+from smupar_transfer.training import Execution, Silent, TokenData, cross_entropy, make_optimizer, read_checkpoint, run
 from smupar_transfer.training.checkpoint import Progress
 from smupar_transfer.training.loop import EXPLODED, Session, evaluation_steps, train, train_step, validate
 
+MASKED = Execution(backend="masked")  # dense matrices, wherever the tests run
 OpenSession = Callable[[RunSpec], Session]
 
 
@@ -113,7 +114,7 @@ def test_weights_off_the_mask_stay_exactly_zero(
     spec: RunSpec, corpus: TokenData, tmp_path: Path, kind: MaskKind
 ) -> None:
     sparse = replace(spec, sparsity=SparsitySpec(0.25, kind))
-    run(sparse, corpus, checkpoint=tmp_path / "run.pt")
+    run(sparse, corpus, MASKED, checkpoint=tmp_path / "run.pt")
     network, _ = build(sparse)
     start, end = network.state_dict(), read_checkpoint(tmp_path / "run.pt")["network"]
     layers = [name.removesuffix("mask_bits") for name in end if name.endswith(".mask_bits")]
@@ -131,7 +132,7 @@ def test_without_masked_gradients_the_zeros_would_come_alive(
     spec: RunSpec, corpus: TokenData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(MaskedBackend, "linear", DenseBackend.linear)
-    run(spec, corpus, checkpoint=tmp_path / "run.pt")
+    run(spec, corpus, MASKED, checkpoint=tmp_path / "run.pt")
     end = read_checkpoint(tmp_path / "run.pt")["network"]
     weight = end["blocks.0.mlp.up.weight"]
     assert torch.count_nonzero(weight[~unpack_bits(end["blocks.0.mlp.up.mask_bits"], weight.shape[1])]) > 0

@@ -119,7 +119,7 @@ def test_the_environment_is_recorded_and_leaves_the_key_alone(
 ) -> None:
     used: list[int] = []
     monkeypatch.setattr(torch, "set_num_threads", used.append)
-    found = run(spec, corpus, Execution(threads=3))
+    found = run(spec, corpus, Execution(threads=3, backend="masked"))
     assert used == [3]
     assert (found.environment.threads, found.environment.device, found.environment.backend) == (3, "cpu", "masked")
     assert found.environment.machine == machine_name() != ""

@@ -15,7 +15,7 @@ from smupar_transfer.app.coordinates_page import publish_coordinates, stored_che
 from smupar_transfer.app.launch import CheckFailedError
 from smupar_transfer.app.planner import Planner
 from smupar_transfer.app.runs import Means, measure_missing
-from smupar_transfer.app.sweeps import Sweep, load_sweep
+from smupar_transfer.app.sweeps import Grid, Sweep, load_sweep
 from smupar_transfer.records import CoordinateStore, RunSpec, write_manifest
 from smupar_transfer.theory import PARAMETRIZATIONS, InputError, parametrization
 from smupar_transfer.verification.coordinates import described, judged
@@ -61,7 +61,7 @@ def narrowed(sweep: Sweep, given: list[str]) -> Sweep:
     def fixed(key: str) -> bool:
         return any(key == name or key.startswith(f"{name}.") for name in given)
 
-    grids = [{key: axis for key, axis in grid.items() if not fixed(key)} for grid in sweep.grids]
+    grids: list[Grid] = [{key: axis for key, axis in grid.items() if not fixed(key)} for grid in sweep.grids]
     return replace(sweep, grids=grids)
 
 

@@ -1,10 +1,10 @@
-"""``smupar plan``: what a sweep, or one run of a target, would cost; nothing is trained beyond a short calibration."""
+"""``smupar plan``: what a sweep, or one run of a target, would cost; nothing is trained beyond a few measured steps."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -15,111 +15,225 @@ from smupar_transfer.app.commands.sweep import config_dir
 from smupar_transfer.app.planner import Planner
 from smupar_transfer.app.runs import by_computation, other_records
 from smupar_transfer.app.sweeps import load_sweep
-from smupar_transfer.model import Cost, computation, network_cost, outline, plan_parameters
-from smupar_transfer.records import RunSpec, RunStore
-from smupar_transfer.training import load
-from smupar_transfer.training import run as run_spec
+from smupar_transfer.model import computation
+from smupar_transfer.records import CoordinateStore, RunRecord, RunSpec, RunStore
+from smupar_transfer.sparsity import AUTO, native_problem
+from smupar_transfer.training import (
+    Estimate,
+    Execution,
+    estimate_step,
+    load,
+    machine_name,
+    measure_steps,
+    run_seconds,
+    step_seconds,
+)
 
-CALIBRATION_STEPS = 3
-STATE_BYTES = 16  # a weight, its gradient and two moments, in float32
+MIB = 2**20
+CANDIDATES = ("dense", "masked", "csr", "native")
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Runs of one network shape and density.
+    """Runs that cost the same.
 
     Attributes:
-        runs: in all. existing: those that need no training: they have a record, or compute the same as another.
+        spec: one of them. runs: in all. existing: those that need no training.
+        records: of these runs, made as the missing ones would be.
     """
 
     spec: RunSpec
-    cost: Cost
     runs: int
     existing: int
+    records: tuple[RunRecord, ...] = ()
+
+
+@dataclass(frozen=True)
+class Priced:
+    """A batch and what one of its runs takes, in seconds."""
+
+    batch: Batch
+    estimate: Estimate
+    step_seconds: float
+    run_seconds: float
+
+
+@dataclass(frozen=True)
+class Todo:
+    """What is planned, and what of it is left to do.
+
+    Attributes:
+        folder: of the result. bound: what an adaptive sweep may come to, in words.
+        exist: keys of the planned runs that have a record. missing: runs to train, one of those that compute the same.
+    """
+
+    folder: Path
+    planned: list[RunSpec]
+    exist: set[str]
+    missing: list[RunSpec]
+    bound: str = ""
+
+    def __str__(self) -> str:
+        shared = len(self.planned) - len(self.exist) - len(self.missing)
+        sharing = f", {shared} compute the same as another run" if shared else ""
+        tokens = sum(spec.budget.tokens for spec in self.missing)
+        return (
+            f"{len(self.planned)} runs{self.bound}, {len(self.exist)} of them exist in {self.folder}{sharing}\n"
+            f"to do: {len(self.missing)} runs, {tokens:,} tokens"
+        )
 
 
 def run(config: DictConfig) -> None:
-    """Print runs, tokens, FLOPs, memory and estimated time, and what exists already."""
-    workers = specs.workers(config)
-    bound, known = "", set[Hashable]()
-    if config.sweep:
-        sweep = load_sweep(config.sweep, config_dir())
-        folder = Path(config.results_dir) / sweep.name
-        records = {record.key: record for record in RunStore(folder)}
-        planned = Planner(config, sweep).expected(records)
-        known = {computation(record.spec) for record in (*other_records(folder), *records.values())}
-        show.console().print(f"{sweep.question}\nexpected: {sweep.expected.strip()}\n")
-        bound = "" if sweep.adaptive is None else f" expected of at most {sweep.runs}"
-    else:
-        planned, folder = [specs.target_spec(config)], Path(config.results_dir) / "train"
-    existing = RunStore(folder).keys()
-    done = {spec.key for spec in planned if spec.key in existing}
-    wanted = by_computation(spec for spec in planned if spec.key not in done)
-    missing = [specs[0] for what, specs in wanted.items() if what not in known]
-    groups = group(planned, {spec.key for spec in planned} - {spec.key for spec in missing})
-    show.console().print(_table(groups))
-    rate, source = _flops_per_second(config, planned, folder)
-    tokens = sum(spec.budget.tokens for spec in missing)
-    work = sum(item.cost.flops_dense * item.spec.budget.tokens * (item.runs - item.existing) for item in groups)
-    show.console().print(
-        f"\n{len(planned)} runs{bound}, {len(done)} of them exist in {folder}{_sharing(planned, done, missing)}\n"
-        f"to do: {len(missing)} runs, {tokens:,} tokens, {work:.3g} FLOPs as the masked backend computes them\n"
-        f"estimated time: {show.seconds(work / rate / workers)} with workers={workers} ({source})",
-        soft_wrap=True,
+    """Print what layers and runs cost, what exists already, and how long the rest would take."""
+    workers, execution = specs.workers(config), specs.execution(config)
+    console = show.console()
+    todo = what_to_do(config)
+    left = {spec.key for spec in todo.missing}
+    done = {spec.key for spec in todo.planned} - left
+    batches = group(todo.planned, done, comparable(RunStore(todo.folder), execution))
+    priced, source = price(batches, config, execution)
+    for item in priced:
+        console.print(layer_table(item, execution))
+        console.print()
+    if execution.device == "cpu" and execution.backend == AUTO and (problem := native_problem()) is not None:
+        console.print(f"not measured: native, {problem}\n", soft_wrap=True)
+    console.print(_table(priced))
+    seconds = sum(item.run_seconds * (item.batch.runs - item.batch.existing) for item in priced)
+    console.print(
+        f"\n{todo}\nestimated time: {show.seconds(seconds / workers)} with workers={workers} ({source})", soft_wrap=True
     )
 
 
-def _sharing(planned: Sequence[RunSpec], done: set[str], missing: Sequence[RunSpec]) -> str:
-    shared = len(planned) - len(done) - len(missing)
-    return f", {shared} compute the same as another run" if shared else ""
+def what_to_do(config: DictConfig) -> Todo:
+    """The runs of a sweep, which is introduced, or of one target; what other results have needs no training."""
+    if not config.sweep:
+        planned, folder = [specs.target_spec(config)], Path(config.results_dir) / "train"
+        exist = RunStore(folder).keys() & {planned[0].key}
+        return Todo(folder, planned, exist, [spec for spec in planned if spec.key not in exist])
+    sweep = load_sweep(config.sweep, config_dir())
+    show.console().print(f"{sweep.question}\nexpected: {sweep.expected.strip()}\n")
+    folder = Path(config.results_dir) / sweep.name
+    planner = Planner(config, sweep)
+    if sweep.kind == "coordinates":
+        planned = planner.planned({})
+        exist = CoordinateStore(folder).keys() & {spec.key for spec in planned}
+        return Todo(folder, planned, exist, [spec for spec in planned if spec.key not in exist])
+    records = {record.key: record for record in RunStore(folder)}
+    planned = planner.expected(records)
+    exist = records.keys() & {spec.key for spec in planned}
+    known: set[Hashable] = {computation(record.spec) for record in (*other_records(folder), *records.values())}
+    wanted = by_computation(spec for spec in planned if spec.key not in exist)
+    missing = [members[0] for what, members in wanted.items() if what not in known]
+    bound = "" if sweep.adaptive is None else f" expected of at most {sweep.runs}"
+    return Todo(folder, planned, exist, missing, bound)
 
 
-def group(planned: Sequence[RunSpec], existing: set[str]) -> list[Batch]:
+def comparable(records: Iterable[RunRecord], execution: Execution) -> dict[str, RunRecord]:
+    """Records, by key, whose times tell how long such a run takes here: same machine, threads and backend."""
+    here = machine_name(execution.device), execution.device, execution.threads
+    return {
+        record.key: record
+        for record in records
+        for made in [record.environment]
+        if not record.diverged
+        and (made.machine, made.device, made.threads) == here
+        and made.backend.partition(":")[0] == execution.backend
+    }
+
+
+def group(planned: Sequence[RunSpec], existing: set[str], timed: dict[str, RunRecord]) -> list[Batch]:
     """Gather runs whose cost is the same."""
     found: dict[tuple[object, ...], list[RunSpec]] = {}
     for spec in planned:
-        found.setdefault((spec.model, spec.sparsity, spec.budget), []).append(spec)
-    groups = []
-    for members in found.values():
-        spec = members[0]
-        cost = network_cost(plan_parameters(outline(spec), spec), spec)
-        groups.append(Batch(spec, cost, len(members), sum(member.key in existing for member in members)))
-    return groups
+        found.setdefault((spec.model, spec.sparsity, spec.budget, spec.precision), []).append(spec)
+    return [
+        Batch(
+            spec=members[0],
+            runs=len(members),
+            existing=sum(member.key in existing for member in members),
+            records=tuple(timed[member.key] for member in members if member.key in timed),
+        )
+        for members in found.values()
+    ]
 
 
-def _table(groups: Sequence[Batch]) -> Group:
+def price(batches: Sequence[Batch], config: DictConfig, execution: Execution) -> tuple[list[Priced], str]:
+    """What a run of each batch takes: by its records if there are any, else by calibration and a few real steps.
+
+    Returns:
+        The batches, and where the times are from, in words.
+    """
+    estimates = [estimate_step(batch.spec, execution) for batch in batches]
+    unknown = [batch.spec for batch in batches if not batch.records]
+    measured = None
+    sources = [f"{sum(len(batch.records) for batch in batches)} records"] if len(unknown) < len(batches) else []
+    if unknown:
+        smallest = min(unknown, key=lambda spec: spec.model.width)
+        measured = measure_steps(smallest, load(specs.data_request(config)), execution)
+        sources.append(f"calibrated layers and {measured.spec.budget.steps} steps at width {measured.spec.model.width}")
+    priced = []
+    for batch, found in zip(batches, estimates, strict=True):
+        if measured is None or batch.records:
+            step = statistics.median(record.step_seconds for record in batch.records)
+            whole = statistics.median(record.wall_seconds for record in batch.records)
+        else:
+            step = step_seconds(batch.spec, found, measured)
+            whole = run_seconds(batch.spec, step)
+        priced.append(Priced(batch, found, step, whole))
+    return priced, "from " + ", and from ".join(sources)
+
+
+def layer_table(item: Priced, execution: Execution) -> Group:
+    """One row for equal layers; numbers are of one: size, milliseconds a step, what computes, operations, bytes."""
+    spec, layers = item.batch.spec, item.estimate.layers
+    names = [name for name in CANDIDATES if any(name in layer.seconds for layer in layers)]
     rows = [
         [
-            f"{item.spec.model.width}",
-            f"{1 - item.spec.sparsity.density:g}",
-            f"{item.runs}",
-            f"{item.runs - item.existing}",
-            f"{item.cost.parameters:,}",
-            f"{item.cost.nonzero_parameters:,}",
-            f"{item.spec.budget.tokens:,}",
-            f"{item.cost.flops_sparse * item.spec.budget.tokens:.2e}",
-            f"{item.cost.parameters * STATE_BYTES / 2**20:,.1f}",
+            f"{layer.name} x{layer.count}",
+            f"{layer.shape[0]}x{layer.shape[1]}",
+            show.number(layer.nonzero / (layer.shape[0] * layer.shape[1]), 3),
+            f"{layer.nonzero:,}",
+            *(_milliseconds(layer.seconds.get(name)) for name in names),
+            layer.backend,
+            show.number(layer.flops_sparse / 1e9, 3),
+            show.number(layer.flops_dense / 1e9, 3),
+            show.number(layer.state_bytes / MIB, 3),
         ]
-        for item in groups
+        for layer in layers
     ]
-    columns = ["width", "sparsity", "runs", "to do", "parameters", "not zero", "tokens", "FLOPs", "state MiB"]
-    return show.table("per run (FLOPs of the weights that exist; state: weights, gradients, moments)", columns, rows)
+    title = (
+        f"sparse layers at width {spec.model.width}, sparsity {1 - spec.sparsity.density:g}: "
+        f"{_milliseconds(item.estimate.layer_seconds)} ms of a step "
+        f"({spec.budget.tokens_per_step:,} tokens, threads={execution.threads})"
+    )
+    columns = ["layer", "shape", "density", "weights", *names, "takes", "GFLOP", "if dense", "MiB"]
+    return show.table(title, columns, rows)
 
 
-def _flops_per_second(config: DictConfig, planned: Sequence[RunSpec], folder: Path) -> tuple[float, str]:
-    """Achieved rate of dense FLOPs in a worker: from records of this result, else from a short run."""
-    wanted = {spec.key for spec in planned}
-    rates = [
-        record.flops_dense / record.wall_seconds
-        for record in RunStore(folder)
-        if record.key in wanted and record.wall_seconds > 0
+def _milliseconds(seconds: float | None) -> str:
+    if seconds is not None and seconds >= 0.1:
+        return f"{1e3 * seconds:,.0f}"
+    return show.number(None if seconds is None else 1e3 * seconds, 3)
+
+
+def _table(priced: Sequence[Priced]) -> Group:
+    rows = [
+        [
+            f"{item.batch.spec.model.width}",
+            f"{1 - item.batch.spec.sparsity.density:g}",
+            f"{item.batch.runs}",
+            f"{item.batch.runs - item.batch.existing}",
+            f"{item.estimate.cost.parameters:,}",
+            f"{item.estimate.cost.nonzero_parameters:,}",
+            f"{item.batch.spec.budget.tokens:,}",
+            f"{item.estimate.cost.flops_sparse * item.batch.spec.budget.tokens:.2e}",
+            f"{item.estimate.state_bytes / MIB:,.1f}",
+            show.number(item.step_seconds, 3),
+            show.seconds(item.run_seconds),
+        ]
+        for item in priced
     ]
-    if rates:
-        return statistics.median(rates), f"from {len(rates)} records"
-    smallest = min(planned, key=lambda spec: spec.model.width)
-    budget = replace(smallest.budget, steps=CALIBRATION_STEPS, warmup_steps=0, evaluations=1, evaluation_batches=1)
-    trial = replace(smallest, budget=budget)
-    record = run_spec(trial, load(specs.data_request(config)), specs.execution(config))
-    tokens = budget.batch_size * budget.sequence_length
-    rate = record.flops_dense / record.tokens * tokens / record.step_seconds
-    return rate, f"from {CALIBRATION_STEPS} steps on this machine, evaluations not counted"
+    columns = ["width", "sparsity", "runs", "to do", "parameters", "not zero", "tokens", "FLOPs"]
+    columns += ["MiB", "s/step", "a run"]
+    title = "per run (FLOPs of the weights that exist; MiB: weights, gradients, moments, structure)"
+    return show.table(title, columns, rows)

@@ -31,17 +31,38 @@ class NotBuiltError(RuntimeError):
 
 
 @functools.cache
-def native_is_available() -> bool:
-    """Whether the kernels are loaded; builds them if this machine has not done so before, which takes a while.
+def native_problem() -> str | None:
+    """Why the kernels are not loaded, in one line; None if they are.
 
-    If they cannot be, one warning a process says why and that the ``csr`` backend computes instead.
+    Builds them if this machine has not done so before, which takes a while.
     """
     try:
         load_kernels()
     except NotBuiltError as error:
-        warnings.warn(f"sparsity.backend=native: {error}; computing with csr, which is slower", stacklevel=2)
-        return False
-    return True
+        return str(error)
+    return None
+
+
+@functools.cache
+def native_is_available() -> bool:
+    """Whether the kernels are loaded; see ``native_problem``.
+
+    If they cannot be, one warning a process says why and that the ``csr`` backend computes instead.
+    """
+    problem = native_problem()
+    if problem is not None:
+        warnings.warn(f"sparsity.backend=native: {problem}; computing with csr, which is slower", stacklevel=2)
+    return problem is None
+
+
+@functools.cache
+def machine_key(*, kernels: bool) -> str:
+    """Names what the speed of a layer depends on: processor, PyTorch and, if wanted and built, the kernels."""
+    parts = [_processor(), torch.__version__]
+    if kernels and native_problem() is None:
+        blocking = Path(__file__).parent / "structure.py"
+        parts += [_key(_compiler_version(), compiler_flags()), blocking.read_text(encoding="utf-8")]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:20]
 
 
 def load_kernels() -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
 from omegaconf import DictConfig
 
 from smupar_transfer.app import specs
 from smupar_transfer.app.commands import plan
+from smupar_transfer.records import RunRecord, RunStore
+from smupar_transfer.training import Execution
 
 Run = Callable[..., CompletedProcess[str]]
 Snapshot = Callable[[Path], dict[str, bytes]]
@@ -23,7 +27,8 @@ def test_it_counts_the_runs_of_a_sweep_and_trains_none(smupar: Run, tiny: tuple[
     assert "Does a grid of a dozen tiny runs work?" in result.stdout
     assert "12 runs, 0 of them exist in results/grid" in result.stdout
     assert "to do: 12 runs, 1,536 tokens" in result.stdout
-    assert re.search(r"estimated time: [\d.]+ (s|min|h) with workers=1 \(from \d+ steps on this machine", result.stdout)
+    source = r"\(from calibrated layers and 3 steps at width 32\)"
+    assert re.search(r"estimated time: [\d.]+ (s|min|h) with workers=1 " + source, result.stdout)
     assert not Path("results").exists()
 
 
@@ -35,7 +40,7 @@ def test_finished_runs_are_known_and_timed(
     snapshot: Snapshot,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(plan, "run_spec", None)  # nothing is trained
+    monkeypatch.setattr(plan, "measure_steps", None)  # nothing is trained
     before = snapshot(results)
     result = smupar("plan", str(grid_file), *tiny)
     assert (result.returncode, result.stderr) == (0, "")
@@ -82,12 +87,80 @@ def test_more_workers_are_faster(smupar: Run, tiny: tuple[str, ...], grid_file: 
     assert "to do: 12 runs, 38,400,000 tokens" in printed
 
 
+def test_some_runs_are_known_and_the_others_are_measured(
+    smupar: Run, tiny: tuple[str, ...], grid_file: Path, results: Path
+) -> None:
+    stored = results / "grid" / "records.jsonl"
+    dense = [line for line in stored.read_text().splitlines(keepends=True) if '"density": 1.0' in line]
+    assert 0 < len(dense) < 12
+    stored.write_text("".join(dense))
+    expected = f"(from {len(dense)} records, and from calibrated layers and 3 steps at width 32)"
+    assert expected in smupar("plan", str(grid_file), *tiny).stdout
+
+
+def test_layers_are_listed_with_what_they_cost(smupar: Run, tiny: tuple[str, ...]) -> None:
+    words = ("plan", *tiny, "target.width=64", "target.sparsity=0.75", "sparsity.backend=csr", "budget.batch_size=128")
+    result = smupar(*words)
+    assert (result.returncode, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert re.fullmatch(
+        r"sparse layers at width 64, sparsity 0.75: [\d.,]+ ms of a step \(2,048 tokens, threads=1\)", lines[0]
+    )
+    header = r"layer +shape +density +weights +masked +csr( +native)? +takes +GFLOP +if dense +MiB"
+    assert re.fullmatch(header, lines[1].strip())
+    numbers = r"( +[\d.,]+){2,3} +csr +([\d.]+) +([\d.]+) +([\d.]+)"
+    row = re.fullmatch(r"blocks\.\*\.attention\.qkv x1 +192x64 +0\.25 +3,072" + numbers, lines[2].strip())
+    assert row is not None
+    sparse, dense, mebibytes = (float(value) for value in row.groups()[1:])
+    assert (sparse, dense) == (0.0377, 0.151)  # 6 operations a weight and token
+    assert mebibytes == pytest.approx((3072 * 28 + 192 * 64) / 2**20, rel=0.05)
+    assert max(map(len, lines)) <= 100
+
+
+def test_a_dense_target_is_priced_as_dense(smupar: Run, tiny: tuple[str, ...]) -> None:
+    lines = smupar("plan", *tiny, "target.width=32", "target.sparsity=0").stdout.splitlines()
+    assert re.search(r"weights +dense +takes", lines[1])
+    assert all(" dense " in line for line in lines[2:6])
+
+
+def test_without_kernels_it_says_so(smupar: Run, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "native_problem", lambda: "there is no compiler")
+    line = "not measured: native, there is no compiler"
+    assert line in smupar("plan", *tiny).stdout
+    assert line not in smupar("plan", *tiny, "sparsity.backend=masked").stdout
+
+
+@pytest.fixture
+def records(results: Path) -> list[RunRecord]:
+    return list(RunStore(results / "grid"))
+
+
+@pytest.mark.parametrize(
+    ("change", "kept"),
+    [
+        ({}, True),
+        ({"backend": "auto: native x4"}, True),
+        ({"backend": "masked"}, False),
+        ({"machine": "another"}, False),
+        ({"threads": 2}, False),
+        ({"device": "cuda"}, False),
+    ],
+)
+def test_only_records_made_alike_tell_the_time(records: list[RunRecord], change: dict[str, Any], kept: bool) -> None:
+    made = replace(records[0], environment=replace(records[0].environment, **change))
+    assert plan.comparable([made], Execution()) == ({made.key: made} if kept else {})
+    assert plan.comparable([replace(made, diverged=True)], Execution()) == {}
+
+
 def test_runs_of_one_cost_are_one_row(composed: Callable[..., DictConfig], tiny: tuple[str, ...]) -> None:
     dense = [specs.target_spec(composed("train", *tiny, f"seed={seed}")) for seed in range(2)]
     sparse = specs.target_spec(composed("train", *tiny, "target.sparsity=0.5"))
-    groups = plan.group([*dense, sparse], {dense[0].key, sparse.key})
-    assert [(item.runs, item.existing) for item in groups] == [(2, 1), (1, 1)]
+    batches = plan.group([*dense, sparse], {dense[0].key, sparse.key}, {})
+    assert [(item.runs, item.existing, item.records) for item in batches] == [(2, 1, ()), (1, 1, ())]
+    priced, _ = plan.price(batches, composed("plan", *tiny), Execution())
+    costs = [item.estimate.cost for item in priced]
     # embedding 256 x 16, hidden 16 x 16 x (3 + 1 + 4 + 4), three norms
-    assert [item.cost.parameters for item in groups] == [7216, 7216]
-    assert [item.cost.nonzero_parameters for item in groups] == [7216, 7216 - 1536]
-    assert groups[1].cost.flops_sparse < groups[0].cost.flops_sparse
+    assert [cost.parameters for cost in costs] == [7216, 7216]
+    assert [cost.nonzero_parameters for cost in costs] == [7216, 7216 - 1536]
+    assert costs[1].flops_sparse < costs[0].flops_sparse
+    assert all(item.run_seconds >= item.step_seconds * 4 > 0 for item in priced)

@@ -1,0 +1,189 @@
+"""What a run will take, layer by layer and whole, before it runs."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass, replace
+
+import torch
+
+from smupar_transfer.model import Cost, network_cost, outline, plan_parameters, product_type
+from smupar_transfer.records import RunSpec
+from smupar_transfer.sparsity import (
+    AUTO,
+    DENSE,
+    SparseLinear,
+    Timing,
+    Work,
+    calibrate,
+    choose_backend,
+    computing_backend,
+)
+from smupar_transfer.theory import InputError
+from smupar_transfer.training.data import Data
+from smupar_transfer.training.process import prepare_process
+from smupar_transfer.training.run import Execution, run
+
+MEASURED_STEPS = 3
+MOST_MEASURED_WIDTH = 1024
+STATE_BYTES = 16
+"""Of a stored weight: itself, its gradient and two moments, in float32."""
+EVALUATION_STEPS = 1 / 3
+"""An evaluation batch in training steps: the forward pass is one product of three."""
+
+
+@dataclass(frozen=True)
+class LayerEstimate:
+    """Equal sparse layers of a network, in one training step; numbers are of one of them.
+
+    Attributes:
+        name: of the layers, with * for their index. count: how many.
+        shape: (fan_out, fan_in). nonzero: weights that exist.
+        backend: that computes. seconds: of a step under every backend that was measured, this one among them.
+        flops_dense, flops_sparse: if zeros are multiplied, and if they are not.
+        state_bytes: weights, gradients, moments, structure and the mask's bits.
+    """
+
+    name: str
+    count: int
+    shape: tuple[int, int]
+    nonzero: int
+    backend: str
+    seconds: dict[str, float]
+    flops_dense: float
+    flops_sparse: float
+    state_bytes: float
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A training step of a network.
+
+    Attributes:
+        layers: the sparse ones. cost: of the whole network, per token.
+        rest_flops: of everything but the sparse layers.
+        state_bytes: of the whole network; activations are not counted.
+    """
+
+    layers: tuple[LayerEstimate, ...]
+    cost: Cost
+    rest_flops: float
+    state_bytes: float
+
+    @property
+    def layer_seconds(self) -> float:
+        """All sparse layers."""
+        return sum(layer.count * layer.seconds[layer.backend] for layer in self.layers)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Real steps of one network.
+
+    Attributes:
+        spec: what was trained. step_seconds: median.
+        rest_seconds: what the step took beyond the sparse layers as they are estimated, per FLOP of ``rest_flops``.
+    """
+
+    spec: RunSpec
+    step_seconds: float
+    rest_seconds: float
+
+
+def estimate_step(spec: RunSpec, execution: Execution) -> Estimate:
+    """Price a network without building it; layers that this machine has not measured are measured now.
+
+    Raises:
+        InputError: the backend that was asked for cannot compute here.
+    """
+    prepare_process(execution.threads)
+    network = outline(spec)
+    counts = Counter(
+        (re.sub(r"\b\d+\b", "*", name), module.shape, module.nonzero)
+        for name, module in network.named_modules()
+        if isinstance(module, SparseLinear)
+    )
+    layers = tuple(_layer(*layer, count, spec, execution) for layer, count in counts.items())
+    cost = network_cost(plan_parameters(network, spec), spec)
+    inside = sum(layer.count * layer.shape[0] * layer.shape[1] for layer in layers)
+    return Estimate(
+        layers=layers,
+        cost=cost,
+        rest_flops=cost.flops_dense * spec.budget.tokens_per_step
+        - sum(layer.count * layer.flops_dense for layer in layers),
+        state_bytes=sum(layer.count * layer.state_bytes for layer in layers) + STATE_BYTES * (cost.parameters - inside),
+    )
+
+
+def _layer(
+    name: str, shape: tuple[int, int], nonzero: int, count: int, spec: RunSpec, execution: Execution
+) -> LayerEstimate:
+    size, tokens = shape[0] * shape[1], spec.budget.tokens_per_step
+    threads, device = execution.threads, execution.device
+    work = Work(*shape, nonzero, nonzero == size, tokens, threads, torch.float32, device, product_type(spec))
+    timings = calibrate(work)
+    backend = _backend(work, timings, execution)
+    stored = size if backend in (DENSE, "masked") else nonzero
+    more_tokens = tokens / work.on_grid().tokens
+    return LayerEstimate(
+        name=name,
+        count=count,
+        shape=shape,
+        nonzero=nonzero,
+        backend=backend,
+        seconds={key: timing.products * more_tokens + timing.update for key, timing in timings.items()},
+        flops_dense=6.0 * size * tokens,
+        flops_sparse=6.0 * nonzero * tokens,
+        state_bytes=stored * (STATE_BYTES + timings[backend].structure) + shape[0] * math.ceil(shape[1] / 8),
+    )
+
+
+def _backend(work: Work, timings: dict[str, Timing], execution: Execution) -> str:
+    if work.full or execution.backend == AUTO:
+        return choose_backend(work)
+    named = computing_backend(execution.backend, execution.device)
+    if named not in timings:
+        raise InputError("sparsity.backend", named, "cannot compute here", "use sparsity.backend=auto")
+    return named
+
+
+def measure_steps(spec: RunSpec, data: Data, execution: Execution) -> Measurement:
+    """Train a few steps of a network, or of a narrower one where it is very wide; nothing is kept.
+
+    Raises:
+        InputError: see ``run``.
+    """
+    budget = replace(spec.budget, steps=MEASURED_STEPS, warmup_steps=0, evaluations=1, evaluation_batches=1)
+    trial = replace(_narrow(spec), budget=budget)
+    record = run(trial, data, execution)
+    found = estimate_step(trial, execution)
+    beyond = max(0.0, record.step_seconds - found.layer_seconds)
+    return Measurement(trial, record.step_seconds, beyond / found.rest_flops)
+
+
+def _narrow(spec: RunSpec) -> RunSpec:
+    while spec.model.width > MOST_MEASURED_WIDTH:
+        try:
+            spec = replace(spec, model=replace(spec.model, width=spec.model.width // 2))
+        except InputError:  # heads do not divide it
+            break
+    return spec
+
+
+def step_seconds(spec: RunSpec, estimated: Estimate, measured: Measurement) -> float:
+    """A training step: as it was measured, or else its sparse layers as calibrated and the rest in proportion."""
+    if _shape(spec) == _shape(measured.spec):
+        return measured.step_seconds
+    return estimated.layer_seconds + measured.rest_seconds * estimated.rest_flops
+
+
+def _shape(spec: RunSpec) -> tuple[object, ...]:
+    return spec.model, spec.sparsity, spec.precision, spec.budget.batch_size, spec.budget.sequence_length
+
+
+def run_seconds(spec: RunSpec, step: float) -> float:
+    """A whole run whose step takes ``step`` seconds, evaluations included."""
+    budget = spec.budget
+    return step * (budget.steps + EVALUATION_STEPS * budget.evaluations * budget.evaluation_batches)

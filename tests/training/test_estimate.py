@@ -1,0 +1,141 @@
+"""What a run will take: counted by hand where it can be, added up where it is measured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from smupar_transfer.model import build
+from smupar_transfer.records import RunSpec
+from smupar_transfer.sparsity import BACKENDS, SparseLinear, Timing, Work
+from smupar_transfer.theory import InputError
+from smupar_transfer.training import (
+    Execution,
+    Measurement,
+    TokenData,
+    estimate_step,
+    make_optimizer,
+    measure_steps,
+    run_seconds,
+    step_seconds,
+)
+
+MODULE = "smupar_transfer.training.estimate"
+TIMINGS = {"masked": Timing(4.0, 2.0, 4.0), "csr": Timing(1.0, 0.5, 12.0)}
+
+
+@pytest.fixture
+def two_layers(spec: RunSpec) -> RunSpec:
+    return replace(spec, model=replace(spec.model, depth=2), sparsity=replace(spec.sparsity, density=0.25))
+
+
+@pytest.fixture
+def timed(monkeypatch: pytest.MonkeyPatch) -> list[Work]:
+    """Every layer takes 6 s under masked and 1.5 s under csr; returns what was asked."""
+    asked: list[Work] = []
+
+    def calibrate(work: Work) -> dict[str, Timing]:
+        asked.append(work)
+        return {"dense": Timing(3.0, 1.0, 0.0)} if work.full else TIMINGS
+
+    monkeypatch.setattr(f"{MODULE}.calibrate", calibrate)
+    monkeypatch.setattr(f"{MODULE}.choose_backend", lambda work: "dense" if work.full else "csr")
+    return asked
+
+
+def test_equal_layers_are_one_row(two_layers: RunSpec, timed: list[Work]) -> None:
+    found = estimate_step(two_layers, Execution(threads=1))
+    assert [(row.name, row.count, row.shape, row.nonzero) for row in found.layers] == [
+        ("blocks.*.attention.qkv", 2, (48, 16), 192),
+        ("blocks.*.attention.out", 2, (16, 16), 64),
+        ("blocks.*.mlp.up", 2, (64, 16), 256),
+        ("blocks.*.mlp.down", 2, (16, 64), 256),
+    ]
+    assert {(work.tokens, work.threads, work.device) for work in timed} == {(32, 1, "cpu")}
+    row = found.layers[0]
+    assert (row.flops_dense, row.flops_sparse) == (6 * 48 * 16 * 32, 6 * 192 * 32)
+    assert row.state_bytes == 192 * (16 + 12) + 48 * 16
+
+
+@pytest.mark.parametrize(("backend", "seconds"), [("masked", 8 * 6.0), ("csr", 8 * 1.5), ("auto", 8 * 1.5)])
+def test_seconds_are_those_of_the_backend_that_computes(
+    two_layers: RunSpec, timed: list[Work], backend: str, seconds: float
+) -> None:
+    found = estimate_step(two_layers, Execution(backend=backend))
+    assert found.layer_seconds == seconds
+    assert {row.backend for row in found.layers} == {backend.replace("auto", "csr")}
+
+
+def test_dense_layers_are_priced_as_dense(two_layers: RunSpec, timed: list[Work]) -> None:
+    found = estimate_step(replace(two_layers, sparsity=replace(two_layers.sparsity, density=1.0)), Execution())
+    assert {row.backend for row in found.layers} == {"dense"}
+    assert found.layer_seconds == 8 * 4.0
+    assert found.layers[0].flops_dense == found.layers[0].flops_sparse
+
+
+def test_products_grow_with_tokens_between_points_of_the_grid(two_layers: RunSpec, timed: list[Work]) -> None:
+    wider = replace(two_layers, budget=replace(two_layers.budget, batch_size=5))  # 40 tokens, timed at 32
+    assert estimate_step(wider, Execution(backend="masked")).layers[0].seconds["masked"] == 4.0 * 40 / 32 + 2.0
+
+
+def test_the_rest_of_the_operations_is_attention_and_readout(two_layers: RunSpec, timed: list[Work]) -> None:
+    found = estimate_step(two_layers, Execution())
+    assert found.rest_flops == pytest.approx(32 * (6 * 16 * 16 + 6 * 2 * 8 * 16))
+
+
+@pytest.mark.parametrize("name", ["masked", "csr"])
+def test_state_is_what_a_real_network_holds(two_layers: RunSpec, name: str) -> None:
+    """Weights, gradients, moments, masks and structures, by storage; the optimizer's step counters are left out."""
+    spec = replace(two_layers, model=replace(two_layers.model, width=128))
+    network, plan = build(spec, name)
+    optimizer = make_optimizer(network, plan, spec.optimizer)
+    network(torch.zeros(1, 8, dtype=torch.int64)).sum().backward()
+    optimizer.step()
+    held = list(network.parameters()) + [tensor.grad for tensor in network.parameters()]
+    held += [value for row in optimizer.state.values() for value in row.values() if value.ndim]
+    for layer in network.modules():
+        if isinstance(layer, SparseLinear):
+            kept = vars(layer.backend)
+            held += [layer.mask_bits, *(kept["structure"] if name == "csr" else [kept["mask"]])]
+    stored = {tensor.data_ptr(): tensor.nbytes for tensor in held if tensor is not None}
+    assert estimate_step(spec, Execution(backend=name)).state_bytes == pytest.approx(sum(stored.values()), rel=0.01)
+
+
+def test_a_backend_that_cannot_compute_here_is_refused(two_layers: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{MODULE}.calibrate", lambda work: {"masked": TIMINGS["masked"]})
+    with pytest.raises(InputError, match=r"^sparsity\.backend=csr: cannot compute here"):
+        estimate_step(two_layers, Execution(backend="csr"))
+
+
+def test_a_network_that_was_measured_takes_what_it_took(two_layers: RunSpec, timed: list[Work]) -> None:
+    found = estimate_step(two_layers, Execution())
+    longer = replace(two_layers, budget=replace(two_layers.budget, steps=500))
+    measured = Measurement(two_layers, step_seconds=7.0, rest_seconds=1.0)
+    assert step_seconds(longer, found, measured) == 7.0
+    other = replace(two_layers, sparsity=replace(two_layers.sparsity, density=0.5))
+    assert step_seconds(other, found, measured) == 8 * 1.5 + found.rest_flops
+
+
+def test_evaluations_count_a_third(spec: RunSpec) -> None:
+    assert run_seconds(spec, 3.0) == pytest.approx(20 * 3.0 + 4 * 2 * 1.0)
+
+
+def test_a_few_steps_are_measured_on_a_network_of_bearable_width(
+    two_layers: RunSpec, corpus: TokenData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{MODULE}.MOST_MEASURED_WIDTH", 32)
+    found = measure_steps(replace(two_layers, model=replace(two_layers.model, width=64)), corpus, Execution())
+    assert (found.spec.model.width, found.spec.budget.steps) == (32, 3)
+    assert found.step_seconds > 0
+    assert found.rest_seconds >= 0
+    odd = replace(two_layers, model=replace(two_layers.model, width=40))  # halves do not hold whole heads
+    assert measure_steps(odd, corpus, Execution()).spec.model.width == 40
+
+
+def test_estimates_of_this_machine_are_finite_and_of_every_candidate(two_layers: RunSpec) -> None:
+    for row in estimate_step(two_layers, Execution()).layers:
+        assert {"masked", "csr"} <= set(row.seconds) <= set(BACKENDS)
+        assert all(0 < seconds < 60 for seconds in row.seconds.values())
+        assert row.backend in row.seconds
