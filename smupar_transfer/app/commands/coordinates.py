@@ -10,12 +10,13 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from smupar_transfer.app import specs
+from smupar_transfer.app.axes import Grid
 from smupar_transfer.app.commands.sweep import config_dir, manifest
 from smupar_transfer.app.coordinates_page import publish_coordinates, stored_check
 from smupar_transfer.app.launch import CheckFailedError
 from smupar_transfer.app.planner import Planner
 from smupar_transfer.app.runs import Means, measure_missing
-from smupar_transfer.app.sweeps import Grid, Sweep, load_sweep
+from smupar_transfer.app.sweeps import Sweep, load_sweep
 from smupar_transfer.records import CoordinateStore, RunSpec, write_manifest
 from smupar_transfer.theory import PARAMETRIZATIONS, InputError, parametrization
 from smupar_transfer.verification.coordinates import described, judged
