@@ -56,7 +56,7 @@ def test_equal_layers_are_one_row(two_layers: RunSpec, timed: list[Work]) -> Non
     assert {(work.tokens, work.threads, work.device) for work in timed} == {(32, 1, "cpu")}
     row = found.layers[0]
     assert (row.flops_dense, row.flops_sparse) == (6 * 48 * 16 * 32, 6 * 192 * 32)
-    assert row.state_bytes == 192 * (16 + 12) + 48 * 16
+    assert row.state_bytes == 192 * (16 + 12) + 48 * 16 / 8
 
 
 @pytest.mark.parametrize(("backend", "seconds"), [("masked", 8 * 6.0), ("csr", 8 * 1.5), ("auto", 8 * 1.5)])
