@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from rich.console import Console, Group
+from rich.console import Console, Group, JustifyMethod
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from smupar_transfer.records import Evaluation
+from smupar_transfer.verification.outcome import Outcome
 
 MAXIMUM_COLUMNS = 100
 
@@ -40,11 +41,38 @@ def console(*, stderr: bool = False) -> Console:
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Group:
     """A heading and a table whose first column is text and whose others are numbers; no header if all are nameless."""
     made = Table(show_header=any(columns), box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    rigid = fitting(columns, rows) == len(columns)
     for index, name in enumerate(columns):
-        made.add_column(name, justify="left" if index == 0 else "right", no_wrap=index == 0, overflow="fold")
+        least = max((len(row[index]) for row in rows), default=0) if rigid else None
+        side: JustifyMethod = "left" if index == 0 else "right"
+        made.add_column(name, justify=side, no_wrap=index == 0, overflow="fold", min_width=least)
     for row in rows:
         made.add_row(*row)
     return Group(Text(title, style="bold"), made)
+
+
+def fitting(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """How many columns of a table, from the left, fit into 100 characters without breaking a word."""
+    width, count = 0, 0
+    for index, name in enumerate(columns):
+        width += max([len(word) for word in name.split()] + [len(row[index]) for row in rows] + [1]) + 1
+        if width > MAXIMUM_COLUMNS + 1:
+            break
+        count += 1
+    return count
+
+
+def outcome(found: Outcome) -> None:
+    """Print tables, as far to the right as 100 characters go, and the sentence."""
+    out = console()
+    for made in found.tables:
+        count = fitting(made.columns, made.rows)
+        more = "" if count == len(made.columns) else f" (more columns in {made.name}.csv)"
+        out.print(table(made.title + more, made.columns[:count], [row[:count] for row in made.rows]))
+        out.print()
+    out.print(f"{found.sentence}\n{found.verdict}", markup=False)
+    for note in found.notes:
+        out.print(note, markup=False)
 
 
 def number(value: float | None, digits: int = 4) -> str:

@@ -3,7 +3,7 @@
 from smupar_transfer.verification.cells import Cell, cells, runs_table
 from smupar_transfer.verification.drawn import loss_panels, optimum_tracks
 from smupar_transfer.verification.optimum import Optimum, Status, estimate
-from smupar_transfer.verification.page import outcome_sentence, render_sweep_page
+from smupar_transfer.verification.outcome import Outcome, Picture, Table
 from smupar_transfer.verification.stability import (
     CellSummary,
     Drift,
@@ -20,8 +20,11 @@ __all__ = [
     "CellSummary",
     "Drift",
     "Optimum",
+    "Outcome",
+    "Picture",
     "Regret",
     "Status",
+    "Table",
     "carried_over",
     "cells",
     "drift_table",
@@ -29,8 +32,6 @@ __all__ = [
     "estimate",
     "loss_panels",
     "optimum_tracks",
-    "outcome_sentence",
-    "render_sweep_page",
     "runs_table",
     "summarise",
     "summary_table",

@@ -26,7 +26,7 @@ def run(config: DictConfig) -> None:
     train_missing(sweep.name, planned, specs.data_request(config), execution, folder, workers)
     from smupar_transfer.app.commands import plot
 
-    plot.publish(folder)
+    plot.redraw(folder)
 
 
 def manifest(config: DictConfig, sweep: Sweep, planned: list[RunSpec]) -> Manifest:

@@ -1,0 +1,13 @@
+"""What a sweep can ask: a module a kind, each of which makes records into an ``Outcome``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from smupar_transfer.records import Manifest, RunRecord
+from smupar_transfer.verification.kinds import stability
+from smupar_transfer.verification.outcome import Outcome
+
+Kind = Callable[[Manifest, Sequence[RunRecord]], Outcome]
+
+KINDS: Mapping[str, Kind] = {"stability": stability.outcome}

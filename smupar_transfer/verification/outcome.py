@@ -1,0 +1,52 @@
+"""What an analysis hands to those who write pages: a sentence, tables and pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table, twice: for programs and for people.
+
+    Attributes:
+        name: of its file, ``NAME.csv``. title, note: above and below it on a page.
+        frame: raw numbers, as written to the file.
+        columns, rows: as people read them.
+    """
+
+    name: str
+    title: str
+    note: str
+    frame: pd.DataFrame
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One figure, written as ``NAME.svg`` and ``NAME.png``."""
+
+    name: str
+    caption: str
+    figure: Figure
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came out.
+
+    Attributes:
+        sentence: with numbers, also where it is not what the paper says.
+        verdict: "as expected", "not as expected" or "open".
+        notes: what a reader must know beside it.
+    """
+
+    sentence: str
+    verdict: str
+    notes: tuple[str, ...]
+    tables: tuple[Table, ...]
+    pictures: tuple[Picture, ...]
