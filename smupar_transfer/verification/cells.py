@@ -1,43 +1,74 @@
-"""Records as tables, and the cells of a sweep: one curve of loss against learning rate each."""
+"""Records as tables, the cells of a sweep (one curve of loss against a hyperparameter each), and families of cells."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from smupar_transfer.records import RunRecord
-from smupar_transfer.theory import PARAMETRIZATIONS
+from smupar_transfer.records import GPTSpec, RunRecord
+from smupar_transfer.theory import PARAMETRIZATIONS, InputError
+from smupar_transfer.verification.design import Design
 
 Floats = NDArray[np.float64]
+Setting = float | int | str
+
+HYPERPARAMETERS = ("learning_rate", "init_std", "input_multiplier", "output_multiplier", "weight_decay")
+SETTINGS = (
+    "width",
+    "sparsity",
+    "base_width",
+    "depth",
+    "tokens",
+    *HYPERPARAMETERS,
+    "weight_decay_form",
+    "optimizer",
+    "mask",
+)
+"""Columns that tell cells apart, beside the parametrization; those that are swept do not."""
 
 
 def runs_table(records: Iterable[RunRecord]) -> pd.DataFrame:
-    """One row a run; losses in nats, NaN where the run diverged. ``sparsity`` is 1 - density as configured."""
-    return pd.DataFrame(
-        [
-            {
-                "key": record.key,
-                "parametrization": record.spec.parametrization,
-                "width": record.spec.model.width,
-                "sparsity": 1 - record.spec.sparsity.density,
-                "learning_rate": record.spec.hparams.learning_rate,
-                "log2_learning_rate": record.spec.log2_learning_rate,
-                "seed": record.spec.seed,
-                "train_loss": _number(record.train_loss),
-                "validation_loss": _number(record.validation_loss),
-                "bits_per_byte": _number(record.bits_per_byte),
-                "diverged": record.diverged,
-                "weights_per_neuron": record.weights_per_neuron,
-                "tokens": record.tokens,
-                "wall_seconds": record.wall_seconds,
-            }
-            for record in records
-        ]
-    )
+    """One row a run; losses in nats, NaN where the run diverged. ``sparsity`` is 1 - density as configured.
+
+    ``tokens`` are those of the budget, FLOPs those of the whole training, and ``chance_loss`` is that of a uniform guess,
+    where training begins.
+    """
+    return pd.DataFrame([_row(record) for record in records])
+
+
+def _row(record: RunRecord) -> dict[str, object]:
+    spec = record.spec
+    outputs = spec.model.vocab_size if isinstance(spec.model, GPTSpec) else spec.model.classes
+    return {
+        "key": record.key,
+        "parametrization": spec.parametrization,
+        "width": spec.model.width,
+        "sparsity": 1 - spec.sparsity.density,
+        "density": spec.sparsity.density,
+        "base_width": spec.base_width,
+        "depth": spec.model.depth,
+        "tokens": spec.budget.tokens,
+        **{name: getattr(spec.hparams, name) for name in HYPERPARAMETERS},
+        "log2_learning_rate": spec.log2_learning_rate,
+        "weight_decay_form": str(spec.optimizer.weight_decay_form),
+        "optimizer": str(spec.optimizer.name),
+        "mask": str(spec.sparsity.mask),
+        "seed": spec.seed,
+        "train_loss": _number(record.train_loss),
+        "validation_loss": _number(record.validation_loss),
+        "bits_per_byte": _number(record.bits_per_byte),
+        "chance_loss": math.log(outputs),
+        "diverged": record.diverged,
+        "weights_per_neuron": record.weights_per_neuron,
+        "flops_dense": record.flops_dense,
+        "flops_sparse": record.flops_sparse,
+        "wall_seconds": record.wall_seconds,
+    }
 
 
 def _number(value: float | None) -> float:
@@ -46,20 +77,33 @@ def _number(value: float | None) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """One parametrization at one width and sparsity.
+    """Runs that differ in seed and in the swept hyperparameter only.
 
     Attributes:
-        log2_learning_rates: increasing, (rates,).
+        settings: of ``SETTINGS``, those that are not swept.
+        log2_values: of the swept hyperparameter, increasing, (values,).
         seeds: in increasing order, (seeds,).
-        losses: validation losses in nats, (seeds, rates); infinite where a run diverged, NaN where there is none.
+        losses: validation losses in nats, (seeds, values); infinite where a run diverged, NaN where there is none.
+        chance_loss: of a uniform guess, nats. flops: of training once, counting the weights that exist.
     """
 
     parametrization: str
-    width: int
-    sparsity: float
-    log2_learning_rates: Floats
+    settings: Mapping[str, Setting]
+    log2_values: Floats
     seeds: tuple[int, ...]
     losses: Floats
+    chance_loss: float
+    flops: float
+
+    @property
+    def width(self) -> int:
+        """Of the network."""
+        return int(self.settings["width"])
+
+    @property
+    def sparsity(self) -> float:
+        """1 - rho, as configured."""
+        return float(self.settings["sparsity"])
 
     @property
     def density(self) -> float:
@@ -68,27 +112,145 @@ class Cell:
 
     @property
     def mean_losses(self) -> Floats:
-        """Mean over seeds, (rates,); infinite where a seed diverged, NaN where one is missing."""
-        return np.asarray(self.losses.mean(axis=0), dtype=np.float64)
+        """Mean over the seeds that ran at each value, (values,); infinite where one diverged.
+
+        Where only some of the seeds ran, their mean is shifted by what sets them apart from all seeds where all ran, so
+        that a curve does not jump where its seeds change.
+        """
+        ran = ~np.isnan(self.losses)
+        full = ran.all(axis=0) & np.isfinite(self.losses).all(axis=0)
+        offsets = np.zeros(len(self.seeds))
+        if full.any():
+            offsets = self.losses[:, full].mean(axis=1)
+            offsets = offsets - offsets.mean()
+        shifted = np.where(ran, self.losses - offsets[:, None], 0.0)
+        return np.asarray(shifted.sum(axis=0) / ran.sum(axis=0), dtype=np.float64)
+
+    def place(self, axis: str) -> float:
+        """Where the cell lies along an axis: density, not sparsity, for ``sparsity``."""
+        return self.density if axis == "sparsity" else float(self.settings[axis])
 
 
-def cells(runs: pd.DataFrame) -> list[Cell]:
-    """The cells of a table of runs, by parametrization (in the order of ``theory``), width and sparsity."""
+def cells(runs: pd.DataFrame, design: Design | None = None) -> list[Cell]:
+    """The cells of a table of runs, by parametrization (in the order of ``theory``) and then by settings.
+
+    Args:
+        runs: of ``runs_table``.
+        design: sweeps one hyperparameter; the default design if there is none.
+
+    Raises:
+        InputError: two runs of a cell have the same seed and value, so they differ in something no column tells.
+    """
+    (swept,) = (design or Design()).swept
+    if runs.empty:
+        return []
     found = []
-    for (name, width, sparsity), group in runs.groupby(["parametrization", "width", "sparsity"], sort=True):
+    for settings, group in grouped(runs, (swept,)):
+        log2_values = np.log2(group[swept].to_numpy(dtype=np.float64))
         losses = group["validation_loss"].where(~group["diverged"], np.inf)
-        table = group.assign(loss=losses).pivot_table(
-            index="seed", columns="log2_learning_rate", values="loss", aggfunc="first"
-        )
+        table = group.assign(x=log2_values, loss=losses).pivot_table(index="seed", columns="x", values="loss")
         found.append(
             Cell(
-                parametrization=str(name),
-                width=int(width),  # type: ignore[call-overload]
-                sparsity=float(sparsity),  # type: ignore[arg-type]
-                log2_learning_rates=table.columns.to_numpy(dtype=np.float64),
+                parametrization=str(group["parametrization"].iloc[0]),
+                settings=settings,
+                log2_values=table.columns.to_numpy(dtype=np.float64),
                 seeds=tuple(int(seed) for seed in table.index),
                 losses=table.to_numpy(dtype=np.float64),
+                chance_loss=float(group["chance_loss"].iloc[0]),
+                flops=float(group["flops_sparse"].median()),
             )
         )
+    return found
+
+
+def grouped(runs: pd.DataFrame, swept: tuple[str, ...]) -> list[tuple[dict[str, Setting], pd.DataFrame]]:
+    """Settings and runs of every cell, in the order of ``cells``.
+
+    Raises:
+        InputError: as ``cells``.
+    """
+    names = [name for name in SETTINGS if name not in swept]
     order = list(PARAMETRIZATIONS)
-    return sorted(found, key=lambda cell: (order.index(cell.parametrization), cell.width, cell.sparsity))
+    found = []
+    for _, group in runs.groupby(["parametrization", *names], sort=True):
+        twice = group[group.duplicated(["seed", *swept], keep=False)]
+        if not twice.empty:
+            keys = ", ".join(sorted(twice["key"])[:2])
+            raise InputError("sweep", keys, "are runs that differ in nothing a sweep tells apart", "sweep that by itself")
+        found.append(({name: group[name].iloc[0] for name in names}, group))
+    return sorted(found, key=lambda pair: order.index(str(pair[1]["parametrization"].iloc[0])))
+
+
+@dataclass(frozen=True, eq=False)
+class Family:
+    """Cells that differ along the axis (and in what is tied to it) only.
+
+    Attributes:
+        apart: settings that tell this family from others of its parametrization, in the order of ``SETTINGS``.
+        cells: from the proxy's end of the axis on: from dense to sparse, else upwards.
+    """
+
+    parametrization: str
+    axis: str
+    apart: tuple[tuple[str, Setting], ...]
+    cells: tuple[Cell, ...]
+
+    @property
+    def label(self) -> str:
+        """For people: the parametrization's title and what sets the family apart."""
+        decay = dict(self.apart)
+        words = [PARAMETRIZATIONS[self.parametrization].title]
+        if "weight_decay_form" in decay or "weight_decay" in decay:
+            form = decay.pop("weight_decay_form", "")
+            amount = decay.pop("weight_decay", None)
+            words.append(" ".join(filter(None, [str(form), "decay", "" if amount is None else f"{amount:g}"])))
+        for name, value in decay.items():
+            words.append(_said(name, value))
+        return ", ".join(words)
+
+    @property
+    def log2_places(self) -> Floats:
+        """log2 of where each cell lies along the axis, (cells,)."""
+        return np.log2([cell.place(self.axis) for cell in self.cells])
+
+
+SYMBOLS = {
+    "sparsity": "s",
+    "learning_rate": "η",
+    "init_std": "σ",
+    "input_multiplier": "α_in",
+    "output_multiplier": "α_out",
+    "base_width": "base width",
+}
+
+
+def _said(name: str, value: Setting) -> str:
+    if name in ("optimizer", "mask"):
+        return f"{value}".replace("_", " ")
+    sign = " = " if name in SYMBOLS and name != "base_width" else " "
+    return f"{SYMBOLS.get(name, name)}{sign}{value:g}" if not isinstance(value, str) else f"{name}{sign}{value}"
+
+
+def families(sweep: Sequence[Cell], design: Design | None = None) -> list[Family]:
+    """The families of a sweep, in the order of its cells."""
+    design = design or Design()
+    moving = {design.axis, *design.tied}
+    found: dict[tuple[Setting, ...], list[Cell]] = {}
+    for cell in sweep:
+        still = tuple(value for name, value in cell.settings.items() if name not in moving)
+        found.setdefault((cell.parametrization, *still), []).append(cell)
+    names = [name for name in SETTINGS if name not in (*moving, *design.swept)]
+    varying: dict[str, list[str]] = {}
+    for name in {cell.parametrization for cell in sweep}:
+        own = [cell.settings for cell in sweep if cell.parametrization == name]
+        varying[name] = [setting for setting in names if len({settings[setting] for settings in own}) > 1]
+    downwards = -1 if design.axis == "sparsity" else 1
+    return [
+        Family(
+            members[0].parametrization,
+            design.axis,
+            tuple((name, members[0].settings[name]) for name in varying[members[0].parametrization]),
+            tuple(sorted(members, key=lambda cell: downwards * cell.place(design.axis))),
+        )
+        for members in found.values()
+    ]

@@ -1,124 +1,176 @@
-"""Where a loss curve has its minimum, how sure that is, and when it cannot be said."""
+"""Where the loss curves of a sweep have their minima, how sure that is, and when it cannot be said."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from functools import lru_cache
 
 import numpy as np
 
 from smupar_transfer.verification.cells import Cell, Floats
+from smupar_transfer.verification.fit import LocalFit, Status, local_fit, parabola_vertex
+from smupar_transfer.verification.noise import moderate, student
 
-LOSS_WINDOW = 0.05
-"""Points this close to the smallest mean loss (nats) enter the fit, beside the two neighbours of the smallest."""
-RESAMPLES = 1000
-CONFIDENCE = 0.95
-
-
-class Status(StrEnum):
-    """How an optimum was found."""
-
-    FIT = "fit"
-    """Vertex of the parabola."""
-    EDGE = "edge"
-    """Smallest point of the grid, which is at its edge: the optimum may lie beyond."""
-    NOT_CONVEX = "not convex"
-    """Smallest point of the grid: its neighbourhood is no parabola that opens upwards."""
-    NOTHING = "all diverged"
-    """No learning rate trained."""
+__all__ = ["Optimum", "Status", "complete", "estimate"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Optimum:
     """Estimate of one cell.
 
     Attributes:
-        log2_learning_rate: of the minimum; NaN if nothing trained. low, high: 95 % bootstrap interval over seeds,
-            NaN with one seed.
+        log2_value: of the minimum; NaN if nothing trained. low, high: 95 % interval, infinite on a side where the window
+            ends first; NaN without a fit or with one seed.
+        standard_error: of ``log2_value``, octaves; NaN as the interval. freedom: degrees of freedom behind it.
+        curvature: second derivative of the loss there, nats per octave squared. curvature_error: its standard error.
+        fitted_loss: minimum of the fitted curve, nats. These three are NaN without a fit.
         loss: mean validation loss (nats) at the best point of the grid; infinite if nothing trained.
-        grid_log2_learning_rate: that point.
+        grid_log2_value: that point.
+        parabola: what a plain parabola says, for comparison with other work; NaN if it says nothing.
+        seeds: that entered. columns: of the cell that entered, being those where all these seeds ran.
+        curve: the fit itself, None if there is none.
     """
 
-    log2_learning_rate: float
+    log2_value: float
     low: float
     high: float
+    standard_error: float
+    freedom: float
+    curvature: float
+    curvature_error: float
+    fitted_loss: float
     loss: float
-    grid_log2_learning_rate: float
+    grid_log2_value: float
+    parabola: float
+    status: Status
+    seeds: tuple[int, ...]
+    columns: tuple[int, ...]
+    curve: LocalFit | None
+
+
+def complete(cell: Cell) -> tuple[np.ndarray, np.ndarray]:
+    """Rows (seeds) and columns (values) of a cell that enter an estimate: where every one of these seeds ran.
+
+    Of the sets of seeds that some value has, the largest whose smallest mean loss does not lie at the edge of its values;
+    if there is none, the one with most values. So a value that few seeds have does not cost the others theirs.
+    """
+    ran = ~np.isnan(cell.losses)
+    best: tuple[tuple[bool, int, int], np.ndarray, np.ndarray] | None = None
+    for pattern in np.unique(ran, axis=1).T:
+        columns = np.flatnonzero(ran[pattern].all(axis=0))
+        means = cell.losses[np.ix_(pattern, columns)].mean(axis=0)
+        finite = np.flatnonzero(np.isfinite(means))
+        inner = len(finite) > 0 and finite[0] < np.where(np.isfinite(means), means, np.inf).argmin() < finite[-1]
+        sizes = (int(pattern.sum()), len(columns))
+        rank = (inner, *(sizes if inner else sizes[::-1]))
+        if best is None or rank > best[0]:
+            best = rank, np.flatnonzero(pattern), columns
+    assert best is not None, "a cell has a run"
+    return best[1], best[2]
+
+
+@dataclass(frozen=True, eq=False)
+class _Bottom:
+    """A cell, the seeds and values of it that enter, and the fit to their mean."""
+
+    cell: Cell
+    rows: np.ndarray
+    columns: np.ndarray
+    fit: LocalFit | None
     status: Status
 
+    @property
+    def losses(self) -> Floats:
+        """Those that entered the fit, (seeds, points)."""
+        assert self.fit is not None
+        return self.cell.losses[np.ix_(self.rows, self.columns[self.fit.columns])]
 
-def vertex(log2_rates: Floats, losses: Floats) -> tuple[float, Status]:
-    """Minimum of one mean loss curve.
+    @property
+    def noise(self) -> float:
+        """Variance (nats**2) of a run beside its seed's own level, as the slope at the minimum sees it."""
+        assert self.fit is not None
+        slope = (self.fit.gradient(np.array([self.fit.vertex])) @ self.fit.maps)[0]
+        return float((self.losses @ slope).var(ddof=1) / (slope @ slope))
 
-    Args:
-        log2_rates: increasing, (rates,).
-        losses: nats, (rates,); points that are not finite are left out.
 
-    Returns:
-        log2 of the learning rate, and how it was found.
+def _bottom(cell: Cell) -> _Bottom:
+    rows, columns = complete(cell)
+    means = cell.losses[np.ix_(rows, columns)].mean(axis=0)
+    return _Bottom(cell, rows, columns, *local_fit(cell.log2_values[columns], means))
+
+
+def estimate(sweep: Sequence[Cell]) -> list[Optimum]:
+    """The optimum of every cell, with intervals whose noise is estimated over all cells of the sweep.
+
+    The interval holds the values at which the slope of the fitted curve is within Student's t of zero (Fieller 1954). The
+    slope's variance is that of its mean over seeds, which takes out what a seed adds to all losses alike and keeps the
+    correlation between values, plus that of the misfit that the residuals of the mean curve show.
     """
-    finite = np.isfinite(losses)
-    rates, values = log2_rates[finite], losses[finite]
-    if len(values) == 0:
-        return float("nan"), Status.NOTHING
-    best = int(values.argmin())
-    if best in (0, len(values) - 1):
-        return float(rates[best]), Status.EDGE
-    window = values <= values[best] + LOSS_WINDOW
-    window[best - 1 : best + 2] = True
-    left, right = _contiguous(window, best)
-    a, b, _ = np.polyfit(rates[left:right] - rates[best], values[left:right], 2)
-    if a <= 0:
-        return float(rates[best]), Status.NOT_CONVEX
-    offset = -b / (2 * a)
-    if not rates[left] <= rates[best] + offset <= rates[right - 1]:
-        return float(rates[best]), Status.NOT_CONVEX
-    return float(rates[best] + offset), Status.FIT
+    bottoms = [_bottom(cell) for cell in sweep]
+    several = [index for index, bottom in enumerate(bottoms) if bottom.fit is not None and len(bottom.rows) > 1]
+    variances = np.maximum([bottoms[index].noise for index in several], 1e-24)  # losses without noise are no error
+    freedom = np.array([len(bottoms[index].rows) - 1.0 for index in several])
+    known = dict(zip(several, zip(*moderate(variances, freedom), strict=True), strict=True))
+    return [_optimum(bottom, *known.get(index, (math.nan, math.nan))) for index, bottom in enumerate(bottoms)]
 
 
-def _contiguous(window: np.ndarray, best: int) -> tuple[int, int]:
-    """Bounds of the run of True around ``best``: a second dip far away is no part of this minimum."""
-    left = right = best
-    while left > 0 and window[left - 1]:
-        left -= 1
-    while right < len(window) - 1 and window[right + 1]:
-        right += 1
-    return left, right + 1
+def _optimum(bottom: _Bottom, noise: float, freedom: float) -> Optimum:
+    cell, fit, status = bottom.cell, bottom.fit, bottom.status
+    means = cell.losses[np.ix_(bottom.rows, bottom.columns)].mean(axis=0)
+    means = np.where(np.isfinite(means), means, np.inf)
+    loss, where = float(means.min()), float(cell.log2_values[bottom.columns[means.argmin()]])
+    value = where if status is not Status.NOTHING else math.nan
+    low = high = error = curvature = curvature_error = fitted = math.nan
+    if fit is not None:
+        value, curvature, fitted = fit.log2_value, fit.curvature, fit.loss
+        if not math.isnan(noise):
+            error, curvature_error = _errors(fit, noise / len(bottom.rows))
+            low, high = _interval(fit, noise / len(bottom.rows), student(freedom))
+            status = Status.FIT if math.isfinite(low) and math.isfinite(high) else Status.FLAT
+    return Optimum(
+        log2_value=value,
+        low=low,
+        high=high,
+        standard_error=error,
+        freedom=float(freedom),
+        curvature=curvature,
+        curvature_error=curvature_error,
+        fitted_loss=fitted,
+        loss=loss,
+        grid_log2_value=where if status is not Status.NOTHING else math.nan,
+        parabola=parabola_vertex(cell.log2_values[bottom.columns], means),
+        status=status,
+        seeds=tuple(cell.seeds[row] for row in bottom.rows),
+        columns=tuple(int(column) for column in bottom.columns),
+        curve=fit,
+    )
 
 
-def resamples(seeds: int, count: int = RESAMPLES) -> np.ndarray:
-    """Indices of bootstrap samples of ``seeds`` seeds, (count, seeds); the same at every call."""
-    return np.random.default_rng(0).integers(seeds, size=(count, seeds))
+def _variances(fit: LocalFit, weights: Floats, noise: float) -> Floats:
+    """Of sums of losses with ``weights``, (..., points); ``noise`` is the variance of a mean over seeds."""
+    return np.asarray((weights**2 * (noise + fit.misfit(noise) * fit.doubt)).sum(axis=-1))
 
 
-def bootstrap_vertices(cell: Cell, samples: np.ndarray) -> Floats:
-    """The minimum in every resample of the seeds, (count,); seeds stay paired across learning rates."""
-    return np.array([vertex(cell.log2_learning_rates, cell.losses[rows].mean(axis=0))[0] for rows in samples])
+def _errors(fit: LocalFit, noise: float) -> tuple[float, float]:
+    """Standard errors of the minimum's place and of the curvature there, by first-order expansion."""
+    at = np.array([fit.vertex])
+    slope, bend = ((fit.gradient(at, order) @ fit.maps)[0] for order in (1, 2))
+    third = float((fit.gradient(at, 3) @ fit.coefficients)[0])
+    moved = slope / fit.curvature
+    place, curvature = _variances(fit, np.stack([moved, bend - third * moved]), noise)
+    return math.sqrt(place), math.sqrt(curvature)
 
 
-@lru_cache(maxsize=1024)
-def bootstrap(cell: Cell) -> Floats:
-    """The minimum in ``RESAMPLES`` resamples; kept, since intervals of the optimum and of its drift both read it."""
-    return bootstrap_vertices(cell, resamples(len(cell.seeds)))
-
-
-def estimate(cell: Cell) -> Optimum:
-    """The optimal learning rate of a cell, with its interval."""
-    means = cell.mean_losses
-    position, status = vertex(cell.log2_learning_rates, means)
-    if status is Status.NOTHING:
-        nan = float("nan")
-        return Optimum(nan, nan, nan, float("inf"), nan, status)
-    best = int(np.nanargmin(np.where(np.isfinite(means), means, np.nan)))
-    low = high = float("nan")
-    if len(cell.seeds) > 1:  # one seed tells no spread
-        low, high = interval(bootstrap(cell))
-    return Optimum(position, low, high, float(means[best]), float(cell.log2_learning_rates[best]), status)
-
-
-def interval(values: Floats) -> tuple[float, float]:
-    """Central 95 % of bootstrap values; NaN if a resample had no value."""
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(values, [tail, 1 - tail])
-    return float(low), float(high)
+def _interval(fit: LocalFit, noise: float, half_width: float) -> tuple[float, float]:
+    """Where the slope is within ``half_width`` standard errors of zero, around the minimum; infinite if up to the end."""
+    steps = np.linspace(0, 1, 401)
+    bounds = []
+    for end in (fit.offsets[0], fit.offsets[-1]):
+        at = fit.vertex + steps * (end - fit.vertex)
+        gradient = fit.gradient(at)
+        error = np.sqrt(_variances(fit, gradient @ fit.maps, noise))
+        outside = np.abs(gradient @ fit.coefficients) > half_width * error
+        first = int(outside.argmax())
+        bounds.append(fit.origin + at[first] if outside.any() else math.copysign(math.inf, end - fit.vertex))
+    return float(bounds[0]), float(bounds[1])

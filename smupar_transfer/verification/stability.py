@@ -1,161 +1,193 @@
-"""Does the optimum stay put? Drift, slope and zero-shot regret over the cells of a sweep."""
+"""Does the optimum stay put? What every cell and every family of a sweep says."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
 
-from smupar_transfer.verification.cells import Cell
-from smupar_transfer.verification.optimum import (
-    Optimum,
-    Status,
-    bootstrap,
-    estimate,
-    interval,
-)
-
-
-@dataclass(frozen=True)
-class Regret:
-    """Cost of not tuning a cell: its loss at another cell's best learning rate, less its own best.
-
-    Attributes:
-        log2_learning_rate: the rate that was carried over.
-        nats, percent: mean over seeds; infinite if a run diverged, NaN if one is missing.
-        standard_error: of ``nats``, over seeds, paired; NaN with fewer than two.
-    """
-
-    log2_learning_rate: float
-    nats: float
-    percent: float
-    standard_error: float
-
+from smupar_transfer.verification.cells import Cell, Family, Floats, families
+from smupar_transfer.verification.design import Design
+from smupar_transfer.verification.drift import Slope, Spread, slope, spread
+from smupar_transfer.verification.noise import draws
+from smupar_transfer.verification.optimum import Optimum, Status, estimate
+from smupar_transfer.verification.regret import Regret, carried_over
 
 LOST = Regret(math.nan, math.inf, math.inf, math.nan)
-"""Of a cell in which no learning rate trained."""
+"""Of a cell in which no value trained."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CellSummary:
     """One row of ``summary.csv``.
 
     Attributes:
-        regret: of the densest cell's best learning rate, carried over to this cell.
-        zero_shot: of the proxy's learning rate, carried over to this cell; None if that is not known.
-        zero_shot_to_best: the same against the best that any parametrization reached at this width and sparsity.
+        family: that the cell belongs to.
+        regret: of the optimum of the family's first cell (the densest, or the smallest), carried over to this cell.
+        zero_shot: of the proxy's optimum, carried over to this cell; None if that is not known.
+        zero_shot_to_best: the same against the best loss that any cell of this size, sparsity and budget reached.
+        sensitivity: mean over the swept range of min(loss, loss of a uniform guess) less the best loss, nats (Wortsman
+            et al. 2023, arXiv 2309.14322, section 2), over the range that all cells of the sweep have in common.
     """
 
+    family: Family
     cell: Cell
     optimum: Optimum
     regret: Regret
     zero_shot: Regret | None
     zero_shot_to_best: Regret | None
+    sensitivity: float
 
 
-@dataclass(frozen=True)
-class Drift:
-    """How far a parametrization's optimum moves over sparsity at one width.
+@dataclass(frozen=True, eq=False)
+class FamilySummary:
+    """One row of ``drift.csv``: a family with at least two cells that trained.
 
     Attributes:
-        octaves: max - min of log2 eta*. low, high: 95 % bootstrap interval, seeds paired over all cells.
-        slope: d log2 eta* / d log2 density, least squares; NaN with one cell.
-        largest_regret: of the densest cell's best learning rate, in percent, over the cells.
-        largest_zero_shot_regret: of the proxy's learning rate; NaN if that is not known.
-        exact: whether every optimum came from a fit; if not, ``octaves`` is a lower bound or one of the grid.
+        drift: range of log2 of the optimum, octaves.
+        slope: d log2 optimum / d log2 place on the axis (density for ``sparsity``).
+        kappa: d log2 (curvature / loss) / d log2 scale, where scale grows away from the proxy (1 / density for
+            ``sparsity``): how fast the relative cost of a given error in octaves grows with scale; lower is more robust.
+            With loss ~ n**-alpha, optimum ~ n**-beta and d2 loss / d optimum2 ~ n**gamma it is
+            alpha - 2 beta + gamma (arXiv 2605.21486). NaN unless every cell has a fit.
+        parabola_octaves: drift by plain parabolas, for comparison with other work; NaN unless each has one.
+        sensitivity: mean over cells, nats.
+        largest_regret, largest_zero_shot_regret: in percent, over cells; NaN if not known.
+        exact: whether every optimum came from a fit; if not, the drift is a lower bound or one of the grid.
     """
 
-    parametrization: str
-    width: int
-    octaves: float
-    low: float
-    high: float
-    slope: float
+    family: Family
+    drift: Spread
+    slope: Slope
+    kappa: Slope
+    parabola_octaves: float
+    sensitivity: float
     largest_regret: float
     largest_zero_shot_regret: float
     exact: bool
 
 
-def carried_over(cell: Cell, log2_rate: float, best_losses: np.ndarray) -> Regret:
-    """Regret of a cell at the grid's learning rate nearest to ``log2_rate``.
-
-    Args:
-        cell: the target.
-        log2_rate: the rate to use without tuning.
-        best_losses: losses that tuning reaches, per seed, (seeds,).
-    """
-    column = int(np.abs(cell.log2_learning_rates - log2_rate).argmin())
-    carried = cell.losses[:, column]
-    if np.isnan(carried).any() or np.isnan(best_losses).any():  # a run that was not run yet
-        return Regret(float(cell.log2_learning_rates[column]), math.nan, math.nan, math.nan)
-    if not np.isfinite(carried).all():
-        return Regret(float(cell.log2_learning_rates[column]), math.inf, math.inf, math.nan)
-    difference = carried - best_losses
-    nats = float(difference.mean())
-    error = float("nan")
-    if len(difference) > 1:
-        error = float(difference.std(ddof=1) / math.sqrt(len(difference)))
-    percent = 100 * nats / float(best_losses.mean())
-    return Regret(float(cell.log2_learning_rates[column]), nats, percent, error)
-
-
-def _losses_at_best(cell: Cell, optimum: Optimum) -> np.ndarray:
-    column = int(np.abs(cell.log2_learning_rates - optimum.grid_log2_learning_rate).argmin())
-    return np.asarray(cell.losses[:, column])
-
-
-def summarise(sweep: Sequence[Cell], proxy_log2_rate: float | None = None) -> list[CellSummary]:
+def summarise(
+    sweep: Sequence[Cell], design: Design | None = None, proxy_log2_value: float | None = None
+) -> list[CellSummary]:
     """Estimate every cell, and what it costs not to tune it.
 
     Args:
         sweep: all cells.
-        proxy_log2_rate: log2 of the base learning rate that was tuned on the proxy; the grid's nearest stands for it.
+        design: of the sweep.
+        proxy_log2_value: log2 of the swept hyperparameter as tuned on the proxy, for cells whose proxy is not among
+            ``sweep``.
+
+    Returns:
+        a summary a cell, family by family.
     """
-    estimated = [(cell, estimate(cell)) for cell in sweep]
-    trained = [(cell, optimum) for cell, optimum in estimated if optimum.status is not Status.NOTHING]
-    return [_summarise(cell, optimum, trained, proxy_log2_rate) for cell, optimum in estimated]
+    found = families(sweep, design)
+    optima = dict(zip(map(id, sweep), estimate(sweep), strict=True))
+    trained = [(cell, optima[id(cell)]) for cell in sweep if optima[id(cell)].status is not Status.NOTHING]
+    shared = _shared_range(sweep)
+    summaries = []
+    for family in found:
+        own = [(cell, optima[id(cell)]) for cell in family.cells]
+        first = next((optimum.log2_value for _, optimum in own if optimum.status is not Status.NOTHING), math.nan)
+        for cell, optimum in own:
+            proxy = proxy_value(cell, family, trained, proxy_log2_value)
+            summaries.append(_summarise(family, cell, optimum, first, proxy, trained, shared))
+    return summaries
 
 
 def _summarise(
-    cell: Cell, optimum: Optimum, trained: Sequence[tuple[Cell, Optimum]], proxy_log2_rate: float | None
+    family: Family,
+    cell: Cell,
+    optimum: Optimum,
+    first: float,
+    proxy: float | None,
+    trained: Sequence[tuple[Cell, Optimum]],
+    shared: tuple[float, float],
 ) -> CellSummary:
     if optimum.status is Status.NOTHING:
-        known = None if proxy_log2_rate is None else LOST
-        return CellSummary(cell, optimum, LOST, known, known)
-    family = [pair for pair in trained if _family(pair[0]) == _family(cell)]
-    _, densest = min(family, key=lambda pair: pair[0].sparsity)
-    own = _losses_at_best(cell, optimum)
-    regret = carried_over(cell, densest.grid_log2_learning_rate, own)
-    if proxy_log2_rate is None:
-        return CellSummary(cell, optimum, regret, None, None)
-    rivals = [pair for pair in trained if (pair[0].width, pair[0].sparsity) == (cell.width, cell.sparsity)]
+        known = None if proxy is None else LOST
+        return CellSummary(family, cell, optimum, LOST, known, known, sensitivity(cell, *shared))
+    own = best_losses(cell, optimum)
+    rivals = [pair for pair in trained if _size(pair[0]) == _size(cell)]
     rival, best = min(rivals, key=lambda pair: pair[1].loss)
-    best_of_all = _losses_at_best(rival, best) if rival.seeds == cell.seeds else np.full(len(cell.seeds), best.loss)
+    of_all = best_losses(rival, best)
+    if rival.seeds != cell.seeds:
+        of_all = np.full(len(cell.seeds), best.loss)
     return CellSummary(
+        family,
         cell,
         optimum,
-        regret,
-        carried_over(cell, proxy_log2_rate, own),
-        carried_over(cell, proxy_log2_rate, best_of_all),
+        carried_over(cell, first, own),
+        None if proxy is None else carried_over(cell, proxy, own),
+        None if proxy is None else carried_over(cell, proxy, of_all),
+        sensitivity(cell, *shared),
     )
 
 
-def _family(cell: Cell) -> tuple[str, int]:
-    return cell.parametrization, cell.width
+def best_losses(cell: Cell, optimum: Optimum) -> Floats:
+    """Losses at the best point of the cell's grid, (seeds,); NaN for seeds that did not enter its estimate."""
+    column = int(np.abs(cell.log2_values - optimum.grid_log2_value).argmin())
+    return np.where(np.isin(cell.seeds, optimum.seeds), cell.losses[:, column], np.nan)
 
 
-def drifts(summaries: Sequence[CellSummary]) -> list[Drift]:
-    """Drift over sparsity of every parametrization and width that trained at two sparsities or more."""
-    families: dict[tuple[str, int], list[CellSummary]] = {}
+def _size(cell: Cell) -> tuple[object, ...]:
+    return tuple(cell.settings[name] for name in ("width", "sparsity", "depth", "tokens"))
+
+
+def proxy_value(
+    cell: Cell, family: Family, trained: Sequence[tuple[Cell, Optimum]], otherwise: float | None
+) -> float | None:
+    """What tuning the proxy says: the optimum of the dense cell of base width with the same parametrization and settings.
+
+    Of several, which differ in depth or tokens, the cheapest. ``otherwise`` if the sweep has none.
+    """
+    free = {"width", "sparsity", "depth", "tokens", family.axis} - {"base_width"}
+    same = [
+        (other, optimum)
+        for other, optimum in trained
+        if other.parametrization == cell.parametrization
+        and other.width == other.settings["base_width"]
+        and other.sparsity == 0
+        and all(other.settings[name] == value for name, value in cell.settings.items() if name not in free)
+    ]
+    if not same:
+        return otherwise
+    return min(same, key=lambda pair: pair[0].flops)[1].log2_value
+
+
+def _shared_range(sweep: Sequence[Cell]) -> tuple[float, float]:
+    return (
+        max((float(cell.log2_values[0]) for cell in sweep), default=math.nan),
+        min((float(cell.log2_values[-1]) for cell in sweep), default=math.nan),
+    )
+
+
+def sensitivity(cell: Cell, low: float, high: float) -> float:
+    """Mean of min(loss, loss of a uniform guess) over log2 values from ``low`` to ``high``, less the best loss there.
+
+    The mean over seeds counts, linear between points; NaN if the range is empty.
+    """
+    means = np.minimum(cell.mean_losses, cell.chance_loss)
+    inside = cell.log2_values[(cell.log2_values > low) & (cell.log2_values < high)]
+    at = np.array([low, *inside, high])
+    if not low < high:
+        return math.nan
+    losses = np.interp(at, cell.log2_values, means)
+    return float(np.trapezoid(losses, at) / (high - low) - losses.min())
+
+
+def summarise_families(summaries: Sequence[CellSummary]) -> list[FamilySummary]:
+    """Drift, slope and robustness of every family with at least two cells that trained."""
+    members: dict[int, list[CellSummary]] = {}
     for summary in summaries:
-        families.setdefault(_family(summary.cell), []).append(summary)
+        members.setdefault(id(summary.family), []).append(summary)
     return [
-        _drift(members)
-        for members in families.values()
-        if sum(member.optimum.status is not Status.NOTHING for member in members) > 1
+        _family_summary(own)
+        for own in members.values()
+        if sum(member.optimum.status is not Status.NOTHING for member in own) > 1
     ]
 
 
@@ -164,56 +196,28 @@ def _largest(values: Iterable[float]) -> float:
     return max((value for value in values if not math.isnan(value)), default=math.nan)
 
 
-def _drift(members: Sequence[CellSummary]) -> Drift:
-    largest_regret = _largest(member.regret.percent for member in members)
-    zero_shot = [member.zero_shot.percent for member in members if member.zero_shot is not None]
-    exact = all(member.optimum.status is Status.FIT for member in members)
-    members = [member for member in members if member.optimum.status is not Status.NOTHING]
-    first = members[0].cell
-    positions = np.array([member.optimum.log2_learning_rate for member in members])
-    log2_density = np.log2([member.cell.density for member in members])
-    low = high = float("nan")
-    if len({member.cell.seeds for member in members}) == 1 and len(first.seeds) > 1:
-        spread = np.stack([bootstrap(member.cell) for member in members])  # resamples are the same for all cells
-        low, high = interval(spread.max(axis=0) - spread.min(axis=0))
-    return Drift(
-        parametrization=first.parametrization,
-        width=first.width,
-        octaves=float(positions.max() - positions.min()),
-        low=low,
-        high=high,
-        slope=float(np.polyfit(log2_density, positions, 1)[0]),
-        largest_regret=largest_regret,
-        largest_zero_shot_regret=_largest(zero_shot),
-        exact=exact,
+def _family_summary(every: Sequence[CellSummary]) -> FamilySummary:
+    members = [member for member in every if member.optimum.status is not Status.NOTHING]
+    family, optima = members[0].family, [member.optimum for member in members]
+    positions = np.array([optimum.log2_value for optimum in optima])
+    places = np.log2([member.cell.place(family.axis) for member in members])
+    errors = bends = None
+    if all(math.isfinite(optimum.standard_error) for optimum in optima):
+        freedom = np.array([optimum.freedom for optimum in optima])
+        errors = draws(np.array([optimum.standard_error for optimum in optima]), freedom)
+        relative = np.array([optimum.curvature_error / optimum.curvature for optimum in optima])
+        bends = draws(relative / math.log(2), freedom)
+    parabolas = np.array([optimum.parabola for optimum in optima])
+    outwards = -1 if family.axis == "sparsity" else 1
+    relative_curvature = np.log2([optimum.curvature / optimum.fitted_loss for optimum in optima])
+    return FamilySummary(
+        family=family,
+        drift=spread(positions, errors),
+        slope=slope(places, positions, errors),
+        kappa=slope(outwards * places, relative_curvature, bends),
+        parabola_octaves=float(np.ptp(parabolas)),
+        sensitivity=float(np.mean([member.sensitivity for member in members])),
+        largest_regret=_largest(member.regret.percent for member in every),
+        largest_zero_shot_regret=_largest(m.zero_shot.percent for m in every if m.zero_shot is not None),
+        exact=all(member.optimum.status is Status.FIT for member in every),
     )
-
-
-def _prefixed(prefix: str, regret: Regret | None) -> dict[str, float]:
-    names = [field.name for field in fields(Regret)]
-    return {f"{prefix}_{name}": math.nan if regret is None else getattr(regret, name) for name in names}
-
-
-def summary_table(summaries: Sequence[CellSummary]) -> pd.DataFrame:
-    """``summary.csv``: one row a cell."""
-    return pd.DataFrame(
-        [
-            {
-                "parametrization": summary.cell.parametrization,
-                "width": summary.cell.width,
-                "sparsity": summary.cell.sparsity,
-                "seeds": len(summary.cell.seeds),
-                **{key: str(value) if key == "status" else value for key, value in asdict(summary.optimum).items()},
-                **_prefixed("regret", summary.regret),
-                **_prefixed("zero_shot", summary.zero_shot),
-                **_prefixed("zero_shot_to_best", summary.zero_shot_to_best),
-                "diverged_runs": int(np.isinf(summary.cell.losses).sum()),
-            }
-            for summary in summaries
-        ]
-    )
-
-
-def drift_table(found: Sequence[Drift]) -> pd.DataFrame:
-    """``drift.csv``: one row a parametrization and width."""
-    return pd.DataFrame([asdict(drift) for drift in found])

@@ -1,0 +1,166 @@
+"""The bottom of one loss curve: a weighted polynomial in log2 of the swept hyperparameter, and what it says there."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from smupar_transfer.verification.cells import Floats
+
+WINDOW = 0.15
+"""Points within this part of the smallest loss above it, without a gap, enter the fit."""
+SOFTNESS = 0.0075
+"""A point this part of the smallest loss above it counts half: 1 / (1 + (distance / softness)**2)."""
+PARABOLA_WINDOW = 0.05
+"""Nats above the smallest loss of the plain parabola that other work fits."""
+
+
+class Status(StrEnum):
+    """How an optimum was found."""
+
+    FIT = "fit"
+    """Minimum of the fitted curve."""
+    EDGE = "edge"
+    """Smallest point of the grid, which is at its edge: the optimum may lie beyond."""
+    NOT_CONVEX = "not convex"
+    """Smallest point of the grid: its neighbourhood has no minimum within."""
+    FLAT = "flat"
+    """Minimum of the fitted curve, but the noise allows others up to the end of the window."""
+    NOTHING = "all diverged"
+    """No value trained."""
+
+
+@dataclass(frozen=True, eq=False)
+class LocalFit:
+    """A curve fitted around the smallest point of a mean loss curve.
+
+    A loss curve rises faster on one side, and the vertex of a parabola is off by about f''' h**2 / (6 f'') for points h
+    apart; so the polynomial has a cubic term from four points on. Weights fall with the height above the smallest
+    point: the farther up, the less a cubic is to be believed.
+
+    Attributes:
+        columns: of the curve that entered, (points,). origin: log2 value of the smallest one.
+        offsets: log2 values less ``origin``, (points,). doubt: (height / softness)**2, (points,).
+        maps: from losses to coefficients of 1, x, x**2 (, x**3), (coefficients, points). coefficients: those.
+        vertex: of the minimum, from ``origin``.
+        squares: weighted sum of squares of the residuals, nats**2.
+        freedom, noise_share: what to expect of ``squares`` per unit variance of misfit (at ``doubt`` 1) and of noise.
+    """
+
+    columns: np.ndarray
+    origin: float
+    offsets: Floats
+    doubt: Floats
+    maps: Floats
+    coefficients: Floats
+    vertex: float
+    squares: float
+    freedom: float
+    noise_share: float
+
+    @property
+    def log2_value(self) -> float:
+        """Of the minimum."""
+        return self.origin + self.vertex
+
+    @property
+    def loss(self) -> float:
+        """At the minimum, nats."""
+        return float(np.polyval(self.coefficients[::-1], self.vertex))
+
+    @property
+    def curvature(self) -> float:
+        """Second derivative at the minimum, nats per octave squared; positive."""
+        return float(self.gradient(np.array([self.vertex]), order=2)[0] @ self.coefficients)
+
+    def gradient(self, at: Floats, order: int = 1) -> Floats:
+        """Weights of the coefficients in a derivative of the curve at offsets ``at``, (at, coefficients)."""
+        found = np.zeros((len(at), len(self.coefficients)))
+        for power in range(order, len(self.coefficients)):
+            found[:, power] = math.perm(power, order) * at ** (power - order)
+        return found
+
+    def misfit(self, noise: float) -> float:
+        """Variance (nats**2) at ``doubt`` 1 that noise of variance ``noise`` in every point leaves unexplained."""
+        if self.freedom <= 0:
+            return 0.0
+        return max(0.0, self.squares - self.noise_share * noise) / self.freedom
+
+    def drawn(self, points: int = 41) -> tuple[Floats, Floats]:
+        """log2 values over the window, and the fitted losses there, for a line in a figure."""
+        at = np.linspace(self.offsets[0], self.offsets[-1], points)
+        return at + self.origin, np.asarray(np.polyval(self.coefficients[::-1], at))
+
+
+def local_fit(log2_values: Floats, losses: Floats) -> tuple[LocalFit | None, Status]:
+    """Fit one mean loss curve around its smallest point.
+
+    Args:
+        log2_values: increasing, (values,).
+        losses: nats, (values,); points that are not finite are left out.
+
+    Returns:
+        the fit, and ``Status.FIT``; or None and why there is none.
+    """
+    columns = np.flatnonzero(np.isfinite(losses))
+    if len(columns) == 0:
+        return None, Status.NOTHING
+    values = losses[columns]
+    best = int(values.argmin())
+    if best in (0, len(values) - 1):
+        return None, Status.EDGE
+    columns = columns[_window(values, best, WINDOW * values[best])]
+    heights = losses[columns] - values.min()
+    origin = float(log2_values[columns[heights.argmin()]])
+    offsets = log2_values[columns] - origin
+    doubt = (heights / (SOFTNESS * values.min())) ** 2
+    powers = np.vander(offsets, min(4, len(columns)), increasing=True)
+    weighted = powers.T / (1 + doubt)
+    maps = np.linalg.solve(weighted @ powers, weighted)
+    coefficients = maps @ losses[columns]
+    vertex = _minimum(coefficients)
+    if not offsets[0] <= vertex <= offsets[-1]:
+        return None, Status.NOT_CONVEX
+    left = np.eye(len(columns)) - powers @ maps
+    share = np.diag(left.T @ (left / (1 + doubt)[:, None]))
+    squares = float(((left @ losses[columns]) ** 2 / (1 + doubt)).sum())
+    freedom = float((share * doubt).sum()) if len(columns) > len(coefficients) else 0.0
+    return LocalFit(
+        columns, origin, offsets, doubt, maps, coefficients, vertex, squares, freedom, float(share.sum())
+    ), Status.FIT
+
+
+def _window(values: Floats, best: int, height: float) -> slice:
+    """The run of points up to ``height`` above the best, its neighbours included; a dip far away is no part of it."""
+    inside = values <= values[best] + height
+    inside[best - 1 : best + 2] = True
+    outside = np.flatnonzero(~inside)
+    left = outside[outside < best].max(initial=-1) + 1
+    return slice(left, outside[outside > best].min(initial=len(values)))
+
+
+def _minimum(coefficients: Floats) -> float:
+    """Offset of the minimum of a parabola or cubic that is convex at 0; NaN if it has none."""
+    _, b, c, d = np.pad(coefficients, (0, 4 - len(coefficients)))
+    under = 4 * c * c - 12 * b * d
+    if under < 0 or 2 * c + math.sqrt(under) <= 0:
+        return math.nan
+    return float(-2 * b / (2 * c + math.sqrt(under)))  # the root where the second derivative is + sqrt(under)
+
+
+def parabola_vertex(log2_values: Floats, losses: Floats) -> float:
+    """Vertex of the plain parabola through the points within ``PARABOLA_WINDOW``, for comparison with other work.
+
+    NaN where the smallest point is at the edge, or the parabola has no minimum within its points.
+    """
+    finite = np.isfinite(losses)
+    x, values = log2_values[finite], losses[finite]
+    if len(values) < 3 or (best := int(values.argmin())) in (0, len(values) - 1):
+        return math.nan
+    window = _window(values, best, PARABOLA_WINDOW)
+    c, b, _ = np.polyfit(x[window] - x[best], values[window], 2)
+    vertex = x[best] - b / (2 * c) if c > 0 else math.nan
+    return float(vertex) if x[window][0] <= vertex <= x[window][-1] else math.nan
