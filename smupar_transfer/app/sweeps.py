@@ -3,35 +3,38 @@
 from __future__ import annotations
 
 import difflib
-import itertools
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from smupar_transfer.app import paths
+from smupar_transfer.app.axes import Axis, Grid, expand_grid, parse_grids, parse_octaves
 from smupar_transfer.records import from_plain, read_text
-from smupar_transfer.theory import InputError
+from smupar_transfer.theory import PARAMETRIZATIONS, BaseHyperparameters, InputError
+
+KINDS = ("stability", "contours", "gain", "proxy_size", "search")
+AXES = ("sparsity", "width", "base_width", "depth", "tokens")
+SEED = "seed"
 
 
 @dataclass(frozen=True)
-class Axis:
-    """Values of a key: listed, or powers of two from ``first`` to ``last`` in steps of ``step`` octaves."""
+class Adaptive:
+    """The axis of a sweep along which every cell runs no more than it takes to find its optimum.
 
-    values: list[Any] = field(default_factory=list)
-    first: float = 0.0
-    last: float = 0.0
-    step: float = 0.0
+    Attributes:
+        key: of the configuration. log2: its full grid.
+        coarse: octaves between the points that every cell starts with, with its first seed.
+        reach: octaves on either side of the running optimum in which every point is run, with all seeds.
+    """
 
-    def expand(self) -> list[Any]:
-        """All values, in order."""
-        if self.values:
-            return list(self.values)
-        count = round((self.last - self.first) / self.step) + 1
-        return [2.0 ** (self.first + index * self.step) for index in range(count)]
+    key: str
+    log2: Axis
+    coarse: float
+    reach: float
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,11 @@ class Sweep:
         name: of the file, of the folder under ``results/`` and of its figures.
         question, expected: in a sentence each. cost: what the runs take, in a sentence.
         overrides: configuration that all runs share, as on the command line.
-        grids: each a product of axes; the runs are their union.
+        grids: each a product of axes; the runs are their union, times the full grid of ``adaptive`` where there is one.
         runs: how many that makes; checked.
+        kind: of analysis. swept: hyperparameters whose optimum is looked for. axis: of scale, along which it may move.
+        tied: other columns that move along with the axis.
+        reference: parametrization that others are compared with, for the kinds that need one.
     """
 
     name: str
@@ -51,20 +57,36 @@ class Sweep:
     expected: str
     cost: str
     overrides: list[str]
-    grids: list[dict[str, Axis]]
+    grids: list[Grid]
     runs: int
+    kind: str = "stability"
+    swept: list[str] = field(default_factory=lambda: ["learning_rate"])
+    axis: str = "sparsity"
+    tied: list[str] = field(default_factory=list)
+    reference: str | None = None
+    adaptive: Adaptive | None = None
 
     def points(self) -> Iterator[dict[str, Any]]:
-        """Configuration keys and values of every run, without repetition."""
+        """Configuration keys and values of every run of the full grid, without repetition."""
+        along = {} if self.adaptive is None else {self.adaptive.key: self.adaptive.log2}
         seen = set()
         for grid in self.grids:
-            axes = {key: axis.expand() for key, axis in grid.items()}
-            for values in itertools.product(*axes.values()):
-                point = dict(zip(axes, values, strict=True))
+            for point in expand_grid({**grid, **along}):
                 identity = tuple(sorted(point.items()))
                 if identity not in seen:
                     seen.add(identity)
                     yield point
+
+    def cells(self) -> Iterator[tuple[dict[str, Any], tuple[int, ...]]]:
+        """Points of the grids without their seeds, and the seeds of each."""
+        found: dict[tuple[Any, ...], list[int]] = {}
+        for grid in self.grids:
+            for point in expand_grid(grid):
+                seed = point.pop(SEED)
+                seeds = found.setdefault(tuple(sorted(point.items())), [])
+                seeds.extend([seed] if seed not in seeds else [])
+        for cell, seeds in found.items():
+            yield dict(cell), tuple(seeds)
 
 
 FILE_ENDINGS = (".yaml", ".yml")
@@ -115,31 +137,55 @@ def load_sweep(name: str, config_dir: str | None = None) -> Sweep:
         raise InputError("sweep", str(path), f"is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise InputError("sweep", str(path), "is not a mapping")
-    grids = _grids(content.get("grids"), path)
-    plain = {**{str(key): value for key, value in content.items()}, "name": path.stem, "grids": []}
-    sweep = from_plain(plain, Sweep, f"sweep={path}")
-    sweep = Sweep(**{**vars(sweep), "grids": grids})
+    plain = {str(key): value for key, value in content.items()}
+    grids = parse_grids(plain.get("grids"), path)
+    adaptive = _adaptive(plain["adaptive"], grids, path) if "adaptive" in plain else None
+    sweep = from_plain({**plain, "name": path.stem, "grids": [], "adaptive": None}, Sweep, f"sweep={path}")
+    sweep = replace(sweep, grids=grids, adaptive=adaptive)
+    _check_analysis(sweep, path)
     count = sum(1 for _ in sweep.points())
     if count != sweep.runs:
         raise InputError("runs", sweep.runs, f"{path} expands to {count} runs", "state that number")
     return sweep
 
 
-def _grids(value: Any, path: Path) -> list[dict[str, Axis]]:
-    if not isinstance(value, list) or not all(isinstance(grid, dict) for grid in value):
-        raise InputError("grids", value, f"in {path} is not a list of mappings from keys to axes")
-    return [{str(key): _axis(axis, str(key), path) for key, axis in grid.items()} for grid in value]
+def _adaptive(value: Any, grids: Sequence[Grid], path: Path) -> Adaptive:
+    names = [item.name for item in fields(Adaptive)]
+    if not isinstance(value, dict) or set(value) != set(names):
+        raise InputError("adaptive", value, f"in {path} is not a mapping of {', '.join(names)}")
+    key, log2 = value["key"], parse_octaves({"log2": value["log2"]})
+    if log2 is None:
+        raise InputError("adaptive.log2", value["log2"], f"in {path} is not {{first, last, step}}")
+    for name in ("coarse", "reach"):
+        steps = value[name] / log2.step if isinstance(value[name], int | float) else 0.0
+        if steps < 1 or steps != round(steps):
+            raise InputError(f"adaptive.{name}", value[name], f"in {path} is no multiple of step={log2.step}")
+    for grid in grids:
+        if key in grid:
+            raise InputError("adaptive.key", key, f"in {path} is an axis of grids too", "leave it out there")
+        if SEED not in grid:
+            raise InputError("grids", sorted(grid), f"in {path} has no seed", "an adaptive sweep lists seeds")
+    return Adaptive(str(key), log2, float(value["coarse"]), float(value["reach"]))
 
 
-def _axis(value: Any, key: str, path: Path) -> Axis:
-    if isinstance(value, list) and value and all(isinstance(item, str | int | float) for item in value):
-        return Axis(values=value)
-    if isinstance(value, dict) and set(value) == {"log2"}:
-        bounds = value["log2"]
-        numbers = isinstance(bounds, dict) and all(isinstance(item, int | float) for item in bounds.values())
-        if numbers and set(bounds) == {"first", "last", "step"} and bounds["step"] > 0:
-            return Axis(first=bounds["first"], last=bounds["last"], step=bounds["step"])
-    raise InputError(key, value, f"in {path} is neither a list nor log2: {{first, last, step}}")
+def _check_analysis(sweep: Sweep, path: Path) -> None:
+    """Refuse words that no analysis knows before anything is trained."""
+    swept = tuple(item.name for item in fields(BaseHyperparameters))
+    checks: list[tuple[str, list[str], tuple[str, ...]]] = [
+        ("kind", [sweep.kind], KINDS),
+        ("swept", sweep.swept, swept),
+        ("axis", [sweep.axis], AXES),
+        ("tied", sweep.tied, AXES),
+        ("reference", [] if sweep.reference is None else [sweep.reference], tuple(PARAMETRIZATIONS)),
+    ]
+    for key, words, known in checks:
+        for word in words:
+            if word not in known:
+                close = difflib.get_close_matches(word, known, n=1)
+                hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+                raise InputError(key, word, f"in {path} is unknown", hint)
+    if sweep.kind == "gain" and sweep.reference is None:
+        raise InputError("reference", "", f"in {path} must be given", "kind gain compares with a parametrization")
 
 
 def sweep_overrides(name: str, config_dir: str | None = None) -> list[str]:

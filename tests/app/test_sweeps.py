@@ -11,7 +11,8 @@ from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from smupar_transfer.app import paths
-from smupar_transfer.app.sweeps import Axis, Sweep, at_point, find_sweep, load_sweep, shipped_sweeps, sweep_overrides
+from smupar_transfer.app.axes import Axis
+from smupar_transfer.app.sweeps import Sweep, at_point, find_sweep, load_sweep, shipped_sweeps, sweep_overrides
 from smupar_transfer.theory import InputError
 
 Run = Callable[..., CompletedProcess[str]]
@@ -66,7 +67,7 @@ def test_a_persons_own_folder_comes_first(grid_file: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("lr_by_sparsit", "did you mean lr_by_sparsity?"), ("xyzzy", "there are lr_by_sparsity")]
+    ("name", "hint"), [("lr_by_sparsit", "did you mean lr_by_sparsity?"), ("xyzzy", "there are ablations, ")]
 )
 def test_an_unknown_name_gets_a_suggestion(name: str, hint: str) -> None:
     with pytest.raises(InputError, match=rf"^sweep={name}: is no sweep; ") as caught:

@@ -1,0 +1,129 @@
+"""Axes of the grids in sweep files: values, powers of two, and random points."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from smupar_transfer.theory import InputError
+
+RANDOM = "random"
+"""The key of a grid under which random points stand, in place of a configuration key."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Values of a key: listed, or powers of two from ``first`` to ``last`` in steps of ``step`` octaves."""
+
+    values: list[Any] = field(default_factory=list)
+    first: float = 0.0
+    last: float = 0.0
+    step: float = 0.0
+
+    def expand(self) -> list[Any]:
+        """All values, in order."""
+        if self.values:
+            return list(self.values)
+        count = round((self.last - self.first) / self.step) + 1
+        return [2.0 ** (self.first + index * self.step) for index in range(count)]
+
+
+@dataclass(frozen=True)
+class RandomPoints:
+    """Points in several keys at once, uniform in log2; the first ones of a larger ``count`` are those of a smaller.
+
+    Attributes:
+        space: key to first and last log2.
+    """
+
+    count: int
+    seed: int
+    space: Mapping[str, tuple[float, float]]
+
+    def expand(self) -> list[dict[str, float]]:
+        """All points, values rounded to four digits."""
+        source = random.Random(self.seed)
+        ordered = sorted(self.space.items())
+        return [
+            {key: float(f"{2.0 ** source.uniform(first, last):.4g}") for key, (first, last) in ordered}
+            for _ in range(self.count)
+        ]
+
+
+Grid = Mapping[str, Axis | RandomPoints]
+
+
+def expand_grid(grid: Grid) -> Iterator[dict[str, Any]]:
+    """The product of the axes of a grid, in order; the first axis changes slowest."""
+    columns = [
+        axis.expand() if isinstance(axis, RandomPoints) else [{key: value} for value in axis.expand()]
+        for key, axis in grid.items()
+    ]
+    for parts in itertools.product(*columns):
+        yield {key: value for part in parts for key, value in part.items()}
+
+
+def parse_grids(value: Any, path: Path) -> list[Grid]:
+    """The ``grids`` of a sweep file.
+
+    Raises:
+        InputError: it is no list of mappings from keys to axes.
+    """
+    if not isinstance(value, list) or not all(isinstance(grid, dict) for grid in value):
+        raise InputError("grids", value, f"in {path} is not a list of mappings from keys to axes")
+    return [
+        {str(key): _random(axis, path) if key == RANDOM else _axis(axis, str(key), path) for key, axis in grid.items()}
+        for grid in value
+    ]
+
+
+def _axis(value: Any, key: str, path: Path) -> Axis:
+    if isinstance(value, list) and value and all(isinstance(item, str | int | float) for item in value):
+        return Axis(values=value)
+    octaves = parse_octaves(value)
+    if octaves is None:
+        raise InputError(key, value, f"in {path} is neither a list nor log2: {{first, last, step}}")
+    return octaves
+
+
+def parse_octaves(value: Any) -> Axis | None:
+    """The axis that ``log2: {first, last, step}`` describes; None if it does not."""
+    numbers = _numbers(value, {"first", "last", "step"})
+    if numbers is None or numbers["step"] <= 0 or numbers["last"] < numbers["first"]:
+        return None
+    return Axis(first=numbers["first"], last=numbers["last"], step=numbers["step"])
+
+
+def _numbers(value: Any, names: set[str]) -> dict[str, float] | None:
+    if not isinstance(value, dict) or set(value) != {"log2"}:
+        return None
+    bounds = value["log2"]
+    if not isinstance(bounds, dict) or set(bounds) != names:
+        return None
+    return bounds if all(_is_number(item) for item in bounds.values()) else None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _random(value: Any, path: Path) -> RandomPoints:
+    shape = "{count: 32, seed: 0, space: {KEY: {log2: {first, last}}}}"
+    if not isinstance(value, dict) or set(value) != {"count", "seed", "space"}:
+        raise InputError(RANDOM, value, f"in {path} is not {shape}")
+    if not (isinstance(value["count"], int) and value["count"] > 0 and isinstance(value["seed"], int)):
+        raise InputError(RANDOM, value, f"in {path} needs a positive whole count and a whole seed")
+    space = value["space"]
+    if not isinstance(space, dict) or not space:
+        raise InputError(RANDOM, space, f"in {path} has no space: {shape}")
+    ranges = {}
+    for key, item in space.items():
+        bounds = _numbers(item, {"first", "last"})
+        if bounds is None or bounds["last"] < bounds["first"]:
+            raise InputError(str(key), item, f"in {path} is not log2: {{first, last}}")
+        ranges[str(key)] = (float(bounds["first"]), float(bounds["last"]))
+    return RandomPoints(value["count"], value["seed"], ranges)
