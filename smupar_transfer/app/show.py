@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -41,25 +42,38 @@ def console(*, stderr: bool = False) -> Console:
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Group:
     """A heading and a table whose first column is text and whose others are numbers; no header if all are nameless."""
     made = Table(show_header=any(columns), box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    rigid = fitting(columns, rows) == len(columns)
-    for index, name in enumerate(columns):
-        least = max((len(row[index]) for row in rows), default=0) if rigid else None
+    for index, (name, width) in enumerate(zip(columns, _widths(columns, rows), strict=True)):
         side: JustifyMethod = "left" if index == 0 else "right"
-        made.add_column(name, justify=side, no_wrap=index == 0, overflow="fold", min_width=least)
+        made.add_column(name, justify=side, no_wrap=index == 0, overflow="fold", width=width)
     for row in rows:
         made.add_row(*row)
     return Group(Text(title, style="bold"), made)
 
 
+def _least(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    """Widths at which no entry and no word of a header is broken."""
+    return [
+        max([1, *map(len, name.split()), *(len(row[index]) for row in rows)]) for index, name in enumerate(columns)
+    ]
+
+
+def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Sequence[int | None]:
+    """Widths of columns that together fit; headers, not entries, are wrapped for it. None where that is not enough."""
+    widths = _least(columns, rows)
+    spare = MAXIMUM_COLUMNS - sum(widths) - len(columns) + 1
+    if spare < 0:
+        return [None] * len(columns)
+    for index, name in enumerate(columns):
+        if 0 < len(name) - widths[index] <= spare:
+            spare -= len(name) - widths[index]
+            widths[index] = len(name)
+    return widths
+
+
 def fitting(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
     """How many columns of a table, from the left, fit into 100 characters without breaking a word."""
-    width, count = 0, 0
-    for index, name in enumerate(columns):
-        width += max([len(word) for word in name.split()] + [len(row[index]) for row in rows] + [1]) + 1
-        if width > MAXIMUM_COLUMNS + 1:
-            break
-        count += 1
-    return count
+    ends = itertools.accumulate(width + 1 for width in _least(columns, rows))
+    return sum(end <= MAXIMUM_COLUMNS + 1 for end in ends)
 
 
 def outcome(found: Outcome) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from smupar_transfer.records.files import from_plain, read_text, to_plain, write_atomically
@@ -21,6 +21,9 @@ class Manifest:
         name, question, expected: of the sweep file.
         command: that was given. keys: of its runs, those not yet run included.
         proxy_log2_learning_rate: log2 of the base learning rate that was tuned on the proxy; None if that is not known.
+        proxy_hparams: name to value of all base hyperparameters that were tuned on the proxy; empty if not known.
+        kind, swept, axis, tied, reference: of the sweep file; see ``app.sweeps.Sweep``.
+        full_grid: runs of the whole grid, where ``keys`` are those that an adaptive sweep needed of it; else None.
     """
 
     name: str
@@ -29,6 +32,21 @@ class Manifest:
     command: str
     keys: tuple[str, ...]
     proxy_log2_learning_rate: float | None = None
+    proxy_hparams: dict[str, float] = field(default_factory=dict)
+    kind: str = "stability"
+    swept: tuple[str, ...] = ("learning_rate",)
+    axis: str = "sparsity"
+    tied: tuple[str, ...] = ()
+    reference: str | None = None
+    full_grid: int | None = None
+
+    @property
+    def saved(self) -> str:
+        """How much an adaptive sweep spared, in a sentence; empty for others."""
+        if self.full_grid is None:
+            return ""
+        spared = self.full_grid - len(self.keys)
+        return f"Adaptive: {len(self.keys):,} of the full grid's {self.full_grid:,} runs; {spared:,} were not needed."
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

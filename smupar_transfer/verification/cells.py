@@ -176,7 +176,9 @@ def grouped(runs: pd.DataFrame, swept: tuple[str, ...]) -> list[tuple[dict[str, 
         twice = group[group.duplicated(["seed", *swept], keep=False)]
         if not twice.empty:
             keys = ", ".join(sorted(twice["key"])[:2])
-            raise InputError("sweep", keys, "are runs that differ in nothing a sweep tells apart", "sweep that by itself")
+            raise InputError(
+                "sweep", keys, "are runs that differ in nothing a sweep tells apart", "sweep that by itself"
+            )
         found.append(({name: group[name].iloc[0] for name in names}, group))
     return sorted(found, key=lambda pair: order.index(str(pair[1]["parametrization"].iloc[0])))
 

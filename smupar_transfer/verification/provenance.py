@@ -35,6 +35,7 @@ def of_sweep(manifest: Manifest, records: Sequence[RunRecord]) -> Provenance:
     """Of a sweep; ``records`` are its finished runs, at least one."""
     facts = {
         "Runs": _runs(manifest, records),
+        **({"Adaptive grid": manifest.saved.removeprefix("Adaptive: ").rstrip(".")} if manifest.saved else {}),
         "Time": _time(records),
         "Training": _training(records),
         "Base hyperparameters": _hyperparameters(records),

@@ -33,15 +33,21 @@ def loss(value: float) -> str:
 
 
 def span(low: float, high: float, digits: int = 2) -> str:
-    """An interval, or a dash where there is none."""
-    if not (math.isfinite(low) and math.isfinite(high)):
+    """An interval, which may have no end, or a dash where there is none."""
+    if math.isnan(low) or math.isnan(high):
         return "-"
-    return f"{low:.{digits}f} to {high:.{digits}f}"
+    return f"{_end(low, digits)} to {_end(high, digits)}"
 
 
-def bracketed(low: float, high: float) -> str:
+def _end(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}" if math.isfinite(value) else ("∞" if value > 0 else "-∞")
+
+
+def bracketed(low: float, high: float, digits: int = 2, unit: str = "") -> str:
     """An interval within a sentence, with a space before it, or nothing where there is none."""
-    return f" [{low:.2f}, {high:.2f}]" if math.isfinite(low) and math.isfinite(high) else ""
+    if math.isnan(low) or math.isnan(high):
+        return ""
+    return f" [{_end(low, digits)}, {_end(high, digits)}{unit}]"
 
 
 def with_error(value: float, error: float, digits: int = 4) -> str:

@@ -11,7 +11,7 @@ from smupar_transfer.app.sweeps import sweep_name
 from smupar_transfer.records import RunStore, read_manifest
 from smupar_transfer.theory import InputError
 from smupar_transfer.verification import provenance
-from smupar_transfer.verification.kinds import KINDS
+from smupar_transfer.verification.kinds import outcome_of
 from smupar_transfer.verification.publishing import publish
 
 
@@ -31,7 +31,7 @@ def redraw(folder: Path) -> None:
     records = [record for record in RunStore(folder) if record.key in wanted]
     if not records:
         raise InputError("sweep", manifest.name, "has no finished run", f"run: smupar sweep {manifest.name}")
-    outcome = KINDS["stability"](manifest, records)
+    outcome = outcome_of(manifest, records)
     publish(folder, provenance.of_sweep(manifest, records), outcome)
     show.outcome(outcome)
     show.console().print(f"\nwrote {folder / 'report.html'}")

@@ -11,3 +11,8 @@ from smupar_transfer.verification.outcome import Outcome
 Kind = Callable[[Manifest, Sequence[RunRecord]], Outcome]
 
 KINDS: Mapping[str, Kind] = {"stability": stability.outcome}
+
+
+def outcome_of(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
+    """What the finished runs of a sweep, at least one, say."""
+    return KINDS[manifest.kind](manifest, records)

@@ -6,125 +6,115 @@ import math
 from collections.abc import Sequence
 
 from smupar_transfer.records import Manifest, RunRecord
+from smupar_transfer.verification.asked import HYPERPARAMETER_WORDS, design_of, place_label, proxy_log2
 from smupar_transfer.verification.cells import cells, runs_table
-from smupar_transfer.verification.drawn import families, loss_panels, optimum_tracks, title_of
-from smupar_transfer.verification.figures.stability import draw_loss_curves, draw_optimum_tracks
-from smupar_transfer.verification.optimum import LOSS_WINDOW
-from smupar_transfer.verification.outcome import Outcome, Picture, Table
-from smupar_transfer.verification.stability import (
-    CellSummary,
-    Drift,
-    drift_table,
-    drifts,
-    summarise,
-    summary_table,
+from smupar_transfer.verification.design import Design
+from smupar_transfer.verification.drawn import (
+    learning_curves,
+    loss_panels,
+    loss_range,
+    optimum_tracks,
+    regret_tracks,
+    ticks_of,
 )
-from smupar_transfer.verification.wording import bracketed, fixed, loss, percent, signed, span, with_error
+from smupar_transfer.verification.figures.curves import draw_learning_curves
+from smupar_transfer.verification.figures.stability import draw_loss_curves, draw_optimum_tracks, draw_regret
+from smupar_transfer.verification.outcome import Outcome, Picture
+from smupar_transfer.verification.stability import CellSummary, FamilySummary, summarise, summarise_families
+from smupar_transfer.verification.tables import cell_table, family_table
+from smupar_transfer.verification.wording import bracketed, joined, percent
 
 LARGEST_DRIFT = 0.35
-"""Octaves; what the SuPar paper's own figure shows by this fit."""
+"""Octaves; what the SuPar paper's own figure shows."""
 
 
 def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
     """Of the finished runs of a sweep, at least one."""
-    summaries = summarise(cells(runs_table(records)), manifest.proxy_log2_learning_rate)
-    found = drifts(summaries)
+    design = design_of(manifest)
+    summaries = summarise(cells(runs_table(records), design), design, proxy_log2(manifest, design.swept[0]))
+    found = summarise_families(summaries)
     return Outcome(
-        sentence=sentence(found, summaries),
+        sentence=sentence(found, design),
         verdict=verdict(found),
-        notes=(),
-        tables=(_drift_table(found, manifest.proxy_log2_learning_rate), _cell_table(summaries)),
-        pictures=(
-            Picture(
-                manifest.name,
-                "Loss against learning rate. Stars: optima; open stars: smallest points of the grid.",
-                draw_loss_curves(*loss_panels(summaries)),
-            ),
-            Picture(
-                "optimum",
-                "Optimal learning rate against density, with 95 % intervals; open markers are bounds.",
-                draw_optimum_tracks(optimum_tracks(summaries)),
-            ),
-        ),
+        notes=_notes(summaries, design),
+        tables=(family_table(found, design), cell_table(summaries, design)),
+        pictures=_pictures(manifest.name, summaries, design, records),
     )
 
 
-def sentence(found: Sequence[Drift], summaries: Sequence[CellSummary]) -> str:
+def sentence(found: Sequence[FamilySummary], design: Design) -> str:
     """What came out, in one sentence with numbers."""
     if not found:
-        return "There is no parametrization with two sparsities yet."
-    sparsities = [summary.cell.sparsity for summary in summaries]
-    parts = [
-        f"{title_of(drift.parametrization)} {'' if drift.exact else 'at least '}{drift.octaves:.2f} octaves"
-        f"{bracketed(drift.low, drift.high)} (regret up to {percent(drift.largest_regret)})"
-        for drift in found
-    ]
-    reach = f"From sparsity {min(sparsities):g} to {max(sparsities):g}"
-    return f"{reach} the optimal learning rate moved: " + "; ".join(parts) + "."
+        return f"There is no family of runs with two places along {design.axis} yet."
+    name, _ = HYPERPARAMETER_WORDS[design.swept[0]]
+    ends = [[place_label(cell, design) for cell in (one.family.cells[0], one.family.cells[-1])] for one in found]
+    reach = (
+        f"From {design.axis} {ends[0][0]} to {ends[0][1]}" if ends.count(ends[0]) == len(ends) else "Within a family"
+    )
+    return f"{reach} the optimal {name} moved: {'; '.join(map(_moved, found))}."
 
 
-def verdict(found: Sequence[Drift]) -> str:
-    """Whether the optimum stays put where the theory says that it does."""
-    held = [drift for drift in found if drift.parametrization == "smupar"]
-    if any((drift.low if math.isfinite(drift.low) else drift.octaves) > LARGEST_DRIFT for drift in held):
+def _moved(one: FamilySummary) -> str:
+    amount = (
+        f"{'' if one.exact else 'at least '}{one.drift.value:.2f} octaves{bracketed(one.drift.low, one.drift.high)}"
+    )
+    regret = one.largest_zero_shot_regret
+    if math.isnan(regret):
+        return f"{one.family.label} {amount}"
+    cost = f"regret up to {percent(regret)}" if math.isfinite(regret) else "carried over, it diverged"
+    return f"{one.family.label} {amount} ({cost})"
+
+
+def held_by_theory(one: FamilySummary) -> bool:
+    """Whether the optimum of a family should stay: SuPar's does, unless weight decay that is not scaled pulls at it."""
+    first = one.family.cells[0].settings
+    decays = first.get("weight_decay") != 0 and first["weight_decay_form"] == "coupled"
+    return one.family.parametrization == "smupar" and not decays
+
+
+def verdict(found: Sequence[FamilySummary]) -> str:
+    """Whether the optimum stays put within ``LARGEST_DRIFT`` where the theory says that it does."""
+    held = [one for one in found if held_by_theory(one)]
+    if any((one.drift.low if math.isfinite(one.drift.low) else one.drift.value) > LARGEST_DRIFT for one in held):
         return "not as expected"
-    if held and all(drift.exact and drift.octaves <= LARGEST_DRIFT for drift in held):
+    if held and all(one.exact and one.drift.value <= LARGEST_DRIFT for one in held):
         return "as expected"
     return "open"
 
 
-def _drift_table(found: Sequence[Drift], proxy_rate: float | None) -> Table:
-    rate = "" if proxy_rate is None else f" (2^{proxy_rate:.2f}; the grid's nearest stands for it)"
-    return Table(
-        name="drift",
-        title="Drift of the optimum over sparsity",
-        note="Largest less smallest optimal log2 learning rate, with 95 % bootstrap interval over seeds. Regret: loss at "
-        "the densest cell's best learning rate, less the best of the cell's own grid. Zero-shot regret: the same at the "
-        f"learning rate that was tuned on the proxy{rate}. Both are the largest over the cells.",
-        frame=drift_table(found),
-        columns=("", "width", "drift (octaves)", "95 % interval", "slope", "regret", "zero-shot regret"),
-        rows=tuple(
-            (
-                title_of(drift.parametrization),
-                f"{drift.width}",
-                f"{'' if drift.exact else '≥ '}{drift.octaves:.2f}",
-                span(drift.low, drift.high),
-                signed(drift.slope, 2),
-                percent(drift.largest_regret),
-                percent(drift.largest_zero_shot_regret),
-            )
-            for drift in found
-        ),
-    )
+def _notes(summaries: Sequence[CellSummary], design: Design) -> tuple[str, ...]:
+    lost = [f"{one.family.label} at {design.axis} {place_label(one.cell, design)}" for one in summaries if _lost(one)]
+    return (f"No run trained under {joined(lost)}.",) if lost else ()
 
 
-def _cell_table(summaries: Sequence[CellSummary]) -> Table:
-    return Table(
-        name="summary",
-        title="Optimum of every cell",
-        note=f"Fit: vertex of a parabola through the points within {LOSS_WINDOW} nats of the smallest mean. Edge: smallest "
-        "point of the grid, at its end; the optimum may lie beyond. The last column is zero-shot regret against the best "
-        "that any parametrization reached at that width and sparsity.",
-        frame=summary_table(summaries),
-        columns=(
-            *("", "width", "sparsity", "log2 η*", "95 % interval", "found by", "best loss (nats)", "zero-shot regret"),
-            *("regret", "regret (nats)", "zero-shot, to best of all"),
+def _lost(one: CellSummary) -> bool:
+    return math.isnan(one.optimum.log2_value)
+
+
+def _pictures(
+    name: str, summaries: Sequence[CellSummary], design: Design, records: Sequence[RunRecord]
+) -> tuple[Picture, ...]:
+    word, symbol = HYPERPARAMETER_WORDS[design.swept[0]]
+    panels, ticks = loss_panels(summaries, design), ticks_of(summaries, design)
+    swept = f"log2 base {word} {symbol}"
+    curves = draw_loss_curves(panels, *loss_range(panels), swept, ticks.label)
+    pictures = [
+        Picture(
+            name,
+            f"Loss against {word}, mean over seeds with standard errors. Stars: optima, open where they are bounds. "
+            "Dotted: optimum of the proxy.",
+            curves,
         ),
-        rows=tuple(
-            (
-                title_of(summary.cell.parametrization),
-                f"{summary.cell.width}",
-                f"{summary.cell.sparsity:g}",
-                fixed(summary.optimum.log2_learning_rate, 2),
-                span(summary.optimum.low, summary.optimum.high),
-                str(summary.optimum.status),
-                loss(summary.optimum.loss),
-                "-" if summary.zero_shot is None else percent(summary.zero_shot.percent),
-                percent(summary.regret.percent),
-                with_error(summary.regret.nats, summary.regret.standard_error),
-                "-" if summary.zero_shot_to_best is None else percent(summary.zero_shot_to_best.percent),
-            )
-            for family in families(summaries)
-            for summary in family
+        Picture(
+            "optimum",
+            f"Optimal {word} with 95 % intervals; open markers are bounds. Dotted: where it would be if it stayed put.",
+            draw_optimum_tracks(optimum_tracks(summaries), ticks, f"log2 of the optimal base {word}"),
         ),
-    )
+    ]
+    if regrets := regret_tracks(summaries):
+        words = f"What it costs to use the proxy's {word} as it is; bars are standard errors. Crosses: diverged."
+        pictures.append(Picture("regret", words, draw_regret(regrets, ticks)))
+    if trained := learning_curves(summaries, records, design):
+        words = f"Validation loss while training, at the {word} of the grid nearest to the optimum; mean over seeds."
+        pictures.append(Picture("learning", words, draw_learning_curves(trained, ticks.label)))
+    return tuple(pictures)
