@@ -52,9 +52,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
 
 def _least(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
     """Widths at which no entry and no word of a header is broken."""
-    return [
-        max([1, *map(len, name.split()), *(len(row[index]) for row in rows)]) for index, name in enumerate(columns)
-    ]
+    return [max([1, *map(len, name.split()), *(len(row[index]) for row in rows)]) for index, name in enumerate(columns)]
 
 
 def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Sequence[int | None]:
