@@ -6,6 +6,7 @@ import itertools
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console, Group, JustifyMethod
 from rich.progress import (
@@ -21,7 +22,9 @@ from rich.table import Table
 from rich.text import Text
 
 from smupar_transfer.records import Evaluation
-from smupar_transfer.verification.outcome import Outcome
+
+if TYPE_CHECKING:
+    from smupar_transfer.verification.outcome import Outcome
 
 MAXIMUM_COLUMNS = 100
 

@@ -13,7 +13,7 @@ from smupar_transfer.verification.cells import Family, runs_table
 from smupar_transfer.verification.design import Design
 from smupar_transfer.verification.figures.curves import Training, TrainingPanel
 from smupar_transfer.verification.figures.stability import Curve, Panel, Ticks, Track
-from smupar_transfer.verification.optimum import Status
+from smupar_transfer.verification.fit import Status
 from smupar_transfer.verification.stability import CellSummary
 
 HEADROOM = 0.8  # nats above the best loss that loss curves show

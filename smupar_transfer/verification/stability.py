@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from smupar_transfer.verification.regret import Regret, carried_over
 
 LOST = Regret(math.nan, math.inf, math.inf, math.nan)
 """Of a cell in which no value trained."""
+BOUNDS = {"": "value", "_low": "low", "_high": "high"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +177,8 @@ def sensitivity(cell: Cell, low: float, high: float) -> float:
     if not low < high:
         return math.nan
     losses = np.interp(at, cell.log2_values, means)
-    return float(np.trapezoid(losses, at) / (high - low) - losses.min())
+    area = float(((losses[1:] + losses[:-1]) / 2 * np.diff(at)).sum())
+    return area / (high - low) - float(losses.min())
 
 
 def summarise_families(summaries: Sequence[CellSummary]) -> list[FamilySummary]:
@@ -220,4 +222,58 @@ def _family_summary(every: Sequence[CellSummary]) -> FamilySummary:
         largest_regret=_largest(member.regret.percent for member in every),
         largest_zero_shot_regret=_largest(m.zero_shot.percent for m in every if m.zero_shot is not None),
         exact=all(member.optimum.status is Status.FIT for member in every),
+    )
+
+
+def summary_table(summaries: Sequence[CellSummary]) -> pd.DataFrame:
+    """``summary.csv``: one row a cell, with all its settings."""
+    return pd.DataFrame([_cell_row(summary) for summary in summaries])
+
+
+def _cell_row(summary: CellSummary) -> dict[str, object]:
+    cell, optimum = summary.cell, summary.optimum
+    hidden = ("status", "seeds", "columns", "curve")
+    return {
+        "family": summary.family.label,
+        "parametrization": cell.parametrization,
+        **cell.settings,
+        "seeds": len(optimum.seeds),
+        "status": str(optimum.status),
+        **{field.name: getattr(optimum, field.name) for field in fields(optimum) if field.name not in hidden},
+        **_prefixed("regret", summary.regret),
+        **_prefixed("zero_shot", summary.zero_shot),
+        **_prefixed("zero_shot_to_best", summary.zero_shot_to_best),
+        "sensitivity": summary.sensitivity,
+        "diverged_runs": int(np.isinf(cell.losses).sum()),
+    }
+
+
+def _prefixed(prefix: str, regret: Regret | None) -> dict[str, float]:
+    names = [field.name for field in fields(Regret)]
+    return {f"{prefix}_{name}": math.nan if regret is None else getattr(regret, name) for name in names}
+
+
+def drift_table(found: Sequence[FamilySummary]) -> pd.DataFrame:
+    """``drift.csv``: one row a family."""
+    return pd.DataFrame(
+        [
+            {
+                "family": summary.family.label,
+                "parametrization": summary.family.parametrization,
+                **dict(summary.family.apart),
+                "axis": summary.family.axis,
+                "octaves": summary.drift.value,
+                "low": summary.drift.low,
+                "high": summary.drift.high,
+                "noise_octaves": summary.drift.noise,
+                "parabola_octaves": summary.parabola_octaves,
+                **{f"slope{suffix}": getattr(summary.slope, name) for suffix, name in BOUNDS.items()},
+                **{f"kappa{suffix}": getattr(summary.kappa, name) for suffix, name in BOUNDS.items()},
+                "sensitivity": summary.sensitivity,
+                "largest_regret": summary.largest_regret,
+                "largest_zero_shot_regret": summary.largest_zero_shot_regret,
+                "exact": summary.exact,
+            }
+            for summary in found
+        ]
     )

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
-import pandas as pd
-
 from smupar_transfer.verification.asked import HYPERPARAMETER_WORDS, place_label
-from smupar_transfer.verification.cells import SETTINGS
 from smupar_transfer.verification.design import Design
-from smupar_transfer.verification.drift import Slope, Spread
-from smupar_transfer.verification.optimum import Optimum
+from smupar_transfer.verification.drift import Slope
 from smupar_transfer.verification.outcome import Table
 from smupar_transfer.verification.regret import Regret
-from smupar_transfer.verification.stability import CellSummary, FamilySummary
+from smupar_transfer.verification.stability import CellSummary, FamilySummary, drift_table, summary_table
 from smupar_transfer.verification.wording import bracketed, fixed, loss, percent, signed, span, with_error
-
-ESTIMATE = ("log2_value", "low", "high", "standard_error", "status", "curvature", "fitted_loss", "parabola", "loss")
 
 
 def family_table(found: Sequence[FamilySummary], design: Design) -> Table:
@@ -31,7 +24,7 @@ def family_table(found: Sequence[FamilySummary], design: Design) -> Table:
         f"{'density' if design.axis == 'sparsity' else design.axis}. Zero-shot regret: loss at the proxy's optimum less "
         "the best, largest over cells. Sensitivity: mean loss over the grid, capped at that of a guess, less the best, "
         "nats. κ: growth of relative curvature per octave of scale; above 0, the same error in octaves costs ever more.",
-        frame=pd.DataFrame([_family_row(one) for one in found]),
+        frame=drift_table(found),
         columns=("", "drift (octaves)", "95 % interval", "slope", "zero-shot regret", "sensitivity", "κ"),
         rows=tuple(
             (
@@ -52,20 +45,6 @@ def _slope(slope: Slope) -> str:
     return signed(slope.value, 2) + bracketed(slope.low, slope.high)
 
 
-def _family_row(one: FamilySummary) -> dict[str, object]:
-    parts: dict[str, Spread | Slope] = {"drift": one.drift, "slope": one.slope, "kappa": one.kappa}
-    return {
-        "parametrization": one.family.parametrization,
-        "family": one.family.label,
-        **{f"{part}_{name}": value for part, numbers in parts.items() for name, value in vars(numbers).items()},
-        "drift_by_parabolas": one.parabola_octaves,
-        "sensitivity": one.sensitivity,
-        "largest_regret_percent": one.largest_regret,
-        "largest_zero_shot_regret_percent": one.largest_zero_shot_regret,
-        "exact": one.exact,
-    }
-
-
 def cell_table(summaries: Sequence[CellSummary], design: Design) -> Table:
     """``summary.csv``: the optimum of every cell, and what not tuning it costs."""
     name, symbol = HYPERPARAMETER_WORDS[design.swept[0]]
@@ -75,7 +54,7 @@ def cell_table(summaries: Sequence[CellSummary], design: Design) -> Table:
         note="Fit: minimum of a cubic through the bottom of the mean loss curve. Edge: smallest point of the grid, at "
         f"its end. Flat: noise allows any {name} up to an end. Regrets are of the proxy's optimum, with standard errors "
         "over paired seeds; the last column is against the best of all parametrizations.",
-        frame=pd.DataFrame([_cell_row(one) for one in summaries]),
+        frame=summary_table(summaries),
         columns=(
             *("", design.axis, f"log2 {symbol}*", "95 % interval", "found by", "best loss"),
             *("zero-shot regret (nats)", "%", "% to best of all"),
@@ -103,27 +82,3 @@ def _nats(regret: Regret | None) -> str:
 
 def _percent(regret: Regret | None) -> str:
     return "-" if regret is None else percent(regret.percent)
-
-
-def _cell_row(one: CellSummary) -> dict[str, object]:
-    cell = one.cell
-    return {
-        "parametrization": cell.parametrization,
-        **{name: cell.settings[name] for name in SETTINGS if name in cell.settings},
-        "seeds": len(one.optimum.seeds),
-        **_estimate(one.optimum),
-        **_prefixed("regret", one.regret),
-        **_prefixed("zero_shot", one.zero_shot),
-        **_prefixed("zero_shot_to_best", one.zero_shot_to_best),
-        "sensitivity": one.sensitivity,
-        "diverged_runs": int((cell.losses == math.inf).sum()),
-    }
-
-
-def _estimate(optimum: Optimum) -> dict[str, object]:
-    return {name: str(value) if name == "status" else value for name in ESTIMATE for value in [getattr(optimum, name)]}
-
-
-def _prefixed(prefix: str, regret: Regret | None) -> dict[str, float]:
-    names = ("log2_value", "nats", "percent", "standard_error")
-    return {f"{prefix}_{name}": math.nan if regret is None else getattr(regret, name) for name in names}

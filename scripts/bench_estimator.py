@@ -1,0 +1,239 @@
+"""Does the interval of an optimum hold the truth as often as it says? Synthetic sweeps whose optima are known.
+
+Shapes, curvatures, noise levels and their correlation come from records of real runs. Every cell whose best value lies inside
+its grid gives two smooth curves, fitted to its mean losses: c + a exp(-k x) + b exp(l x), on which the settings of the
+estimator were chosen, and the hyperbola c + b x + a sqrt((x - m)**2 + s**2), held out until they were final. Noise is normal
+for the first form, Student's t with 5 degrees of freedom for the second.
+
+    python scripts/bench_estimator.py --output results/bench_estimator
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from smupar_transfer.records import RunStore
+from smupar_transfer.verification.cells import Cell, Floats, cells, runs_table
+from smupar_transfer.verification.drift import spread
+from smupar_transfer.verification.fit import Status, local_fit
+from smupar_transfer.verification.noise import draws
+from smupar_transfer.verification.optimum import Optimum, estimate
+
+FORMS = ("exponentials", "hyperbola")
+VALLEY = 0.35  # nats above the smallest loss that shapes are fitted to
+CHANCE = math.log(256)
+RANGE = 3.0  # octaves of grid on either side of its middle
+OFF_CENTRE = 2.5  # octaves that the optimum may lie from the middle
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A smooth curve of one real cell, its optimum at 0, and its noise.
+
+    Attributes:
+        source: the cell. loss: of log2 values. walk: variance per octave of a seed's random walk along the values.
+        single: variance of a run at and below the optimum, nats**2; it grows fourfold an octave above.
+    """
+
+    source: Cell
+    loss: Callable[[Floats], Floats]
+    walk: float
+    single: float
+
+
+def exponentials(x: Floats, y: Floats) -> tuple[float, Callable[[Floats], Floats]]:
+    """Optimum and curve of c + a exp(-k x) + b exp(l x), a and b positive, by least squares."""
+    best: tuple[float, float, float, Floats] = (math.inf, 0.0, 0.0, np.zeros(3))
+    for left in np.geomspace(0.05, 2.5, 40):
+        for right in np.geomspace(0.05, 2.5, 40):
+            basis = np.stack([np.ones_like(x), np.exp(-left * x), np.exp(right * x)], axis=1)
+            found = np.linalg.lstsq(basis, y, rcond=None)[0]
+            squares = float(((basis @ found - y) ** 2).sum())
+            if found[1] > 0 and found[2] > 0 and squares < best[0]:
+                best = (squares, left, right, found)
+    _, left, right, (c, a, b) = best
+    optimum = math.log(a * left / (b * right)) / (left + right)
+    return optimum, lambda at: c + a * np.exp(-left * at) + b * np.exp(right * at)
+
+
+def hyperbola(x: Floats, y: Floats) -> tuple[float, Callable[[Floats], Floats]]:
+    """Optimum and curve of c + b x + a sqrt((x - m)**2 + s**2), |b| < a, by least squares."""
+    best: tuple[float, float, float, Floats] = (math.inf, 0.0, 0.0, np.zeros(3))
+    for middle in np.linspace(x[0] - 1, x[-1] + 1, 60):
+        for softness in np.geomspace(0.5, 6, 30):
+            basis = np.stack([np.ones_like(x), x, np.hypot(x - middle, softness)], axis=1)
+            found = np.linalg.lstsq(basis, y, rcond=None)[0]
+            squares = float(((basis @ found - y) ** 2).sum())
+            if abs(found[1]) < found[2] and squares < best[0]:
+                best = (squares, middle, softness, found)
+    _, middle, softness, (c, b, a) = best
+    optimum = middle - b * softness / math.sqrt(a * a - b * b)
+    return optimum, lambda at: c + b * at + a * np.hypot(at - middle, softness)
+
+
+def shapes(sweep: Sequence[Cell], form: str) -> list[Shape]:
+    """A shape per cell whose smallest mean loss is not at the edge of its grid."""
+    found = []
+    for cell in sweep:
+        means = cell.losses.mean(axis=0)
+        keep = means < means.min() + VALLEY
+        if int(means.argmin()) in (0, len(means) - 1) or keep.sum() < 5:
+            continue
+        optimum, loss = (exponentials if form == "exponentials" else hyperbola)(cell.log2_values[keep], means[keep])
+        walk, single = _noise(cell.log2_values[keep] - optimum, cell.losses[:, keep])
+        found.append(Shape(cell, lambda u, loss=loss, optimum=optimum: loss(u + optimum), walk, single))
+    return found
+
+
+def _noise(u: Floats, losses: Floats) -> tuple[float, float]:
+    """Walk and single-run variance of a cell, from differences between its values (the seeds' own levels drop out)."""
+    deviations = (losses - losses.mean(axis=0)) * math.sqrt(len(losses) / (len(losses) - 1))
+    rows, seen = [], []
+    for i in range(len(u)):
+        for j in range(i + 1, len(u)):
+            rows.append([u[j] - u[i], 4 ** max(0.0, u[i]) + 4 ** max(0.0, u[j])])
+            seen.append(float(((deviations[:, j] - deviations[:, i]) ** 2).mean()))
+    basis, targets = np.array(rows), np.array(seen)
+    weights = 1 / basis.sum(axis=1)  # pairs far above the optimum are the noisiest
+    walk, single = np.linalg.lstsq(basis * weights[:, None], targets * weights, rcond=None)[0]
+    if walk <= 0 or single <= 0:  # too few seeds to tell the two apart: halves
+        walk = single = float((targets * weights).sum() / (basis.sum(axis=1) * weights).sum())
+    return float(walk), float(single)
+
+
+def simulate(shape: Shape, truth: float, grid: Floats, seeds: int, random: np.random.Generator, heavy: bool) -> Cell:
+    """A cell of that shape with its optimum at ``truth``."""
+    u = grid - truth
+    covariance = shape.walk * np.minimum.outer(u - u[0], u - u[0]) + np.diag(shape.single * 4 ** np.clip(u, 0, 2.5))
+    noise = random.standard_normal((seeds, len(u))) @ np.linalg.cholesky(covariance).T
+    if heavy:
+        noise = noise / np.sqrt(random.chisquare(5, size=(seeds, 1)) / 3)  # of the same variance
+    levels = 0.02 * random.standard_normal((seeds, 1))
+    losses = np.minimum(shape.loss(u), CHANCE) + levels + noise
+    source = shape.source
+    return Cell(source.parametrization, source.settings, grid, tuple(range(seeds)), losses, CHANCE, source.flops)
+
+
+def percentile_interval(cell: Cell, random: np.random.Generator) -> tuple[float, float]:
+    """The plain bootstrap over seeds, as a control."""
+    found = []
+    for rows in random.integers(len(cell.seeds), size=(100, len(cell.seeds))):
+        fit, _ = local_fit(cell.log2_values, cell.losses[rows].mean(axis=0))
+        found.append(math.nan if fit is None else fit.log2_value)
+    low, high = np.nanquantile(found, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def measure_optima(found: Sequence[Shape], form: str, seeds: int, step: float, sweeps: int) -> dict[str, object]:
+    """Coverage and errors over ``sweeps`` synthetic sweeps with a cell of every shape."""
+    random = np.random.default_rng([FORMS.index(form), seeds, int(10 * step)])
+    grid = np.arange(-RANGE, RANGE + step / 2, step)
+    held, half, plain, errors, widths, statuses = [], [], [], [], [], []
+    for sweep in range(sweeps):
+        truths = random.uniform(-OFF_CENTRE, OFF_CENTRE, size=len(found))
+        made = [
+            simulate(shape, truth, grid, seeds, random, form == "hyperbola")
+            for shape, truth in zip(found, truths, strict=True)
+        ]
+        for cell, truth, optimum in zip(made, truths, estimate(made), strict=True):
+            statuses.append(optimum.status)
+            if optimum.status is not Status.FIT:
+                continue
+            errors.append(abs(optimum.log2_value - truth))
+            widths.append(optimum.high - optimum.low)
+            held.append(optimum.low <= truth <= optimum.high)
+            half.append(abs(2 * (truth - optimum.log2_value)) <= _reach(optimum, truth))
+            if sweep < 10:
+                low, high = percentile_interval(cell, random)
+                plain.append(low <= truth <= high)
+    return {
+        "form": form,
+        "seeds": seeds,
+        "step": step,
+        "curves": len(statuses),
+        "edge": statuses.count(Status.EDGE) / len(statuses),
+        "not_convex": statuses.count(Status.NOT_CONVEX) / len(statuses),
+        "flat": statuses.count(Status.FLAT) / len(statuses),
+        "median_error": float(np.median(errors)),
+        "error_95": float(np.quantile(errors, 0.95)),
+        "median_width": float(np.median(widths)),
+        "coverage": float(np.mean(held)),
+        "coverage_of_half": float(np.mean(half)),
+        "coverage_of_bootstrap": float(np.mean(plain)),
+    }
+
+
+def _reach(optimum: Optimum, truth: float) -> float:
+    return optimum.high - optimum.log2_value if truth > optimum.log2_value else optimum.log2_value - optimum.low
+
+
+def measure_drift(
+    found: Sequence[Shape], form: str, seeds: int, step: float, drift: float, count: int
+) -> dict[str, object]:
+    """Coverage of the interval of the drift over ``count`` families of five cells, optima evenly spaced over ``drift``."""
+    random = np.random.default_rng([7, FORMS.index(form), seeds, int(10 * step), int(100 * drift)])
+    grid = np.arange(-RANGE, RANGE + step / 2, step)
+    held, raw, noise, widths = [], [], [], []
+    while len(raw) < count:
+        names = sorted({shape.source.parametrization for shape in found})
+        own = [shape for shape in found if shape.source.parametrization == random.choice(names)] or list(found)
+        truths = random.uniform(-0.5, 0.5) + drift * (np.arange(5) / 4 - 0.5)
+        made = [
+            simulate(own[random.integers(len(own))], truth, grid, seeds, random, form == "hyperbola")
+            for truth in truths
+        ]
+        optima = estimate(made)
+        if any(optimum.status is not Status.FIT for optimum in optima):
+            continue
+        errors = draws(np.array([o.standard_error for o in optima]), np.array([o.freedom for o in optima]))
+        result = spread(np.array([o.log2_value for o in optima]), errors)
+        raw.append(result.value)
+        noise.append(result.noise)
+        widths.append(result.high - result.low)
+        held.append(result.low <= drift <= result.high)
+    return {
+        "form": form,
+        "seeds": seeds,
+        "step": step,
+        "true_drift": drift,
+        "median_drift": float(np.median(raw)),
+        "median_of_noise_alone": float(np.median(noise)),
+        "median_width": float(np.median(widths)),
+        "coverage": float(np.mean(held)),
+    }
+
+
+def main() -> None:
+    """Print both tables; write them too where ``--output`` says."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--records", type=Path, default=Path("results/lr_by_sparsity"), help="folder of a sweep")
+    parser.add_argument("--sweeps", type=int, default=80, help="synthetic sweeps per row, a curve per shape each")
+    parser.add_argument("--families", type=int, default=200, help="synthetic families per row of the drift table")
+    parser.add_argument("--output", type=Path)
+    arguments = parser.parse_args()
+    sweep = cells(runs_table(RunStore(arguments.records)))
+    optima, drifts = [], []
+    for form in FORMS:
+        found = shapes(sweep, form)
+        for seeds in (3, 5):
+            for step in (1.0, 0.5):
+                optima.append(measure_optima(found, form, seeds, step, arguments.sweeps))
+                for drift in (0.0, 0.35, 2.0):
+                    drifts.append(measure_drift(found, form, seeds, step, drift, arguments.families))
+    for name, rows in (("optima", optima), ("drift", drifts)):
+        table = pd.DataFrame(rows)
+        print(f"\n{name}\n{table.to_string(index=False, float_format=lambda value: f'{value:.3f}')}")
+        if arguments.output is not None:
+            arguments.output.mkdir(parents=True, exist_ok=True)
+            table.to_csv(arguments.output / f"{name}.csv", index=False, float_format="%.4g")
+
+
+if __name__ == "__main__":
+    main()
