@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from smupar_transfer.app.show import loss, progress_bar
+from smupar_transfer.model import computation
 from smupar_transfer.records import RunRecord, RunSpec, RunStore
 from smupar_transfer.training import DataRequest, Execution, load, run, run_jobs
+
+Plan = Callable[[Mapping[str, RunRecord]], Sequence[RunSpec]]
+"""From records, by key, to all runs that are needed as far as these tell."""
+
+
+@dataclass(frozen=True)
+class Means:
+    """How to run, and where records go.
+
+    Attributes:
+        folder: of the result.
+        elsewhere: records of other results; of a run that computes the same as one of these, the record is copied.
+    """
+
+    data: DataRequest
+    execution: Execution
+    folder: Path
+    workers: int
+    elsewhere: Sequence[RunRecord] = ()
 
 
 @dataclass(frozen=True)
@@ -36,13 +56,60 @@ def train_missing(
     workers: int,
 ) -> list[RunRecord]:
     """Train those of ``specs`` that have no record in ``folder``; return the records of all, in their order."""
-    store = RunStore(folder)
-    existing = store.keys()
-    missing = [spec for spec in specs if spec.key not in existing]
-    jobs = [TrainJob(spec, data, execution, folder) for spec in missing]
-    with progress_bar(title, len(specs), len(specs) - len(missing)) as bar:
-        for record in run_jobs(_train, jobs, workers):
-            bar.advance(f"{record.spec.parametrization} loss {loss(record.validation_loss)}")
-    store.compact()
+    return train_planned(title, lambda _: specs, len(specs), Means(data, execution, folder, workers))
+
+
+def train_planned(title: str, plan: Plan, expected: int, means: Means) -> list[RunRecord]:
+    """Train what ``plan`` asks for and has no record, ask it again, and so on until nothing is missing.
+
+    Args:
+        title: of the progress bar.
+        plan: never drops what it once asked for, while records only grow in number.
+        expected: runs in all, as far as one can tell beforehand.
+        means: how, and where to.
+
+    Returns:
+        The records of all runs of the last plan, in its order.
+    """
+    store = RunStore(means.folder)
     records = {record.key: record for record in store}
+    specs = plan(records)
+    with progress_bar(title, max(expected, len(specs)), sum(spec.key in records for spec in specs)) as bar:
+        while missing := [spec for spec in specs if spec.key not in records]:
+            for record in _round(missing, records.values(), means):
+                records[record.key] = record
+                bar.advance(f"{record.spec.parametrization} loss {loss(record.validation_loss)}")
+            specs = plan(records)
+            bar.expect(max(expected, len(specs)))
+        bar.expect(len(specs))
+    store.compact()
     return [records[spec.key] for spec in specs]
+
+
+def _round(missing: Sequence[RunSpec], existing: Iterable[RunRecord], means: Means) -> Iterator[RunRecord]:
+    """Records of all that is missing, stored; of runs that compute the same one is trained."""
+    store = RunStore(means.folder)
+    found = {computation(record.spec): record for record in (*means.elsewhere, *existing)}
+    groups = by_computation(missing)
+    for shared in groups.keys() & found.keys():
+        yield from _copies(found[shared], groups.pop(shared), store)
+    jobs = [TrainJob(specs[0], means.data, means.execution, means.folder) for specs in groups.values()]
+    for record in run_jobs(_train, jobs, means.workers):
+        yield record
+        yield from _copies(record, groups[computation(record.spec)][1:], store)
+
+
+def by_computation(specs: Iterable[RunSpec]) -> dict[Hashable, list[RunSpec]]:
+    """Runs, in their order, gathered by what they compute."""
+    groups: dict[Hashable, list[RunSpec]] = {}
+    for spec in specs:
+        groups.setdefault(computation(spec), []).append(spec)
+    return groups
+
+
+def _copies(record: RunRecord, specs: Iterable[RunSpec], store: RunStore) -> Iterator[RunRecord]:
+    for spec in specs:
+        origin = record.same_as or record.key
+        copy = replace(record, key=spec.key, spec=spec, same_as=None if spec.key == origin else origin)
+        store.put(copy)
+        yield copy

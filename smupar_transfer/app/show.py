@@ -117,6 +117,10 @@ class ProgressBar:
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress, self._task = progress, task
 
+    def expect(self, total: int) -> None:
+        """There are more, or fewer, to do than was thought."""
+        self._progress.update(self._task, total=total)
+
     def advance(self, text: str = "") -> None:
         """One more is done."""
         self._progress.update(self._task, advance=1, text=text)

@@ -8,6 +8,7 @@ from smupar_transfer.model.mlp import MLP
 from smupar_transfer.model.multipliers import Multipliers, multipliers
 from smupar_transfer.model.plan import ParameterPlan, plan_parameters
 from smupar_transfer.model.roles import Claim, UnclaimedParameterError, role_table
+from smupar_transfer.model.twins import computation
 
 __all__ = [
     "GPT",
@@ -22,6 +23,7 @@ __all__ = [
     "ReadoutLinear",
     "UnclaimedParameterError",
     "build",
+    "computation",
     "construct",
     "initialise",
     "multipliers",

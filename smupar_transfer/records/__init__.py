@@ -11,7 +11,7 @@ from smupar_transfer.records.recipe import (
     width_factor,
     write_recipe,
 )
-from smupar_transfer.records.record import Environment, Evaluation, LayerSparsity, RunRecord
+from smupar_transfer.records.record import Environment, Evaluation, LayerSparsity, RunRecord, trained_runs
 from smupar_transfer.records.spec import (
     SCHEMA_VERSION,
     Activation,
@@ -60,6 +60,7 @@ __all__ = [
     "read_text",
     "read_tuned",
     "to_plain",
+    "trained_runs",
     "width_factor",
     "write_atomically",
     "write_manifest",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from smupar_transfer.records.spec import RunSpec
@@ -71,6 +72,7 @@ class RunRecord:
         tokens: seen in training. epochs: how often the training data was seen.
         flops_dense, flops_sparse: of training, counting all weights or only those that exist.
         wall_seconds: of training and evaluation. step_seconds: median of a training step.
+        same_as: key of the run that was trained in place of this one, as it computes the same; None if this one was.
     """
 
     key: str
@@ -91,8 +93,14 @@ class RunRecord:
     history: tuple[Evaluation, ...]
     layers: tuple[LayerSparsity, ...]
     environment: Environment
+    same_as: str | None = None
 
     @property
     def weights_per_neuron(self) -> float | None:
         """Smallest mean number of non-zero weights per neuron over the sparse layers (WPN)."""
         return min((layer.weights_per_neuron for layer in self.layers), default=None)
+
+
+def trained_runs(records: Iterable[RunRecord]) -> list[RunRecord]:
+    """One record of every training, for sums of time and operations: runs that share one count once."""
+    return list({record.same_as or record.key: record for record in records}.values())

@@ -7,7 +7,7 @@ losses that earlier rounds asked for. Hence it is the same whatever else is know
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -33,7 +33,7 @@ class Search:
     seeds: tuple[int, ...]
 
 
-def planned(search: Search, losses: Mapping[Place, float]) -> list[Place]:
+def planned(search: Search, loss_at: Callable[[Place], float | None]) -> list[Place]:
     """All that was asked for so far, in order; nothing more will be once all of it has a loss.
 
     The optimum is where the mean loss is smallest. A point that the scout alone has seen is compared by the scout's
@@ -43,20 +43,20 @@ def planned(search: Search, losses: Mapping[Place, float]) -> list[Place]:
 
     Args:
         search: the cell.
-        losses: final validation losses, infinite where a run diverged; places that were not asked for are ignored.
+        loss_at: final validation loss, infinite where a run diverged, None where there is none yet.
     """
-    asked = dict.fromkeys((point, search.seeds[0]) for point in range(0, search.points, search.coarse))
+    asked: dict[Place, float | None] = {}
+    wanted = [(point, search.seeds[0]) for point in range(0, search.points, search.coarse)]
     best = (search.points - 1) // 2
-    while all(place in losses for place in asked):
-        found = _running_optimum({place: losses[place] for place in asked}, search, best)
-        if found is None:
+    while any(place not in asked for place in wanted):
+        asked |= {place: loss_at(place) for place in wanted if place not in asked}
+        known = {place: loss for place, loss in asked.items() if loss is not None}
+        found = _running_optimum(known, search, best)
+        if len(known) < len(asked) or found is None:
             break
         best = found
         window = range(max(0, best - search.reach), min(search.points, best + search.reach + 1))
         wanted = [(point, seed) for point in window for seed in search.seeds]
-        if all(place in asked for place in wanted):
-            break
-        asked.update(dict.fromkeys(wanted))
     return list(asked)
 
 
@@ -68,15 +68,15 @@ def _running_optimum(losses: Mapping[Place, float], search: Search, last: int) -
     whole = [row for row in table.values() if len(row) == len(search.seeds) and all(map(math.isfinite, row.values()))]
     reference = min(whole, key=lambda row: fmean(row.values()), default=dict.fromkeys(search.seeds, 0.0))
     means = {point: fmean(loss - reference[seed] for seed, loss in row.items()) for point, row in table.items()}
-    best = min(means, key=lambda point: (means[point], abs(point - last), point))
-    return best if math.isfinite(means[best]) else None
+    best = min(means, default=None, key=lambda point: (means[point], abs(point - last), point))
+    return best if best is not None and math.isfinite(means[best]) else None
 
 
 def typical(search: Search) -> list[Place]:
     """What a cell of which nothing is known may ask for: of plans for a parabola at each point, the median in size."""
-    everywhere = [(point, seed) for point in range(search.points) for seed in search.seeds]
-    plans = [
-        planned(search, {place: float((place[0] - optimum) ** 2) for place in everywhere})
-        for optimum in range(search.points)
-    ]
+
+    def parabola(optimum: int) -> Callable[[Place], float]:
+        return lambda place: float((place[0] - optimum) ** 2)
+
+    plans = [planned(search, parabola(optimum)) for optimum in range(search.points)]
     return sorted(plans, key=len)[len(plans) // 2]

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from smupar_transfer.records import Manifest, RunRecord
+from smupar_transfer.records import Manifest, RunRecord, trained_runs
 from smupar_transfer.verification.wording import duration, fixed
 
 
@@ -62,12 +62,16 @@ def of_sweep(manifest: Manifest, records: Sequence[RunRecord]) -> Provenance:
 def _runs(manifest: Manifest, records: Sequence[RunRecord]) -> str:
     diverged = sum(record.diverged for record in records)
     seeds = ", ".join(map(str, sorted({record.spec.seed for record in records})))
-    return f"{len(records)} of {len(manifest.keys)} planned, {diverged} diverged; seeds {seeds}"
+    trained = len(trained_runs(records))
+    shared = (
+        f", {trained} of them trained (the others compute the same as one of these)" if trained < len(records) else ""
+    )
+    return f"{len(records)} of {len(manifest.keys)} planned{shared}, {diverged} diverged; seeds {seeds}"
 
 
 def _time(records: Sequence[RunRecord]) -> str:
-    median = statistics.median(record.wall_seconds for record in records)
-    return f"{duration(sum(record.wall_seconds for record in records))} of training in all, median {median:.1f} s a run"
+    seconds = [record.wall_seconds for record in trained_runs(records)]
+    return f"{duration(sum(seconds))} of training in all, median {statistics.median(seconds):.1f} s a run"
 
 
 def _training(records: Sequence[RunRecord]) -> str:

@@ -39,7 +39,7 @@ def test_then_names_of_sweeps(completions: Callable[[str], set[str]], command: s
     ("line", "expected"),
     [
         ("smupar tra", {"transfer", "train"}),
-        ("smupar sweep lr_by_s", {"lr_by_sparsity"}),
+        ("smupar sweep lr_by_w", {"lr_by_width"}),
         ("smupar sweep xyzzy", set()),
     ],
 )

@@ -11,7 +11,9 @@ from omegaconf import DictConfig
 from rich.console import Group
 
 from smupar_transfer.app import show, specs
-from smupar_transfer.app.commands.sweep import config_dir, sweep_specs
+from smupar_transfer.app.commands.sweep import config_dir
+from smupar_transfer.app.planner import Planner
+from smupar_transfer.app.runs import by_computation
 from smupar_transfer.app.sweeps import load_sweep
 from smupar_transfer.model import Cost, network_cost, outline, plan_parameters
 from smupar_transfer.records import RunSpec, RunStore
@@ -27,7 +29,7 @@ class Batch:
     """Runs of one network shape and density.
 
     Attributes:
-        runs: in all. existing: those with a record already.
+        runs: in all. existing: those that need no training: they have a record, or compute the same as another.
     """
 
     spec: RunSpec
@@ -39,25 +41,34 @@ class Batch:
 def run(config: DictConfig) -> None:
     """Print runs, tokens, FLOPs, memory and estimated time, and what exists already."""
     workers = specs.workers(config)
+    bound = ""
     if config.sweep:
         sweep = load_sweep(config.sweep, config_dir())
-        planned, folder = sweep_specs(config, sweep), Path(config.results_dir) / sweep.name
+        folder = Path(config.results_dir) / sweep.name
+        planned = Planner(config, sweep).expected({record.key: record for record in RunStore(folder)})
         show.console().print(f"{sweep.question}\nexpected: {sweep.expected.strip()}\n")
+        bound = "" if sweep.adaptive is None else f" expected of at most {sweep.runs}"
     else:
         planned, folder = [specs.target_spec(config)], Path(config.results_dir) / "train"
     existing = RunStore(folder).keys()
-    groups = group(planned, existing)
+    done = {spec.key for spec in planned if spec.key in existing}
+    missing = [specs[0] for specs in by_computation(spec for spec in planned if spec.key not in done).values()]
+    groups = group(planned, {spec.key for spec in planned} - {spec.key for spec in missing})
     show.console().print(_table(groups))
-    missing = [spec for spec in planned if spec.key not in existing]
     rate, source = _flops_per_second(config, planned, folder)
     tokens = sum(spec.budget.tokens for spec in missing)
     work = sum(item.cost.flops_dense * item.spec.budget.tokens * (item.runs - item.existing) for item in groups)
     show.console().print(
-        f"\n{len(planned)} runs, {len(planned) - len(missing)} of them exist in {folder}\n"
+        f"\n{len(planned)} runs{bound}, {len(done)} of them exist in {folder}{_sharing(planned, done, missing)}\n"
         f"to do: {len(missing)} runs, {tokens:,} tokens, {work:.3g} FLOPs as the masked backend computes them\n"
         f"estimated time: {show.seconds(work / rate / workers)} with workers={workers} ({source})",
         soft_wrap=True,
     )
+
+
+def _sharing(planned: Sequence[RunSpec], done: set[str], missing: Sequence[RunSpec]) -> str:
+    shared = len(planned) - len(done) - len(missing)
+    return f", {shared} compute the same as another" if shared else ""
 
 
 def group(planned: Sequence[RunSpec], existing: set[str]) -> list[Batch]:
@@ -79,7 +90,7 @@ def _table(groups: Sequence[Batch]) -> Group:
             f"{item.spec.model.width}",
             f"{1 - item.spec.sparsity.density:g}",
             f"{item.runs}",
-            f"{item.existing}",
+            f"{item.runs - item.existing}",
             f"{item.cost.parameters:,}",
             f"{item.cost.nonzero_parameters:,}",
             f"{item.spec.budget.tokens:,}",
@@ -88,7 +99,7 @@ def _table(groups: Sequence[Batch]) -> Group:
         ]
         for item in groups
     ]
-    columns = ["width", "sparsity", "runs", "exist", "parameters", "not zero", "tokens", "FLOPs", "state MiB"]
+    columns = ["width", "sparsity", "runs", "to do", "parameters", "not zero", "tokens", "FLOPs", "state MiB"]
     return show.table("per run (FLOPs of the weights that exist; state: weights, gradients, moments)", columns, rows)
 
 

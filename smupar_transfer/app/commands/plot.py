@@ -10,17 +10,16 @@ from smupar_transfer.app import show
 from smupar_transfer.app.sweeps import sweep_name
 from smupar_transfer.records import RunStore, read_manifest
 from smupar_transfer.theory import InputError
-from smupar_transfer.verification import provenance
+from smupar_transfer.verification import provenance, publishing
 from smupar_transfer.verification.kinds import outcome_of
-from smupar_transfer.verification.publishing import publish
 
 
 def run(config: DictConfig) -> None:
     """Draw and tabulate ``results/NAME`` again."""
-    redraw(Path(config.results_dir) / sweep_name(config.sweep))
+    publish(Path(config.results_dir) / sweep_name(config.sweep))
 
 
-def redraw(folder: Path) -> None:
+def publish(folder: Path) -> None:
     """Write tables, figures and the pages of a sweep from what is stored of it, and print the outcome.
 
     Raises:
@@ -32,6 +31,6 @@ def redraw(folder: Path) -> None:
     if not records:
         raise InputError("sweep", manifest.name, "has no finished run", f"run: smupar sweep {manifest.name}")
     outcome = outcome_of(manifest, records)
-    publish(folder, provenance.of_sweep(manifest, records), outcome)
+    publishing.publish(folder, provenance.of_sweep(manifest, records), outcome)
     show.outcome(outcome)
     show.console().print(f"\nwrote {folder / 'report.html'}")

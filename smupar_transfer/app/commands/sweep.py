@@ -2,31 +2,61 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from smupar_transfer.app import specs
-from smupar_transfer.app.runs import train_missing
-from smupar_transfer.app.sweeps import Sweep, at_point, load_sweep
-from smupar_transfer.records import Manifest, RunSpec, RunStore, write_manifest
+from smupar_transfer.app import show, specs
+from smupar_transfer.app.planner import Planner
+from smupar_transfer.app.runs import Means, train_planned
+from smupar_transfer.app.sweeps import Sweep, load_sweep
+from smupar_transfer.records import (
+    Manifest,
+    RunRecord,
+    RunSpec,
+    RunStore,
+    read_manifest,
+    write_manifest,
+)
+from smupar_transfer.theory import InputError
 
 
 def run(config: DictConfig) -> None:
     """Train the missing runs of ``sweep``; write records, tables, figures and a page about the outcome."""
     sweep = load_sweep(config.sweep, config_dir())
-    planned = sweep_specs(config, sweep)
-    execution, workers = specs.execution(config), specs.workers(config)
+    planner = Planner(config, sweep)
     folder = Path(config.results_dir) / sweep.name
-    for _ in RunStore(folder):  # a damaged record is told before anything is written
-        pass
-    write_manifest(folder, manifest(config, sweep, planned))
-    train_missing(sweep.name, planned, specs.data_request(config), execution, folder, workers)
+    means = Means(
+        specs.data_request(config), specs.execution(config), folder, specs.workers(config), _elsewhere(folder)
+    )
+    records = {record.key: record for record in RunStore(folder)}  # a damaged one is told before anything is written
+
+    def plan(records: Mapping[str, RunRecord]) -> list[RunSpec]:
+        """What is needed, told in the folder as well: an interrupted sweep can be plotted."""
+        planned = planner.planned(records)
+        write_manifest(folder, manifest(config, sweep, planned))
+        return planned
+
+    train_planned(sweep.name, plan, len(planner.expected(records)), means)
     from smupar_transfer.app.commands import plot
 
-    plot.redraw(folder)
+    plot.publish(folder)
+    if sweep.adaptive is not None:
+        show.console().print(read_manifest(folder).saved)
+
+
+def _elsewhere(folder: Path) -> list[RunRecord]:
+    """Records of the other results; those that cannot be read are left alone."""
+    found: list[RunRecord] = []
+    for other in sorted(folder.parent.glob("*")):
+        if other.is_dir() and other != folder:
+            with contextlib.suppress(InputError):
+                found += RunStore(other)
+    return found
 
 
 def manifest(config: DictConfig, sweep: Sweep, planned: list[RunSpec]) -> Manifest:
@@ -37,20 +67,22 @@ def manifest(config: DictConfig, sweep: Sweep, planned: list[RunSpec]) -> Manife
     folder = config_dir()
     own_folder = [] if folder is None else ["--config-dir", folder]
     command = " ".join(["smupar sweep", config.sweep, *own_folder, *given])
+    proxy = specs.hyperparameters(config)
     return Manifest(
         name=sweep.name,
         question=sweep.question,
         expected=sweep.expected,
         command=command,
         keys=tuple(spec.key for spec in planned),
-        proxy_log2_learning_rate=math.log2(specs.hyperparameters(config).learning_rate),
+        proxy_log2_learning_rate=math.log2(proxy.learning_rate),
+        proxy_hparams=vars(proxy),
+        kind=sweep.kind,
+        swept=tuple(sweep.swept),
+        axis=sweep.axis,
+        tied=tuple(sweep.tied),
+        reference=sweep.reference,
+        full_grid=None if sweep.adaptive is None else sweep.runs,
     )
-
-
-def sweep_specs(config: DictConfig, sweep: Sweep) -> list[RunSpec]:
-    """Every run of a sweep."""
-    base = specs.with_tuned_hyperparameters(config)
-    return [specs.target_spec(at_point(base, point)) for point in sweep.points()]
 
 
 def config_dir() -> str | None:

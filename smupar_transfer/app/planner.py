@@ -1,0 +1,89 @@
+"""From a sweep, and the records that there are, to the runs that it needs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import DictConfig
+
+from smupar_transfer.app import specs
+from smupar_transfer.app.sweeps import SEED, Adaptive, Sweep, at_point
+from smupar_transfer.records import RunRecord, RunSpec
+from smupar_transfer.verification.adaptive import Place, Search, planned, typical
+
+Records = Mapping[str, RunRecord]
+
+
+class Planner:
+    """Plans the runs of a sweep.
+
+    Args:
+        config: what all runs share; a tuned point counts, and axes of the sweep win over it.
+        sweep: the sweep.
+
+    Raises:
+        InputError: a run is impossible.
+    """
+
+    def __init__(self, config: DictConfig, sweep: Sweep) -> None:
+        self._cells: list[_Cell] = []
+        self._fixed: list[RunSpec] = []
+        base = specs.with_tuned_hyperparameters(config)
+        if sweep.adaptive is None:
+            self._fixed = [specs.target_spec(at_point(base, point)) for point in sweep.points()]
+        else:
+            self._cells = [_Cell(base, point, seeds, sweep.adaptive) for point, seeds in sweep.cells()]
+
+    def planned(self, records: Records) -> list[RunSpec]:
+        """All runs that are needed as far as the records tell; they are all once each of them has a record."""
+        return self._fixed + [run for cell in self._cells for run in cell.planned(records)]
+
+    def expected(self, records: Records) -> list[RunSpec]:
+        """The same with a guess at what cells that are not finished will ask for."""
+        return self._fixed + [run for cell in self._cells for run in cell.expected(records)]
+
+
+@dataclass
+class _Cell:
+    """One cell of an adaptive sweep."""
+
+    base: DictConfig
+    point: dict[str, Any]
+    seeds: tuple[int, ...]
+    adaptive: Adaptive
+    values: list[float] = field(init=False)
+    search: Search = field(init=False)
+    runs: dict[Place, RunSpec] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.values = self.adaptive.log2.expand()
+        step = self.adaptive.log2.step
+        coarse, reach = round(self.adaptive.coarse / step), round(self.adaptive.reach / step)
+        self.search = Search(len(self.values), coarse, reach, self.seeds)
+
+    def at(self, place: Place) -> RunSpec:
+        if place not in self.runs:
+            own = {**self.point, self.adaptive.key: self.values[place[0]], SEED: place[1]}
+            self.runs[place] = specs.target_spec(at_point(self.base, own))
+        return self.runs[place]
+
+    def loss(self, place: Place, records: Records) -> float | None:
+        record = records.get(self.at(place).key)
+        if record is None:
+            return None
+        return math.inf if record.diverged or record.validation_loss is None else record.validation_loss
+
+    def places(self, records: Records) -> list[Place]:
+        return planned(self.search, lambda place: self.loss(place, records))
+
+    def planned(self, records: Records) -> list[RunSpec]:
+        return [self.at(place) for place in self.places(records)]
+
+    def expected(self, records: Records) -> list[RunSpec]:
+        places = self.places(records)
+        if any(self.loss(place, records) is None for place in places):
+            places = list(dict.fromkeys([*places, *typical(self.search)]))
+        return [self.at(place) for place in places]
