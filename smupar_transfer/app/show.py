@@ -81,6 +81,8 @@ def outcome(found: Outcome) -> None:
     """Print tables, as far to the right as 100 characters go, and the sentence."""
     out = console()
     for made in found.tables:
+        if not made.rows:
+            continue
         count = fitting(made.columns, made.rows)
         more = "" if count == len(made.columns) else f" (more columns in {made.name}.csv)"
         out.print(table(made.title + more, made.columns[:count], [row[:count] for row in made.rows]))

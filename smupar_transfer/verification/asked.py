@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from smupar_transfer.records import Manifest
-from smupar_transfer.verification.cells import Cell
+from smupar_transfer.verification.cells import Setup
 from smupar_transfer.verification.design import Design
 
 HYPERPARAMETER_WORDS = {
@@ -39,7 +39,7 @@ def proxy_log2(manifest: Manifest, name: str) -> float | None:
     return manifest.proxy_log2_learning_rate if name == "learning_rate" else None
 
 
-def place_label(cell: Cell, design: Design) -> str:
+def place_label(cell: Setup, design: Design) -> str:
     """Where a cell lies along the axis, as ticks and legends say it, with what is tied to it."""
     tied = [f"s = {cell.sparsity:g}" if name == "sparsity" else f"{cell.settings[name]:g}" for name in design.tied]
     here = cell.sparsity if design.axis == "sparsity" else float(cell.settings[design.axis])

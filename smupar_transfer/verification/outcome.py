@@ -15,7 +15,7 @@ class Table:
     Attributes:
         name: of its file, ``NAME.csv``. title, note: above and below it on a page.
         frame: raw numbers, as written to the file.
-        columns, rows: as people read them.
+        columns, rows: as people read them; a table without rows is a file only.
     """
 
     name: str

@@ -176,3 +176,33 @@ def draw_regret(tracks: Sequence[Track], ticks: Ticks) -> Figure:
         axes.set_ylabel("zero-shot regret (% of loss)")
         legend(axes, outside=True)
     return figure
+
+
+def draw_gain(losses: Sequence[Track], gains: Sequence[Track], ticks: Ticks, reference: str) -> Figure:
+    """Loss without tuning against scale, and beside it the difference to a reference in percent; below 0 is better."""
+    with style():
+        figure, (left, right) = grid_of_panels(2, 4.2, 3.6, beside=1.1)
+        _draw_tracks(left, losses, ticks)
+        _draw_tracks(right, gains, ticks)
+        right.axhline(0, color="#555555", linewidth=0.8)
+        left.set_ylabel("validation loss (nats / token)")
+        right.set_ylabel(f"loss against {reference} (%)")
+        handles, labels = left.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside right upper")
+    return figure
+
+
+def draw_proxy_sizes(regrets: Sequence[Track], costs: Sequence[Track], ticks: Ticks) -> Figure:
+    """Regret of the target (percent) against the proxy's width, and beside it what the search costs (percent)."""
+    with style():
+        figure, (left, right) = grid_of_panels(2, 4.2, 3.6, beside=1.1)
+        _draw_tracks(left, regrets, ticks)
+        _draw_tracks(right, costs, ticks)
+        left.axhline(0, color="#555555", linewidth=0.8)
+        right.set_yscale("log")
+        right.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        left.set_ylabel("regret of the target (% of loss)")
+        right.set_ylabel("search on the proxy (% of one training of the target)")
+        handles, labels = left.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside right upper")
+    return figure

@@ -19,13 +19,11 @@ from smupar_transfer.verification.drawn import (
 )
 from smupar_transfer.verification.figures.curves import draw_learning_curves
 from smupar_transfer.verification.figures.stability import draw_loss_curves, draw_optimum_tracks, draw_regret
+from smupar_transfer.verification.kinds.verdicts import LARGEST_DRIFT, held_by_theory, judged
 from smupar_transfer.verification.outcome import Outcome, Picture
 from smupar_transfer.verification.stability import CellSummary, FamilySummary, summarise, summarise_families
 from smupar_transfer.verification.tables import cell_table, family_table
 from smupar_transfer.verification.wording import bracketed, joined, percent
-
-LARGEST_DRIFT = 0.35
-"""Octaves; what the SuPar paper's own figure shows."""
 
 
 def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
@@ -65,21 +63,13 @@ def _moved(one: FamilySummary) -> str:
     return f"{one.family.label} {amount} ({cost})"
 
 
-def held_by_theory(one: FamilySummary) -> bool:
-    """Whether the optimum of a family should stay: SuPar's does, unless weight decay that is not scaled pulls at it."""
-    first = one.family.cells[0].settings
-    decays = first.get("weight_decay") != 0 and first["weight_decay_form"] == "coupled"
-    return one.family.parametrization == "smupar" and not decays
-
-
 def verdict(found: Sequence[FamilySummary]) -> str:
     """Whether the optimum stays put within ``LARGEST_DRIFT`` where the theory says that it does."""
-    held = [one for one in found if held_by_theory(one)]
-    if any((one.drift.low if math.isfinite(one.drift.low) else one.drift.value) > LARGEST_DRIFT for one in held):
-        return "not as expected"
-    if held and all(one.exact and one.drift.value <= LARGEST_DRIFT for one in held):
-        return "as expected"
-    return "open"
+    held = [one for one in found if held_by_theory(one.family)]
+    return judged(
+        [(one.drift.low if math.isfinite(one.drift.low) else one.drift.value) > LARGEST_DRIFT for one in held],
+        [one.exact and one.drift.value <= LARGEST_DRIFT for one in held],
+    )
 
 
 def _notes(summaries: Sequence[CellSummary], design: Design) -> tuple[str, ...]:
