@@ -1,9 +1,9 @@
 """Does the interval of an optimum hold the truth as often as it says? Synthetic sweeps whose optima are known.
 
-Shapes, curvatures, noise levels and their correlation come from records of real runs. Every cell whose best value lies inside
-its grid gives two smooth curves, fitted to its mean losses: c + a exp(-k x) + b exp(l x), on which the settings of the
-estimator were chosen, and the hyperbola c + b x + a sqrt((x - m)**2 + s**2), held out until they were final. Noise is normal
-for the first form, Student's t with 5 degrees of freedom for the second.
+Shapes, curvatures, noise levels and their correlation come from records of real runs. Every cell whose best value lies
+inside its grid gives two smooth curves, fitted to its mean losses: c + a exp(-k x) + b exp(l x), on which the settings
+of the estimator were chosen, and the hyperbola c + b x + a sqrt((x - m)**2 + s**2), held out until they were final.
+Noise is normal for the first form, Student's t with 5 degrees of freedom for the second.
 
     python scripts/bench_estimator.py --output results/bench_estimator
 """
@@ -88,8 +88,12 @@ def shapes(sweep: Sequence[Cell], form: str) -> list[Shape]:
             continue
         optimum, loss = (exponentials if form == "exponentials" else hyperbola)(cell.log2_values[keep], means[keep])
         walk, single = _noise(cell.log2_values[keep] - optimum, cell.losses[:, keep])
-        found.append(Shape(cell, lambda u, loss=loss, optimum=optimum: loss(u + optimum), walk, single))
+        found.append(Shape(cell, _centred(loss, optimum), walk, single))
     return found
+
+
+def _centred(loss: Callable[[Floats], Floats], optimum: float) -> Callable[[Floats], Floats]:
+    return lambda u: loss(u + optimum)
 
 
 def _noise(u: Floats, losses: Floats) -> tuple[float, float]:
@@ -177,10 +181,13 @@ def _reach(optimum: Optimum, truth: float) -> float:
 def measure_drift(
     found: Sequence[Shape], form: str, seeds: int, step: float, drift: float, count: int
 ) -> dict[str, object]:
-    """Coverage of the interval of the drift over ``count`` families of five cells, optima evenly spaced over ``drift``."""
+    """Coverage of the interval of the drift over ``count`` families of five cells with evenly spaced optima."""
     random = np.random.default_rng([7, FORMS.index(form), seeds, int(10 * step), int(100 * drift)])
     grid = np.arange(-RANGE, RANGE + step / 2, step)
-    held, raw, noise, widths = [], [], [], []
+    held: list[bool] = []
+    raw: list[float] = []
+    noise: list[float] = []
+    widths: list[float] = []
     while len(raw) < count:
         names = sorted({shape.source.parametrization for shape in found})
         own = [shape for shape in found if shape.source.parametrization == random.choice(names)] or list(found)
@@ -225,8 +232,9 @@ def main() -> None:
         for seeds in (3, 5):
             for step in (1.0, 0.5):
                 optima.append(measure_optima(found, form, seeds, step, arguments.sweeps))
-                for drift in (0.0, 0.35, 2.0):
-                    drifts.append(measure_drift(found, form, seeds, step, drift, arguments.families))
+                drifts += [
+                    measure_drift(found, form, seeds, step, drift, arguments.families) for drift in (0.0, 0.35, 2.0)
+                ]
     for name, rows in (("optima", optima), ("drift", drifts)):
         table = pd.DataFrame(rows)
         print(f"\n{name}\n{table.to_string(index=False, float_format=lambda value: f'{value:.3f}')}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -35,8 +36,8 @@ SETTINGS = (
 def runs_table(records: Iterable[RunRecord]) -> pd.DataFrame:
     """One row a run; losses in nats, NaN where the run diverged. ``sparsity`` is 1 - density as configured.
 
-    ``tokens`` are those of the budget, FLOPs those of the whole training, and ``chance_loss`` is that of a uniform guess,
-    where training begins.
+    ``tokens`` are those of the budget, FLOPs those of the whole training, and ``chance_loss`` is that of a uniform
+    guess, where training begins.
     """
     return pd.DataFrame([_row(record) for record in records])
 
@@ -76,24 +77,15 @@ def _number(value: float | None) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class Cell:
-    """Runs that differ in seed and in the swept hyperparameter only.
+class Setup:
+    """What the runs of a cell have in common.
 
     Attributes:
         settings: of ``SETTINGS``, those that are not swept.
-        log2_values: of the swept hyperparameter, increasing, (values,).
-        seeds: in increasing order, (seeds,).
-        losses: validation losses in nats, (seeds, values); infinite where a run diverged, NaN where there is none.
-        chance_loss: of a uniform guess, nats. flops: of training once, counting the weights that exist.
     """
 
     parametrization: str
     settings: Mapping[str, Setting]
-    log2_values: Floats
-    seeds: tuple[int, ...]
-    losses: Floats
-    chance_loss: float
-    flops: float
 
     @property
     def width(self) -> int:
@@ -110,6 +102,28 @@ class Cell:
         """Rho = 1 - sparsity."""
         return 1 - self.sparsity
 
+    def place(self, axis: str) -> float:
+        """Where the cell lies along an axis: density, not sparsity, for ``sparsity``."""
+        return self.density if axis == "sparsity" else float(self.settings[axis])
+
+
+@dataclass(frozen=True, eq=False)
+class Cell(Setup):
+    """Runs that differ in seed and in the swept hyperparameter only.
+
+    Attributes:
+        log2_values: of the swept hyperparameter, increasing, (values,).
+        seeds: in increasing order, (seeds,).
+        losses: validation losses in nats, (seeds, values); infinite where a run diverged, NaN where there is none.
+        chance_loss: of a uniform guess, nats. flops: of training once, counting the weights that exist.
+    """
+
+    log2_values: Floats
+    seeds: tuple[int, ...]
+    losses: Floats
+    chance_loss: float
+    flops: float
+
     @property
     def mean_losses(self) -> Floats:
         """Mean over the seeds that ran at each value, (values,); infinite where one diverged.
@@ -125,10 +139,6 @@ class Cell:
             offsets = offsets - offsets.mean()
         shifted = np.where(ran, self.losses - offsets[:, None], 0.0)
         return np.asarray(shifted.sum(axis=0) / ran.sum(axis=0), dtype=np.float64)
-
-    def place(self, axis: str) -> float:
-        """Where the cell lies along an axis: density, not sparsity, for ``sparsity``."""
-        return self.density if axis == "sparsity" else float(self.settings[axis])
 
 
 def cells(runs: pd.DataFrame, design: Design | None = None) -> list[Cell]:
@@ -183,8 +193,11 @@ def grouped(runs: pd.DataFrame, swept: tuple[str, ...]) -> list[tuple[dict[str, 
     return sorted(found, key=lambda pair: order.index(str(pair[1]["parametrization"].iloc[0])))
 
 
+S = TypeVar("S", bound=Setup)
+
+
 @dataclass(frozen=True, eq=False)
-class Family:
+class Family(Generic[S]):
     """Cells that differ along the axis (and in what is tied to it) only.
 
     Attributes:
@@ -195,7 +208,7 @@ class Family:
     parametrization: str
     axis: str
     apart: tuple[tuple[str, Setting], ...]
-    cells: tuple[Cell, ...]
+    cells: tuple[S, ...]
 
     @property
     def label(self) -> str:
@@ -233,11 +246,11 @@ def _said(name: str, value: Setting) -> str:
     return f"{SYMBOLS.get(name, name)}{sign}{value:g}" if not isinstance(value, str) else f"{name}{sign}{value}"
 
 
-def families(sweep: Sequence[Cell], design: Design | None = None) -> list[Family]:
+def families(sweep: Sequence[S], design: Design | None = None) -> list[Family[S]]:
     """The families of a sweep, in the order of its cells."""
     design = design or Design()
     moving = {design.axis, *design.tied}
-    found: dict[tuple[Setting, ...], list[Cell]] = {}
+    found: dict[tuple[Setting, ...], list[S]] = {}
     for cell in sweep:
         still = tuple(value for name, value in cell.settings.items() if name not in moving)
         found.setdefault((cell.parametrization, *still), []).append(cell)

@@ -45,7 +45,8 @@ def spread(positions: Floats, errors: Floats | None) -> Spread:
     of r, it holds those r at which the range that was observed is neither among the smallest nor the largest 2.5 %.
 
     Args:
-        positions: estimates, (estimates,). errors: of them, simulated, (draws, estimates); None where there are none.
+        positions: estimates, (estimates,).
+        errors: of them, simulated, (draws, estimates); None where there are none.
     """
     value = float(np.ptp(positions))
     if errors is None:

@@ -13,12 +13,13 @@ CONFIDENCE = 0.95
 def moderate(variances: Floats, freedom: Floats) -> tuple[Floats, Floats]:
     """Variances drawn towards what the cells of a sweep have in common, so that three seeds say more than two can.
 
-    Empirical Bayes with a scaled inverse chi-squared prior, fitted by the moments of log variances: Smyth (2004), Linear
-    models and empirical Bayes methods, section 6.2. Cells that differ no more than chance makes them share one variance;
-    cells that differ wildly keep their own.
+    Empirical Bayes with a scaled inverse chi-squared prior, fitted by the moments of log variances: Smyth (2004),
+    "Linear models and empirical Bayes methods", section 6.2. Cells that differ no more than chance makes them share one
+    variance; cells that differ wildly keep their own.
 
     Args:
-        variances: of each cell, positive, (cells,). freedom: degrees of freedom behind each, at least 1, (cells,).
+        variances: of each cell, positive, (cells,).
+        freedom: degrees of freedom behind each, at least 1, (cells,).
 
     Returns:
         moderated variances and their degrees of freedom, never more than all cells have together.

@@ -20,8 +20,8 @@ class Optimum:
     """Estimate of one cell.
 
     Attributes:
-        log2_value: of the minimum; NaN if nothing trained. low, high: 95 % interval, infinite on a side where the window
-            ends first; NaN without a fit or with one seed.
+        log2_value: of the minimum; NaN if nothing trained.
+        low, high: 95 % interval, infinite on a side where the window ends first; NaN without a fit or with one seed.
         standard_error: of ``log2_value``, octaves; NaN as the interval. freedom: degrees of freedom behind it.
         curvature: second derivative of the loss there, nats per octave squared. curvature_error: its standard error.
         fitted_loss: minimum of the fitted curve, nats. These three are NaN without a fit.
@@ -52,8 +52,8 @@ class Optimum:
 def complete(cell: Cell) -> tuple[np.ndarray, np.ndarray]:
     """Rows (seeds) and columns (values) of a cell that enter an estimate: where every one of these seeds ran.
 
-    Of the sets of seeds that some value has, the largest whose smallest mean loss does not lie at the edge of its values;
-    if there is none, the one with most values. So a value that few seeds have does not cost the others theirs.
+    Of the sets of seeds that some value has, the largest whose smallest mean loss does not lie at the edge of its
+    values; if there is none, the one with most values. So a value that few seeds have does not cost the others theirs.
     """
     ran = ~np.isnan(cell.losses)
     best: tuple[tuple[bool, int, int], np.ndarray, np.ndarray] | None = None
@@ -84,7 +84,7 @@ class _Bottom:
     def losses(self) -> Floats:
         """Those that entered the fit, (seeds, points)."""
         assert self.fit is not None
-        return self.cell.losses[np.ix_(self.rows, self.columns[self.fit.columns])]
+        return np.asarray(self.cell.losses[np.ix_(self.rows, self.columns[self.fit.columns])])
 
     @property
     def noise(self) -> float:
@@ -103,9 +103,9 @@ def _bottom(cell: Cell) -> _Bottom:
 def estimate(sweep: Sequence[Cell]) -> list[Optimum]:
     """The optimum of every cell, with intervals whose noise is estimated over all cells of the sweep.
 
-    The interval holds the values at which the slope of the fitted curve is within Student's t of zero (Fieller 1954). The
-    slope's variance is that of its mean over seeds, which takes out what a seed adds to all losses alike and keeps the
-    correlation between values, plus that of the misfit that the residuals of the mean curve show.
+    The interval holds the values at which the slope of the fitted curve is within Student's t of zero (Fieller 1954).
+    The slope's variance is that of its mean over seeds, which takes out what a seed adds to all losses alike and keeps
+    the correlation between values, plus that of the misfit that the residuals of the mean curve show.
     """
     bottoms = [_bottom(cell) for cell in sweep]
     several = [index for index, bottom in enumerate(bottoms) if bottom.fit is not None and len(bottom.rows) > 1]
@@ -163,7 +163,7 @@ def _errors(fit: LocalFit, noise: float) -> tuple[float, float]:
 
 
 def _interval(fit: LocalFit, noise: float, half_width: float) -> tuple[float, float]:
-    """Where the slope is within ``half_width`` standard errors of zero, around the minimum; infinite if up to the end."""
+    """Where the slope is within ``half_width`` standard errors of zero; infinite where the window ends first."""
     steps = np.linspace(0, 1, 401)
     bounds = []
     for end in (fit.offsets[0], fit.offsets[-1]):

@@ -34,7 +34,7 @@ class CellSummary:
             et al. 2023, arXiv 2309.14322, section 2), over the range that all cells of the sweep have in common.
     """
 
-    family: Family
+    family: Family[Cell]
     cell: Cell
     optimum: Optimum
     regret: Regret
@@ -51,16 +51,17 @@ class FamilySummary:
         drift: range of log2 of the optimum, octaves.
         slope: d log2 optimum / d log2 place on the axis (density for ``sparsity``).
         kappa: d log2 (curvature / loss) / d log2 scale, where scale grows away from the proxy (1 / density for
-            ``sparsity``): how fast the relative cost of a given error in octaves grows with scale; lower is more robust.
-            With loss ~ n**-alpha, optimum ~ n**-beta and d2 loss / d optimum2 ~ n**gamma it is
-            alpha - 2 beta + gamma (arXiv 2605.21486). NaN unless every cell has a fit.
+            ``sparsity``): how fast the relative cost of a given error in octaves grows; lower is more robust. With
+            loss ~ n**-alpha, optimum ~ n**-beta and d2 loss / d optimum2 ~ n**gamma it is alpha - 2 beta + gamma
+            (named in arXiv 2605.21486; curvature is per octave squared, hence the optimum's exponent). Its interval
+            holds the noise of the curvature, beside which that of the loss is small. NaN unless every cell has a fit.
         parabola_octaves: drift by plain parabolas, for comparison with other work; NaN unless each has one.
         sensitivity: mean over cells, nats.
         largest_regret, largest_zero_shot_regret: in percent, over cells; NaN if not known.
         exact: whether every optimum came from a fit; if not, the drift is a lower bound or one of the grid.
     """
 
-    family: Family
+    family: Family[Cell]
     drift: Spread
     slope: Slope
     kappa: Slope
@@ -100,7 +101,7 @@ def summarise(
 
 
 def _summarise(
-    family: Family,
+    family: Family[Cell],
     cell: Cell,
     optimum: Optimum,
     first: float,
@@ -139,9 +140,9 @@ def _size(cell: Cell) -> tuple[object, ...]:
 
 
 def proxy_value(
-    cell: Cell, family: Family, trained: Sequence[tuple[Cell, Optimum]], otherwise: float | None
+    cell: Cell, family: Family[Cell], trained: Sequence[tuple[Cell, Optimum]], otherwise: float | None
 ) -> float | None:
-    """What tuning the proxy says: the optimum of the dense cell of base width with the same parametrization and settings.
+    """What tuning the proxy says: the optimum of the dense cell of base width that is like ``cell`` in all else.
 
     Of several, which differ in depth or tokens, the cheapest. ``otherwise`` if the sweep has none.
     """
