@@ -20,7 +20,7 @@ def family_table(found: Sequence[FamilySummary], design: Design) -> Table:
         name="drift",
         title=f"Drift of the optimal {name} over {design.axis}",
         note=f"Drift: largest less smallest log2 {symbol}*, with 95 % interval (noise alone makes a range, so it can "
-        "reach down to 0); ≥: an optimum lies at the edge of its grid. Slope: per octave of "
+        "reach 0); ≥: an optimum lies at the edge of its grid. Slope: per octave of "
         f"{'density' if design.axis == 'sparsity' else design.axis}. Zero-shot regret: loss at the proxy's optimum less "
         "the best, largest over cells. Sensitivity: mean loss over the grid, capped at that of a guess, less the best, "
         "nats. κ: growth of relative curvature per octave of scale; above 0, the same error in octaves costs ever more.",

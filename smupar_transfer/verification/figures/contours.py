@@ -21,7 +21,7 @@ class Contours:
 
     Attributes:
         losses: nats, NaN where a run diverged or is missing, a row for each of ``y``.
-        optimum: where it is marked, or None. exact: it came from a fit. region: outline of its 95 % region, may be empty.
+        optimum: where it is marked, or None. exact: it came from a fit. region: outline of its 95 % region, or empty.
         proxy: the point that was tuned on the proxy, or None.
     """
 

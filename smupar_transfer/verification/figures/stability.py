@@ -18,6 +18,7 @@ from smupar_transfer.verification.figures.style import (
     colour_of,
     grid_of_panels,
     legend,
+    marker_of,
     sequential,
     style,
 )
@@ -42,7 +43,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Panel:
-    """One family as drawn, its curves from the proxy's end of the axis on; ``proxy``: the value that was carried over."""
+    """One family as drawn, its curves from the proxy's end of the axis on; ``proxy`` is the value carried over."""
 
     title: str
     curves: tuple[Curve, ...]
@@ -85,8 +86,10 @@ def draw_loss_curves(panels: Sequence[Panel], floor: float, ceiling: float, swep
 
     Args:
         panels: what to draw; in the manner of SuPar (arXiv 2405.15743), Figure 1.
-        floor, ceiling: of the shared loss axis, nats.
-        swept, axis: what the horizontal axis and the legend are called.
+        floor: of the shared loss axis, nats.
+        ceiling: of the shared loss axis, nats.
+        swept: what the horizontal axis is called.
+        axis: what the legend is called.
     """
     labels = list(dict.fromkeys(curve.label for panel in panels for curve in panel.curves))
     looks = dict(zip(labels, zip(sequential(len(labels)), itertools.cycle(MARKERS), strict=False), strict=True))
@@ -127,8 +130,9 @@ def _draw_curve(axes: Axes, curve: Curve, colour: Colour, marker: str) -> Artist
 
 
 def _draw_tracks(axes: Axes, tracks: Sequence[Track], ticks: Ticks) -> None:
-    for marker, track in zip(itertools.cycle(MARKERS), tracks, strict=False):
+    for track in tracks:
         colour, line = colour_of(track.name), LINES[track.variant % len(LINES)]
+        marker = marker_of(track.name, track.variant)
         axes.plot(track.places, track.values, color=colour, linestyle=line, marker=marker, label=track.title)
         axes.vlines(track.places, track.low, track.high, color=colour, linewidth=3, alpha=0.4)
         for x, y, exact in zip(track.places, track.values, track.exact, strict=True):
@@ -150,14 +154,15 @@ def draw_optimum_tracks(tracks: Sequence[Track], ticks: Ticks, optimum: str) -> 
     """The optimum against scale with 95 % intervals; open markers are bounds, dotted lines have slope 0.
 
     Args:
-        tracks: a track per family. ticks: the axis of scale. optimum: what the vertical axis is called.
+        tracks: a track per family.
+        ticks: the axis of scale.
+        optimum: what the vertical axis is called.
     """
     with style():
         figure, (axes,) = grid_of_panels(1, 6.0, 3.8)
         _draw_tracks(axes, tracks, ticks)
         for track in tracks:
             axes.axhline(track.values[0], color=colour_of(track.name), linewidth=0.8, linestyle=":")
-        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_ylabel(optimum)
         legend(axes, outside=True)
     return figure
@@ -202,7 +207,7 @@ def draw_proxy_sizes(regrets: Sequence[Track], costs: Sequence[Track], ticks: Ti
         right.set_yscale("log")
         right.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         left.set_ylabel("regret of the target (% of loss)")
-        right.set_ylabel("search on the proxy (% of one training of the target)")
+        right.set_ylabel("cost of the search (% of a training of the target)")
         handles, labels = left.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside right upper")
     return figure

@@ -75,6 +75,13 @@ def colour_of(parametrization: str) -> str:
     return PARAMETRIZATION_COLOURS.get(parametrization, "#333333")
 
 
+def marker_of(parametrization: str, variant: int = 0) -> str:
+    """The marker of a family: of its parametrization, another for further families of the same."""
+    names = list(PARAMETRIZATION_COLOURS)
+    index = names.index(parametrization) if parametrization in names else len(names)
+    return MARKERS[(index + 3 * variant) % len(MARKERS)]
+
+
 def grid_of_panels(
     count: int, width: float, height: float, *, share: bool = False, beside: float = 0.0
 ) -> tuple[Figure, list[Axes]]:
@@ -82,10 +89,12 @@ def grid_of_panels(
 
     Args:
         count: of panels; a figure without any has none.
-        width, height: of a panel, inches. beside: room for a legend, inches.
+        width: of a panel, inches.
+        height: of a panel, inches.
         share: both axes between all panels; those at the left and at the bottom show the numbers.
+        beside: room for a legend, inches.
     """
-    columns = max(1, min(PANELS_IN_A_ROW, count))
+    columns = 2 if count == 4 else max(1, min(PANELS_IN_A_ROW, count))  # four make a square
     rows = max(1, -(-count // columns))
     figure = Figure(figsize=(width * columns + beside, height * rows))
     axes = figure.subplots(rows, columns, sharex=share, sharey=share, squeeze=False).ravel().tolist()

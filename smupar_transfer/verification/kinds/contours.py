@@ -52,10 +52,9 @@ def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
     optima = dict(zip(map(id, found), joint_optima(found), strict=True))
     ordered = families(found, design)
     moves = [move for family in ordered if (move := moved(family, optima)) is not None]
-    proxy = tuple(proxy_log2(manifest, name) for name in design.swept)
-    panels = contour_panels(ordered, optima, design, None if None in proxy else (proxy[0], proxy[1]))  # type: ignore[arg-type]
-    words = [HYPERPARAMETER_WORDS[name] for name in design.swept]
-    (first, x), (second, y) = words
+    rate, other = (proxy_log2(manifest, name) for name in design.swept)
+    panels = contour_panels(ordered, optima, design, None if rate is None or other is None else (rate, other))
+    (first, x), (second, y) = (HYPERPARAMETER_WORDS[name] for name in design.swept)
     return Outcome(
         sentence=sentence(moves, design),
         verdict=judged(
@@ -67,8 +66,8 @@ def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
         pictures=(
             Picture(
                 manifest.name,
-                f"Loss over {first} and {second}, mean over seeds. Star: optimum, open where it is a bound, with its 95 % "
-                "region; cross: tuned on the proxy; dots: runs; grey: worse than the scale, or diverged.",
+                f"Loss over {first} and {second}, mean over seeds. Star: optimum, open where it is a bound, with its "
+                "95 % region; cross: tuned on the proxy; dots: runs; grey: worse than the scale, or diverged.",
                 draw_contours(panels, contour_levels(panels), f"log2 base {first} {x}", f"log2 base {second} {y}"),
             ),
         ),
@@ -148,8 +147,8 @@ def _optimum_table(ordered: Sequence[Family[Surface]], optima: dict[int, JointOp
     return Table(
         name="joint_optimum",
         title="Joint optimum of every cell",
-        note="Fit: minimum of a quadratic through the bottom of the mean losses, with 95 % intervals of each coordinate by "
-        "itself. Edge: best point of the grid, at its end.",
+        note="Fit: minimum of a quadratic through the bottom of the mean losses, with 95 % intervals of each coordinate "
+        "by itself. Edge: best point of the grid, at its end.",
         frame=joint_table(found, [optima[id(surface)] for surface in found]),
         columns=(
             "",
@@ -170,5 +169,5 @@ def _optimum_table(ordered: Sequence[Family[Surface]], optima: dict[int, JointOp
 
 
 def _joint_row(one: JointOptimum) -> tuple[str, ...]:
-    sides = [(fixed(at, 2), span(*ends)) for at, *ends in zip(one.log2_values, one.low, one.high, strict=True)]
+    sides = [(fixed(at, 2), span(low, high)) for at, low, high in zip(one.log2_values, one.low, one.high, strict=True)]
     return (*sides[0], *sides[1], str(one.status), loss(one.loss))

@@ -31,8 +31,8 @@ def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
         pictures=(
             Picture(
                 manifest.name,
-                f"Left: loss at transferred hyperparameters. Right: difference to {title}, seeds paired. Bars are standard "
-                "errors; crosses: diverged.",
+                f"Left: loss at transferred hyperparameters. Right: difference to {title}, seeds paired. Bars are "
+                "standard errors; crosses: diverged.",
                 draw_gain(loss_tracks(found), gain_tracks(found, reference), ticks_of_gain(found, design), title),
             ),
         ),
@@ -50,10 +50,9 @@ def _compared(found: Sequence[Gain], reference: str) -> list[list[Gain]]:
 
 def sentence(found: Sequence[Gain], design: Design, reference: str) -> str:
     """What came out where it differs most from the proxy, in one sentence with numbers."""
+    last = [members[-1] for members in _compared(found, reference) if not math.isnan(members[-1].nats)]
     parts = [
-        f"{members[-1].family.label} {_difference(members[-1])} at {design.axis} {place_label(members[-1].cell, design)}"
-        for members in _compared(found, reference)
-        if not math.isnan(members[-1].nats)
+        f"at {design.axis} {place_label(gain.cell, design)} {gain.family.label} {_difference(gain)}" for gain in last
     ]
     if not parts:
         return "There is nothing to compare yet."
@@ -65,7 +64,9 @@ def _difference(gain: Gain) -> str:
         return "trained where the reference diverged" if gain.nats < 0 else "diverged"
     scale = gain.percent / gain.nats if gain.nats else 0.0
     bounds = bracketed(gain.low * scale, gain.high * scale, 1)
-    return f"{signed(gain.percent, 1)} % of loss{bounds}"
+    return (
+        f"has {abs(gain.percent):.1f} % {'less' if gain.nats < 0 else 'more'} loss ({signed(gain.percent, 1)}{bounds})"
+    )
 
 
 def verdict(found: Sequence[Gain]) -> str:

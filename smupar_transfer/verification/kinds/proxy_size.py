@@ -29,8 +29,8 @@ def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
         pictures=(
             Picture(
                 manifest.name,
-                "Left: what it costs the target to use the proxy's optimum, with 95 % intervals. Right: FLOPs of the whole "
-                "search on the proxy, over those of training the target once.",
+                "Left: what it costs the target to use the proxy's optimum, with 95 % intervals. Right: FLOPs of the "
+                "whole search on the proxy, over those of training the target once.",
                 draw_proxy_sizes(regret_tracks(found), cost_tracks(found), ticks_of_sizes(found)),
             ),
         ),
@@ -132,8 +132,8 @@ def _table(found: Sequence[ProxySize], design: Design) -> Table:
     return Table(
         name="proxy_size",
         title="Every proxy of the target",
-        note="Regret: loss of the target at the proxy's optimum less the best of the target's own grid, with standard error "
-        "over paired seeds; its 95 % interval allows for the error of the proxy's optimum as well. Search: FLOPs of "
+        note="Regret: loss of the target at the proxy's optimum less the best of the target's own grid, with standard "
+        "error over paired seeds; its 95 % interval allows for the error of the proxy's optimum as well. Search: FLOPs of "
         "training every value of the proxy once, over those of training the target once.",
         frame=proxy_size_table(found),
         columns=(

@@ -68,8 +68,8 @@ def sentence(curves: Sequence[SearchCurve]) -> str:
         index = at_cost(direct, float(transfer.cost[-1]))
         than = f"more than {direct.cost[-1]:.0f}" if needed is None else f"{needed:.0f}"
         parts.append(
-            f"{PARAMETRIZATIONS[transfer.parametrization].title}: {transfer.draws[-1]} runs of the proxy and one of the "
-            f"target, {transfer.cost[-1]:.1f} trainings of the target in all, reach {transfer.loss[-1]:.3f} nats"
+            f"{PARAMETRIZATIONS[transfer.parametrization].title}: {transfer.draws[-1]} runs of the proxy and one of "
+            f"the target, {transfer.cost[-1]:.1f} trainings of the target in all, reach {transfer.loss[-1]:.3f} nats"
             f"{bracketed(float(transfer.low[-1]), float(transfer.high[-1]), 3)}; tuning directly reaches "
             f"{direct.loss[index]:.3f} for as much and needs {than} trainings for the same"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from smupar_transfer.verification.cells import Family
 
@@ -13,7 +14,7 @@ LARGEST_REGRET = 0.5
 AS_EXPECTED, NOT_AS_EXPECTED, OPEN = "as expected", "not as expected", "open"
 
 
-def held_by_theory(family: Family) -> bool:
+def held_by_theory(family: Family[Any]) -> bool:
     """Whether the optimum of a family should stay: SuPar's does, unless weight decay that is not scaled pulls at it."""
     settings = family.cells[0].settings
     pulled = settings.get("weight_decay") != 0 and settings["weight_decay_form"] == "coupled"
