@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -193,11 +192,8 @@ def grouped(runs: pd.DataFrame, swept: tuple[str, ...]) -> list[tuple[dict[str, 
     return sorted(found, key=lambda pair: order.index(str(pair[1]["parametrization"].iloc[0])))
 
 
-S = TypeVar("S", bound=Setup)
-
-
 @dataclass(frozen=True, eq=False)
-class Family(Generic[S]):
+class Family:
     """Cells that differ along the axis (and in what is tied to it) only.
 
     Attributes:
@@ -208,20 +204,12 @@ class Family(Generic[S]):
     parametrization: str
     axis: str
     apart: tuple[tuple[str, Setting], ...]
-    cells: tuple[S, ...]
+    cells: tuple[Cell, ...]
 
     @property
     def label(self) -> str:
         """For people: the parametrization's title and what sets the family apart."""
-        decay = dict(self.apart)
-        words = [PARAMETRIZATIONS[self.parametrization].title]
-        if "weight_decay_form" in decay or "weight_decay" in decay:
-            form = decay.pop("weight_decay_form", "")
-            amount = decay.pop("weight_decay", None)
-            words.append(" ".join(filter(None, [str(form), "decay", "" if amount is None else f"{amount:g}"])))
-        for name, value in decay.items():
-            words.append(_said(name, value))
-        return ", ".join(words)
+        return label(self.parametrization, self.apart)
 
     @property
     def log2_places(self) -> Floats:
@@ -246,26 +234,38 @@ def _said(name: str, value: Setting) -> str:
     return f"{SYMBOLS.get(name, name)}{sign}{value:g}" if not isinstance(value, str) else f"{name}{sign}{value}"
 
 
-def families(sweep: Sequence[S], design: Design | None = None) -> list[Family[S]]:
+def label(parametrization: str, apart: Sequence[tuple[str, Setting]]) -> str:
+    """For people: a parametrization's title and what tells it from others of that title."""
+    settings = dict(apart)
+    words = [PARAMETRIZATIONS[parametrization].title]
+    if "weight_decay_form" in settings or "weight_decay" in settings:
+        form = settings.pop("weight_decay_form", "")
+        amount = settings.pop("weight_decay", None)
+        words.append(" ".join(filter(None, [str(form), "decay", "" if amount is None else f"{amount:g}"])))
+    return ", ".join([*words, *(_said(name, value) for name, value in settings.items())])
+
+
+def apart(sweep: Sequence[Setup], design: Design) -> list[tuple[tuple[str, Setting], ...]]:
+    """For each setup, the settings that tell its family from others of its parametrization, ordered as ``SETTINGS``.
+
+    Those that vary over the setups of its parametrization and are neither swept nor the axis nor tied to it.
+    """
+    names = [name for name in SETTINGS if name not in (design.axis, *design.tied, *design.swept)]
+    varying: dict[str, list[str]] = {}
+    for parametrization in {setup.parametrization for setup in sweep}:
+        own = [setup.settings for setup in sweep if setup.parametrization == parametrization]
+        varying[parametrization] = [name for name in names if len({settings[name] for settings in own}) > 1]
+    return [tuple((name, setup.settings[name]) for name in varying[setup.parametrization]) for setup in sweep]
+
+
+def families(sweep: Sequence[Cell], design: Design | None = None) -> list[Family]:
     """The families of a sweep, in the order of its cells."""
     design = design or Design()
-    moving = {design.axis, *design.tied}
-    found: dict[tuple[Setting, ...], list[S]] = {}
-    for cell in sweep:
-        still = tuple(value for name, value in cell.settings.items() if name not in moving)
-        found.setdefault((cell.parametrization, *still), []).append(cell)
-    names = [name for name in SETTINGS if name not in (*moving, *design.swept)]
-    varying: dict[str, list[str]] = {}
-    for name in {cell.parametrization for cell in sweep}:
-        own = [cell.settings for cell in sweep if cell.parametrization == name]
-        varying[name] = [setting for setting in names if len({settings[setting] for settings in own}) > 1]
+    found: dict[tuple[str, tuple[tuple[str, Setting], ...]], list[Cell]] = {}
+    for cell, settings in zip(sweep, apart(sweep, design), strict=True):
+        found.setdefault((cell.parametrization, settings), []).append(cell)
     downwards = -1 if design.axis == "sparsity" else 1
     return [
-        Family(
-            members[0].parametrization,
-            design.axis,
-            tuple((name, members[0].settings[name]) for name in varying[members[0].parametrization]),
-            tuple(sorted(members, key=lambda cell: downwards * cell.place(design.axis))),
-        )
-        for members in found.values()
+        Family(name, design.axis, settings, tuple(sorted(own, key=lambda cell: downwards * cell.place(design.axis))))
+        for (name, settings), own in found.items()
     ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from smupar_transfer.verification.cells import Floats, Setting, Setup, families, grouped
+from smupar_transfer.verification.cells import Floats, Setting, Setup, apart, grouped, label
 from smupar_transfer.verification.design import Design
 from smupar_transfer.verification.fit import SOFTNESS, WINDOW, Status
 from smupar_transfer.verification.noise import moderate, student
@@ -195,57 +195,35 @@ def _joint(
     return JointOptimum(pair[0], pair[1], pair[2], covariance, radius, loss, status)
 
 
-def surface_table(found: Sequence[Surface]) -> pd.DataFrame:
+def surface_table(found: Sequence[Surface], design: Design) -> pd.DataFrame:
     """``contours.csv``: one row a point of a surface, with its mean loss over ``seeds``."""
     rows: list[dict[str, Setting]] = []
-    for family, surface in labelled(found):
+    for surface, name in zip(found, _labels(found, design), strict=True):
+        first, second = (f"log2_{swept}" for swept in surface.swept)
         for i, x in enumerate(surface.log2_values[0]):
             for j, y in enumerate(surface.log2_values[1]):
                 losses = surface.losses[:, i, j]
-                rows.append(
-                    {
-                        "family": family,
-                        "parametrization": surface.parametrization,
-                        **surface.settings,
-                        f"log2_{surface.swept[0]}": float(x),
-                        f"log2_{surface.swept[1]}": float(y),
-                        "loss": float(losses.mean()),
-                        "seeds": int((~np.isnan(losses)).sum()),
-                    }
-                )
+                values = {first: float(x), second: float(y), "loss": float(losses.mean())}
+                ran = int((~np.isnan(losses)).sum())
+                rows.append({"family": name, "parametrization": surface.parametrization, **surface.settings, **values})
+                rows[-1]["seeds"] = ran
     return pd.DataFrame(rows)
 
 
-def joint_table(found: Sequence[Surface], optima: Sequence[JointOptimum]) -> pd.DataFrame:
+def joint_table(found: Sequence[Surface], optima: Sequence[JointOptimum], design: Design) -> pd.DataFrame:
     """``joint_optimum.csv``: one row a surface."""
-    names = {id(surface): family for family, surface in labelled(found)}
-    return pd.DataFrame(
-        [
-            {
-                "family": names[id(surface)],
-                "parametrization": surface.parametrization,
-                **surface.settings,
-                "seeds": len(surface.seeds),
-                "status": str(optimum.status),
-                "loss": optimum.loss,
-                **{
-                    f"{bound}{name}": float(values[n])
-                    for n, name in enumerate(surface.swept)
-                    for bound, values in (
-                        ("log2_", optimum.log2_values),
-                        ("low_", optimum.low),
-                        ("high_", optimum.high),
-                    )
-                },
-            }
-            for surface, optimum in zip(found, optima, strict=True)
-        ]
-    )
+    rows: list[dict[str, Setting]] = []
+    for surface, optimum, name in zip(found, optima, _labels(found, design), strict=True):
+        row: dict[str, Setting] = {"family": name, "parametrization": surface.parametrization, **surface.settings}
+        row |= {"seeds": len(surface.seeds), "status": str(optimum.status), "loss": optimum.loss}
+        for n, swept in enumerate(surface.swept):
+            row |= {f"log2_{swept}": optimum.log2_values[n], f"low_{swept}": optimum.low[n]}
+            row[f"high_{swept}"] = optimum.high[n]
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
-def labelled(found: Sequence[Surface], axis: str = "sparsity") -> list[tuple[str, Surface]]:
-    """Surfaces with the label of their family, family by family along the axis."""
-    if not found:
-        return []
-    design = Design("contours", found[0].swept, axis)
-    return [(family.label, surface) for family in families(found, design) for surface in family.cells]
+def _labels(found: Sequence[Surface], design: Design) -> list[str]:
+    return [
+        label(surface.parametrization, settings) for surface, settings in zip(found, apart(found, design), strict=True)
+    ]

@@ -11,7 +11,7 @@ import numpy as np
 from smupar_transfer.verification.cells import Floats
 from smupar_transfer.verification.noise import CONFIDENCE
 
-STEPS = 24
+STEPS = 16
 
 
 @dataclass(frozen=True)

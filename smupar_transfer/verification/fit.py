@@ -47,7 +47,7 @@ class LocalFit:
         maps: from losses to coefficients of 1, x, x**2 (, x**3), (coefficients, points). coefficients: those.
         vertex: of the minimum, from ``origin``.
         squares: weighted sum of squares of the residuals, nats**2.
-        freedom, noise_share: what to expect of ``squares`` per unit variance of misfit (at ``doubt`` 1) and of noise.
+        misfit_share, noise_share: what to expect of ``squares`` per unit variance of misfit (at ``doubt`` 1) and noise.
     """
 
     columns: np.ndarray
@@ -58,8 +58,13 @@ class LocalFit:
     coefficients: Floats
     vertex: float
     squares: float
-    freedom: float
+    misfit_share: float
     noise_share: float
+
+    @property
+    def freedom(self) -> int:
+        """Points more than coefficients: degrees of freedom of the residuals."""
+        return len(self.columns) - len(self.coefficients)
 
     @property
     def log2_value(self) -> float:
@@ -85,9 +90,9 @@ class LocalFit:
 
     def misfit(self, noise: float) -> float:
         """Variance (nats**2) at ``doubt`` 1 that noise of variance ``noise`` in every point leaves unexplained."""
-        if self.freedom <= 0:
+        if self.freedom == 0:
             return 0.0
-        return max(0.0, self.squares - self.noise_share * noise) / self.freedom
+        return max(0.0, self.squares - self.noise_share * noise) / self.misfit_share
 
     def drawn(self, points: int = 41) -> tuple[Floats, Floats]:
         """log2 values over the window, and the fitted losses there, for a line in a figure."""
@@ -127,10 +132,9 @@ def local_fit(log2_values: Floats, losses: Floats) -> tuple[LocalFit | None, Sta
     left = np.eye(len(columns)) - powers @ maps
     share = np.diag(left.T @ (left / (1 + doubt)[:, None]))
     squares = float(((left @ losses[columns]) ** 2 / (1 + doubt)).sum())
-    freedom = float((share * doubt).sum()) if len(columns) > len(coefficients) else 0.0
-    return LocalFit(
-        columns, origin, offsets, doubt, maps, coefficients, vertex, squares, freedom, float(share.sum())
-    ), Status.FIT
+    shares = float((share * doubt).sum()), float(share.sum())
+    fit = LocalFit(columns, origin, offsets, doubt, maps, coefficients, vertex, squares, *shares)
+    return fit, Status.FIT
 
 
 def _window(values: Floats, best: int, height: float) -> slice:

@@ -28,7 +28,7 @@ class Gain:
         seeds: in common with the reference.
     """
 
-    family: Family[Cell]
+    family: Family
     cell: Cell
     place: float
     loss: float
@@ -42,7 +42,7 @@ class Gain:
     seeds: int
 
 
-def gains(found: Sequence[Family[Cell]], reference: str = "sp") -> list[Gain]:
+def gains(found: Sequence[Family], reference: str = "sp") -> list[Gain]:
     """Every cell against the reference parametrization.
 
     Args:
@@ -56,7 +56,7 @@ def gains(found: Sequence[Family[Cell]], reference: str = "sp") -> list[Gain]:
     return [_gain(family, cell, _counterpart(family, cell, references)) for family in found for cell in family.cells]
 
 
-def _counterpart(family: Family[Cell], cell: Cell, references: Sequence[Family[Cell]]) -> Cell | None:
+def _counterpart(family: Family, cell: Cell, references: Sequence[Family]) -> Cell | None:
     own = set(family.apart)
     for other in sorted(references, key=lambda other: -len(own & set(other.apart))):
         for candidate in other.cells:
@@ -73,7 +73,7 @@ def _losses(cell: Cell) -> dict[int, float]:
     return dict(zip(cell.seeds, cell.losses[:, 0].tolist(), strict=True))
 
 
-def _gain(family: Family[Cell], cell: Cell, other: Cell | None) -> Gain:
+def _gain(family: Family, cell: Cell, other: Cell | None) -> Gain:
     own = _losses(cell)
     loss, error = paired(np.array(list(own.values())), np.zeros(1)) if _finite(own) else (math.inf, math.nan)
     theirs = {} if other is None else _losses(other)

@@ -55,7 +55,7 @@ def student(freedom: float) -> float:
     return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
 
 
-def draws(standard_errors: Floats, freedom: Floats, count: int = 4000) -> Floats:
+def draws(standard_errors: Floats, freedom: Floats, count: int = 2000) -> Floats:
     """Errors of independent estimates as Student's t has them, (count, estimates); the same at every call."""
     random = np.random.default_rng(0)
     scale = np.sqrt(freedom / random.chisquare(freedom, size=(count, len(freedom))))

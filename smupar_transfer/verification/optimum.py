@@ -125,8 +125,9 @@ def _optimum(bottom: _Bottom, noise: float, freedom: float) -> Optimum:
     if fit is not None:
         value, curvature, fitted = fit.log2_value, fit.curvature, fit.loss
         if not math.isnan(noise):
-            error, curvature_error = _errors(fit, noise / len(bottom.rows))
-            low, high = _interval(fit, noise / len(bottom.rows), student(freedom))
+            noise = noise / len(bottom.rows)
+            error, curvature_error, freedom = _errors(fit, noise, freedom)
+            low, high = _interval(fit, noise, student(freedom))
             status = Status.FIT if math.isfinite(low) and math.isfinite(high) else Status.FLAT
     return Optimum(
         log2_value=value,
@@ -152,14 +153,20 @@ def _variances(fit: LocalFit, weights: Floats, noise: float) -> Floats:
     return np.asarray((weights**2 * (noise + fit.misfit(noise) * fit.doubt)).sum(axis=-1))
 
 
-def _errors(fit: LocalFit, noise: float) -> tuple[float, float]:
-    """Standard errors of the minimum's place and of the curvature there, by first-order expansion."""
+def _errors(fit: LocalFit, noise: float, freedom: float) -> tuple[float, float, float]:
+    """Standard errors of the minimum's place and of the curvature there, by first-order expansion, and their freedom.
+
+    Noise and misfit are known with different degrees of freedom; those of their sum follow Welch and Satterthwaite.
+    """
     at = np.array([fit.vertex])
     slope, bend = ((fit.gradient(at, order) @ fit.maps)[0] for order in (1, 2))
     third = float((fit.gradient(at, 3) @ fit.coefficients)[0])
     moved = slope / fit.curvature
     place, curvature = _variances(fit, np.stack([moved, bend - third * moved]), noise)
-    return math.sqrt(place), math.sqrt(curvature)
+    by_noise = float((moved**2).sum()) * noise
+    by_misfit = float(place) - by_noise
+    together = float(place) ** 2 / (by_noise**2 / freedom + by_misfit**2 / max(1, fit.freedom))
+    return math.sqrt(place), math.sqrt(curvature), together
 
 
 def _interval(fit: LocalFit, noise: float, half_width: float) -> tuple[float, float]:

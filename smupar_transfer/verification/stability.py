@@ -34,7 +34,7 @@ class CellSummary:
             et al. 2023, arXiv 2309.14322, section 2), over the range that all cells of the sweep have in common.
     """
 
-    family: Family[Cell]
+    family: Family
     cell: Cell
     optimum: Optimum
     regret: Regret
@@ -61,7 +61,7 @@ class FamilySummary:
         exact: whether every optimum came from a fit; if not, the drift is a lower bound or one of the grid.
     """
 
-    family: Family[Cell]
+    family: Family
     drift: Spread
     slope: Slope
     kappa: Slope
@@ -101,7 +101,7 @@ def summarise(
 
 
 def _summarise(
-    family: Family[Cell],
+    family: Family,
     cell: Cell,
     optimum: Optimum,
     first: float,
@@ -140,7 +140,7 @@ def _size(cell: Cell) -> tuple[object, ...]:
 
 
 def proxy_value(
-    cell: Cell, family: Family[Cell], trained: Sequence[tuple[Cell, Optimum]], otherwise: float | None
+    cell: Cell, family: Family, trained: Sequence[tuple[Cell, Optimum]], otherwise: float | None
 ) -> float | None:
     """What tuning the proxy says: the optimum of the dense cell of base width that is like ``cell`` in all else.
 

@@ -19,7 +19,9 @@ from smupar_transfer.records import (
 )
 from smupar_transfer.theory import BaseHyperparameters, OptimizerSettings
 from smupar_transfer.verification import Cell
+from smupar_transfer.verification.cells import Floats, Setting
 
+DEFAULTS = {"init_std": 0.125, "output_multiplier": 1.75}
 MakeRecord = Callable[..., RunRecord]
 MakeCell = Callable[..., Cell]
 
@@ -35,13 +37,15 @@ def make_record() -> MakeRecord:
         loss: float | None = 2.0,
         seed: int = 0,
         width: int = 64,
+        flops: float = 6e11,
+        **hparams: float,
     ) -> RunRecord:
         spec = RunSpec(
             model=GPTSpec(width=width, depth=2, head_dim=16, vocab_size=256, context=32),
             base_width=32,
             sparsity=SparsitySpec(1 - sparsity),
             parametrization=parametrization,
-            hparams=BaseHyperparameters(2.0**log2_rate, 0.125, output_multiplier=1.75),
+            hparams=BaseHyperparameters(**{**DEFAULTS, "learning_rate": 2.0**log2_rate, **hparams}),
             optimizer=OptimizerSettings(),
             data=DataSpec("python", "ab" * 32, 1_000_000, 100_000),
             budget=BudgetSpec(200, batch_size=32, sequence_length=32),
@@ -60,7 +64,7 @@ def make_record() -> MakeRecord:
             parameters=100_000,
             nonzero_parameters=60_000,
             flops_dense=1e12,
-            flops_sparse=6e11,
+            flops_sparse=flops,
             wall_seconds=18.0,
             step_seconds=0.09,
             history=(Evaluation(200, loss, loss, 0.5),),
@@ -73,18 +77,27 @@ def make_record() -> MakeRecord:
 
 @pytest.fixture(scope="session")
 def make_cell() -> MakeCell:
-    """A cell from its losses, a row a seed, over integer log2 rates from -8 on."""
+    """A cell from its losses, a row a seed, over integer log2 values from -8 on."""
 
     def made(
-        losses: Sequence[Sequence[float]],
+        losses: Sequence[Sequence[float]] | Floats,
         sparsity: float = 0.0,
         parametrization: str = "smupar",
         width: int = 64,
         seeds: tuple[int, ...] | None = None,
-        rates: Sequence[float] | None = None,
+        rates: Sequence[float] | Floats | None = None,
+        flops: float = 1e12,
+        **settings: Setting,
     ) -> Cell:
         table = np.array(losses, dtype=np.float64)
         axis = np.arange(-8.0, -8.0 + table.shape[1]) if rates is None else np.array(rates, dtype=np.float64)
-        return Cell(parametrization, width, sparsity, axis, seeds or tuple(range(len(table))), table)
+        every: dict[str, Setting] = {
+            **{"width": width, "sparsity": sparsity, "base_width": 32, "depth": 2, "tokens": 204_800},
+            **{"init_std": 0.125, "input_multiplier": 1.0, "output_multiplier": 1.75, "weight_decay": 0.0},
+            **{"weight_decay_form": "independent", "optimizer": "adamw", "mask": "random"},
+            **settings,
+        }
+        seeds = seeds or tuple(range(len(table)))
+        return Cell(parametrization, every, axis, seeds, table, math.log(256), flops)
 
     return made
