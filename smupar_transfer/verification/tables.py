@@ -21,9 +21,9 @@ def family_table(found: Sequence[FamilySummary], design: Design) -> Table:
         title=f"Drift of the optimal {name} over {design.axis}",
         note=f"Drift: largest less smallest log2 {symbol}*, with 95 % interval (noise alone makes a range, so it can "
         "reach 0); ≥: an optimum lies at the edge of its grid. Slope: per octave of "
-        f"{'density' if design.axis == 'sparsity' else design.axis}. Zero-shot regret: loss at the proxy's optimum less "
-        "the best, largest over cells. Sensitivity: mean loss over the grid, capped at that of a guess, less the best, "
-        "nats. κ: growth of relative curvature per octave of scale; above 0, the same error in octaves costs ever more.",
+        f"{'density' if design.axis == 'sparsity' else design.axis}. Zero-shot regret: loss at the proxy's optimum "
+        "less the best, largest over cells. Sensitivity: mean loss over the grid, capped at that of a guess, less "
+        "the best, nats. κ: growth of relative curvature per octave of scale; above 0, one error in octaves costs ever more.",
         frame=drift_table(found),
         columns=("", "drift (octaves)", "95 % interval", "slope", "zero-shot regret", "sensitivity", "κ"),
         rows=tuple(
@@ -52,8 +52,8 @@ def cell_table(summaries: Sequence[CellSummary], design: Design) -> Table:
         name="summary",
         title="Optimum of every cell",
         note="Fit: minimum of a cubic through the bottom of the mean loss curve. Edge: smallest point of the grid, at "
-        f"its end. Flat: noise allows any {name} up to an end. Regrets are of the proxy's optimum, with standard errors "
-        "over paired seeds; the last column is against the best of all parametrizations.",
+        f"its end. Flat: noise allows any {name} up to an end. Regrets are of the proxy's optimum, with standard "
+        "errors over paired seeds; the last column is against the best of all parametrizations.",
         frame=summary_table(summaries),
         columns=(
             *("", design.axis, f"log2 {symbol}*", "95 % interval", "found by", "best loss"),

@@ -207,7 +207,7 @@ def draw_proxy_sizes(regrets: Sequence[Track], costs: Sequence[Track], ticks: Ti
         right.set_yscale("log")
         right.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         left.set_ylabel("regret of the target (% of loss)")
-        right.set_ylabel("cost of the search (% of a training of the target)")
+        right.set_ylabel("search (% of one training of the target)")
         handles, labels = left.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside right upper")
     return figure

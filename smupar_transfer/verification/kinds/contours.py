@@ -147,8 +147,8 @@ def _optimum_table(ordered: Sequence[Family[Surface]], optima: dict[int, JointOp
     return Table(
         name="joint_optimum",
         title="Joint optimum of every cell",
-        note="Fit: minimum of a quadratic through the bottom of the mean losses, with 95 % intervals of each coordinate "
-        "by itself. Edge: best point of the grid, at its end.",
+        note="Fit: minimum of a quadratic through the bottom of the mean losses, with 95 % intervals of each "
+        "coordinate by itself. Edge: best point of the grid, at its end.",
         frame=joint_table(found, [optima[id(surface)] for surface in found]),
         columns=(
             "",

@@ -62,11 +62,10 @@ def sentence(found: Sequence[Gain], design: Design, reference: str) -> str:
 def _difference(gain: Gain) -> str:
     if math.isinf(gain.nats):
         return "trained where the reference diverged" if gain.nats < 0 else "diverged"
-    scale = gain.percent / gain.nats if gain.nats else 0.0
-    bounds = bracketed(gain.low * scale, gain.high * scale, 1)
-    return (
-        f"has {abs(gain.percent):.1f} % {'less' if gain.nats < 0 else 'more'} loss ({signed(gain.percent, 1)}{bounds})"
-    )
+    scale = abs(gain.percent / gain.nats) if gain.nats else 0.0
+    turned, word = (-scale, "less") if gain.nats < 0 else (scale, "more")
+    low, high = sorted((gain.low * turned, gain.high * turned))
+    return f"has {abs(gain.percent):.1f} % {word} loss{bracketed(low, high, 1)}"
 
 
 def verdict(found: Sequence[Gain]) -> str:

@@ -133,8 +133,8 @@ def _table(found: Sequence[ProxySize], design: Design) -> Table:
         name="proxy_size",
         title="Every proxy of the target",
         note="Regret: loss of the target at the proxy's optimum less the best of the target's own grid, with standard "
-        "error over paired seeds; its 95 % interval allows for the error of the proxy's optimum as well. Search: FLOPs of "
-        "training every value of the proxy once, over those of training the target once.",
+        "error over paired seeds; its 95 % interval allows for the error of the proxy's optimum as well. Search: "
+        "FLOPs of training every value of the proxy once, over those of training the target once.",
         frame=proxy_size_table(found),
         columns=(
             "",
