@@ -37,11 +37,11 @@ SECONDS = 60.0
 
 LOOK = """JSON.stringify({
   page: document.scrollingElement.scrollWidth,
-  window: window.innerWidth,
+  window: document.documentElement.clientWidth,
   images: [...document.images].map(image => image.complete && image.naturalWidth > 0 &&
     image.getBoundingClientRect().width > 0 && image.getBoundingClientRect().height > 0),
   outside: [...document.body.querySelectorAll('*')].filter(element => !element.closest('.wide > *') &&
-    element.getBoundingClientRect().right > window.innerWidth + 0.5).map(element => element.tagName.toLowerCase()),
+    element.getBoundingClientRect().right > document.documentElement.clientWidth + 0.5).map(element => element.tagName.toLowerCase()),
 })"""
 
 

@@ -23,7 +23,7 @@ def family_table(found: Sequence[FamilySummary], design: Design) -> Table:
         "reach 0); ≥: an optimum lies at the edge of its grid. Slope: per octave of "
         f"{'density' if design.axis == 'sparsity' else design.axis}. Zero-shot regret: loss at the proxy's optimum "
         "less the best, largest over cells. Sensitivity: mean loss over the grid, capped at that of a guess, less "
-        "the best, nats. κ: growth of relative curvature per octave of scale; above 0, one error in octaves costs ever more.",
+        "the best, nats. κ: growth of relative curvature per octave of scale; above 0, an error costs ever more.",
         frame=drift_table(found),
         columns=("", "drift (octaves)", "95 % interval", "slope", "zero-shot regret", "sensitivity", "κ"),
         rows=tuple(
