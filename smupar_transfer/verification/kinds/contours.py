@@ -62,7 +62,10 @@ def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
             [move.exact and max(map(abs, move.octaves)) <= LARGEST_DRIFT for move in moves if _held(move)],
         ),
         notes=(),
-        tables=(_optimum_table(ordered, optima, design), Table("contours", "", "", surface_table(found), (), ())),
+        tables=(
+            _optimum_table(ordered, optima, design),
+            Table("contours", "", "", surface_table(found, design), (), ()),
+        ),
         pictures=(
             Picture(
                 manifest.name,
@@ -149,7 +152,7 @@ def _optimum_table(ordered: Sequence[Family[Surface]], optima: dict[int, JointOp
         title="Joint optimum of every cell",
         note="Fit: minimum of a quadratic through the bottom of the mean losses, with 95 % intervals of each "
         "coordinate by itself. Edge: best point of the grid, at its end.",
-        frame=joint_table(found, [optima[id(surface)] for surface in found]),
+        frame=joint_table(found, [optima[id(surface)] for surface in found], design),
         columns=(
             "",
             design.axis,
