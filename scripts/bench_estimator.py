@@ -4,9 +4,9 @@ Shapes, curvatures, noise levels and their correlation come from records of real
 inside its grid gives three smooth curves, fitted to its mean losses:
 
 - exponentials, c + a exp(-k x) + b exp(l x), with normal noise: on these the settings of the estimator were chosen;
-- hyperbola, c + b x + a sqrt((x - m)**2 + s**2), with noise of Student's t with 5 degrees of freedom: on these it was tried
-  next, and they showed that the misfit's few degrees of freedom must count;
-- Morse, c + a (1 - exp(-k (x - m)))**2, with that noise too: held out until nothing changed any more.
+- hyperbola, c + b x + a sqrt((x - m)**2 + s**2), with noise of Student's t with 5 degrees of freedom: on these it was
+  tried next, and they showed that the misfit's few degrees of freedom must count;
+- morse, c + a (1 - exp(-k (x - m)))**2, with that noise too: held out, and nothing was changed on their account.
 
     python scripts/bench_estimator.py --output results/bench_estimator
 """

@@ -156,7 +156,8 @@ def _variances(fit: LocalFit, weights: Floats, noise: float) -> Floats:
 def _errors(fit: LocalFit, noise: float, freedom: float) -> tuple[float, float, float]:
     """Standard errors of the minimum's place and of the curvature there, by first-order expansion, and their freedom.
 
-    Noise and misfit are known with different degrees of freedom; those of their sum follow Welch and Satterthwaite.
+    Noise and misfit are known with different degrees of freedom; those of their sum follow Welch and Satterthwaite, but
+    are never more than those of the noise, since residuals of neighbouring points go together.
     """
     at = np.array([fit.vertex])
     slope, bend = ((fit.gradient(at, order) @ fit.maps)[0] for order in (1, 2))
@@ -166,18 +167,22 @@ def _errors(fit: LocalFit, noise: float, freedom: float) -> tuple[float, float, 
     by_noise = float((moved**2).sum()) * noise
     by_misfit = float(place) - by_noise
     together = float(place) ** 2 / (by_noise**2 / freedom + by_misfit**2 / max(1, fit.freedom))
-    return math.sqrt(place), math.sqrt(curvature), together
+    return math.sqrt(place), math.sqrt(curvature), min(freedom, together)
 
 
 def _interval(fit: LocalFit, noise: float, half_width: float) -> tuple[float, float]:
     """Where the slope is within ``half_width`` standard errors of zero; infinite where the window ends first."""
-    steps = np.linspace(0, 1, 401)
+    steps = np.linspace(0, 1, 101)
     bounds = []
     for end in (fit.offsets[0], fit.offsets[-1]):
         at = fit.vertex + steps * (end - fit.vertex)
         gradient = fit.gradient(at)
         error = np.sqrt(_variances(fit, gradient @ fit.maps, noise))
-        outside = np.abs(gradient @ fit.coefficients) > half_width * error
-        first = int(outside.argmax())
-        bounds.append(fit.origin + at[first] if outside.any() else math.copysign(math.inf, end - fit.vertex))
+        beyond = np.abs(gradient @ fit.coefficients) - half_width * error
+        first = int((beyond > 0).argmax())
+        if first == 0:  # nowhere, since at the minimum itself the slope is 0
+            bounds.append(math.copysign(math.inf, end - fit.vertex))
+            continue
+        part = -beyond[first - 1] / (beyond[first] - beyond[first - 1])
+        bounds.append(fit.origin + at[first - 1] + part * (at[first] - at[first - 1]))
     return float(bounds[0]), float(bounds[1])

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
 import pytest
 
 from smupar_transfer.records import RunRecord
-from smupar_transfer.verification import Cell, cells, runs_table
+from smupar_transfer.theory import InputError
+from smupar_transfer.verification import Cell, Design, cells, families, runs_table
+from smupar_transfer.verification.cells import label
 
 MakeRecord = Callable[..., RunRecord]
+MakeCell = Callable[..., Cell]
 
 
 def test_a_run_is_a_row(make_record: MakeRecord) -> None:
@@ -23,15 +27,28 @@ def test_a_run_is_a_row(make_record: MakeRecord) -> None:
         "parametrization": "sp",
         "width": 64,
         "sparsity": 0.75,
+        "density": 0.25,
+        "base_width": 32,
+        "depth": 2,
+        "tokens": 204_800,
         "learning_rate": 2**-6,
+        "init_std": 0.125,
+        "input_multiplier": 1.0,
+        "output_multiplier": 1.75,
+        "weight_decay": 0.0,
         "log2_learning_rate": -6.0,
+        "weight_decay_form": "independent",
+        "optimizer": "adamw",
+        "mask": "random",
         "seed": 3,
         "train_loss": 2.375,
         "validation_loss": 2.5,
         "bits_per_byte": 2.5 / math.log(2),
         "diverged": False,
+        "chance_loss": math.log(256),
         "weights_per_neuron": 16.0,
-        "tokens": 204_800,
+        "flops_dense": 1e12,
+        "flops_sparse": 6e11,
         "wall_seconds": 18.0,
     }
 
@@ -48,7 +65,7 @@ def test_a_cell_has_a_row_a_seed_and_a_column_a_rate(make_record: MakeRecord) ->
     records = [make_record(seed=seed, log2_rate=rate, loss=value) for (seed, rate), value in loss.items()]
     (cell,) = cells(runs_table(records[::-1]))
     assert cell.seeds == (0, 2, 5)
-    assert cell.log2_learning_rates.tolist() == [-7, -6.5, -6]
+    assert cell.log2_values.tolist() == [-7, -6.5, -6]
     assert cell.losses.tolist() == [[loss[seed, rate] for rate in (-7, -6.5, -6)] for seed in (0, 2, 5)]
     assert cell.mean_losses == pytest.approx(
         [np.mean([loss[seed, rate] for seed in (0, 2, 5)]) for rate in (-7, -6.5, -6)]
@@ -75,15 +92,72 @@ def test_divergence_is_infinite_and_absence_is_missing(make_record: MakeRecord) 
     assert cell.losses[0].tolist() == [2.0, math.inf, math.inf]
     assert cell.losses[1, [0, 2]].tolist() == [2.0, math.inf]
     assert math.isnan(cell.losses[1, 1])
-    assert cell.mean_losses[[0, 2]].tolist() == [2.0, math.inf]
-    assert math.isnan(cell.mean_losses[1])
+    assert cell.mean_losses.tolist() == [2.0, math.inf, math.inf]
 
 
 def test_a_cell_in_which_everything_diverged_keeps_its_grid(make_record: MakeRecord) -> None:
     (cell,) = cells(runs_table([make_record(log2_rate=rate, loss=None) for rate in (-3, -2)]))
-    assert cell.log2_learning_rates.tolist() == [-3, -2]
+    assert cell.log2_values.tolist() == [-3, -2]
     assert np.isinf(cell.losses).all()
 
 
-def test_density_is_exact_for_powers_of_two() -> None:
-    assert Cell("sp", 64, 0.984375, np.zeros(1), (0,), np.zeros((1, 1))).density == 1 / 64
+def test_density_is_exact_for_powers_of_two(make_cell: MakeCell) -> None:
+    assert make_cell([[2.0]], sparsity=0.984375).density == 1 / 64
+
+
+def test_a_curve_does_not_jump_where_its_seeds_change(make_cell: MakeCell) -> None:
+    curve = np.array([2.5, 2.1, 2.0, 2.2, 2.7])
+    losses = curve + np.array([[0.3], [-0.1], [-0.2]])
+    losses[1:, [0, 4]] = np.nan
+    assert make_cell(losses).mean_losses == pytest.approx(curve)
+    assert np.nanmean(losses, axis=0) != pytest.approx(curve), "the plain mean jumps"
+
+
+def test_any_positive_hyperparameter_may_be_swept(make_record: MakeRecord) -> None:
+    records = [make_record(init_std=2.0**x, loss=3 + (x + 3) ** 2) for x in (-4, -3.5, -3)]
+    (cell,) = cells(runs_table(records), Design(swept=("init_std",)))
+    assert cell.log2_values.tolist() == [-4, -3.5, -3]
+    assert cell.losses.tolist() == [[4, 3.25, 3]]
+    assert cell.settings["learning_rate"] == 2**-5
+    assert "init_std" not in cell.settings
+    assert len(cells(runs_table(records))) == 3, "by default the learning rate is swept"
+
+
+def test_runs_that_differ_in_nothing_we_see_are_refused(make_record: MakeRecord) -> None:
+    """Guards against one of two runs being dropped silently."""
+    first = make_record()
+    other = replace(first, key="other")
+    with pytest.raises(InputError, match="nothing a sweep tells apart"):
+        cells(runs_table([first, other]))
+
+
+def test_families_go_from_dense_to_sparse_and_from_narrow_to_wide(make_cell: MakeCell) -> None:
+    sweep = [make_cell([[2.0]], s, width=width) for width in (128, 64) for s in (0.875, 0.0)]
+    found = families(sweep)
+    assert [[cell.sparsity for cell in family.cells] for family in found] == [[0.0, 0.875]] * 2
+    assert [family.apart for family in found] == [(("width", 128),), (("width", 64),)]
+    assert found[0].log2_places.tolist() == [0.0, -3.0]
+    across = families(sweep, Design(axis="width"))
+    assert [family.label for family in across] == ["SμPar, s = 0.875", "SμPar, s = 0"]
+    assert [[cell.width for cell in family.cells] for family in across] == [[64, 128]] * 2
+    assert across[0].log2_places.tolist() == [6.0, 7.0]
+
+
+def test_what_is_tied_to_the_axis_sets_no_family_apart(make_cell: MakeCell) -> None:
+    sweep = [make_cell([[2.0]], 1 - 64**2 / width**2, width=width) for width in (64, 128, 256)]
+    (family,) = families(sweep, Design(axis="width", tied=("sparsity",)))
+    assert family.label == "SμPar"
+    assert len(families(sweep, Design(axis="width"))) == 3, "untied, each is a family of its own"
+
+
+def test_a_label_says_only_what_sets_apart_within_a_parametrization(make_cell: MakeCell) -> None:
+    sweep = [
+        make_cell([[2.0]], parametrization="sp", init_std=0.02),
+        *(make_cell([[2.0]], weight_decay=0.1, weight_decay_form=form) for form in ("coupled", "independent")),
+        make_cell([[2.0]]),
+    ]
+    labels = [family.label for family in families(sweep)]
+    assert labels == ["SP", "SμPar, coupled decay 0.1", "SμPar, independent decay 0.1", "SμPar, independent decay 0"]
+    assert label("mup", (("mask", "fixed_fan_in"), ("tokens", 1000), ("init_std", 0.1))) == (
+        "μP, fixed fan in, tokens 1000, σ = 0.1"
+    )

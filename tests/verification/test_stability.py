@@ -1,10 +1,9 @@
-"""Drift, slope and regret, against numbers worked out by hand."""
+"""What cells and families of a sweep say, against numbers worked out by hand."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -12,87 +11,40 @@ import pytest
 from smupar_transfer.verification import (
     Cell,
     CellSummary,
+    Design,
+    FamilySummary,
     Regret,
-    carried_over,
     drift_table,
-    drifts,
     summarise,
+    summarise_families,
     summary_table,
 )
+from smupar_transfer.verification.stability import sensitivity
 
 MakeCell = Callable[..., Cell]
-RATES = np.arange(-8.0, -1.0)
+GRID = np.arange(-8.0, -1.0)
+STEPS = 1e-4 * GRID  # seeds that differ a little in slope, so that there is some noise
 
 
-def valley(optimum: float, lowest: float = 2.0) -> list[float]:
-    return [lowest + 0.1 * (rate - optimum) ** 2 for rate in RATES]
-
-
-def offset(losses: Sequence[float], *offsets: float) -> list[list[float]]:
-    return [[loss + by for loss in losses] for by in offsets]
+def valley(optimum: float, lowest: float = 2.0, curvature: float = 0.2) -> list[list[float]]:
+    curve = lowest + curvature / 2 * (GRID - optimum) ** 2
+    return [list(curve + STEPS), list(curve + 0.2 - STEPS), list(curve - 0.2)]
 
 
 @pytest.fixture
 def moving(make_cell: MakeCell) -> list[Cell]:
     """SP: its optimum climbs an octave and a half per halving of the density, its loss by a tenth."""
-    return [
-        make_cell(offset(valley(-6.0 + 1.5 * level, 2.0 + 0.1 * level), 0.0, 0.2), 1 - 0.5**level, "sp")
-        for level in range(3)
-    ]
+    return [make_cell(valley(-6.0 + 1.5 * n, 2.0 + 0.1 * n), 1 - 0.5**n, "sp") for n in range(3)]
 
 
 @pytest.fixture
 def still(make_cell: MakeCell) -> list[Cell]:
-    return [make_cell(offset(valley(-5.0, 1.5), 0.0, 0.2), sparsity) for sparsity in (0.0, 0.5, 0.75)]
+    return [make_cell(valley(-5.0, 1.5), sparsity) for sparsity in (0.0, 0.5, 0.75)]
 
 
-def test_regret_is_the_loss_at_the_carried_rate_less_the_best(make_cell: MakeCell) -> None:
-    cell = make_cell([[3.0, 2.0, 2.5], [3.4, 2.2, 2.3], [3.2, 2.1, 2.7]])
-    regret = carried_over(cell, -6.0, np.array([2.0, 2.2, 2.1]))
-    # differences 0.5, 0.1, 0.6: mean 0.4, standard deviation sqrt(0.07), over a best of 2.1
-    assert regret.log2_learning_rate == -6.0
-    assert regret.nats == pytest.approx(0.4)
-    assert regret.percent == pytest.approx(100 * 0.4 / 2.1)
-    assert regret.standard_error == pytest.approx(math.sqrt(0.07 / 3))
-
-
-@pytest.mark.parametrize(("asked", "used"), [(-7.4, -7.0), (-6.6, -7.0), (-20.0, -8.0), (5.0, -6.0)])
-def test_regret_is_taken_at_the_nearest_rate_of_the_grid(make_cell: MakeCell, asked: float, used: float) -> None:
-    assert carried_over(make_cell([[3.0, 2.0, 2.5]]), asked, np.array([2.0])).log2_learning_rate == used
-
-
-def test_seeds_are_paired_in_the_standard_error(make_cell: MakeCell) -> None:
-    cell = make_cell([[2.5, 2.0], [3.5, 3.0], [9.5, 9.0]])
-    assert carried_over(cell, -8.0, cell.losses[:, 1]).standard_error == pytest.approx(0.0)
-    shuffled = carried_over(cell, -8.0, cell.losses[[1, 2, 0], 1])
-    assert shuffled.nats == pytest.approx(0.5)
-    assert shuffled.standard_error > 1
-
-
-def test_one_seed_has_no_standard_error(make_cell: MakeCell) -> None:
-    assert math.isnan(carried_over(make_cell([[3.0, 2.0]]), -8.0, np.array([2.0])).standard_error)
-
-
-def test_a_rate_that_diverged_costs_infinitely_much(make_cell: MakeCell) -> None:
-    cell = make_cell([[2.1, 2.0, 2.2], [2.1, 2.0, math.inf]])
-    regret = carried_over(cell, -6.0, cell.losses[:, 1])
-    assert (regret.nats, regret.percent) == (math.inf, math.inf)
-    assert math.isnan(regret.standard_error)
-
-
-def test_the_densest_cell_loses_nothing_and_the_others_what_they_moved(moving: list[Cell]) -> None:
-    dense, half, quarter = summarise(moving[::-1])[::-1]
-    assert (dense.regret.nats, dense.regret.percent, dense.regret.standard_error) == (0.0, 0.0, 0.0)
-    assert [summary.regret.log2_learning_rate for summary in (dense, half, quarter)] == [-6.0] * 3
-    # Best of the grid: -5 and -4, half an octave from -4.5, and -3. Carried over: -6, 1.5 and 3 octaves away.
-    assert half.regret.nats == pytest.approx(0.1 * (1.5**2 - 0.5**2))
-    assert quarter.regret.nats == pytest.approx(0.1 * 3**2)
-    assert quarter.regret.percent == pytest.approx(100 * 0.9 / (2.2 + 0.1))
-
-
-def to_best(summary: CellSummary) -> Regret:
-    assert summary.zero_shot_to_best is not None
-    return summary.zero_shot_to_best
+def family(cells: Sequence[Cell], design: Design | None = None, proxy: float | None = None) -> FamilySummary:
+    (found,) = summarise_families(summarise(cells, design, proxy))
+    return found
 
 
 def nats(regret: Regret | None) -> float:
@@ -100,144 +52,135 @@ def nats(regret: Regret | None) -> float:
     return regret.nats
 
 
-def test_zero_shot_carries_the_proxys_rate_over_or_says_nothing(moving: list[Cell]) -> None:
-    known, unknown = summarise(moving, -4.1), summarise(moving)
-    assert [summary.zero_shot and summary.zero_shot.log2_learning_rate for summary in known] == [-4.0] * 3
-    assert nats(known[0].zero_shot) == pytest.approx(0.1 * 2**2)
+def test_what_moves_drifts_and_what_stays_does_not(moving: list[Cell], still: list[Cell]) -> None:
+    sp, smupar = summarise_families(summarise([*moving, *still]))
+    assert sp.drift.value == pytest.approx(3.0)
+    assert sp.slope.value == pytest.approx(-1.5)
+    assert sp.parabola_octaves == pytest.approx(3.0)
+    assert 2.9 < sp.drift.low < 3.0 < sp.drift.high < 3.1
+    assert -1.6 < sp.slope.low < -1.5 < sp.slope.high < -1.4
+    assert smupar.drift.value == pytest.approx(0.0, abs=1e-9)
+    assert smupar.drift.low == 0.0
+    assert smupar.slope.low < 0 < smupar.slope.high
+    assert sp.exact
+    assert smupar.exact
+
+
+def test_one_shifted_cell_shows_as_drift(make_cell: MakeCell, still: list[Cell]) -> None:
+    moved = [*still, make_cell(valley(-4.0, 1.5), 0.875)]
+    assert family(still).drift.high < 0.1
+    assert family(moved).drift.low > 0.9
+
+
+def test_an_edge_makes_the_drift_a_bound_without_interval(make_cell: MakeCell, moving: list[Cell]) -> None:
+    found = family([*moving, make_cell(valley(0.0), 0.875, "sp")])
+    assert not found.exact
+    assert found.drift.value == pytest.approx(-2 + 6)
+    assert np.isnan([found.drift.low, found.drift.high, found.slope.low, found.kappa.value]).all()
+
+
+def test_what_did_not_train_is_left_out_and_makes_the_rest_inexact(make_cell: MakeCell, moving: list[Cell]) -> None:
+    lost = make_cell([[math.inf] * 7] * 3, 0.875, "sp")
+    found = family([*moving, lost])
+    assert (found.exact, found.largest_regret) == (False, math.inf)
+    assert found.drift.value == pytest.approx(3.0)
+    assert summarise_families(summarise([lost, moving[0]])) == [], "one cell that trained is no family"
+    summary = summarise([lost])[0]
+    assert (summary.regret.nats, summary.zero_shot) == (math.inf, None)
+
+
+def test_kappa_is_the_growth_of_relative_curvature_with_scale(make_cell: MakeCell) -> None:
+    """Loss ~ n**-0.5, optimum ~ n**-1, second derivative ~ n**3, where n is the width: 0.5 - 2 + 3."""
+    cells = []
+    for n in range(4):
+        scale, optimum = 2.0**n, -3.0 - n
+        second = 0.01 * scale**3  # of the loss with respect to eta, in units of the first optimum
+        octaves = second * (2.0 ** (optimum + 3)) ** 2  # per octave squared, up to a constant
+        cells.append(make_cell(valley(optimum, 4.0 * scale**-0.5, octaves), width=64 * 2**n))
+    found = family(cells, Design(axis="width")).kappa
+    assert found.value == pytest.approx(0.5 - 2 * 1 + 3, abs=1e-6)
+    assert found.low < found.value < found.high
+
+
+def test_scale_grows_away_from_the_proxy_also_for_sparsity(make_cell: MakeCell) -> None:
+    sparser_is_sharper = [make_cell(valley(-5.0, curvature=0.1 * 2**n), 1 - 0.5**n) for n in range(3)]
+    assert family(sparser_is_sharper).kappa.value == pytest.approx(1.0)
+
+
+def test_the_first_cells_optimum_is_carried_over(moving: list[Cell]) -> None:
+    dense, half, quarter = summarise(moving[::-1])
+    assert [summary.cell.sparsity for summary in (dense, half, quarter)] == [0.0, 0.5, 0.75]
+    assert dense.regret.nats == pytest.approx(0.0, abs=1e-6)
+    # Best of the grid: -5 or -4, half an octave from -4.5, and -3. Carried over: -6, 1.5 and 3 octaves away.
+    assert half.regret.nats == pytest.approx(0.1 * (1.5**2 - 0.5**2), abs=1e-3)
+    assert quarter.regret.nats == pytest.approx(0.1 * 3**2, abs=1e-3)
+    assert quarter.regret.percent == pytest.approx(100 * 0.9 / 2.2, abs=0.1)
+
+
+def test_zero_shot_carries_the_proxys_value_over_or_says_nothing(moving: list[Cell]) -> None:
+    known, unknown = summarise(moving, proxy_log2_value=-4.25), summarise(moving)
+    assert [summary.zero_shot and summary.zero_shot.log2_value for summary in known] == [-4.25] * 3
+    # On the chord between -5 (0.1) and -4 (0.4), a quarter from the right
+    assert nats(known[0].zero_shot) == pytest.approx(0.25 * 0.1 + 0.75 * 0.4, abs=1e-3)
     assert [summary.zero_shot for summary in unknown] == [None] * 3
 
 
+def test_the_sweeps_own_proxy_comes_before_what_else_is_known(make_cell: MakeCell) -> None:
+    proxies = [make_cell(valley(-4.0), width=32, depth=depth, flops=1e10 * depth) for depth in (4, 2)]
+    proxies[0] = make_cell(valley(-6.0), width=32, depth=4, flops=4e10)
+    targets = [make_cell(valley(-5.0), sparsity, width=128) for sparsity in (0.0, 0.875)]
+    rival = make_cell(valley(-7.0), width=32, parametrization="sp")
+    found = summarise([*targets, *proxies, rival], Design(axis="width"), -7.5)
+    at = {(s.cell.parametrization, s.cell.width): s.zero_shot.log2_value for s in found if s.zero_shot is not None}
+    assert at[("smupar", 128)] == pytest.approx(-4.0, abs=0.01), "the cheapest dense cell of base width"
+    assert at[("sp", 32)] == pytest.approx(-7.0, abs=0.01)
+    other = summarise([*targets, make_cell(valley(-4.0), width=32, weight_decay=0.1)], Design(axis="width"), -7.5)
+    assert [s.zero_shot.log2_value for s in other if s.zero_shot and s.cell.width == 128] == [-7.5, -7.5]
+
+
+def to_best(summary: CellSummary) -> float:
+    return nats(summary.zero_shot_to_best)
+
+
 def test_regret_to_best_is_against_the_best_parametrization_of_the_place(moving: list[Cell], still: list[Cell]) -> None:
-    summaries = summarise([*moving, *still], -6.0)
+    summaries = summarise([*moving, *still], proxy_log2_value=-6.0)
     sp, smupar = summaries[:3], summaries[3:]
-    assert [to_best(summary).nats for summary in smupar] == pytest.approx(
-        [nats(summary.zero_shot) for summary in smupar]
-    )
-    assert to_best(sp[0]).nats == pytest.approx(2.0 - 1.5)
-    assert to_best(sp[2]).nats == pytest.approx(2.2 + 0.9 - 1.5)
-    assert to_best(sp[2]).standard_error == pytest.approx(0.0)
-    assert sp[2].regret.nats == pytest.approx(0.9), "a rival does not change the regret of one's own"
+    assert [to_best(summary) for summary in smupar] == pytest.approx([nats(s.zero_shot) for s in smupar])
+    assert to_best(sp[0]) == pytest.approx(2.0 - 1.5, abs=1e-3)
+    assert to_best(sp[2]) == pytest.approx(2.2 + 0.9 - 1.5, abs=1e-3)
+    assert nats(sp[2].zero_shot) == pytest.approx(0.9, abs=1e-3), "a rival does not change the regret of one's own"
 
 
-def test_rivals_of_another_width_or_sparsity_do_not_count(make_cell: MakeCell) -> None:
-    cells = [
-        make_cell([valley(-5.0, 3.0)], 0.5, "sp"),
-        make_cell([valley(-5.0, 1.0)], 0.5, "mup", width=128),
-        make_cell([valley(-5.0, 1.0)], 0.75, "mup"),
-    ]
-    assert to_best(summarise(cells, -5.0)[0]).nats == 0.0
+def test_sensitivity_is_the_mean_above_the_best_up_to_a_guess(make_cell: MakeCell) -> None:
+    cell = make_cell([[3.0, 2.0, 3.0, math.inf]])
+    assert sensitivity(cell, -8.0, -6.0) == pytest.approx(0.5)
+    assert sensitivity(cell, -7.5, -6.5) == pytest.approx(0.25)
+    guess = math.log(256)
+    assert sensitivity(cell, -7.0, -5.0) == pytest.approx(((2 + 3) / 2 + (3 + guess) / 2) / 2 - 2)
+    assert math.isnan(sensitivity(cell, -5.0, -6.0))
 
 
-def test_a_rival_with_other_seeds_counts_by_its_mean(make_cell: MakeCell) -> None:
-    mine = make_cell(offset(valley(-5.0, 2.0), 0.0, 0.2), 0.5, "sp")
-    rival = make_cell(offset(valley(-5.0, 1.5), 0.0, 0.2, 0.4), 0.5, "mup")
-    assert to_best(summarise([mine, rival], -5.0)[0]).nats == pytest.approx(2.1 - 1.7)
+def test_sensitivities_are_compared_over_the_range_that_all_cells_share(make_cell: MakeCell) -> None:
+    """Guards against a grid that reaches farther making a parametrization look more sensitive."""
+    curve = [3.0, 2.2, 2.0, 2.1, 3.5]
+    short = make_cell([curve[1:4]], parametrization="sp", rates=[-7.0, -6.0, -5.0])
+    wide, narrow = (summary.sensitivity for summary in summarise([make_cell([curve]), short])[::-1])
+    assert wide == pytest.approx(narrow)
+    alone = summarise([make_cell([curve])])[0].sensitivity
+    assert alone > 2 * wide
 
 
-def test_a_cell_in_which_nothing_trained_costs_infinitely_much(make_cell: MakeCell, still: list[Cell]) -> None:
-    lost = make_cell(offset([math.inf] * 7, 0.0, 0.0), 0.875)
-    summaries = summarise([*still, lost], -5.0)
-    assert (summaries[3].regret.nats, to_best(summaries[3]).percent) == (math.inf, math.inf)
-    assert [summary.regret.nats for summary in summaries[:3]] == pytest.approx([0.0] * 3)
-
-
-def test_the_source_is_the_densest_cell_that_trained(make_cell: MakeCell) -> None:
-    lost = make_cell([[math.inf] * 7], 0.0)
-    summaries = summarise([lost, make_cell([valley(-4.0)], 0.5), make_cell([valley(-5.0)], 0.75)])
-    assert [summary.regret.log2_learning_rate for summary in summaries[1:]] == [-4.0, -4.0]
-    assert [summary.regret.nats for summary in summaries] == [math.inf, 0.0, pytest.approx(0.1)]
-
-
-def test_drift_and_slope(moving: list[Cell], still: list[Cell]) -> None:
-    sp, smupar = drifts(summarise([*moving, *still]))
-    assert (sp.parametrization, sp.width, sp.exact) == ("sp", 64, True)
-    assert [sp.octaves, sp.low, sp.high] == pytest.approx([3.0] * 3)
-    assert sp.slope == pytest.approx(-1.5)
-    assert sp.largest_regret == pytest.approx(100 * 0.9 / 2.3)
-    assert [smupar.octaves, smupar.slope, smupar.largest_regret] == pytest.approx([0.0] * 3, abs=1e-9)
-
-
-def test_one_sparsity_has_no_drift_and_widths_are_kept_apart(make_cell: MakeCell) -> None:
-    cells = [
-        make_cell([valley(-5.0)], 0.0, width=64),
-        make_cell([valley(-4.0)], 0.0, width=128),
-        make_cell([valley(-3.0)], 0.5, width=128),
-    ]
-    (found,) = drifts(summarise(cells))
-    assert found.width == 128
-    assert found.octaves == pytest.approx(1.0)
-
-
-def test_a_drift_to_the_edge_of_the_grid_is_a_lower_bound(make_cell: MakeCell) -> None:
-    (found,) = drifts(summarise([make_cell([valley(-5.0)], 0.0), make_cell([valley(0.0)], 0.5)]))
-    assert found.octaves == pytest.approx(3.0)
-    assert not found.exact
-
-
-def test_seeds_are_paired_over_the_cells_of_a_drift(make_cell: MakeCell) -> None:
-    shifts = [-0.6, -0.2, 0.0, 0.3, 0.5]
-
-    def cell(sparsity: float, optimum: float, order: list[int]) -> Cell:
-        return make_cell([valley(optimum + shifts[index]) for index in order], sparsity)
-
-    (paired,) = drifts(summarise([cell(0.0, -5.0, [0, 1, 2, 3, 4]), cell(0.5, -4.0, [0, 1, 2, 3, 4])]))
-    (shuffled,) = drifts(summarise([cell(0.0, -5.0, [0, 1, 2, 3, 4]), cell(0.5, -4.0, [4, 2, 0, 1, 3])]))
-    assert [paired.low, paired.high] == pytest.approx([1.0, 1.0], abs=1e-6)
-    assert shuffled.octaves == pytest.approx(1.0)
-    assert shuffled.high - shuffled.low > 0.3
-
-
-def test_without_common_seeds_there_is_no_interval(make_cell: MakeCell) -> None:
-    cells = [
-        make_cell(offset(valley(optimum), 0.0, 0.1), sparsity, seeds=seeds)
-        for optimum, sparsity, seeds in ((-5.0, 0.0, (0, 1)), (-4.0, 0.5, (0, 2)))
-    ]
-    (found,) = drifts(summarise(cells))
-    assert found.octaves == pytest.approx(1.0)
-    assert math.isnan(found.low)
-    assert math.isnan(found.high)
-
-
-def test_the_drift_of_a_family_with_a_lost_cell_is_that_of_the_others(make_cell: MakeCell) -> None:
-    lost = make_cell([[math.inf] * 7], 0.75)
-    (found,) = drifts(summarise([make_cell([valley(-5.0)], 0.0), make_cell([valley(-4.0)], 0.5), lost]))
-    assert [found.octaves, found.slope] == pytest.approx([1.0, -1.0])
-    assert not found.exact
-    assert found.largest_regret == math.inf
-
-
-def test_the_summary_has_a_row_a_cell(moving: list[Cell], make_cell: MakeCell) -> None:
-    table = summary_table(summarise([*moving, make_cell([[math.inf, 2.0, 2.5, math.inf]], 0.5)]))
-    assert list(table.columns) == [
-        "parametrization",
-        "width",
-        "sparsity",
-        "seeds",
-        "log2_learning_rate",
-        "low",
-        "high",
-        "loss",
-        "grid_log2_learning_rate",
-        "status",
-        *(
-            f"{which}_{what}"
-            for which in ("regret", "zero_shot", "zero_shot_to_best")
-            for what in ("log2_learning_rate", "nats", "percent", "standard_error")
-        ),
-        "diverged_runs",
-    ]
-    assert list(table["parametrization"]) == ["sp", "sp", "sp", "smupar"]
-    assert list(table["status"]) == ["fit", "fit", "fit", "edge"]
-    assert list(table["seeds"]) == [2, 2, 2, 1]
-    assert list(table["diverged_runs"]) == [0, 0, 0, 2]
-    assert list(table["log2_learning_rate"]) == pytest.approx([-6.0, -4.5, -3.0, -7.0])
-    assert list(table["regret_nats"]) == pytest.approx([0.0, 0.2, 0.9, 0.0])
-    assert "fit" in table.to_csv()
-    assert "Status" not in table.to_csv()
-
-
-def test_the_drift_table_has_a_row_a_drift(moving: list[Cell], still: list[Cell]) -> None:
-    found = drifts(summarise([*moving, *still], -5.0))
-    table = drift_table(found)
-    assert table.to_dict("records") == [asdict(drift) for drift in found]
-    assert drift_table([]).empty
+def test_tables_have_a_row_a_cell_and_a_row_a_family(moving: list[Cell], still: list[Cell]) -> None:
+    summaries = summarise([*moving, *still], proxy_log2_value=-6.0)
+    cells, families = summary_table(summaries), drift_table(summarise_families(summaries))
+    assert cells["family"].tolist() == ["SP"] * 3 + ["SμPar"] * 3
+    assert cells["sparsity"].tolist() == [0.0, 0.5, 0.75] * 2
+    assert cells["log2_value"].to_numpy() == pytest.approx([-6, -4.5, -3, -5, -5, -5])
+    assert set(cells["status"]) == {"fit"}
+    assert cells["seeds"].tolist() == [3] * 6
+    assert cells["zero_shot_nats"].notna().all()
+    assert summary_table(summarise(moving))["zero_shot_nats"].isna().all()
+    assert families["octaves"].to_numpy() == pytest.approx([3.0, 0.0], abs=1e-6)
+    assert families["slope"].to_numpy() == pytest.approx([-1.5, 0.0], abs=1e-6)
+    assert (families["slope_low"] < families["slope_high"]).all()
+    assert families["largest_zero_shot_regret"].to_numpy() == pytest.approx([40.9, 6.7], abs=0.1)
