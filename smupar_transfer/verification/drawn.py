@@ -9,7 +9,7 @@ import numpy as np
 
 from smupar_transfer.records import Evaluation, RunRecord
 from smupar_transfer.verification.asked import AXIS_WORDS, place_label
-from smupar_transfer.verification.cells import Cell, Family, runs_table
+from smupar_transfer.verification.cells import Family, runs_table
 from smupar_transfer.verification.design import Design
 from smupar_transfer.verification.figures.curves import Training, TrainingPanel
 from smupar_transfer.verification.figures.stability import Curve, Panel, Ticks, Track
@@ -151,7 +151,7 @@ def _tracks(summaries: Sequence[CellSummary], point: Callable[[CellSummary], Poi
     return tracks
 
 
-def _place(family: Family[Cell], member: CellSummary) -> float:
+def _place(family: Family, member: CellSummary) -> float:
     return math.log2(member.cell.place(family.axis))
 
 

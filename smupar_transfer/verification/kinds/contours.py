@@ -10,7 +10,7 @@ import numpy as np
 
 from smupar_transfer.records import Manifest, RunRecord
 from smupar_transfer.verification.asked import HYPERPARAMETER_WORDS, design_of, place_label, proxy_log2
-from smupar_transfer.verification.cells import Family, families, runs_table
+from smupar_transfer.verification.cells import apart, label, runs_table
 from smupar_transfer.verification.contours import (
     JointOptimum,
     Surface,
@@ -30,7 +30,27 @@ RANGE = 0.8  # nats above the best loss that contours show
 LEVELS = 17
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Surfaces:
+    """A family of surfaces, from the proxy's end of the axis on."""
+
+    label: str
+    cells: tuple[Surface, ...]
+
+
+def by_family(found: Sequence[Surface], design: Design) -> list[Surfaces]:
+    """The families of a sweep, in the order of its surfaces."""
+    members: dict[str, list[Surface]] = {}
+    for surface, settings in zip(found, apart(found, design), strict=True):
+        members.setdefault(label(surface.parametrization, settings), []).append(surface)
+    outwards = -1 if design.axis == "sparsity" else 1
+    return [
+        Surfaces(name, tuple(sorted(own, key=lambda one: outwards * one.place(design.axis))))
+        for name, own in members.items()
+    ]
+
+
+@dataclass(frozen=True, eq=False)
 class Move:
     """How far the joint optimum of a family moved from its first cell to that where it lies farthest away.
 
@@ -39,7 +59,7 @@ class Move:
         exact: all optima of the family came from fits.
     """
 
-    family: Family[Surface]
+    family: Surfaces
     octaves: tuple[float, float]
     apart: bool
     exact: bool
@@ -50,7 +70,7 @@ def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
     design = design_of(manifest)
     found = surfaces(runs_table(records), design)
     optima = dict(zip(map(id, found), joint_optima(found), strict=True))
-    ordered = families(found, design)
+    ordered = by_family(found, design)
     moves = [move for family in ordered if (move := moved(family, optima)) is not None]
     rate, other = (proxy_log2(manifest, name) for name in design.swept)
     panels = contour_panels(ordered, optima, design, None if rate is None or other is None else (rate, other))
@@ -78,10 +98,10 @@ def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
 
 
 def _held(move: Move) -> bool:
-    return held_by_theory(move.family)
+    return held_by_theory(move.family.cells[0])
 
 
-def moved(family: Family[Surface], optima: dict[int, JointOptimum]) -> Move | None:
+def moved(family: Surfaces, optima: dict[int, JointOptimum]) -> Move | None:
     """From the first cell of a family to the one whose optimum lies farthest from it; None if there are not two."""
     trained = [optima[id(one)] for one in family.cells if optima[id(one)].status is not Status.NOTHING]
     if len(trained) < 2:
@@ -92,8 +112,8 @@ def moved(family: Family[Surface], optima: dict[int, JointOptimum]) -> Move | No
         return other.log2_values[0] - first.log2_values[0], other.log2_values[1] - first.log2_values[1]
 
     farthest = max(others, key=lambda other: max(map(abs, steps(other))))
-    apart = any(farthest.low[axis] > first.high[axis] or farthest.high[axis] < first.low[axis] for axis in range(2))
-    return Move(family, steps(farthest), apart, all(one.status is Status.FIT for one in trained))
+    separate = any(farthest.low[axis] > first.high[axis] or farthest.high[axis] < first.low[axis] for axis in range(2))
+    return Move(family, steps(farthest), separate, all(one.status is Status.FIT for one in trained))
 
 
 def sentence(moves: Sequence[Move], design: Design) -> str:
@@ -110,7 +130,7 @@ def sentence(moves: Sequence[Move], design: Design) -> str:
 
 
 def contour_panels(
-    ordered: Sequence[Family[Surface]],
+    ordered: Sequence[Surfaces],
     optima: dict[int, JointOptimum],
     design: Design,
     proxy: tuple[float, float] | None,
@@ -144,7 +164,7 @@ def contour_levels(panels: Sequence[Contours]) -> list[float]:
     return [best + RANGE * (index / (LEVELS - 1)) ** 2 for index in range(LEVELS)]
 
 
-def _optimum_table(ordered: Sequence[Family[Surface]], optima: dict[int, JointOptimum], design: Design) -> Table:
+def _optimum_table(ordered: Sequence[Surfaces], optima: dict[int, JointOptimum], design: Design) -> Table:
     found = [surface for family in ordered for surface in family.cells]
     (_, x), (_, y) = (HYPERPARAMETER_WORDS[name] for name in design.swept)
     return Table(

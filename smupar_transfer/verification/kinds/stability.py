@@ -65,7 +65,7 @@ def _moved(one: FamilySummary) -> str:
 
 def verdict(found: Sequence[FamilySummary]) -> str:
     """Whether the optimum stays put within ``LARGEST_DRIFT`` where the theory says that it does."""
-    held = [one for one in found if held_by_theory(one.family)]
+    held = [one for one in found if held_by_theory(one.family.cells[0])]
     return judged(
         [(one.drift.low if math.isfinite(one.drift.low) else one.drift.value) > LARGEST_DRIFT for one in held],
         [one.exact and one.drift.value <= LARGEST_DRIFT for one in held],

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from smupar_transfer.verification.cells import Family
+from smupar_transfer.verification.cells import Setup
 
 LARGEST_DRIFT = 0.35
 """Octaves; what the SuPar paper's own figure shows."""
@@ -14,11 +13,10 @@ LARGEST_REGRET = 0.5
 AS_EXPECTED, NOT_AS_EXPECTED, OPEN = "as expected", "not as expected", "open"
 
 
-def held_by_theory(family: Family[Any]) -> bool:
-    """Whether the optimum of a family should stay: SuPar's does, unless weight decay that is not scaled pulls at it."""
-    settings = family.cells[0].settings
-    pulled = settings.get("weight_decay") != 0 and settings["weight_decay_form"] == "coupled"
-    return family.parametrization == "smupar" and not pulled
+def held_by_theory(cell: Setup) -> bool:
+    """Whether the optimum of a family with this cell should stay: SuPar's does, unless unscaled weight decay pulls."""
+    pulled = cell.settings.get("weight_decay") != 0 and cell.settings["weight_decay_form"] == "coupled"
+    return cell.parametrization == "smupar" and not pulled
 
 
 def judged(against: Sequence[bool], in_favour: Sequence[bool]) -> str:
