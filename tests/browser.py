@@ -35,14 +35,20 @@ FLAGS = (
 )
 SECONDS = 60.0
 
-LOOK = """JSON.stringify({
-  page: document.scrollingElement.scrollWidth,
-  window: document.documentElement.clientWidth,
-  images: [...document.images].map(image => image.complete && image.naturalWidth > 0 &&
-    image.getBoundingClientRect().width > 0 && image.getBoundingClientRect().height > 0),
-  outside: [...document.body.querySelectorAll('*')].filter(element => !element.closest('.wide > *') &&
-    element.getBoundingClientRect().right > document.documentElement.clientWidth + 0.5).map(element => element.tagName.toLowerCase()),
-})"""
+LOOK = """(() => {
+  const edge = document.documentElement.clientWidth;
+  const shows = image => {
+    const box = image.getBoundingClientRect();
+    return image.complete && image.naturalWidth > 0 && box.width > 0 && box.height > 0;
+  };
+  const outside = element => element.getBoundingClientRect().right > edge + 0.5 && !element.closest('.wide > *');
+  return JSON.stringify({
+    page: document.scrollingElement.scrollWidth,
+    window: edge,
+    images: [...document.images].map(shows),
+    outside: [...document.body.querySelectorAll('*')].filter(outside).map(element => element.tagName.toLowerCase()),
+  });
+})()"""
 
 
 def program() -> str | None:

@@ -41,6 +41,8 @@ def proxy_log2(manifest: Manifest, name: str) -> float | None:
 
 def place_label(cell: Setup, design: Design) -> str:
     """Where a cell lies along the axis, as ticks and legends say it, with what is tied to it."""
-    tied = [f"s = {cell.sparsity:.3g}" if name == "sparsity" else f"{cell.settings[name]:g}" for name in design.tied]
+    tied = [
+        f"s = {cell.sparsity:.3g}" if name == "sparsity" else f"{name} {cell.settings[name]}" for name in design.tied
+    ]
     here = cell.sparsity if design.axis == "sparsity" else float(cell.settings[design.axis])
     return ", ".join([f"{here:,.7g}", *tied])

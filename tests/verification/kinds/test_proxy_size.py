@@ -42,8 +42,8 @@ def outcome(make_record: MakeRecord, make_manifest: Callable[..., Manifest]) -> 
 def test_the_smallest_proxy_that_is_good_enough(outcome: Callable[..., Outcome]) -> None:
     # At -4 the target loses 0.1 of 2.005 nats; base width is 32; 7 values at a quarter of the target's FLOPs.
     assert outcome({16: -4.0, 32: -5.0, 64: -5.0}).sentence == (
-        "SμPar, target of width 128 at sparsity 0.75: a proxy of width 32 costs it 0.00 % [0.00, 0.00], after a search for "
-        "175 % of the target's FLOPs; one of width 16 costs 4.99 % [4.99, 4.99]."
+        "SμPar, target of width 128 at sparsity 0.75: a proxy of width 32 costs it 0.00 % [0.00, 0.00], after a search "
+        "for 175 % of the target's FLOPs; one of width 16 costs 4.99 % [4.99, 4.99]."
     )
 
 
