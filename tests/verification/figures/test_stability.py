@@ -24,7 +24,6 @@ from smupar_transfer.verification.figures.stability import (
     draw_proxy_sizes,
     draw_regret,
 )
-from smupar_transfer.verification.figures.style import PARAMETRIZATION_COLOURS
 
 Points = Callable[[Axes], list[list[tuple[float, float]]]]
 
