@@ -47,7 +47,7 @@ class LocalFit:
         maps: from losses to coefficients of 1, x, x**2 (, x**3), (coefficients, points). coefficients: those.
         vertex: of the minimum, from ``origin``.
         squares: weighted sum of squares of the residuals, nats**2.
-        misfit_share, noise_share: what to expect of ``squares`` per unit variance of misfit (at ``doubt`` 1) and noise.
+        misfit_share: what to expect of ``squares`` per unit variance of misfit at ``doubt`` 1.
     """
 
     columns: np.ndarray
@@ -59,7 +59,6 @@ class LocalFit:
     vertex: float
     squares: float
     misfit_share: float
-    noise_share: float
 
     @property
     def freedom(self) -> int:
@@ -88,11 +87,10 @@ class LocalFit:
             found[:, power] = math.perm(power, order) * at ** (power - order)
         return found
 
-    def misfit(self, noise: float) -> float:
-        """Variance (nats**2) at ``doubt`` 1 that noise of variance ``noise`` in every point leaves unexplained."""
-        if self.freedom == 0:
-            return 0.0
-        return max(0.0, self.squares - self.noise_share * noise) / self.misfit_share
+    @property
+    def misfit(self) -> float:
+        """Variance (nats**2) at ``doubt`` 1 that the residuals show, noise included; 0 where there are none."""
+        return self.squares / self.misfit_share if self.freedom > 0 else 0.0
 
     def drawn(self, points: int = 41) -> tuple[Floats, Floats]:
         """log2 values over the window, and the fitted losses there, for a line in a figure."""
@@ -132,9 +130,8 @@ def local_fit(log2_values: Floats, losses: Floats) -> tuple[LocalFit | None, Sta
     left = np.eye(len(columns)) - powers @ maps
     share = np.diag(left.T @ (left / (1 + doubt)[:, None]))
     squares = float(((left @ losses[columns]) ** 2 / (1 + doubt)).sum())
-    shares = float((share * doubt).sum()), float(share.sum())
-    fit = LocalFit(columns, origin, offsets, doubt, maps, coefficients, vertex, squares, *shares)
-    return fit, Status.FIT
+    expected = float((share * doubt).sum())
+    return LocalFit(columns, origin, offsets, doubt, maps, coefficients, vertex, squares, expected), Status.FIT
 
 
 def _window(values: Floats, best: int, height: float) -> slice:

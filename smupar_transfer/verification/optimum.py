@@ -150,7 +150,7 @@ def _optimum(bottom: _Bottom, noise: float, freedom: float) -> Optimum:
 
 def _variances(fit: LocalFit, weights: Floats, noise: float) -> Floats:
     """Of sums of losses with ``weights``, (..., points); ``noise`` is the variance of a mean over seeds."""
-    return np.asarray((weights**2 * (noise + fit.misfit(noise) * fit.doubt)).sum(axis=-1))
+    return np.asarray((weights**2 * (noise + fit.misfit * fit.doubt)).sum(axis=-1))
 
 
 def _errors(fit: LocalFit, noise: float, freedom: float) -> tuple[float, float, float]:

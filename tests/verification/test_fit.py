@@ -51,9 +51,8 @@ def test_a_quartic_is_not_recovered_and_the_residuals_say_so() -> None:
     offset = GRID + 4.8
     fit = fitted(GRID, valley(-4.8) + 0.01 * offset**4 + 0.02 * offset**3)
     assert abs(fit.log2_value + 4.8) > 1e-4
-    assert fit.misfit(0.0) > 0
-    assert fitted(GRID, valley(-4.8)).misfit(0.0) == pytest.approx(0.0, abs=1e-12)
-    assert fit.misfit(1.0) == 0, "noise that large explains any residual"
+    assert fit.misfit > 1e-9
+    assert fitted(GRID, valley(-4.8)).misfit == pytest.approx(0.0, abs=1e-12)
 
 
 @quick
