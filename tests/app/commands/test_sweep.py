@@ -26,8 +26,8 @@ Run = Callable[..., CompletedProcess[str]]
 
 CONTRACT = ("key", "spec", "train_loss", "validation_loss", "bits_per_byte", "diverged", "tokens", "wall_seconds")
 LEFT = {
-    *("records.jsonl", "sweep.json", "summary.csv", "drift.csv", "README.md"),
-    *("grid.png", "grid.svg", "optimum.png", "optimum.svg"),
+    *("records.jsonl", "sweep.json", "summary.csv", "drift.csv", "README.md", "report.html"),
+    *(f"{name}.{suffix}" for name in ("grid", "optimum", "regret", "learning") for suffix in ("png", "svg")),
 }
 
 
@@ -86,7 +86,7 @@ def test_the_summary_has_a_row_a_cell(results: Path) -> None:
     assert set(cells) == {(name, 32, sparsity) for name in ("sp", "smupar") for sparsity in (0.0, 0.5)}
     assert {"log2_learning_rate", "low", "high", "status", "loss"} <= set(summary.columns)
     assert summary[["low", "high"]].isna().all(axis=None), "one seed has no interval"
-    assert summary["log2_learning_rate"].between(-8, -6).all()
+    assert summary["log2_value"].between(-8, -6).all()
 
 
 def test_the_page_names_question_command_and_outcome(results: Path, tiny: tuple[str, ...], grid_file: Path) -> None:
