@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from smupar_transfer.app.show import loss, progress_bar
 from smupar_transfer.model import computation
 from smupar_transfer.records import RunRecord, RunSpec, RunStore
+from smupar_transfer.theory import InputError
 from smupar_transfer.training import DataRequest, Execution, load, run, run_jobs
 
 Plan = Callable[[Mapping[str, RunRecord]], Sequence[RunSpec]]
@@ -105,6 +107,16 @@ def by_computation(specs: Iterable[RunSpec]) -> dict[Hashable, list[RunSpec]]:
     for spec in specs:
         groups.setdefault(computation(spec), []).append(spec)
     return groups
+
+
+def other_records(folder: Path) -> list[RunRecord]:
+    """Records of the results beside ``folder``; those that cannot be read are left out."""
+    found: list[RunRecord] = []
+    for other in sorted(folder.parent.glob("*")):
+        if other.is_dir() and other != folder:
+            with contextlib.suppress(InputError):
+                found += RunStore(other)
+    return found
 
 
 def _copies(record: RunRecord, specs: Iterable[RunSpec], store: RunStore) -> Iterator[RunRecord]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,13 +56,13 @@ class Sweep:
     question: str
     expected: str
     cost: str
-    overrides: list[str]
+    overrides: tuple[str, ...]
     grids: list[Grid]
     runs: int
     kind: str = "stability"
-    swept: list[str] = field(default_factory=lambda: ["learning_rate"])
+    swept: tuple[str, ...] = ("learning_rate",)
     axis: str = "sparsity"
-    tied: list[str] = field(default_factory=list)
+    tied: tuple[str, ...] = ()
     reference: str | None = None
     adaptive: Adaptive | None = None
 
@@ -171,12 +171,12 @@ def _adaptive(value: Any, grids: Sequence[Grid], path: Path) -> Adaptive:
 def _check_analysis(sweep: Sweep, path: Path) -> None:
     """Refuse words that no analysis knows before anything is trained."""
     swept = tuple(item.name for item in fields(BaseHyperparameters))
-    checks: list[tuple[str, list[str], tuple[str, ...]]] = [
-        ("kind", [sweep.kind], KINDS),
+    checks: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = [
+        ("kind", (sweep.kind,), KINDS),
         ("swept", sweep.swept, swept),
-        ("axis", [sweep.axis], AXES),
+        ("axis", (sweep.axis,), AXES),
         ("tied", sweep.tied, AXES),
-        ("reference", [] if sweep.reference is None else [sweep.reference], tuple(PARAMETRIZATIONS)),
+        ("reference", () if sweep.reference is None else (sweep.reference,), tuple(PARAMETRIZATIONS)),
     ]
     for key, words, known in checks:
         for word in words:
@@ -190,7 +190,7 @@ def _check_analysis(sweep: Sweep, path: Path) -> None:
 
 def sweep_overrides(name: str, config_dir: str | None = None) -> list[str]:
     """What a sweep sets for all of its runs, as words of a command line."""
-    return load_sweep(name, config_dir).overrides
+    return list(load_sweep(name, config_dir).overrides)
 
 
 def at_point(config: DictConfig, point: dict[str, Any]) -> DictConfig:

@@ -15,16 +15,14 @@ def computation(spec: RunSpec) -> Hashable:
 
     It holds the absolute numbers of every role, as ``plan_parameters`` takes them, and what of the specification does
     not end in them. So muP, SuPar and its ablations are one run where nothing is sparse, and the two forms of weight
-    decay are one where nothing decays. A sparse layer's density is its own; numbers, which are products of powers of it,
-    are compared at two densities, for then they agree at all.
+    decay are one where nothing decays. What a mask's density comes out as is not known here; numbers, being products of
+    powers, are compared with and without width and density, and then agree at any density.
     """
-    density = spec.sparsity.density
-    densities = (1.0,) if density == 1 else (1.0, density, density / 2)
     numbers = tuple(
         astuple(scale(spec.table, role, ScaleFactors(width, rho), spec.hparams, spec.optimizer))
         for role in Role
         for width in (1.0, spec.width_factor)
-        for rho in densities
+        for rho in (1.0, spec.sparsity.density)
     )
     optimizer = replace(spec.optimizer, weight_decay_form=WeightDecayForm.COUPLED, epsilon=1.0)
     data = replace(spec.data, path=None)

@@ -45,6 +45,21 @@ GRID = """\
         seed: [0]
     runs: 12
 """
+ADAPTIVE = """\
+    question: Does an adaptive grid of tiny runs work?
+    expected: It does.
+    cost: a second
+    overrides: [target.width=16, target.sparsity=0]
+    adaptive:
+      key: hparams.learning_rate
+      log2: {first: -8, last: -5, step: 0.5}
+      coarse: 2
+      reach: 1
+    grids:
+      - parametrization.name: [sp, mup, smupar]
+        seed: [1, 0]
+    runs: 42
+"""
 
 
 def call(*words: str) -> int:
@@ -135,6 +150,14 @@ def grid_file(tmp_path: Path) -> Path:
     """A person's own sweep of 12 runs."""
     path = tmp_path / "grid.yaml"
     path.write_text(textwrap.dedent(GRID), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def adaptive_file(tmp_path: Path) -> Path:
+    """A person's own adaptive sweep: dense, so that muP and SuPar are one."""
+    path = tmp_path / "adaptive.yaml"
+    path.write_text(textwrap.dedent(ADAPTIVE), encoding="utf-8")
     return path
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from smupar_transfer import training
 from smupar_transfer.app import runs, specs
-from smupar_transfer.records import RunRecord, RunSpec, RunStore, store, write_atomically
+from smupar_transfer.records import RunRecord, RunSpec, RunStore, SparsitySpec, store, trained_runs, write_atomically
 from smupar_transfer.theory import InputError
 from smupar_transfer.training import Data, DataRequest, Execution
 
@@ -106,6 +106,71 @@ def test_two_processes_that_share_a_folder_lose_no_record(
     shared.compact()
     thread.join()
     assert RunStore(shared.folder).keys() == {elsewhere[0].key, elsewhere[1].key}
+
+
+def timeless(record: RunRecord) -> RunRecord:
+    return replace(record, wall_seconds=0.0, step_seconds=0.0)
+
+
+def named(spec: RunSpec) -> list[RunSpec]:
+    return [replace(spec, parametrization=name) for name in ("mup", "init_only", "smupar", "sp")]
+
+
+def test_runs_that_compute_the_same_are_trained_once(
+    seeds: list[RunSpec], request_: DataRequest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The shared record is what each of them would have come to, bit for bit, but for its time."""
+    wide = [replace(spec, base_width=8) for spec in named(seeds[0])]
+    records = runs.train_missing("title", wide, request_, Execution(), tmp_path, 1)
+    assert [record.same_as for record in records] == [None, wide[0].key, wide[0].key, None]
+    assert [record.key for record in records] == [spec.key for spec in wide]
+    assert "4/4" in capsys.readouterr().err
+    alone = [training.run(spec, training.load(request_), Execution()) for spec in wide]
+    assert [replace(timeless(record), same_as=None) for record in records] == [timeless(record) for record in alone]
+    assert records[3].validation_loss != records[0].validation_loss
+    trained = trained_runs(records)
+    assert len(trained) == 2
+    assert sum(record.wall_seconds for record in trained) == records[0].wall_seconds + records[3].wall_seconds
+
+
+def test_where_weights_are_zero_nothing_is_shared(seeds: list[RunSpec], request_: DataRequest, tmp_path: Path) -> None:
+    sparse = [replace(spec, sparsity=SparsitySpec(0.5), base_width=8) for spec in named(seeds[0])]
+    records = runs.train_missing("title", sparse, request_, Execution(), tmp_path, 1)
+    assert [record.same_as for record in records] == [None] * 4
+    assert len({record.train_loss for record in records}) == 4
+
+
+def test_a_record_that_is_there_is_shared_and_so_is_one_of_another_result(
+    seeds: list[RunSpec], request_: DataRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mup, init_only, smupar, _ = named(seeds[0])
+    first = runs.train_missing("title", [mup, init_only], request_, Execution(), tmp_path / "first", 1)
+    monkeypatch.setattr(runs, "run", None)  # nothing more is trained
+    again = runs.train_missing("title", [smupar], request_, Execution(), tmp_path / "first", 1)
+    assert again == [replace(first[0], key=smupar.key, spec=smupar, same_as=mup.key)]
+    means = runs.Means(request_, Execution(), tmp_path / "second", 1, elsewhere=[again[0], first[0]])
+    copied = runs.train_planned("title", lambda _: [mup, smupar], 2, means)
+    assert copied == [first[0], again[0]]
+    assert RunStore(tmp_path / "second").keys() == {mup.key, smupar.key}
+
+
+def test_a_plan_is_asked_again_until_nothing_is_missing(
+    seeds: list[RunSpec], request_: DataRequest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[int] = []
+
+    def one_more(records: Mapping[str, RunRecord]) -> list[RunSpec]:
+        asked.append(len(records))
+        return seeds[: len(records) + 1]
+
+    means = runs.Means(request_, Execution(), tmp_path, 1)
+    records = runs.train_planned("title", one_more, 7, means)
+    assert (asked, [record.key for record in records]) == ([0, 1, 2, 3], [spec.key for spec in seeds])
+    err = capsys.readouterr().err
+    assert "3/3" in err
+    asked.clear()
+    assert runs.train_planned("title", one_more, 7, means) == records
+    assert asked == [3]
 
 
 @pytest.mark.parametrize("workers", [0, -1])

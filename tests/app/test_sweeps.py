@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from smupar_transfer.app import paths
-from smupar_transfer.app.axes import Axis
+from smupar_transfer.app.axes import Axis, Grid
 from smupar_transfer.app.sweeps import Sweep, at_point, find_sweep, load_sweep, shipped_sweeps, sweep_overrides
 from smupar_transfer.theory import InputError
 
@@ -26,28 +26,78 @@ def changed(grid_file: Path, old: str, new: str) -> Path:
     return path
 
 
-def test_an_axis_is_a_list_or_powers_of_two() -> None:
-    assert Axis(values=[3, "a"]).expand() == [3, "a"]
-    assert Axis(first=-3, last=-1, step=1).expand() == [0.125, 0.25, 0.5]
-    assert Axis(first=-2, last=-1, step=0.5).expand() == [0.25, 2**-1.5, 0.5]
-    assert Axis(first=-4, last=-4, step=1).expand() == [0.0625]
-
-
 def test_grids_are_united_and_points_that_repeat_are_dropped() -> None:
-    first, second = {"a": Axis(values=[1, 2]), "b": Axis(values=[3])}, {"b": Axis(values=[3, 4]), "a": Axis(values=[2])}
-    sweep = Sweep("name", "q", "e", "c", [], [first, second], 3)
+    first: Grid = {"a": Axis(values=[1, 2]), "b": Axis(values=[3])}
+    second: Grid = {"b": Axis(values=[3, 4]), "a": Axis(values=[2])}
+    sweep = Sweep("name", "q", "e", "c", (), [first, second], 3)
     assert list(sweep.points()) == [{"a": 1, "b": 3}, {"a": 2, "b": 3}, {"b": 4, "a": 2}]
+
+
+def test_a_sweep_says_how_it_is_to_be_analysed(grid_file: Path) -> None:
+    sweep = load_sweep(str(grid_file))
+    assert (sweep.kind, sweep.swept, sweep.axis, sweep.tied) == ("stability", ("learning_rate",), "sparsity", ())
+    assert (sweep.reference, sweep.adaptive) == (None, None)
+    words = "kind: gain\nswept: [init_std]\naxis: width\ntied: [sparsity]\nreference: sp\nruns: 12"
+    sweep = load_sweep(str(changed(grid_file, "runs: 12", words)))
+    assert (sweep.kind, sweep.swept, sweep.axis, sweep.tied) == ("gain", ("init_std",), "width", ("sparsity",))
+    assert sweep.reference == "sp"
+
+
+def test_an_adaptive_sweep_counts_its_full_grid_and_has_cells(adaptive_file: Path) -> None:
+    sweep = load_sweep(str(adaptive_file))
+    assert sweep.adaptive is not None
+    assert (sweep.adaptive.coarse, sweep.adaptive.reach, len(sweep.adaptive.log2.expand())) == (2.0, 1.0, 7)
+    points = list(sweep.points())
+    assert len(points) == sweep.runs == 3 * 7 * 2
+    assert {key for point in points for key in point} == {"parametrization.name", "hparams.learning_rate", "seed"}
+    assert list(sweep.cells()) == [({"parametrization.name": name}, (1, 0)) for name in ("sp", "mup", "smupar")]
+
+
+def test_grids_may_add_seeds_to_a_cell() -> None:
+    one: Grid = {"a": Axis(values=[1, 2]), "seed": Axis(values=[0])}
+    more: Grid = {"seed": Axis(values=[1, 0]), "a": Axis(values=[2])}
+    assert list(Sweep("name", "q", "e", "c", (), [one, more], 4).cells()) == [({"a": 1}, (0,)), ({"a": 2}, (0, 1))]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        pytest.param("coarse: 2", "coarse: 1.3", r"^adaptive.coarse=1.3: .*multiple of step=0.5", id="between steps"),
+        pytest.param("coarse: 2", "coarse: wide", r"^adaptive.coarse=wide: ", id="coarse is a word"),
+        pytest.param("reach: 1", "reach: 0", r"^adaptive.reach=0: ", id="no reach"),
+        pytest.param("  reach: 1\n", "", r"^adaptive=.*mapping of key, log2, coarse, reach", id="key missing"),
+        pytest.param("reach: 1", "reach: 1\n  more: 1", r"^adaptive=.*more", id="key too many"),
+        pytest.param("step: 0.5", "step: 0", r"^adaptive.log2=.*first, last, step", id="step of zero"),
+        pytest.param("key: hparams.learning_rate", "key: seed", r"^adaptive.key=seed: .*axis of grids too", id="twice"),
+        pytest.param("    seed: [1, 0]\n", "", r"^grids=.*has no seed", id="no seed"),
+        pytest.param("runs: 42", "runs: 24", r"^runs=24: .*expands to 42 runs", id="number of the full grid"),
+        pytest.param("cost:", "kind: stabilty\ncost:", r"^kind=stabilty: .*did you mean stability", id="kind"),
+        pytest.param("cost:", "kind: xyz\ncost:", r"^kind=xyz: .*there are stability, contours, gain", id="far kind"),
+        pytest.param("cost:", "swept: [lerning_rate]\ncost:", r"^swept=lerning_rate: .*learning_rate", id="swept"),
+        pytest.param("cost:", "swept: learning_rate\ncost:", r"^sweep=.*swept", id="swept is a word"),
+        pytest.param("cost:", "axis: widht\ncost:", r"^axis=widht: .*did you mean width", id="axis of scale"),
+        pytest.param("cost:", "tied: [sparsety]\ncost:", r"^tied=sparsety: .*did you mean sparsity", id="tied"),
+        pytest.param("cost:", "reference: spp\ncost:", r"^reference=spp: .*did you mean sp", id="reference"),
+        pytest.param("cost:", "kind: gain\ncost:", r"^reference=: .*must be given", id="gain over what"),
+    ],
+)
+def test_wrong_keys_of_search_and_analysis_are_refused_in_one_line(
+    adaptive_file: Path, old: str, new: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        load_sweep(str(changed(adaptive_file, old, new)))
+    assert "\n" not in str(caught.value)
 
 
 def test_a_sweep_is_read_from_a_path(grid_file: Path) -> None:
     sweep = load_sweep(str(grid_file))
-    assert (sweep.name, sweep.runs, sweep.overrides) == ("grid", 12, ["target.width=32"])
+    assert (sweep.name, sweep.runs, sweep.overrides) == ("grid", 12, ("target.width=32",))
     assert sweep.question == "Does a grid of a dozen tiny runs work?"
     points = list(sweep.points())
     assert len(points) == 12
     expected = {"parametrization.name": "sp", "target.sparsity": 0.0, "hparams.learning_rate": 2.0**-8, "seed": 0}
     assert points[0] == expected
-    assert sweep_overrides(str(grid_file)) == sweep.overrides
+    assert sweep_overrides(str(grid_file)) == ["target.width=32"]
 
 
 def test_shipped_sweeps_are_found_by_name_and_search_spaces_are_none() -> None:
@@ -99,6 +149,7 @@ def test_a_name_is_no_pattern_and_no_path(name: str) -> None:
         pytest.param(", step: 1", "", r"^hparams.learning_rate=", id="no step"),
         pytest.param("  - param", "    param", r"grids", id="grids is a mapping"),
         pytest.param("overrides: [target.width=32]", "overrides: 32", r"sweep=.*overrides", id="overrides is a number"),
+        pytest.param("[target.width=32]", "target.width=32", r"sweep=.*overrides", id="overrides is a word"),
         pytest.param("overrides: [", "overrides: [[", r"is not valid YAML", id="no YAML"),
     ],
 )

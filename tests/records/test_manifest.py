@@ -17,6 +17,31 @@ def test_round_trip(tmp_path: Path, manifest: Manifest) -> None:
         assert read_manifest(tmp_path / "sweep") == written
 
 
+def test_what_an_analysis_needs_survives(tmp_path: Path, manifest: Manifest) -> None:
+    told = replace(
+        manifest,
+        proxy_hparams={"init_std": 0.117},
+        kind="gain",
+        swept=("learning_rate", "init_std"),
+        axis="width",
+        tied=("sparsity",),
+        reference="sp",
+        full_grid=1_234,
+    )
+    write_manifest(tmp_path, told)
+    assert read_manifest(tmp_path) == told
+    assert told.saved == "Adaptive: 2 of the full grid's 1,234 runs; 1,232 were not needed."
+    assert manifest.saved == ""
+
+
+def test_a_file_from_before_there_were_kinds_is_read(tmp_path: Path, manifest: Manifest) -> None:
+    old = {name: getattr(manifest, name) for name in ("name", "question", "expected", "command", "keys")}
+    (tmp_path / MANIFEST_FILE).write_text(json.dumps({"schema": 1, **old}))
+    found = read_manifest(tmp_path)
+    assert (found.kind, found.swept, found.axis, found.tied) == ("stability", ("learning_rate",), "sparsity", ())
+    assert (found.reference, found.full_grid, found.proxy_hparams) == (None, None, {})
+
+
 def test_file_is_for_people(tmp_path: Path, manifest: Manifest) -> None:
     write_manifest(tmp_path, manifest)
     assert "It does under SμPar." in (tmp_path / MANIFEST_FILE).read_text(encoding="utf-8")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from smupar_transfer.records import LayerSparsity, RunRecord
+from smupar_transfer.records import LayerSparsity, RunRecord, trained_runs
 
 
 def test_density_of_a_layer_is_the_part_that_exists() -> None:
@@ -17,3 +17,10 @@ def test_a_run_has_the_weights_per_neuron_of_its_thinnest_layer(record: RunRecor
 
 def test_a_run_without_sparse_layers_has_none(record: RunRecord) -> None:
     assert replace(record, layers=()).weights_per_neuron is None
+
+
+def test_runs_that_share_a_training_count_once(record: RunRecord) -> None:
+    other, shared = replace(record, key="other"), replace(record, key="shared", same_as=record.key)
+    assert trained_runs([record, other, shared]) == [shared, other]
+    assert trained_runs([shared]) == [shared]  # the run it shares is in another result
+    assert trained_runs([]) == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,9 +13,9 @@ from rich.console import Group
 from smupar_transfer.app import show, specs
 from smupar_transfer.app.commands.sweep import config_dir
 from smupar_transfer.app.planner import Planner
-from smupar_transfer.app.runs import by_computation
+from smupar_transfer.app.runs import by_computation, other_records
 from smupar_transfer.app.sweeps import load_sweep
-from smupar_transfer.model import Cost, network_cost, outline, plan_parameters
+from smupar_transfer.model import Cost, computation, network_cost, outline, plan_parameters
 from smupar_transfer.records import RunSpec, RunStore
 from smupar_transfer.training import load
 from smupar_transfer.training import run as run_spec
@@ -41,18 +41,21 @@ class Batch:
 def run(config: DictConfig) -> None:
     """Print runs, tokens, FLOPs, memory and estimated time, and what exists already."""
     workers = specs.workers(config)
-    bound = ""
+    bound, known = "", set[Hashable]()
     if config.sweep:
         sweep = load_sweep(config.sweep, config_dir())
         folder = Path(config.results_dir) / sweep.name
-        planned = Planner(config, sweep).expected({record.key: record for record in RunStore(folder)})
+        records = {record.key: record for record in RunStore(folder)}
+        planned = Planner(config, sweep).expected(records)
+        known = {computation(record.spec) for record in (*other_records(folder), *records.values())}
         show.console().print(f"{sweep.question}\nexpected: {sweep.expected.strip()}\n")
         bound = "" if sweep.adaptive is None else f" expected of at most {sweep.runs}"
     else:
         planned, folder = [specs.target_spec(config)], Path(config.results_dir) / "train"
     existing = RunStore(folder).keys()
     done = {spec.key for spec in planned if spec.key in existing}
-    missing = [specs[0] for specs in by_computation(spec for spec in planned if spec.key not in done).values()]
+    wanted = by_computation(spec for spec in planned if spec.key not in done)
+    missing = [specs[0] for what, specs in wanted.items() if what not in known]
     groups = group(planned, {spec.key for spec in planned} - {spec.key for spec in missing})
     show.console().print(_table(groups))
     rate, source = _flops_per_second(config, planned, folder)
@@ -68,7 +71,7 @@ def run(config: DictConfig) -> None:
 
 def _sharing(planned: Sequence[RunSpec], done: set[str], missing: Sequence[RunSpec]) -> str:
     shared = len(planned) - len(done) - len(missing)
-    return f", {shared} compute the same as another" if shared else ""
+    return f", {shared} compute the same as another run" if shared else ""
 
 
 def group(planned: Sequence[RunSpec], existing: set[str]) -> list[Batch]:

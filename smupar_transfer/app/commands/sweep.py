@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ from omegaconf import DictConfig
 
 from smupar_transfer.app import show, specs
 from smupar_transfer.app.planner import Planner
-from smupar_transfer.app.runs import Means, train_planned
+from smupar_transfer.app.runs import Means, other_records, train_planned
 from smupar_transfer.app.sweeps import Sweep, load_sweep
 from smupar_transfer.records import (
     Manifest,
@@ -22,7 +21,6 @@ from smupar_transfer.records import (
     read_manifest,
     write_manifest,
 )
-from smupar_transfer.theory import InputError
 
 
 def run(config: DictConfig) -> None:
@@ -31,7 +29,7 @@ def run(config: DictConfig) -> None:
     planner = Planner(config, sweep)
     folder = Path(config.results_dir) / sweep.name
     means = Means(
-        specs.data_request(config), specs.execution(config), folder, specs.workers(config), _elsewhere(folder)
+        specs.data_request(config), specs.execution(config), folder, specs.workers(config), other_records(folder)
     )
     records = {record.key: record for record in RunStore(folder)}  # a damaged one is told before anything is written
 
@@ -47,16 +45,6 @@ def run(config: DictConfig) -> None:
     plot.publish(folder)
     if sweep.adaptive is not None:
         show.console().print(read_manifest(folder).saved)
-
-
-def _elsewhere(folder: Path) -> list[RunRecord]:
-    """Records of the other results; those that cannot be read are left alone."""
-    found: list[RunRecord] = []
-    for other in sorted(folder.parent.glob("*")):
-        if other.is_dir() and other != folder:
-            with contextlib.suppress(InputError):
-                found += RunStore(other)
-    return found
 
 
 def manifest(config: DictConfig, sweep: Sweep, planned: list[RunSpec]) -> Manifest:
@@ -77,9 +65,9 @@ def manifest(config: DictConfig, sweep: Sweep, planned: list[RunSpec]) -> Manife
         proxy_log2_learning_rate=math.log2(proxy.learning_rate),
         proxy_hparams=vars(proxy),
         kind=sweep.kind,
-        swept=tuple(sweep.swept),
+        swept=sweep.swept,
         axis=sweep.axis,
-        tied=tuple(sweep.tied),
+        tied=sweep.tied,
         reference=sweep.reference,
         full_grid=None if sweep.adaptive is None else sweep.runs,
     )

@@ -45,6 +45,23 @@ def test_finished_runs_are_known_and_timed(
     assert snapshot(results) == before
 
 
+def test_an_adaptive_sweep_has_an_upper_bound_and_shared_runs(
+    smupar: Run, tiny: tuple[str, ...], adaptive_file: Path
+) -> None:
+    words = ("plan", str(adaptive_file), *tiny)
+    printed = smupar(*words).stdout
+    counts = re.search(r"(\d+) runs expected of at most 42, 0 of them exist .*, (\d+) compute the same", printed, re.S)
+    assert counts is not None, printed
+    expected, shared = map(int, counts.groups())
+    assert 15 <= expected < 42
+    assert expected == 3 * shared  # of three parametrizations, one is another
+    assert f"to do: {expected - shared} runs" in printed
+    assert smupar("sweep", *words[1:]).returncode == 0
+    assert "to do: 0 runs" in smupar(*words).stdout
+    other = adaptive_file.rename(adaptive_file.with_name("other.yaml"))
+    assert "to do: 0 runs" in smupar("plan", str(other), *tiny).stdout  # taken from the first result
+
+
 def test_half_of_the_runs(smupar: Run, tiny: tuple[str, ...], grid_file: Path, results: Path) -> None:
     stored = results / "grid" / "records.jsonl"
     stored.write_text("".join(stored.read_text().splitlines(keepends=True)[:5]))

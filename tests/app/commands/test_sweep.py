@@ -171,6 +171,58 @@ def test_the_command_on_the_page_makes_the_same_runs(
     assert (result.returncode, trained) == (0, []), result.stderr
 
 
+def test_an_adaptive_sweep_runs_in_rounds_and_tells_what_it_saved(
+    smupar: Run, tiny: tuple[str, ...], adaptive_file: Path, trained: list[str]
+) -> None:
+    result = smupar("sweep", str(adaptive_file), *tiny)
+    assert result.returncode == 0, result.stderr
+    records = {record.key: record for record in RunStore(Path("results/adaptive"))}
+    manifest = read_manifest(Path("results/adaptive"))
+    assert set(manifest.keys) == set(records)
+    assert (manifest.full_grid, manifest.swept, manifest.axis) == (42, ("learning_rate",), "sparsity")
+    saved = f"Adaptive: {len(records)} of the full grid's 42 runs; {42 - len(records)} were not needed."
+    assert 15 <= len(records) < 42
+    assert saved in result.stdout
+    assert f"{len(records)}/{len(records)}" in result.stderr
+    assert saved in Path("results/adaptive/README.md").read_text()
+    shared = [record for record in records.values() if record.same_as]
+    assert {record.spec.parametrization for record in shared} == {"smupar"}  # dense, so that muP is the same
+    assert sorted(trained) == sorted(set(records) - {record.key for record in shared})
+    assert f"{len(trained)} trained" in Path("results/adaptive/README.md").read_text()
+
+
+@pytest.mark.parametrize("kept", [9])  # in the second round; every other point: tests/verification/test_adaptive.py
+def test_an_adaptive_sweep_that_was_killed_goes_on_to_the_same_runs(
+    smupar: Run, tiny: tuple[str, ...], adaptive_file: Path, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    def until_killed(spec: RunSpec, data: Data, execution: Execution) -> RunRecord:
+        if len(RunStore(Path("results/adaptive")).keys()) >= kept:
+            raise KeyboardInterrupt
+        return training.run(spec, data, execution)
+
+    monkeypatch.setattr(runs, "run", until_killed)
+    assert smupar("sweep", str(adaptive_file), *tiny).returncode == 130
+    monkeypatch.setattr(runs, "run", training.run)
+    assert kept <= len(RunStore(Path("results/adaptive")).keys()) < 15
+    assert set(read_manifest(Path("results/adaptive")).keys) > RunStore(Path("results/adaptive")).keys()
+    assert smupar("sweep", str(adaptive_file), *tiny).returncode == 0
+    assert smupar("sweep", str(adaptive_file), *tiny, "results_dir=whole").returncode == 0
+    whole = read_manifest(Path("whole/adaptive"))
+    assert set(read_manifest(Path("results/adaptive")).keys) == set(whole.keys)
+
+
+def test_runs_of_other_results_are_not_trained_again(
+    smupar: Run, tiny: tuple[str, ...], grid_file: Path, results: Path, trained: list[str]
+) -> None:
+    other = grid_file.rename(grid_file.with_name("other.yaml"))
+    (results / "broken").mkdir()
+    (results / "broken" / "records.jsonl").write_text("{", encoding="utf-8")
+    assert smupar("sweep", str(other), *tiny).returncode == 0
+    assert trained == []
+    found, origin = RunStore(results / "other"), RunStore(results / "grid")
+    assert [(run.key, run.history, run.same_as) for run in found] == [(run.key, run.history, None) for run in origin]
+
+
 def members(group: int) -> list[str]:
     """Processes of a process group that still run."""
     found = []
