@@ -58,10 +58,13 @@ def test_one_seed_gives_a_regret_without_interval(make_cell: MakeCell) -> None:
     assert math.isnan(found.low)
 
 
-def test_parametrizations_and_what_did_not_train_keep_apart(make_cell: MakeCell, sweep: list[Cell]) -> None:
+def test_only_dense_cells_that_trained_are_proxies_of_their_own_parametrization(
+    make_cell: MakeCell, sweep: list[Cell]
+) -> None:
     lost = make_cell([[math.inf] * 7], width=8)
     alone = make_cell(valley(-3.0), width=32, parametrization="sp")
-    assert [one.proxy.width for one in proxy_sizes([*sweep, lost, alone])] == [16, 32, 64]
+    sparse = make_cell(valley(-3.0), 0.5, width=32)
+    assert [one.proxy.width for one in proxy_sizes([*sweep, lost, alone, sparse])] == [16, 32, 64]
 
 
 def test_the_table_has_a_row_a_proxy(sweep: list[Cell]) -> None:
