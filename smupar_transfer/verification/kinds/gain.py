@@ -27,7 +27,7 @@ def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
         sentence=sentence(found, design, reference),
         verdict=verdict(found),
         notes=(),
-        tables=(_table(found, design, title),),
+        tables=(_table(found, design, reference),),
         pictures=(
             Picture(
                 manifest.name,
@@ -119,10 +119,10 @@ def ticks_of_gain(found: Sequence[Gain], design: Design) -> Ticks:
     return Ticks(tuple(ordered), words, AXIS_WORDS[design.axis], design.axis == "sparsity")
 
 
-def _table(found: Sequence[Gain], design: Design, title: str) -> Table:
+def _table(found: Sequence[Gain], design: Design, reference: str) -> Table:
     return Table(
         name="gain",
-        title=f"Loss without tuning, and its difference to {title}",
+        title=f"Loss without tuning, and its difference to {PARAMETRIZATIONS[reference].title}",
         note="Mean over seeds with standard errors; the difference is paired by seed, with its 95 % interval in nats. "
         "Negative is better.",
         frame=gain_table(found),
@@ -132,11 +132,13 @@ def _table(found: Sequence[Gain], design: Design, title: str) -> Table:
                 gain.family.label,
                 place_label(gain.cell, design),
                 loss(gain.loss) + (f" ± {gain.standard_error:.4f}" if math.isfinite(gain.standard_error) else ""),
-                with_error(gain.nats, gain.nats_error),
-                span(gain.low, gain.high, 3),
-                signed(gain.percent, 2),
+                *(("-",) * 3 if gain.cell.parametrization == reference else _difference_row(gain)),
                 f"{len(gain.cell.seeds)}",
             )
             for gain in found
         ),
     )
+
+
+def _difference_row(gain: Gain) -> tuple[str, ...]:
+    return with_error(gain.nats, gain.nats_error), span(gain.low, gain.high, 3), signed(gain.percent, 2)
