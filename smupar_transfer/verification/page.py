@@ -24,8 +24,9 @@ class Image:
 
 def embedded(path: Path, caption: str) -> Image:
     """The figure that was saved as ``path`` with suffixes .svg and .png, to be shown without any file."""
-    svg, png = (path.with_name(path.name + suffix).read_bytes() for suffix in (".svg", ".png"))
-    kind, content = ("svg+xml", svg) if len(svg) <= LARGEST_SVG else ("png", png)
+    kind, content = "svg+xml", path.with_name(f"{path.name}.svg").read_bytes()
+    if len(content) > LARGEST_SVG:
+        kind, content = "png", path.with_name(f"{path.name}.png").read_bytes()
     return Image(caption, f"data:image/{kind};base64,{base64.b64encode(content).decode()}")
 
 

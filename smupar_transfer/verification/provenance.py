@@ -35,7 +35,7 @@ def of_sweep(manifest: Manifest, records: Sequence[RunRecord]) -> Provenance:
     """Of a sweep; ``records`` are its finished runs, at least one."""
     facts = {
         "Runs": _runs(manifest, records),
-        **({"Adaptive grid": manifest.saved.removeprefix("Adaptive: ").rstrip(".")} if manifest.saved else {}),
+        **({"Adaptive": manifest.saved.removeprefix("Adaptive: ").rstrip(".")} if manifest.saved else {}),
         "Time": _time(records),
         "Training": _training(records),
         "Base hyperparameters": _hyperparameters(records),
@@ -63,9 +63,7 @@ def _runs(manifest: Manifest, records: Sequence[RunRecord]) -> str:
     diverged = sum(record.diverged for record in records)
     seeds = ", ".join(map(str, sorted({record.spec.seed for record in records})))
     trained = len(trained_runs(records))
-    shared = (
-        f", {trained} of them trained (the others compute the same as one of these)" if trained < len(records) else ""
-    )
+    shared = f", {trained} trained (the others compute the same as one of these)" if trained < len(records) else ""
     return f"{len(records)} of {len(manifest.keys)} planned{shared}, {diverged} diverged; seeds {seeds}"
 
 

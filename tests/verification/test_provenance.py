@@ -35,14 +35,14 @@ def test_everything_it_takes_to_make_it_again(make_record: MakeRecord) -> None:
 
 
 def test_an_adaptive_sweep_says_what_it_spared(make_record: MakeRecord) -> None:
-    said = dict(of_sweep(manifest(30, full_grid=100), [make_record()]).facts)["Adaptive grid"]
+    said = dict(of_sweep(manifest(30, full_grid=100), [make_record()]).facts)["Adaptive"]
     assert said == "30 of the full grid's 100 runs; 70 were not needed"
 
 
 def test_runs_that_share_a_training_count_once_in_time(make_record: MakeRecord) -> None:
     first, second = make_record("mup"), make_record("smupar")
     facts = dict(of_sweep(manifest(2), [first, replace(second, same_as=first.key)]).facts)
-    assert facts["Runs"].startswith("2 of 2 planned, 1 of them trained")
+    assert facts["Runs"].startswith("2 of 2 planned, 1 trained")
     assert facts["Time"].startswith("18.0 s of training in all")
 
 
