@@ -87,7 +87,7 @@ def outcome(found: Outcome) -> None:
         more = "" if count == len(made.columns) else f" (more columns in {made.name}.csv)"
         out.print(table(made.title + more, made.columns[:count], [row[:count] for row in made.rows]))
         out.print()
-    out.print(f"{found.sentence}\n{found.verdict}", markup=False)
+    out.print(f"{found.sentence}\n{found.judgement}.", markup=False)
     for note in found.notes:
         out.print(note, markup=False)
 

@@ -48,6 +48,19 @@ def test_the_verdict_is_about_supar_where_weights_are_sparse(outcome: Callable[.
     assert outcome(DENSE).verdict == "open"
 
 
+def test_a_difference_within_the_noise_settles_nothing(
+    make_record: MakeRecord, make_manifest: Callable[..., Manifest]
+) -> None:
+    records = [
+        make_record(name, 0.75, rate, loss, seed)
+        for name, rate, losses in (("sp", -9.5, (2.0, 2.1, 2.2)), ("smupar", -6.8, (2.05, 1.9, 2.25)))
+        for seed, loss in enumerate(losses)
+    ]
+    made = outcome_of(make_manifest(records, kind="gain", reference="sp"), records)
+    assert "SμPar has 1.6 % less loss" in made.sentence
+    assert made.verdict == "open"
+
+
 @pytest.mark.parametrize(
     ("lost", "said", "verdict"),
     [
