@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from rich.console import Console, Group
+from rich.console import Console, Group, JustifyMethod
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -20,6 +22,9 @@ from rich.table import Table
 from rich.text import Text
 
 from smupar_transfer.records import Evaluation
+
+if TYPE_CHECKING:
+    from smupar_transfer.verification.outcome import Outcome
 
 MAXIMUM_COLUMNS = 100
 
@@ -40,11 +45,51 @@ def console(*, stderr: bool = False) -> Console:
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Group:
     """A heading and a table whose first column is text and whose others are numbers; no header if all are nameless."""
     made = Table(show_header=any(columns), box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    for index, name in enumerate(columns):
-        made.add_column(name, justify="left" if index == 0 else "right", no_wrap=index == 0, overflow="fold")
+    for index, (name, width) in enumerate(zip(columns, _widths(columns, rows), strict=True)):
+        side: JustifyMethod = "left" if index == 0 else "right"
+        made.add_column(name, justify=side, no_wrap=index == 0, overflow="fold", width=width)
     for row in rows:
         made.add_row(*row)
     return Group(Text(title, style="bold"), made)
+
+
+def _least(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    """Widths at which no entry and no word of a header is broken."""
+    return [max([1, *map(len, name.split()), *(len(row[index]) for row in rows)]) for index, name in enumerate(columns)]
+
+
+def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Sequence[int | None]:
+    """Widths of columns that together fit; headers, not entries, are wrapped for it. None where that is not enough."""
+    widths = _least(columns, rows)
+    spare = MAXIMUM_COLUMNS - sum(widths) - len(columns) + 1
+    if spare < 0:
+        return [None] * len(columns)
+    for index, name in enumerate(columns):
+        if 0 < len(name) - widths[index] <= spare:
+            spare -= len(name) - widths[index]
+            widths[index] = len(name)
+    return widths
+
+
+def fitting(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """How many columns of a table, from the left, fit into 100 characters without breaking a word."""
+    ends = itertools.accumulate(width + 1 for width in _least(columns, rows))
+    return sum(end <= MAXIMUM_COLUMNS + 1 for end in ends)
+
+
+def outcome(found: Outcome) -> None:
+    """Print tables, as far to the right as 100 characters go, and the sentence."""
+    out = console()
+    for made in found.tables:
+        if not made.rows:
+            continue
+        count = fitting(made.columns, made.rows)
+        more = "" if count == len(made.columns) else f" (more columns in {made.name}.csv)"
+        out.print(table(made.title + more, made.columns[:count], [row[:count] for row in made.rows]))
+        out.print()
+    out.print(f"{found.sentence}\n{found.judgement}.", markup=False)
+    for note in found.notes:
+        out.print(note, markup=False)
 
 
 def number(value: float | None, digits: int = 4) -> str:

@@ -2,10 +2,9 @@
 
 from smupar_transfer.verification.cells import Cell, Family, cells, families, runs_table
 from smupar_transfer.verification.design import Design
-from smupar_transfer.verification.drawn import loss_panels, optimum_tracks
 from smupar_transfer.verification.fit import Status
 from smupar_transfer.verification.optimum import Optimum, estimate
-from smupar_transfer.verification.page import outcome_sentence, render_sweep_page
+from smupar_transfer.verification.outcome import Outcome, Picture, Table
 from smupar_transfer.verification.regret import Regret, carried_over
 from smupar_transfer.verification.stability import (
     CellSummary,
@@ -23,17 +22,16 @@ __all__ = [
     "Family",
     "FamilySummary",
     "Optimum",
+    "Outcome",
+    "Picture",
     "Regret",
     "Status",
+    "Table",
     "carried_over",
     "cells",
     "drift_table",
     "estimate",
     "families",
-    "loss_panels",
-    "optimum_tracks",
-    "outcome_sentence",
-    "render_sweep_page",
     "runs_table",
     "summarise",
     "summarise_families",

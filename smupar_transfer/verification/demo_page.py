@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from pathlib import Path
 
 from smupar_transfer.records import RunRecord, RunSpec
 from smupar_transfer.verification.comparison import Comparison
+from smupar_transfer.verification.page import embedded
+from smupar_transfer.verification.provenance import versions
 from smupar_transfer.verification.templating import render
+from smupar_transfer.verification.wording import duration, loss, percent
 
 
 def verdict(comparisons: Sequence[Comparison]) -> str:
@@ -24,27 +26,40 @@ def verdict(comparisons: Sequence[Comparison]) -> str:
     )
 
 
+COLUMNS = ("parametrization", "zero-shot (nats)", "tuned directly (nats)", "regret", "regret to best of all")
+FIGURES = {
+    "demo": "The target under each parametrization: stars are zero-shot, lines are tuned directly.",
+    "history": "The search on the dense proxy.",
+    "slices": "Loss of the proxy against each hyperparameter.",
+}
+
+
+def _row(item: Comparison) -> tuple[str, ...]:
+    return (
+        item.title,
+        loss(item.zero_shot),
+        loss(item.tuned) if item.was_tuned else "-",
+        "-" if item.regret_percent is None else percent(item.regret_percent),
+        "diverged" if item.regret_to_best_percent is None else percent(item.regret_to_best_percent),
+    )
+
+
 def render_demo_page(
     comparisons: Sequence[Comparison], records: Sequence[RunRecord], proxy: RunSpec, proxy_loss: float, folder: Path
 ) -> str:
     """HTML of the report; the figures are those that lie in ``folder``."""
-    figures = [
-        (title, base64.b64encode((folder / f"{name}.svg").read_bytes()).decode())
-        for name, title in (
-            ("demo", "The target under each parametrization: stars are zero-shot, lines are tuned directly."),
-            ("history", "The search on the dense proxy."),
-            ("slices", "Loss of the proxy against each hyperparameter."),
-        )
-    ]
     return render(
         "demo.html.j2",
         verdict=verdict(comparisons),
-        comparisons=comparisons,
-        figures=figures,
+        columns=COLUMNS,
+        rows=[_row(item) for item in comparisons],
+        images=[embedded(folder / name, caption) for name, caption in FIGURES.items()],
         proxy=proxy,
         proxy_loss=proxy_loss,
         target=records[0].spec,
-        record=records[0],
-        seconds=sum(record.wall_seconds for record in records),
+        weights_per_neuron=records[0].weights_per_neuron or 0,
+        machine=records[0].environment.machine,
+        versions=versions(records),
+        seconds=duration(sum(record.wall_seconds for record in records)),
         count=len(records),
     )

@@ -3,78 +3,201 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from smupar_transfer.theory import PARAMETRIZATIONS
-from smupar_transfer.verification.figures.stability import Curve, Panel, Track
+from smupar_transfer.records import Evaluation, RunRecord
+from smupar_transfer.verification.asked import AXIS_WORDS, place_label
+from smupar_transfer.verification.cells import Family, runs_table
+from smupar_transfer.verification.design import Design
+from smupar_transfer.verification.figures.curves import Training, TrainingPanel
+from smupar_transfer.verification.figures.stability import Curve, Panel, Ticks, Track
 from smupar_transfer.verification.fit import Status
 from smupar_transfer.verification.stability import CellSummary
 
 HEADROOM = 0.8  # nats above the best loss that loss curves show
+MARGIN = 0.03  # nats below it
+CLOSE = 1e-9  # octaves
+Point = tuple[float, float, float, bool]
+"""Value, ends of its interval, and whether it is more than a bound."""
 
 
-def title_of(name: str) -> str:
-    """How figures and tables call a parametrization."""
-    return PARAMETRIZATIONS[name].title
+def by_family(summaries: Sequence[CellSummary]) -> list[list[CellSummary]]:
+    """Summaries of every family, in their order."""
+    found: dict[int, list[CellSummary]] = {}
+    for summary in summaries:
+        found.setdefault(id(summary.family), []).append(summary)
+    return list(found.values())
 
 
-def families(summaries: Sequence[CellSummary]) -> list[list[CellSummary]]:
-    """Cells by parametrization (in the order of ``theory``), each from dense to sparse."""
+def long_families(summaries: Sequence[CellSummary]) -> list[list[CellSummary]]:
+    """Those of two cells or more, for figures along an axis; all if there is none: a proxy is a family of one."""
+    found = by_family(summaries)
+    return [members for members in found if len(members) > 1] or found
+
+
+def loss_panels(summaries: Sequence[CellSummary], design: Design) -> list[Panel]:
+    """A panel of loss curves per family."""
     return [
-        members
-        for name in PARAMETRIZATIONS
-        if (members := sorted((s for s in summaries if s.cell.parametrization == name), key=lambda s: s.cell.sparsity))
+        Panel(
+            members[0].family.label,
+            tuple(_curve(member, design) for member in members),
+            None if members[0].zero_shot is None else _known(members[0].zero_shot.log2_value),
+        )
+        for members in long_families(summaries)
     ]
 
 
-def loss_panels(summaries: Sequence[CellSummary]) -> tuple[list[Panel], float]:
-    """Panels of loss curves, and the top of their loss axis."""
-    panels = [
-        Panel(title_of(members[0].cell.parametrization), tuple(_curve(member) for member in members))
-        for members in families(summaries)
-    ]
-    best = min((s.optimum.loss for s in summaries), default=math.inf)
-    return panels, (best if math.isfinite(best) else 0.0) + HEADROOM
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
-def _curve(summary: CellSummary) -> Curve:
+def loss_range(panels: Sequence[Panel]) -> tuple[float, float]:
+    """Bottom and top of the loss axis: from just below the best loss up, no further than ``HEADROOM`` above it."""
+    losses = [loss for panel in panels for curve in panel.curves for loss in curve.losses]
+    best, worst = min(losses, default=0.0), max(losses, default=HEADROOM)
+    return best - MARGIN, min(best + HEADROOM, worst + MARGIN)
+
+
+def _curve(summary: CellSummary, design: Design) -> Curve:
     cell, optimum = summary.cell, summary.optimum
     means = cell.mean_losses
-    count = len(cell.seeds)
     finite = np.isfinite(means)
-    errors = np.zeros(len(means))
-    if count > 1:
-        errors[finite] = cell.losses[:, finite].std(axis=0, ddof=1) / math.sqrt(count)
-    marked = None if optimum.status is Status.NOTHING else (optimum.log2_value, optimum.loss)
+    marked = None if optimum.status is Status.NOTHING else (optimum.log2_value, _height(summary))
     return Curve(
-        label=f"{cell.sparsity:g}",
-        log2_rates=tuple(cell.log2_values[finite]),
+        label=place_label(cell, design),
+        log2_values=tuple(cell.log2_values[finite]),
         losses=tuple(means[finite]),
-        errors=tuple(errors[finite]),
+        errors=tuple(_standard_errors(cell.losses[:, finite])),
         optimum=marked,
         at_edge=optimum.status is not Status.FIT,
     )
 
 
+def _height(summary: CellSummary) -> float:
+    """Loss at which the optimum is marked: on the fitted curve, else at the smallest point."""
+    fitted = summary.optimum.fitted_loss
+    return fitted if math.isfinite(fitted) else summary.optimum.loss
+
+
+def _standard_errors(losses: np.ndarray) -> list[float]:
+    """Of the mean of every column, over the seeds that ran; 0 with one."""
+    found = []
+    for column in losses.T:
+        own = column[np.isfinite(column)]
+        found.append(float(own.std(ddof=1) / math.sqrt(len(own))) if len(own) > 1 else 0.0)
+    return found
+
+
+def ticks_of(summaries: Sequence[CellSummary], design: Design) -> Ticks:
+    """The axis of scale of a sweep; dense is on the left."""
+    places = {
+        math.log2(member.cell.place(design.axis)): place_label(member.cell, design)
+        for members in long_families(summaries)
+        for member in members
+    }
+    ordered = sorted(places)
+    label = ", ".join([AXIS_WORDS[design.axis], *(AXIS_WORDS.get(name, name) for name in design.tied)])
+    return Ticks(tuple(ordered), tuple(places[place] for place in ordered), label, design.axis == "sparsity")
+
+
 def optimum_tracks(summaries: Sequence[CellSummary]) -> list[Track]:
-    """The optimum over density, a track per parametrization; cells in which nothing trained are left out."""
-    tracks = []
-    for members in families(summaries):
-        found = [member for member in members if member.optimum.status is not Status.NOTHING]
-        if not found:
+    """The optimum over scale, a track per family; cells in which nothing trained are left out."""
+
+    def point(member: CellSummary) -> Point:
+        optimum = member.optimum
+        first, last = float(member.cell.log2_values[0]), float(member.cell.log2_values[-1])
+        low, high = max(optimum.low, first), min(optimum.high, last)  # one without end: as far as was looked
+        return optimum.log2_value, low, high, optimum.status is Status.FIT
+
+    return _tracks(summaries, point)
+
+
+def regret_tracks(summaries: Sequence[CellSummary]) -> list[Track]:
+    """Zero-shot regret in percent over scale, with a standard error each way."""
+
+    def point(member: CellSummary) -> Point:
+        if member.zero_shot is None:
+            return math.nan, math.nan, math.nan, True
+        value, error = member.zero_shot.percent, 100 * member.zero_shot.standard_error / member.optimum.loss
+        return value, value - error, value + error, True
+
+    return _tracks(summaries, point)
+
+
+def _tracks(summaries: Sequence[CellSummary], point: Callable[[CellSummary], Point]) -> list[Track]:
+    tracks: list[Track] = []
+    for members in long_families(summaries):
+        family = members[0].family
+        points = [(_place(family, member), *point(member)) for member in members]
+        finite = [entry for entry in points if math.isfinite(entry[1])]
+        if not finite:
             continue
-        name = found[0].cell.parametrization
+        places, values, low, high, exact = zip(*finite, strict=True)
         tracks.append(
             Track(
-                name=name,
-                title=title_of(name),
-                log2_density=tuple(math.log2(member.cell.density) for member in found),
-                optima=tuple(member.optimum.log2_value for member in found),
-                low=tuple(member.optimum.low for member in found),
-                high=tuple(member.optimum.high for member in found),
-                exact=tuple(member.optimum.status is Status.FIT for member in found),
+                name=family.parametrization,
+                title=family.label,
+                variant=sum(track.name == family.parametrization for track in tracks),
+                places=places,
+                values=values,
+                low=low,
+                high=high,
+                exact=exact,
+                lost=tuple(entry[0] for entry in points if math.isinf(entry[1])),
             )
         )
     return tracks
+
+
+def _place(family: Family, member: CellSummary) -> float:
+    return math.log2(member.cell.place(family.axis))
+
+
+def learning_curves(
+    summaries: Sequence[CellSummary], records: Sequence[RunRecord], design: Design
+) -> list[TrainingPanel]:
+    """Validation loss over steps at the best point of every cell's grid; none where runs were validated but once.
+
+    Mean over the seeds that entered the optimum, at the steps that all of them have.
+    """
+    keys = _keys_at_best(summaries, records, design)
+    histories = {record.key: record.history for record in records}
+    panels = []
+    for members in long_families(summaries):
+        curves = [
+            _training(place_label(member.cell, design), [histories[key] for key in keys[id(member)]])
+            for member in members
+            if keys[id(member)]
+        ]
+        panels.append(TrainingPanel(members[0].family.label, tuple(curve for curve in curves if curve.steps)))
+    several = any(len(curve.steps) > 1 for panel in panels for curve in panel.curves)
+    return [panel for panel in panels if panel.curves] if several else []
+
+
+def _keys_at_best(
+    summaries: Sequence[CellSummary], records: Sequence[RunRecord], design: Design
+) -> dict[int, list[str]]:
+    """Of every summary (by its id), the runs at the best point of its grid."""
+    runs = runs_table(records)
+    found = {}
+    for one in summaries:
+        values = np.log2(runs[design.swept[0]].to_numpy(dtype=np.float64))
+        chosen = (runs["parametrization"] == one.cell.parametrization) & (
+            np.abs(values - one.optimum.grid_log2_value) < CLOSE
+        )
+        for name, value in one.cell.settings.items():
+            chosen &= runs[name] == value
+        chosen &= runs["seed"].isin(one.optimum.seeds)
+        found[id(one)] = list(runs.loc[chosen, "key"])
+    return found
+
+
+def _training(label: str, histories: Sequence[tuple[Evaluation, ...]]) -> Training:
+    losses = [
+        {entry.step: entry.validation_loss for entry in history if entry.validation_loss is not None}
+        for history in histories
+    ]
+    steps = sorted(set.intersection(*map(set, losses)))
+    return Training(label, tuple(steps), tuple(float(np.mean([one[step] for one in losses])) for step in steps))

@@ -15,7 +15,7 @@ class Table:
     Attributes:
         name: of its file, ``NAME.csv``. title, note: above and below it on a page.
         frame: raw numbers, as written to the file.
-        columns, rows: as people read them.
+        columns, rows: as people read them; a table without rows is a file only.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Outcome:
 
     Attributes:
         sentence: with numbers, also where it is not what the paper says.
-        verdict: "as expected", "not as expected" or "open".
+        verdict: on what the theory claims about SuPar: "as expected", "not as expected" or "open".
         notes: what a reader must know beside it.
     """
 
@@ -50,3 +50,8 @@ class Outcome:
     notes: tuple[str, ...]
     tables: tuple[Table, ...]
     pictures: tuple[Picture, ...]
+
+    @property
+    def judgement(self) -> str:
+        """The verdict, and what it is about."""
+        return f"The theory's claim about SμPar: {self.verdict}"

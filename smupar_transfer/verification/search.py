@@ -17,6 +17,7 @@ from smupar_transfer.verification.cells import Floats
 from smupar_transfer.verification.noise import CONFIDENCE
 
 RESAMPLES = 1000
+SIZES = ["width", "sparsity", "depth", "tokens"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,28 +42,36 @@ class SearchCurve:
 
 
 def search_curves(runs: pd.DataFrame, swept: Sequence[str]) -> list[SearchCurve]:
-    """Both curves of every parametrization.
+    """Both curves of every parametrization; only ``direct`` of one that was trained on the target alone.
 
     Args:
-        runs: of ``runs_table``; a parametrization has two sizes of network, of which the cheaper is the proxy. Only
-            points that both trained count. A run that diverged, or ended above it, has the loss of a uniform guess.
+        runs: of ``runs_table``; the costliest size of network is the target, a parametrization has one other, its
+            proxy. Only points that both trained count. A run that diverged, or ended above it, has the loss of a
+            uniform guess.
         swept: names of the hyperparameters that make a point.
 
     Raises:
-        InputError: a parametrization does not have two sizes, or no point in common.
+        InputError: there is one size only, a parametrization has several proxies, or none of its points is in common.
     """
+    costs = runs.groupby(SIZES)["flops_sparse"].median()
+    if len(costs) < 2:
+        raise InputError("sweep", len(costs), "sizes of network were trained, not a proxy and a target")
     found = []
     for name in (name for name in PARAMETRIZATIONS if name in set(runs["parametrization"])):
-        own = runs[runs["parametrization"] == name]
-        sizes = [group for _, group in own.groupby(["width", "sparsity", "depth", "tokens"])]
-        if len(sizes) != 2:
-            raise InputError("sweep", name, f"has {len(sizes)} sizes of network, not a proxy and a target")
-        proxy, target = sorted(sizes, key=lambda group: float(group["flops_sparse"].median()))
+        own = [group for _, group in runs[runs["parametrization"] == name].groupby(SIZES)]
+        proxies = [group for group in own if float(group["flops_sparse"].median()) < costs.max()]
+        if len(proxies) > 1:
+            raise InputError("sweep", name, f"has {len(proxies)} sizes of proxy")
+        if len(proxies) == len(own):
+            continue
+        target = max(own, key=lambda group: float(group["flops_sparse"].median()))
+        proxy = proxies[0] if proxies else target
         both = pd.concat([_points(proxy, swept), _points(target, swept)], axis=1, join="inner").to_numpy()
         if len(both) == 0:
             raise InputError("sweep", name, "has no point that both proxy and target trained")
         ratio = float(proxy["flops_sparse"].median() / target["flops_sparse"].median())
-        found += _curves(name, both, ratio)
+        curves = _curves(name, both, ratio)
+        found += curves if proxies else [curve for curve in curves if curve.way == "direct"]
     return found
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
 from smupar_transfer.app import show
 from smupar_transfer.records import Evaluation
+from smupar_transfer.verification import Outcome, Table
 
 
 @pytest.mark.parametrize(
@@ -46,6 +48,45 @@ def test_a_table_without_names_has_no_header(capsys: pytest.CaptureFixture[str])
         ["loss", "1.5"],
         ["time", "2", "s"],
     ]
+
+
+def test_headers_are_wrapped_before_entries_are(capsys: pytest.CaptureFixture[str]) -> None:
+    columns = ["", *(f"a long header {index}" for index in range(8))]
+    rows = [["SP", *["-1.00 to 2"] * 8]]
+    assert show.fitting(columns, rows) == len(columns)
+    show.console().print(show.table("heading", columns, rows))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].split(maxsplit=1)[0] == "SP"
+    assert lines[-1].count("-1.00 to 2") == 8
+    assert max(map(len, lines)) <= show.MAXIMUM_COLUMNS
+
+
+def found(columns: int, sentence: str = "It moved.") -> Outcome:
+    frame = pd.DataFrame({"octaves": [1.0]})
+    table = Table("drift", "Drift", "", frame, ("", *["octaves"] * columns), (("SP", *["1.00000"] * columns),))
+    return Outcome(sentence, "open", ("A note [in brackets].",), (table, Table("raw", "Raw", "", frame, (), ())), ())
+
+
+def test_an_outcome_is_printed_with_its_tables(capsys: pytest.CaptureFixture[str]) -> None:
+    show.outcome(found(3))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [
+        "Drift",
+        "   octaves octaves octaves",
+        "SP 1.00000 1.00000 1.00000",
+        "",
+        "It moved.",
+        "The theory's claim about SμPar: open.",
+        "A note [in brackets].",
+    ]
+
+
+def test_columns_that_do_not_fit_are_left_to_the_file(capsys: pytest.CaptureFixture[str]) -> None:
+    show.outcome(found(20, "word " * 50))
+    out = capsys.readouterr().out
+    assert out.startswith("Drift (more columns in drift.csv)\n")
+    assert out.splitlines()[2].count("1.00000") == 12
+    assert max(map(len, out.splitlines())) <= show.MAXIMUM_COLUMNS
 
 
 def test_progress_goes_to_standard_error_and_counts(capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,6 +21,8 @@ def imports_torch(module: str) -> bool:
         "smupar_transfer.verification",
         "smupar_transfer.verification.demo_page",
         "smupar_transfer.verification.coordinates",
+        "smupar_transfer.verification.kinds",
+        "smupar_transfer.verification.publishing",
         "smupar_transfer.app.commands.plot",
     ],
 )

@@ -1,170 +1,99 @@
-"""The page about a sweep."""
+"""The pages about a result."""
 
 from __future__ import annotations
 
-import math
+import base64
 import re
-from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from smupar_transfer.records import Manifest, RunRecord
-from smupar_transfer.verification import (
-    cells,
-    drifts,
-    outcome_sentence,
-    render_sweep_page,
-    runs_table,
-    summarise,
-)
-from smupar_transfer.verification.page import percent
-
-MakeRecord = Callable[..., RunRecord]
+from smupar_transfer.verification.outcome import Outcome
+from smupar_transfer.verification.page import LARGEST_SVG, embedded, render_html, render_markdown
+from tests.verification.results import ABOUT, an_outcome
 
 
-def sweep(
-    make_record: MakeRecord,
-    optima: dict[tuple[str, float], float],
-    seeds: Sequence[int] = (0, 1),
-    top: float = math.inf,
-) -> list[RunRecord]:
-    """Exact parabolas around ``optima``; rates above ``top`` diverge."""
-    return [
-        make_record(
-            name, sparsity, rate, 2.0 + 0.1 * (rate - optimum) ** 2 + 0.01 * seed if rate <= top else None, seed
-        )
-        for (name, sparsity), optimum in optima.items()
-        for rate in range(-8, -1)
-        for seed in seeds
-    ]
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("a_sweep", "other"):
+        (tmp_path / f"{name}.svg").write_text(f"<svg>{name}</svg>", encoding="utf-8")
+        (tmp_path / f"{name}.png").write_bytes(b"\x89PNG of " + name.encode())
+    return tmp_path
 
 
-MOVING = {("sp", 0.0): -6.0, ("sp", 0.75): -3.0, ("smupar", 0.0): -5.0, ("smupar", 0.75): -4.8}
+def text_of(page: str) -> str:
+    return " ".join(re.sub(r"<[^>]+>", " ", page).split())
 
 
-def page_of(records: list[RunRecord], planned: int = 100) -> str:
-    manifest = Manifest(
-        "a_sweep", "Does it move?", "It does.\n", "smupar sweep a_sweep", tuple(map(str, range(planned)))
-    )
-    summaries = summarise(cells(runs_table(records)))
-    return render_sweep_page(manifest, records, summaries, drifts(summaries))
+def test_markdown_begins_with_question_and_outcome() -> None:
+    page = render_markdown(ABOUT, an_outcome())
+    assert page.startswith("# a_sweep\n\n**Does it move?** SP moved 0.12 octaves.\n\nExpected beforehand: It does.\n\n")
+    assert "\n\nThe theory's claim about SμPar: as expected.\n\nOne cell was lost.\n" in page
+    assert page.endswith(".\n")
 
 
-def sentence_of(records: list[RunRecord]) -> str:
-    summaries = summarise(cells(runs_table(records)))
-    return outcome_sentence(drifts(summaries), summaries)
-
-
-def row_of(page: str, *starts: str) -> list[str]:
-    (line,) = [line for line in page.splitlines() if line.startswith("| " + " | ".join(starts) + " |")]
-    return [entry.strip() for entry in line.strip("|").split("|")]
-
-
-def has_nan(text: str) -> bool:
-    return re.search(r"\bnan\b", text, re.IGNORECASE) is not None
-
-
-def test_the_outcome_is_a_sentence_with_numbers(make_record: MakeRecord) -> None:
-    # Carried over from -6, SP loses 0.1 * 3**2 on 2.005; SuPar's grid is best at -5 in both cells.
-    assert sentence_of(sweep(make_record, MOVING)) == (
-        "From sparsity 0 to 0.75 the optimal learning rate moved: SP 3.00 octaves [3.00, 3.00] (regret up to 44.89 %); "
-        "SμPar 0.20 octaves [0.20, 0.20] (regret up to 0.00 %)."
-    )
-
-
-def test_a_lower_bound_is_said_to_be_one(make_record: MakeRecord) -> None:
-    said = sentence_of(sweep(make_record, {("sp", 0.0): -6.0, ("sp", 0.75): 0.0}))
-    assert "SP at least 4.00 octaves" in said
-
-
-def test_a_lost_rate_is_said_to_be_lost(make_record: MakeRecord) -> None:
-    dense = sweep(make_record, {("sp", 0.0): -4.0})
-    sparse = sweep(make_record, {("sp", 0.75): -6.0}, top=-5.0)
-    assert "SP 2.00 octaves [2.00, 2.00] (regret up to diverged)" in sentence_of(dense + sparse)
-
-
-def test_one_sparsity_has_no_outcome(make_record: MakeRecord) -> None:
+def test_markdown_has_figures_tables_and_how_it_was_made() -> None:
+    page = render_markdown(ABOUT, an_outcome())
+    assert "\n![Loss against steps.](a_sweep.png)\n" in page
+    table = "| SP | 0.12 | 0.12 | 0.12 |"
+    head = "|  | a column of numbers | a column of numbers | a column of numbers |\n|---|---:|---:|---:|\n"
+    assert f"\n## Drift\n\nA note.\n\n{head}{table}\n{table}\n" in page
     assert (
-        sentence_of(sweep(make_record, {("sp", 0.0): -6.0})) == "There is no parametrization with two sparsities yet."
+        "- Command: `smupar sweep a_sweep`; draw again with `smupar plot a_sweep`.\n- Machine: a processor.\n" in page
     )
+    linked = re.findall(r"[^!]\[([^\]]+)\]\(([^)]+)\)", page)
+    assert all(name == address for name, address in linked)
+    assert [name for name, _ in linked][:4] == ["records.jsonl", "sweep.json", "drift.csv", "raw.csv"]
+    assert "report.html" in dict(linked)
 
 
-def test_a_sentence_has_no_holes_where_a_cell_was_lost(make_record: MakeRecord) -> None:
-    lost = sweep(make_record, {("sp", 0.9375): -4.0}, top=-9.0)
-    said = sentence_of(sweep(make_record, MOVING) + lost)
-    assert "SP at least 3.00 octaves" in said
-    assert not has_nan(said)
+def test_a_table_without_rows_is_a_file_only(folder: Path) -> None:
+    assert "raw.csv" in render_markdown(ABOUT, an_outcome())
+    assert render_html(ABOUT, an_outcome(), folder).count("<table>") == 1
+
+
+def test_html_says_everything(folder: Path) -> None:
+    text = text_of(render_html(ABOUT, an_outcome(), folder))
+    for words in (
+        "a_sweep Does it move? SP moved 0.12 octaves. The theory&#39;s claim about SμPar: as expected Expected "
+        "beforehand: It does. One cell was lost.",
+        "Drift A note.",
+        "Command smupar sweep a_sweep Draw again smupar plot a_sweep Machine a processor",
+        "records.jsonl , sweep.json , drift.csv , raw.csv",
+    ):
+        assert words in text
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"), [(0.0, "0.00 %"), (12.346, "12.35 %"), (-0.5, "-0.50 %"), (math.inf, "diverged")]
+    ("verdict", "look"), [("as expected", "verdict good"), ("not as expected", "verdict bad"), ("open", "verdict ")]
 )
-def test_percentages(value: float, shown: str) -> None:
-    assert percent(value) == shown
+def test_a_verdict_has_its_look(folder: Path, verdict: str, look: str) -> None:
+    assert f'<p class="{look}">' in render_html(ABOUT, an_outcome(verdict), folder)
 
 
-def test_the_page_says_what_was_asked_and_what_came_out(make_record: MakeRecord) -> None:
-    records = sweep(make_record, MOVING)
-    page = page_of(records)
-    assert page.startswith("# a_sweep\n\n**Does it move?** From sparsity 0 to 0.75")
-    assert sentence_of(records) in page
-    assert "Expected beforehand: It does.\n" in page
-    assert "![Loss against learning rate](a_sweep.png)" in page
-    assert not has_nan(page)
-    assert page.endswith("\n")
-
-
-def test_the_page_has_a_row_a_drift(make_record: MakeRecord) -> None:
-    page = page_of(sweep(make_record, MOVING))
-    assert row_of(page, "SP", "64", "3.00") == ["SP", "64", "3.00", "3.00 to 3.00", "-1.50", "44.89 %", "-"]
-    assert row_of(page, "SμPar", "64", "0.20") == ["SμPar", "64", "0.20", "0.20 to 0.20", "-0.10", "0.00 %", "-"]
-
-
-def test_the_page_has_a_row_a_cell(make_record: MakeRecord) -> None:
-    page = page_of(sweep(make_record, MOVING))
-    found = row_of(page, "SP", "64", "0.75")
-    assert found == [
-        "SP",
-        "64",
-        "0.75",
-        "-3.00",
-        "-3.00 to -3.00",
-        "fit",
-        "2.0050",
-        "0.9000 ± 0.0000",
-        "44.89 %",
-        "-",
-        "-",
+def test_html_needs_no_other_file(folder: Path) -> None:
+    page = render_html(ABOUT, an_outcome(), folder)
+    inside = re.findall(r'src="([^"]+)"', page)
+    assert [base64.b64decode(address.partition(",")[2]) for address in inside] == [
+        b"<svg>a_sweep</svg>",
+        b"<svg>other</svg>",
     ]
-    assert row_of(page, "SμPar", "64", "0")[3:6] == ["-5.00", "-5.00 to -5.00", "fit"]
+    assert not re.search(r"<(script|link(?! rel=\"icon\" href=\"data:,\")|iframe)|@import|url\(", page)
+    links = re.findall(r'<a href="([^"]+)"', page)
+    assert links
+    assert not any(":" in link or link.startswith("/") for link in links), "links are relative"
 
 
-def test_a_bound_is_marked_in_the_table(make_record: MakeRecord) -> None:
-    page = page_of(sweep(make_record, {("sp", 0.0): -6.0, ("sp", 0.75): 0.0}))
-    assert row_of(page, "SP", "64", "≥ 4.00")[2] == "≥ 4.00"
-    assert row_of(page, "SP", "64", "0.75")[5] == "edge"
+def test_a_figure_too_large_for_a_page_is_shown_in_pixels(folder: Path) -> None:
+    (folder / "a_sweep.svg").write_bytes(b"x" * (LARGEST_SVG + 1))
+    assert embedded(folder / "a_sweep", "").address.startswith("data:image/png;base64,")
+    assert embedded(folder / "other", "").address.startswith("data:image/svg+xml;base64,")
 
 
-def test_the_page_says_how_it_was_made(make_record: MakeRecord) -> None:
-    page = page_of(sweep(make_record, MOVING, top=-3.0))
-    assert "Command: `smupar sweep a_sweep`; draw again with `smupar plot a_sweep`." in page
-    # 4 cells, 7 rates, 2 seeds of 18 s each; the highest rate diverged everywhere
-    assert "56 runs of 100 planned, 8 diverged; 0.28 hours of training in all, median 18.0 s a run" in page
-    assert "204,800 tokens a run, seeds 0, 1." in page
-    assert "learning_rate swept, init_std 0.125, input_multiplier 1, output_multiplier 1.75, weight_decay 0" in page
-    assert f"Data: `python`, sha256 `{'ab' * 32}`." in page
-    assert "Machine: a processor, 1 thread(s) a run; python 3.11, torch 2.13." in page
-    assert "Fewest non-zero weights per neuron: 16." in page
-
-
-@pytest.mark.parametrize("case", ["one seed", "one cell", "a lost cell", "one run"])
-def test_a_page_has_no_holes(make_record: MakeRecord, case: str) -> None:
-    records = {
-        "one seed": sweep(make_record, MOVING, seeds=[0]),
-        "one cell": sweep(make_record, {("sp", 0.0): -6.0}),
-        "a lost cell": sweep(make_record, MOVING) + sweep(make_record, {("sp", 0.9375): -4.0}, top=-9.0),
-        "one run": [make_record()],
-    }[case]
-    page = page_of(records)
-    assert "## Optimum of every cell" in page
-    assert not has_nan(page)
+def test_words_from_outside_are_escaped(folder: Path) -> None:
+    odd: Outcome = replace(an_outcome(), sentence="<script>alert(1)</script>")
+    page = render_html(replace(ABOUT, expected='"><img src=x>'), odd, folder)
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+    assert "<img src=x>" not in page

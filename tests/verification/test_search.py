@@ -82,8 +82,23 @@ def test_only_points_that_both_trained_count(make_record: MakeRecord) -> None:
     assert curves(both)["direct"].draws == (1, 2)
     with pytest.raises(InputError, match="no point that both"):
         search_curves(runs.iloc[[0, 4]], SWEPT)
-    with pytest.raises(InputError, match="1 sizes of network"):
+    with pytest.raises(InputError, match="sizes of network were trained"):
         search_curves(runs.iloc[:3], SWEPT)
+
+
+def test_a_parametrization_without_a_proxy_is_searched_directly_alone(make_record: MakeRecord) -> None:
+    runs = table(make_record, [2.4, 2.2, 2.3], [2.3, 2.1, 1.9])
+    alone = runs.iloc[3:].assign(parametrization="sp")
+    found = {(curve.parametrization, curve.way): curve for curve in search_curves(pd.concat([runs, alone]), SWEPT)}
+    assert list(found) == [("sp", "direct"), ("smupar", "transfer"), ("smupar", "direct")]
+    assert found["sp", "direct"].loss == pytest.approx(found["smupar", "direct"].loss)
+    assert found["sp", "direct"].cost == pytest.approx([1.0, 2.0, 3.0])
+
+
+def test_a_proxy_whose_target_was_not_trained_yet_is_left_out(make_record: MakeRecord) -> None:
+    runs = table(make_record, [2.4, 2.2, 2.3], [2.3, 2.1, 1.9])
+    proxy = runs.iloc[:3].assign(parametrization="mup")
+    assert {curve.parametrization for curve in search_curves(pd.concat([runs, proxy]), SWEPT)} == {"smupar"}
 
 
 def test_seeds_are_averaged(make_record: MakeRecord) -> None:

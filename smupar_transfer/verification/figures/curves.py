@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from smupar_transfer.verification.figures.style import legend, style
+from smupar_transfer.verification.figures.style import MARKERS, grid_of_panels, legend, sequential, style
 
 
 def draw_learning_curve(
@@ -25,4 +28,40 @@ def draw_learning_curve(
                 axes.plot(*zip(*points, strict=True), label=label, **look)  # type: ignore[arg-type]
         axes.set(xlabel="optimizer step", ylabel="loss (nats / token)")
         legend(axes)
+    return figure
+
+
+@dataclass(frozen=True)
+class Training:
+    """Mean validation loss over steps of one cell, as drawn."""
+
+    label: str
+    steps: tuple[int, ...]
+    losses: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class TrainingPanel:
+    """One family as drawn."""
+
+    title: str
+    curves: tuple[Training, ...]
+
+
+def draw_learning_curves(panels: Sequence[TrainingPanel], legend_title: str) -> Figure:
+    """Validation loss over steps: a panel per family, a curve per cell."""
+    labels = list(dict.fromkeys(curve.label for panel in panels for curve in panel.curves))
+    looks = dict(zip(labels, zip(sequential(len(labels)), itertools.cycle(MARKERS), strict=False), strict=True))
+    with style():
+        figure, axes = grid_of_panels(len(panels), 3.2, 2.6, share=True, beside=1.1)
+        handles: dict[str, Line2D] = {}
+        for each, panel in zip(axes, panels, strict=True):
+            for curve in panel.curves:
+                colour, marker = looks[curve.label]
+                (line,) = each.plot(curve.steps, curve.losses, color=colour, marker=marker)
+                handles.setdefault(curve.label, line)
+            each.set_title(panel.title)
+        figure.supxlabel("optimizer step", fontsize=10)
+        figure.supylabel("validation loss (nats / token)", fontsize=10)
+        figure.legend(list(handles.values()), list(handles), title=legend_title, loc="outside right upper")
     return figure

@@ -1,4 +1,4 @@
-"""Figures of a stability sweep: loss against learning rate, and the optimum against density."""
+"""Figures of a stability sweep: loss against the swept hyperparameter, its optimum and its regret against scale."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from smupar_transfer.verification.figures.style import (
+    LINES,
     MARKERS,
-    PARAMETRIZATION_COLOURS,
     Colour,
+    colour_of,
+    grid_of_panels,
     legend,
+    marker_of,
     sequential,
     style,
 )
@@ -26,12 +29,12 @@ class Curve:
     """One cell as drawn.
 
     Attributes:
-        label: of the legend. log2_rates, losses: finite points only. errors: standard errors, 0 with one seed.
-        optimum: (log2 learning rate, loss) where it is marked, or None. at_edge: the optimum may lie beyond the grid.
+        label: of the legend. log2_values, losses: finite points only. errors: standard errors, 0 with one seed.
+        optimum: (log2 value, loss) where it is marked, or None. at_edge: the optimum may lie elsewhere.
     """
 
     label: str
-    log2_rates: tuple[float, ...]
+    log2_values: tuple[float, ...]
     losses: tuple[float, ...]
     errors: tuple[float, ...]
     optimum: tuple[float, float] | None
@@ -40,53 +43,76 @@ class Curve:
 
 @dataclass(frozen=True)
 class Panel:
-    """One parametrization as drawn, its curves from dense to sparse."""
+    """One family as drawn, its curves from the proxy's end of the axis on; ``proxy`` is the value carried over."""
 
     title: str
     curves: tuple[Curve, ...]
+    proxy: float | None = None
+
+
+@dataclass(frozen=True)
+class Ticks:
+    """The axis of scale: log2 of every place (increasing) and what is written there; ``label`` says what it is."""
+
+    places: tuple[float, ...]
+    words: tuple[str, ...]
+    label: str
+    reverse: bool
 
 
 @dataclass(frozen=True)
 class Track:
-    """The optimum of one parametrization over density, as drawn: positions with intervals, in log2 of each axis."""
+    """Some quantity of one family along the axis of scale, as drawn.
+
+    Attributes:
+        name: of the parametrization, for its colour. variant: counts families of one parametrization from 0.
+        places: in log2. values: with intervals ``low`` to ``high``, NaN where there is none.
+        exact: false where a value is a bound. lost: places at which there is no value, since runs diverged.
+    """
 
     name: str
     title: str
-    log2_density: tuple[float, ...]
-    optima: tuple[float, ...]
+    variant: int
+    places: tuple[float, ...]
+    values: tuple[float, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
     exact: tuple[bool, ...]
+    lost: tuple[float, ...] = ()
 
 
-def draw_loss_curves(panels: Sequence[Panel], ceiling: float) -> Figure:
-    """Loss against log2 learning rate: a panel per parametrization, a curve per sparsity, optima marked.
+def draw_loss_curves(panels: Sequence[Panel], floor: float, ceiling: float, swept: str, axis: str) -> Figure:
+    """Loss against log2 of the swept hyperparameter: a panel per family, a curve per place on the axis, optima marked.
 
     Args:
         panels: what to draw; in the manner of SuPar (arXiv 2405.15743), Figure 1.
-        ceiling: top of the shared loss axis, nats.
+        floor: of the shared loss axis, nats.
+        ceiling: of the shared loss axis, nats.
+        swept: what the horizontal axis is called.
+        axis: what the legend is called.
     """
-    labels = sorted({curve.label for panel in panels for curve in panel.curves}, key=float)
+    labels = list(dict.fromkeys(curve.label for panel in panels for curve in panel.curves))
     looks = dict(zip(labels, zip(sequential(len(labels)), itertools.cycle(MARKERS), strict=False), strict=True))
     with style():
-        figure = Figure(figsize=(3.4 * len(panels) + 0.6, 3.6))
-        row = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
+        figure, axes = grid_of_panels(len(panels), 3.2, 3.0, share=True, beside=1.1)
         handles: dict[str, Artist] = {}
-        for axes, panel in zip(row, panels, strict=True):
+        for each, panel in zip(axes, panels, strict=True):
             for curve in panel.curves:
-                handles.setdefault(curve.label, _draw_curve(axes, curve, *looks[curve.label]))
-            axes.set(title=panel.title, xlabel="$\\log_2$ base learning rate $\\eta$")
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        lowest = min((min(curve.losses) for panel in panels for curve in panel.curves if curve.losses), default=0.0)
-        row[0].set_ylim(lowest - 0.03, ceiling)
-        row[0].set_ylabel("validation loss (nats / token)")
-        figure.legend([handles[label] for label in labels], labels, title="sparsity", loc="outside right upper")
+                handles.setdefault(curve.label, _draw_curve(each, curve, *looks[curve.label]))
+            if panel.proxy is not None:
+                line = each.axvline(panel.proxy, color="#555555", linewidth=1, linestyle=":", zorder=1)
+                handles.setdefault("from the proxy", line)
+            each.set(title=panel.title, ylim=(floor, ceiling))
+            each.xaxis.set_major_locator(MaxNLocator(7, integer=True))
+        figure.supxlabel(swept, fontsize=10)
+        figure.supylabel("validation loss (nats / token)", fontsize=10)
+        figure.legend(list(handles.values()), list(handles), title=axis, loc="outside right upper")
     return figure
 
 
 def _draw_curve(axes: Axes, curve: Curve, colour: Colour, marker: str) -> Artist:
     container = axes.errorbar(
-        curve.log2_rates, curve.losses, yerr=curve.errors, color=colour, marker=marker, label=curve.label, elinewidth=1
+        curve.log2_values, curve.losses, yerr=curve.errors, color=colour, marker=marker, label=curve.label, elinewidth=1
     )
     if curve.optimum is not None:
         face = "white" if curve.at_edge else colour
@@ -103,24 +129,85 @@ def _draw_curve(axes: Axes, curve: Curve, colour: Colour, marker: str) -> Artist
     return line
 
 
-def draw_optimum_tracks(tracks: Sequence[Track]) -> Figure:
-    """Optimal learning rate against density with 95 % intervals; open markers are bounds, not fits."""
-    with style():
-        figure = Figure(figsize=(5.2, 3.8))
-        axes = figure.subplots()
-        for marker, track in zip(MARKERS, tracks, strict=False):
-            colour = PARAMETRIZATION_COLOURS.get(track.name, "#333333")
-            axes.plot(track.log2_density, track.optima, color=colour, label=track.title)
-            axes.vlines(track.log2_density, track.low, track.high, color=colour, linewidth=3, alpha=0.45)
-            for x, y, exact in zip(track.log2_density, track.optima, track.exact, strict=True):
-                axes.plot(x, y, marker, color=colour, markerfacecolor=colour if exact else "white", markersize=6)
-            axes.axhline(track.optima[0], color=colour, linewidth=0.8, linestyle=":")
+def _draw_tracks(axes: Axes, tracks: Sequence[Track], ticks: Ticks) -> None:
+    for track in tracks:
+        colour, line = colour_of(track.name), LINES[track.variant % len(LINES)]
+        marker = marker_of(track.name, track.variant)
+        axes.plot(track.places, track.values, color=colour, linestyle=line, marker=marker, label=track.title)
+        axes.vlines(track.places, track.low, track.high, color=colour, linewidth=3, alpha=0.4)
+        for x, y, exact in zip(track.places, track.values, track.exact, strict=True):
+            if not exact:
+                axes.plot(x, y, marker, color=colour, markerfacecolor="white", markersize=6, zorder=4)
+        for x in track.lost:
+            axes.plot(x, 0.98, "x", color=colour, transform=axes.get_xaxis_transform(), clip_on=False)
+    axes.xaxis.set_major_locator(FixedLocator(list(ticks.places)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticks(ticks.places, ticks.words)
+    if max(map(len, ticks.words), default=0) > 7:
+        axes.tick_params(axis="x", rotation=30)
+    axes.set_xlabel(ticks.label)
+    if ticks.reverse:
         axes.invert_xaxis()
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set(
-            xlabel="$\\log_2$ density of hidden weights (dense on the left)",
-            ylabel="$\\log_2$ optimal base learning rate",
-            title="Optimal learning rate over density (dotted: no drift)",
-        )
-        legend(axes)
+
+
+def draw_optimum_tracks(tracks: Sequence[Track], ticks: Ticks, optimum: str) -> Figure:
+    """The optimum against scale with 95 % intervals; open markers are bounds, dotted lines have slope 0.
+
+    Args:
+        tracks: a track per family.
+        ticks: the axis of scale.
+        optimum: what the vertical axis is called.
+    """
+    with style():
+        figure, (axes,) = grid_of_panels(1, 6.0, 3.8)
+        _draw_tracks(axes, tracks, ticks)
+        for track in tracks:
+            axes.axhline(track.values[0], color=colour_of(track.name), linewidth=0.8, linestyle=":")
+        axes.set_ylabel(optimum)
+        legend(axes, outside=True)
+    return figure
+
+
+def draw_regret(tracks: Sequence[Track], ticks: Ticks) -> Figure:
+    """Zero-shot regret (percent) against scale with standard errors; linear up to 1 %, logarithmic beyond."""
+    with style():
+        figure, (axes,) = grid_of_panels(1, 6.0, 3.8)
+        axes.set_yscale("symlog", linthresh=1.0, linscale=0.6)
+        _draw_tracks(axes, tracks, ticks)
+        axes.axhline(0, color="#555555", linewidth=0.8)
+        axes.yaxis.set_major_locator(FixedLocator([-0.5, 0, 0.5, 1, 2, 5, 10, 20, 50, 100]))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.set_ylabel("zero-shot regret (% of loss)")
+        legend(axes, outside=True)
+    return figure
+
+
+def draw_gain(losses: Sequence[Track], gains: Sequence[Track], ticks: Ticks, reference: str) -> Figure:
+    """Loss without tuning against scale, and beside it the difference to a reference in percent; below 0 is better."""
+    with style():
+        figure, (left, right) = grid_of_panels(2, 4.2, 3.6, beside=1.1)
+        _draw_tracks(left, losses, ticks)
+        _draw_tracks(right, gains, ticks)
+        right.axhline(0, color="#555555", linewidth=0.8)
+        left.set_ylabel("validation loss (nats / token)")
+        right.set_ylabel(f"loss against {reference} (%)")
+        handles, labels = left.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside right upper")
+    return figure
+
+
+def draw_proxy_sizes(regrets: Sequence[Track], costs: Sequence[Track], ticks: Ticks) -> Figure:
+    """Regret of the target (percent) against the proxy's width, and beside it what the search costs (percent)."""
+    with style():
+        figure, (left, right) = grid_of_panels(2, 4.2, 3.6, beside=1.1)
+        _draw_tracks(left, regrets, ticks)
+        _draw_tracks(right, costs, ticks)
+        left.axhline(0, color="#555555", linewidth=0.8)
+        right.set_yscale("log")
+        right.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        left.set_ylabel("regret of the target (% of loss)")
+        right.set_ylabel("search (% of one training of the target)")
+        handles, labels = left.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside right upper")
     return figure

@@ -15,6 +15,9 @@ from matplotlib.figure import Figure
 from smupar_transfer.records import write_atomically
 
 MARKERS = "osD^vPX*<>"
+LINES = ("-", "--", "-.", ":")
+"""Of families that share a parametrization, and so a colour."""
+PANELS_IN_A_ROW = 3
 PARAMETRIZATION_COLOURS = {  # Okabe & Ito (2008), chosen for distinct lightness as well
     "sp": "#d55e00",
     "sp_embedding": "#e69f00",
@@ -67,10 +70,48 @@ def save(figure: Figure, path: Path) -> list[Path]:
     return written
 
 
-def legend(axes: Axes) -> None:
-    """A legend, if anything drawn has a label."""
+def colour_of(parametrization: str) -> str:
+    """The colour of a parametrization; grey for one that has none."""
+    return PARAMETRIZATION_COLOURS.get(parametrization, "#333333")
+
+
+def marker_of(parametrization: str, variant: int = 0) -> str:
+    """The marker of a family: of its parametrization, another for further families of the same."""
+    names = list(PARAMETRIZATION_COLOURS)
+    index = names.index(parametrization) if parametrization in names else len(names)
+    return MARKERS[(index + 3 * variant) % len(MARKERS)]
+
+
+def grid_of_panels(
+    count: int, width: float, height: float, *, share: bool = False, beside: float = 0.0
+) -> tuple[Figure, list[Axes]]:
+    """A figure of ``count`` panels, at most three in a row.
+
+    Args:
+        count: of panels; a figure without any has none.
+        width: of a panel, inches.
+        height: of a panel, inches.
+        share: both axes between all panels; those at the left and at the bottom show the numbers.
+        beside: room for a legend, inches.
+    """
+    columns = 2 if count == 4 else max(1, min(PANELS_IN_A_ROW, count))  # four make a square
+    rows = max(1, -(-count // columns))
+    figure = Figure(figsize=(width * columns + beside, height * rows))
+    axes = figure.subplots(rows, columns, sharex=share, sharey=share, squeeze=False).ravel().tolist()
+    for unused in axes[count:]:
+        unused.remove()
+    for last in axes[max(0, count - columns) : count]:  # above a gap in the last row too
+        last.tick_params(labelbottom=True)
+    return figure, axes[:count]
+
+
+def legend(axes: Axes, *, outside: bool = False) -> None:
+    """A legend, if anything drawn has a label; on the right of the panel rather than in it if ``outside``."""
     if axes.get_legend_handles_labels()[0]:
-        axes.legend()
+        if outside:
+            axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0)
+        else:
+            axes.legend()
 
 
 Colour = tuple[float, float, float, float]

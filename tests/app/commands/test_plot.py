@@ -11,7 +11,11 @@ from smupar_transfer.records import RunStore
 Run = Callable[..., CompletedProcess[str]]
 Snapshot = Callable[[Path], dict[str, bytes]]
 
-DRAWN = ("grid.png", "grid.svg", "optimum.png", "optimum.svg", "summary.csv", "drift.csv", "README.md")
+FIGURES = ("grid", "optimum", "regret", "learning")
+DRAWN = (
+    *(f"{name}.{suffix}" for name in FIGURES for suffix in ("png", "svg")),
+    *("summary.csv", "drift.csv", "README.md", "report.html"),
+)
 
 
 def test_it_redraws_the_same_files(smupar: Run, results: Path, snapshot: Snapshot) -> None:
@@ -23,11 +27,13 @@ def test_it_redraws_the_same_files(smupar: Run, results: Path, snapshot: Snapsho
     after = snapshot(results)
     assert [name for name in before if before[name] != after.get(name)] == []
     assert "optimal learning rate" in result.stdout
-    assert "wrote results/grid" in result.stdout
+    assert "wrote results/grid/report.html" in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 100
 
 
 def test_it_does_without_torch(python: Run, results: Path) -> None:
-    (results / "grid" / "grid.png").unlink()
+    for name in ("grid.png", "report.html"):
+        (results / "grid" / name).unlink()
     program = (
         "import sys\n"
         "from smupar_transfer.app.main import main\n"
@@ -37,6 +43,7 @@ def test_it_does_without_torch(python: Run, results: Path) -> None:
     result = python("-c", program)
     assert result.stdout.splitlines()[-1] == "loaded: []", result.stderr
     assert (results / "grid" / "grid.png").exists()
+    assert (results / "grid" / "report.html").exists()
 
 
 def test_a_sweep_that_was_run_by_its_path_is_found_by_it(smupar: Run, results: Path) -> None:

@@ -26,8 +26,8 @@ Run = Callable[..., CompletedProcess[str]]
 
 CONTRACT = ("key", "spec", "train_loss", "validation_loss", "bits_per_byte", "diverged", "tokens", "wall_seconds")
 LEFT = {
-    *("records.jsonl", "sweep.json", "summary.csv", "drift.csv", "README.md"),
-    *("grid.png", "grid.svg", "optimum.png", "optimum.svg"),
+    *("records.jsonl", "sweep.json", "summary.csv", "drift.csv", "README.md", "report.html"),
+    *(f"{name}.{suffix}" for name in ("grid", "optimum", "regret", "learning") for suffix in ("png", "svg")),
 }
 
 
@@ -84,9 +84,9 @@ def test_the_summary_has_a_row_a_cell(results: Path) -> None:
     summary = pd.read_csv(results / "grid" / "summary.csv")
     cells = summary[["parametrization", "width", "sparsity"]].itertuples(index=False, name=None)
     assert set(cells) == {(name, 32, sparsity) for name in ("sp", "smupar") for sparsity in (0.0, 0.5)}
-    assert {"log2_learning_rate", "low", "high", "status", "loss"} <= set(summary.columns)
+    assert {"log2_value", "low", "high", "status", "loss"} <= set(summary.columns)
     assert summary[["low", "high"]].isna().all(axis=None), "one seed has no interval"
-    assert summary["log2_learning_rate"].between(-8, -6).all()
+    assert summary["log2_value"].between(-8, -6).all()
 
 
 def test_the_page_names_question_command_and_outcome(results: Path, tiny: tuple[str, ...], grid_file: Path) -> None:
@@ -118,7 +118,11 @@ def test_again_it_trains_nothing(
     assert trained == []
     after = snapshot(results / "grid")
     differing = {name for name in before if before[name] != after[name]}
-    assert differing <= {"sweep.json", "README.md"}  # they name the command, which has other paths in it here
+    assert differing <= {
+        "sweep.json",
+        "README.md",
+        "report.html",
+    }  # they name the command, which has other paths in it here
     assert smupar("sweep", "grid.yaml", *tiny).returncode == 0
     assert snapshot(results / "grid") == after
 

@@ -6,7 +6,12 @@ from collections.abc import Callable
 
 from matplotlib.axes import Axes
 
-from smupar_transfer.verification.figures.curves import draw_learning_curve
+from smupar_transfer.verification.figures.curves import (
+    Training,
+    TrainingPanel,
+    draw_learning_curve,
+    draw_learning_curves,
+)
 
 Points = Callable[[Axes], list[list[tuple[float, float]]]]
 
@@ -25,3 +30,16 @@ def test_a_curve_ends_where_the_run_diverged(points: Points) -> None:
 def test_a_run_that_diverged_at_once_has_no_curve(points: Points) -> None:
     (axes,) = draw_learning_curve([2], [None], [None]).axes
     assert points(axes) == []
+
+
+def test_a_panel_a_family_and_a_curve_a_cell(points: Points) -> None:
+    dense, sparse = Training("0", (100, 200), (2.5, 2.0)), Training("0.5", (100, 200), (2.75, 2.25))
+    figure = draw_learning_curves([TrainingPanel("SP", (dense, sparse)), TrainingPanel("SμPar", (sparse,))], "sparsity")
+    left, right = figure.axes
+    assert (left.get_title(), right.get_title()) == ("SP", "SμPar")
+    assert points(left) == [[(100.0, 2.5), (200.0, 2.0)], [(100.0, 2.75), (200.0, 2.25)]]
+    assert points(right) == [[(100.0, 2.75), (200.0, 2.25)]]
+    assert left.get_lines()[1].get_color() == right.get_lines()[0].get_color(), "a cell looks the same in every panel"
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["0", "0.5"]
+    assert legend.get_title().get_text() == "sparsity"

@@ -14,6 +14,8 @@ from smupar_transfer.verification.figures.style import (
     MARKERS,
     PARAMETRIZATION_COLOURS,
     SETTINGS,
+    grid_of_panels,
+    marker_of,
     save,
     sequential,
     style,
@@ -68,6 +70,21 @@ def test_every_parametrization_has_a_colour_and_a_marker_of_its_own() -> None:
     assert set(PARAMETRIZATION_COLOURS) == set(PARAMETRIZATIONS)
     assert len(set(PARAMETRIZATION_COLOURS.values())) == len(PARAMETRIZATIONS)
     assert len(set(MARKERS)) == len(MARKERS) >= len(PARAMETRIZATIONS)
+
+
+def test_a_family_keeps_its_marker_whatever_else_is_drawn() -> None:
+    assert len({marker_of(name) for name in PARAMETRIZATIONS}) == len(PARAMETRIZATIONS)
+    assert len({marker_of("sp", variant) for variant in range(4)}) == 4
+    assert marker_of("of somebody else") not in {marker_of(name) for name in PARAMETRIZATIONS}
+
+
+@pytest.mark.parametrize(
+    ("count", "rows", "columns"), [(0, 1, 1), (1, 1, 1), (3, 1, 3), (4, 2, 2), (5, 2, 3), (6, 2, 3), (7, 3, 3)]
+)
+def test_panels_wrap(count: int, rows: int, columns: int) -> None:
+    figure, axes = grid_of_panels(count, 2.0, 1.0, share=True, beside=0.5)
+    assert len(axes) == len(figure.axes) == count
+    assert figure.get_size_inches().tolist() == [2.0 * columns + 0.5, 1.0 * rows]
 
 
 def lightness(colour: tuple[float, float, float, float]) -> float:

@@ -1,0 +1,110 @@
+"""Does the optimum stay put? Cells, drifts and regrets of a sweep as tables, figures and a sentence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from smupar_transfer.records import Manifest, RunRecord
+from smupar_transfer.verification.asked import HYPERPARAMETER_WORDS, design_of, place_label, proxy_log2
+from smupar_transfer.verification.cells import cells, runs_table
+from smupar_transfer.verification.design import Design
+from smupar_transfer.verification.drawn import (
+    learning_curves,
+    loss_panels,
+    loss_range,
+    optimum_tracks,
+    regret_tracks,
+    ticks_of,
+)
+from smupar_transfer.verification.figures.curves import draw_learning_curves
+from smupar_transfer.verification.figures.stability import draw_loss_curves, draw_optimum_tracks, draw_regret
+from smupar_transfer.verification.kinds.verdicts import LARGEST_DRIFT, held_by_theory, judged
+from smupar_transfer.verification.outcome import Outcome, Picture
+from smupar_transfer.verification.stability import CellSummary, FamilySummary, summarise, summarise_families
+from smupar_transfer.verification.tables import cell_table, family_table
+from smupar_transfer.verification.wording import bracketed, joined, percent
+
+
+def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
+    """Of the finished runs of a sweep, at least one."""
+    design = design_of(manifest)
+    summaries = summarise(cells(runs_table(records), design), design, proxy_log2(manifest, design.swept[0]))
+    found = summarise_families(summaries)
+    return Outcome(
+        sentence=sentence(found, design),
+        verdict=verdict(found),
+        notes=_notes(summaries, design),
+        tables=(family_table(found, design), cell_table(summaries, design)),
+        pictures=_pictures(manifest.name, summaries, design, records),
+    )
+
+
+def sentence(found: Sequence[FamilySummary], design: Design) -> str:
+    """What came out, in one sentence with numbers."""
+    if not found:
+        return f"There is no family of runs with two places along {design.axis} yet."
+    name, _ = HYPERPARAMETER_WORDS[design.swept[0]]
+    ends = [[place_label(cell, design) for cell in (one.family.cells[0], one.family.cells[-1])] for one in found]
+    reach = (
+        f"From {design.axis} {ends[0][0]} to {ends[0][1]}" if ends.count(ends[0]) == len(ends) else "Within a family"
+    )
+    return f"{reach} the optimal {name} moved: {'; '.join(map(_moved, found))}."
+
+
+def _moved(one: FamilySummary) -> str:
+    amount = (
+        f"{'' if one.exact else 'at least '}{one.drift.value:.2f} octaves{bracketed(one.drift.low, one.drift.high)}"
+    )
+    regret = one.largest_zero_shot_regret
+    if math.isnan(regret):
+        return f"{one.family.label} {amount}"
+    cost = f"regret up to {percent(regret)}" if math.isfinite(regret) else "carried over, it diverged"
+    return f"{one.family.label} {amount} ({cost})"
+
+
+def verdict(found: Sequence[FamilySummary]) -> str:
+    """Whether the optimum stays put within ``LARGEST_DRIFT`` where the theory says that it does."""
+    held = [one for one in found if held_by_theory(one.family.cells[0])]
+    return judged(
+        [(one.drift.low if math.isfinite(one.drift.low) else one.drift.value) > LARGEST_DRIFT for one in held],
+        [one.exact and one.drift.value <= LARGEST_DRIFT for one in held],
+    )
+
+
+def _notes(summaries: Sequence[CellSummary], design: Design) -> tuple[str, ...]:
+    lost = [f"{one.family.label} at {design.axis} {place_label(one.cell, design)}" for one in summaries if _lost(one)]
+    return (f"No run trained under {joined(lost)}.",) if lost else ()
+
+
+def _lost(one: CellSummary) -> bool:
+    return math.isnan(one.optimum.log2_value)
+
+
+def _pictures(
+    name: str, summaries: Sequence[CellSummary], design: Design, records: Sequence[RunRecord]
+) -> tuple[Picture, ...]:
+    word, symbol = HYPERPARAMETER_WORDS[design.swept[0]]
+    panels, ticks = loss_panels(summaries, design), ticks_of(summaries, design)
+    swept = f"log2 base {word} {symbol}"
+    curves = draw_loss_curves(panels, *loss_range(panels), swept, ticks.label)
+    pictures = [
+        Picture(
+            name,
+            f"Loss against {word}, mean over seeds with standard errors. Stars: optima, open where they are bounds. "
+            "Dotted: optimum of the proxy.",
+            curves,
+        ),
+        Picture(
+            "optimum",
+            f"Optimal {word} with 95 % intervals; open markers are bounds. Dotted: where it would be if it stayed put.",
+            draw_optimum_tracks(optimum_tracks(summaries), ticks, f"log2 of the optimal base {word}"),
+        ),
+    ]
+    if regrets := regret_tracks(summaries):
+        words = f"What it costs to use the proxy's {word} as it is; bars are standard errors. Crosses: diverged."
+        pictures.append(Picture("regret", words, draw_regret(regrets, ticks)))
+    if trained := learning_curves(summaries, records, design):
+        words = f"Validation loss while training, at the {word} of the grid nearest to the optimum; mean over seeds."
+        pictures.append(Picture("learning", words, draw_learning_curves(trained, ticks.label)))
+    return tuple(pictures)

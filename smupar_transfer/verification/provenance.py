@@ -1,0 +1,98 @@
+"""How a result was made: what a reader needs to make it again."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from smupar_transfer.records import Manifest, RunRecord, trained_runs
+from smupar_transfer.verification.wording import duration, fixed
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Of one result.
+
+    Attributes:
+        name: of its folder. question, expected: in words, from before the first run.
+        command: that makes it. again: that draws it again.
+        facts: label and text of everything else, in the order in which they are shown.
+        files: of records, beside the page.
+    """
+
+    name: str
+    question: str
+    expected: str
+    command: str
+    again: str
+    facts: tuple[tuple[str, str], ...]
+    files: tuple[str, ...]
+
+
+def of_sweep(manifest: Manifest, records: Sequence[RunRecord]) -> Provenance:
+    """Of a sweep; ``records`` are its finished runs, at least one."""
+    facts = {
+        "Runs": _runs(manifest, records),
+        **({"Adaptive": manifest.saved.removeprefix("Adaptive: ").rstrip(".")} if manifest.saved else {}),
+        "Time": _time(records),
+        "Training": _training(records),
+        "Base hyperparameters": _hyperparameters(records),
+        "Data": "; ".join(sorted({f"{r.spec.data.name}, sha256 {r.spec.data.sha256}" for r in records})),
+        "Machine": "; ".join(
+            sorted({f"{r.environment.machine}, {_counted(r.environment.threads, 'thread')} a run" for r in records})
+        ),
+        "Versions": versions(records),
+        "Fewest non-zero weights per neuron": fixed(
+            min((wpn for r in records if (wpn := r.weights_per_neuron) is not None), default=math.nan), 0
+        ),
+    }
+    return Provenance(
+        name=manifest.name,
+        question=manifest.question.strip(),
+        expected=manifest.expected.strip(),
+        command=manifest.command,
+        again=f"smupar plot {manifest.name}",
+        facts=tuple(facts.items()),
+        files=("records.jsonl", "sweep.json"),
+    )
+
+
+def _runs(manifest: Manifest, records: Sequence[RunRecord]) -> str:
+    diverged = sum(record.diverged for record in records)
+    seeds = ", ".join(map(str, sorted({record.spec.seed for record in records})))
+    trained = len(trained_runs(records))
+    shared = f", {trained} trained (the others compute the same as one of these)" if trained < len(records) else ""
+    return f"{len(records)} of {len(manifest.keys)} planned{shared}, {diverged} diverged; seeds {seeds}"
+
+
+def _time(records: Sequence[RunRecord]) -> str:
+    seconds = [record.wall_seconds for record in trained_runs(records)]
+    return f"{duration(sum(seconds))} of training in all, median {statistics.median(seconds):.1f} s a run"
+
+
+def _training(records: Sequence[RunRecord]) -> str:
+    budgets = sorted({(r.spec.budget.tokens, r.spec.budget.steps) for r in records})
+    return "; ".join(f"{tokens:,} tokens in {steps} steps" for tokens, steps in budgets)
+
+
+def _hyperparameters(records: Sequence[RunRecord]) -> str:
+    base = [asdict(record.spec.hparams) for record in records]
+    return ", ".join(
+        f"{name.replace('_', ' ')} {'varied' if len({one[name] for one in base}) > 1 else f'{base[0][name]:g}'}"
+        for name in base[0]
+    )
+
+
+def versions(records: Sequence[RunRecord]) -> str:
+    """Of everything that computed, each once, as said."""
+    found: dict[str, set[str]] = {}
+    for record in records:
+        for name, version in record.environment.versions.items():
+            found.setdefault(name, set()).add(version)
+    return ", ".join(f"{name} {' and '.join(sorted(those))}" for name, those in found.items())
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" + ("" if count == 1 else "s")

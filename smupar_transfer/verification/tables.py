@@ -1,0 +1,84 @@
+"""Tables of a stability sweep: a row a family, a row a cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from smupar_transfer.verification.asked import HYPERPARAMETER_WORDS, place_label
+from smupar_transfer.verification.design import Design
+from smupar_transfer.verification.drift import Slope
+from smupar_transfer.verification.outcome import Table
+from smupar_transfer.verification.regret import Regret
+from smupar_transfer.verification.stability import CellSummary, FamilySummary, drift_table, summary_table
+from smupar_transfer.verification.wording import bracketed, fixed, loss, percent, signed, span, with_error
+
+
+def family_table(found: Sequence[FamilySummary], design: Design) -> Table:
+    """``drift.csv``: does the optimum stay put, family by family?"""
+    name, symbol = HYPERPARAMETER_WORDS[design.swept[0]]
+    return Table(
+        name="drift",
+        title=f"Drift of the optimal {name} over {design.axis}",
+        note=f"Drift: largest less smallest log2 {symbol}*, with 95 % interval (noise alone makes a range, so it can "
+        "reach 0); ≥: an optimum lies at the edge of its grid. Slope: per octave of "
+        f"{'density' if design.axis == 'sparsity' else design.axis}. Zero-shot regret: loss at the proxy's optimum "
+        "less the best, largest over cells. Sensitivity: mean loss over the grid, capped at that of a guess, less "
+        "the best, nats. κ: growth of relative curvature per octave of scale; above 0, an error costs ever more.",
+        frame=drift_table(found),
+        columns=("", "drift (octaves)", "95 % interval", "slope", "zero-shot regret", "sensitivity", "κ"),
+        rows=tuple(
+            (
+                one.family.label,
+                f"{'' if one.exact else '≥ '}{one.drift.value:.2f}",
+                span(one.drift.low, one.drift.high),
+                _slope(one.slope),
+                percent(one.largest_zero_shot_regret),
+                fixed(one.sensitivity, 3),
+                _slope(one.kappa),
+            )
+            for one in found
+        ),
+    )
+
+
+def _slope(slope: Slope) -> str:
+    return signed(slope.value, 2) + bracketed(slope.low, slope.high)
+
+
+def cell_table(summaries: Sequence[CellSummary], design: Design) -> Table:
+    """``summary.csv``: the optimum of every cell, and what not tuning it costs."""
+    name, symbol = HYPERPARAMETER_WORDS[design.swept[0]]
+    return Table(
+        name="summary",
+        title="Optimum of every cell",
+        note="Fit: minimum of a cubic through the bottom of the mean loss curve. Edge: smallest point of the grid, at "
+        f"its end. Flat: noise allows any {name} up to an end. Regrets are of the proxy's optimum, with standard "
+        "errors over paired seeds; the last column is against the best of all parametrizations.",
+        frame=summary_table(summaries),
+        columns=(
+            *("", design.axis, f"log2 {symbol}*", "95 % interval", "found by", "best loss"),
+            *("zero-shot regret (nats)", "%", "% to best of all"),
+        ),
+        rows=tuple(
+            (
+                one.family.label,
+                place_label(one.cell, design),
+                fixed(one.optimum.log2_value, 2),
+                span(one.optimum.low, one.optimum.high),
+                str(one.optimum.status),
+                loss(one.optimum.loss),
+                _nats(one.zero_shot),
+                _percent(one.zero_shot),
+                _percent(one.zero_shot_to_best),
+            )
+            for one in summaries
+        ),
+    )
+
+
+def _nats(regret: Regret | None) -> str:
+    return "-" if regret is None else with_error(regret.nats, regret.standard_error)
+
+
+def _percent(regret: Regret | None) -> str:
+    return "-" if regret is None else percent(regret.percent)

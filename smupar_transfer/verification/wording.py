@@ -1,0 +1,69 @@
+"""Numbers as people read them in tables and sentences."""
+
+from __future__ import annotations
+
+import math
+
+
+def fixed(value: float, digits: int) -> str:
+    """A number, or a dash where there is none."""
+    return f"{value:.{digits}f}" if math.isfinite(value) else "-"
+
+
+def signed(value: float, digits: int) -> str:
+    """A number with its sign, or a dash where there is none; what rounds to nothing has no sign."""
+    if not math.isfinite(value):
+        return "-"
+    shown = f"{value:+.{digits}f}"
+    return shown[1:] if float(shown) == 0 else shown
+
+
+def percent(value: float, digits: int = 2) -> str:
+    """A percentage, that the run was lost, or a dash where there is no number."""
+    if math.isnan(value):
+        return "-"
+    return f"{value:.{digits}f} %" if math.isfinite(value) else "diverged"
+
+
+def loss(value: float) -> str:
+    """A loss in nats, that the run was lost, or a dash where there is no number."""
+    if math.isnan(value):
+        return "-"
+    return f"{value:.4f}" if math.isfinite(value) else "diverged"
+
+
+def span(low: float, high: float, digits: int = 2) -> str:
+    """An interval, which may have no end, or a dash where there is none."""
+    if math.isnan(low) or math.isnan(high):
+        return "-"
+    return f"{_end(low, digits)} to {_end(high, digits)}"
+
+
+def _end(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}" if math.isfinite(value) else ("∞" if value > 0 else "-∞")
+
+
+def bracketed(low: float, high: float, digits: int = 2, unit: str = "") -> str:
+    """An interval within a sentence, with a space before it, or nothing where there is none."""
+    if math.isnan(low) or math.isnan(high):
+        return ""
+    return f" [{_end(low, digits)}, {_end(high, digits)}{unit}]"
+
+
+def with_error(value: float, error: float, digits: int = 4) -> str:
+    """A number and its standard error, which one seed does not have."""
+    return fixed(value, digits) + (f" ± {error:.{digits}f}" if math.isfinite(error) else "")
+
+
+def duration(seconds: float) -> str:
+    """A time for people."""
+    if seconds < 90:
+        return f"{seconds:.1f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.1f} min"
+    return f"{seconds / 3600:.2f} h"
+
+
+def joined(items: list[str]) -> str:
+    """A list as it is said."""
+    return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1] if items else ""

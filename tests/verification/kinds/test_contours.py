@@ -1,0 +1,95 @@
+"""Is the joint optimum of two hyperparameters where it was?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from smupar_transfer.records import Manifest, RunRecord
+from smupar_transfer.verification.figures.contours import Contours
+from smupar_transfer.verification.kinds import outcome_of
+from smupar_transfer.verification.kinds.contours import LEVELS, RANGE, contour_levels
+from smupar_transfer.verification.outcome import Outcome
+
+MakeRecord = Callable[..., RunRecord]
+Place = tuple[float, float]
+ASKED = {
+    "kind": "contours",
+    "swept": ("learning_rate", "init_std"),
+    "proxy_hparams": {"learning_rate": 2.0**-5, "init_std": 0.125},
+}
+
+
+@pytest.fixture
+def outcome(make_record: MakeRecord, make_manifest: Callable[..., Manifest]) -> Callable[..., Outcome]:
+    """Of bowls around the joint optimum of every (parametrization, sparsity)."""
+
+    def of(optima: dict[tuple[str, float], Place]) -> Outcome:
+        noise = np.random.default_rng(0)
+        records = [
+            make_record(
+                name,
+                sparsity,
+                rate,
+                2.0 + 0.1 * (rate - x) ** 2 + 0.1 * (std - y) ** 2 + 0.01 * seed + 1e-4 * noise.standard_normal(),
+                seed,
+                init_std=2.0**std,
+            )
+            for (name, sparsity), (x, y) in optima.items()
+            for rate in range(-8, -1)
+            for std in range(-6, 0)
+            for seed in (0, 1)
+        ]
+        return outcome_of(make_manifest(records, **ASKED), records)
+
+    return of
+
+
+STILL = {("smupar", 0.0): (-5.0, -3.0), ("smupar", 0.75): (-5.1, -2.9)}
+MOVING = {("sp", 0.0): (-6.0, -3.0), ("sp", 0.75): (-4.0, -3.5)}
+
+
+def test_the_sentence_says_how_far_both_moved(outcome: Callable[..., Outcome]) -> None:
+    assert outcome({**MOVING, **STILL}).sentence == (
+        "Along sparsity the joint optimum of learning rate and initial standard deviation moved: "
+        "SP +2.00 and -0.50 octaves; SμPar -0.10 and +0.10 octaves."
+    )
+
+
+def test_supar_staying_put_is_expected_and_moving_is_not(outcome: Callable[..., Outcome]) -> None:
+    assert outcome({**MOVING, **STILL}).verdict == "as expected"
+    assert outcome({**STILL, ("smupar", 0.75): (-4.0, -3.0)}).verdict == "not as expected"
+    assert outcome(MOVING).verdict == "open"
+
+
+def test_an_optimum_at_the_edge_is_about_where_it_is_said_to_be(outcome: Callable[..., Outcome]) -> None:
+    made = outcome({**STILL, ("smupar", 0.75): (0.0, -3.0)})
+    assert "SμPar by about +3.00 and" in made.sentence
+    assert made.tables[0].rows[1][6] == "edge"
+
+
+def test_one_cell_has_no_outcome(outcome: Callable[..., Outcome]) -> None:
+    assert outcome({("smupar", 0.0): (-5.0, -3.0)}).sentence.startswith("There is no family of runs with two places")
+
+
+def test_tables(outcome: Callable[..., Outcome]) -> None:
+    optimum, points = outcome({**MOVING, **STILL}).tables
+    assert optimum.columns[2:6] == ("log2 η*", "95 % interval", "log2 σ*", "95 % interval")
+    assert [row[:2] for row in optimum.rows] == [("SP", "0"), ("SP", "0.75"), ("SμPar", "0"), ("SμPar", "0.75")]
+    assert (optimum.rows[1][2], optimum.rows[1][4], optimum.rows[1][6]) == ("-4.00", "-3.50", "fit")
+    assert (len(points.frame), points.rows) == (4 * 7 * 6, ())
+
+
+def test_the_picture_has_a_panel_a_cell(outcome: Callable[..., Outcome]) -> None:
+    (picture,) = outcome({**MOVING, **STILL}).pictures
+    titles = [axes.get_title() for axes in picture.figure.axes]
+    assert titles[:4] == ["SP, sparsity 0", "SP, sparsity 0.75", "SμPar, sparsity 0", "SμPar, sparsity 0.75"]
+
+
+def test_levels_begin_at_the_best_loss_and_grow() -> None:
+    panel = Contours("", (0.0,), (0.0,), ((2.5, float("nan")), (2.0, 9.0)), None, exact=False)
+    levels = contour_levels([panel])
+    assert (levels[0], levels[-1], len(levels)) == (2.0, 2.0 + RANGE, LEVELS)
+    assert (np.diff(levels, n=2) > 0).all()

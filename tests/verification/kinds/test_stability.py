@@ -1,0 +1,139 @@
+"""Does the optimum stay put? From records to sentence, verdict, tables and pictures."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from smupar_transfer.records import Evaluation, Manifest, RunRecord
+from smupar_transfer.verification.kinds import KINDS, outcome_of
+from smupar_transfer.verification.outcome import Outcome
+
+MakeManifest = Callable[..., Manifest]
+Parabolas = Callable[..., list[RunRecord]]
+
+MOVING = {("sp", 0.0, 64): -6.0, ("sp", 0.75, 64): -3.0, ("smupar", 0.0, 64): -5.0, ("smupar", 0.75, 64): -4.8}
+
+
+@pytest.fixture
+def outcome(parabolas: Parabolas, make_manifest: MakeManifest) -> Callable[..., Outcome]:
+    def of(
+        optima: dict[tuple[str, float, int], float], seeds: tuple[int, ...] = (0, 1), top: float = 99.0, **asked: object
+    ) -> Outcome:
+        records = parabolas(optima, seeds, top)
+        return outcome_of(make_manifest(records, **asked), records)
+
+    return of
+
+
+def has_nan(made: Outcome) -> bool:
+    said = [made.sentence, *made.notes, *(entry for table in made.tables for row in table.rows for entry in row)]
+    return any(re.search(r"\bnan\b", words, re.IGNORECASE) for words in said)
+
+
+def test_every_kind_has_its_module() -> None:
+    assert set(KINDS) == {"stability", "contours", "gain", "proxy_size", "search"}
+
+
+def test_the_sentence_has_numbers(outcome: Callable[..., Outcome]) -> None:
+    # At the proxy's -5, SP loses 0.1 and 0.4 nats on 2.005 (grid points both), SuPar 0.004 on 2.009.
+    assert outcome(MOVING).sentence == (
+        "From sparsity 0 to 0.75 the optimal learning rate moved: SP 3.00 octaves [3.00, 3.00] (regret up to 19.95 %); "
+        "SμPar 0.20 octaves [0.20, 0.20] (regret up to 0.00 %)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("sparse", "verdict"),
+    [(-4.8, "as expected"), (-4.0, "not as expected"), (0.0, "not as expected")],
+)
+def test_the_verdict_is_about_what_the_theory_holds(
+    outcome: Callable[..., Outcome], sparse: float, verdict: str
+) -> None:
+    assert outcome({**MOVING, ("smupar", 0.75, 64): sparse}).verdict == verdict
+
+
+def test_without_supar_there_is_no_verdict(outcome: Callable[..., Outcome]) -> None:
+    assert outcome({key: value for key, value in MOVING.items() if key[0] == "sp"}).verdict == "open"
+
+
+def test_a_lower_bound_is_said_to_be_one(outcome: Callable[..., Outcome]) -> None:
+    made = outcome({("sp", 0.0, 64): -6.0, ("sp", 0.75, 64): 0.0})
+    assert "SP at least 4.00 octaves" in made.sentence
+    drift, summary = made.tables[:2]
+    assert drift.rows[0][:2] == ("SP", "≥ 4.00")
+    assert summary.rows[1][4] == "edge"
+
+
+def test_a_rate_at_which_a_cell_diverges_is_said_to_be_lost(outcome: Callable[..., Outcome]) -> None:
+    made = outcome({("sp", 0.0, 64): -7.0, ("sp", 0.75, 64): -7.0}, top=-5.5)
+    assert "SP 0.00 octaves [0.00, 0.00] (carried over, it diverged)" in made.sentence
+
+
+def test_one_place_has_no_outcome(outcome: Callable[..., Outcome]) -> None:
+    made = outcome({("sp", 0.0, 64): -6.0})
+    assert made.sentence == "There is no family of runs with two places along sparsity yet."
+    assert made.verdict == "open"
+
+
+def test_a_lost_cell_is_named(parabolas: Parabolas, make_manifest: MakeManifest) -> None:
+    records = parabolas(MOVING) + parabolas({("sp", 0.9375, 64): -4.0}, top=-9.0)
+    made = outcome_of(make_manifest(records), records)
+    assert made.notes == ("No run trained under SP at sparsity 0.9375.",)
+    assert "SP at least 3.00 octaves" in made.sentence
+    assert not has_nan(made)
+
+
+def test_tables_have_a_row_a_family_and_a_row_a_cell(outcome: Callable[..., Outcome]) -> None:
+    drift, summary = outcome(MOVING).tables
+    assert (drift.name, summary.name) == ("drift", "summary")
+    assert drift.rows[0][:5] == ("SP", "3.00", "3.00 to 3.00", "-1.50 [-1.50, -1.50]", "19.95 %")
+    assert drift.rows[1][:3] == ("SμPar", "0.20", "0.20 to 0.20")
+    assert summary.rows[1] == (
+        *("SP", "0.75", "-3.00", "-3.00 to -3.00", "fit", "2.0050", "0.4000 ± 0.0000", "19.95 %"),
+        "19.95 %",  # no other parametrization reached less there
+    )
+    assert summary.rows[3][8] == "0.20 %", "2.009 where SP reached 2.005"
+    assert list(drift.frame["family"]) == ["SP", "SμPar"]
+    assert len(summary.frame) == 4
+    assert all(len(row) == len(table.columns) for table in (drift, summary) for row in table.rows)
+
+
+def test_along_width_at_two_sparsities_a_family_says_its_sparsity(outcome: Callable[..., Outcome]) -> None:
+    places = {("smupar", sparsity, width): -5.0 for sparsity in (0.5, 0.75) for width in (64, 128)}
+    made = outcome(places, axis="width")
+    assert made.sentence.startswith("From width 64 to 128 the optimal learning rate moved: SμPar, s = 0.5 0.00 octaves")
+    assert [row[0] for row in made.tables[0].rows] == ["SμPar, s = 0.5", "SμPar, s = 0.75"]
+    assert made.tables[1].columns[1] == "width"
+
+
+def test_what_is_tied_to_the_axis_is_told_with_it(outcome: Callable[..., Outcome]) -> None:
+    made = outcome({("smupar", 0.0, 64): -5.0, ("smupar", 0.75, 128): -5.0}, axis="width", tied=("sparsity",))
+    assert [row[1] for row in made.tables[1].rows] == ["64, s = 0", "128, s = 0.75"]
+    assert made.verdict == "as expected"
+
+
+def test_pictures_are_those_of_the_numbers(outcome: Callable[..., Outcome]) -> None:
+    assert [picture.name for picture in outcome(MOVING).pictures] == ["a_sweep", "optimum", "regret"]
+
+
+def test_runs_with_several_validations_have_learning_curves(parabolas: Parabolas, make_manifest: MakeManifest) -> None:
+    records = [
+        replace(
+            record,
+            history=tuple(Evaluation(step, None, record.validation_loss, 0.5) for step in (100, 200)),
+        )
+        for record in parabolas(MOVING)
+    ]
+    made = outcome_of(make_manifest(records), records)
+    assert [picture.name for picture in made.pictures] == ["a_sweep", "optimum", "regret", "learning"]
+
+
+@pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)])
+def test_there_are_no_holes(outcome: Callable[..., Outcome], seeds: tuple[int, ...]) -> None:
+    made = outcome(MOVING, seeds=seeds)
+    assert not has_nan(made)
+    assert "SP 3.00 octaves" in made.sentence

@@ -1,0 +1,94 @@
+"""Pages as a person sees them: in Chromium, at the width of a desk and of a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from smupar_transfer.records import RunRecord
+from smupar_transfer.verification.comparison import compare
+from smupar_transfer.verification.demo_page import FIGURES, render_demo_page
+from smupar_transfer.verification.figures.style import save
+from smupar_transfer.verification.publishing import publish
+from tests.browser import Browser, Look, program
+from tests.verification.results import ABOUT, an_outcome, figure
+
+pytestmark = pytest.mark.skipif(program() is None, reason="no Chromium is installed")
+DESK, PHONE = 1280, 390
+WIDTHS = pytest.mark.parametrize("width", [DESK, PHONE])
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with Browser(tmp_path_factory.mktemp("profile")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page with a wide table, long words and large numbers of both."""
+    folder = tmp_path_factory.mktemp("report")
+    about = replace(ABOUT, command="smupar sweep " + "a_long_name_without_any_space_" * 8)
+    publish(folder, about, an_outcome(rows=30, columns=20))
+    return folder / "report.html"
+
+
+def check(look: Look, images: int) -> None:
+    """What must hold of every page."""
+    assert look.images == (True,) * images
+    assert look.page <= look.window
+    assert look.outside == ()
+    assert look.console == ()
+    assert look.requests == ()
+
+
+@WIDTHS
+def test_a_report_is_whole(browser: Browser, report: Path, width: int) -> None:
+    check(browser.look(report, width), images=2)
+
+
+@WIDTHS
+def test_the_report_of_a_demo_is_whole(
+    browser: Browser, tmp_path: Path, make_record: Callable[..., RunRecord], width: int
+) -> None:
+    for name in FIGURES:
+        save(figure(), tmp_path / name)
+    records = [make_record("sp", 0.75, -5.0, 2.5), make_record("smupar", 0.75, -5.0, 2.05)]
+    page = tmp_path / "report.html"
+    page.write_text(render_demo_page(compare(records, -5.0), records, records[0].spec, 2.2, tmp_path), "utf-8")
+    check(browser.look(page, width), images=len(FIGURES))
+
+
+def test_a_wide_table_scrolls_in_a_box_of_its_own(browser: Browser, report: Path, tmp_path: Path) -> None:
+    """Control: without the box the same table makes the page overflow, and the check sees it."""
+    loose = tmp_path / "loose.html"
+    loose.write_text(report.read_text("utf-8").replace("overflow-x: auto", "overflow-x: visible"), "utf-8")
+    look = browser.look(loose, PHONE)
+    assert look.page > look.window
+
+
+@pytest.mark.parametrize(
+    ("body", "flaw"),
+    [
+        ('<div style="width: 600px">wide</div>', "outside"),
+        ('<div style="overflow: hidden"><p style="width: 600px">cut off</p></div>', "outside"),
+        ('<img src="data:image/png;base64,AAAA">', "images"),
+        ('<img src="missing.png">', "requests"),
+        ("<script>console.error('oh')</script>", "console"),
+        ("<script>throw new Error('oh')</script>", "console"),
+    ],
+)
+def test_a_flaw_is_seen(browser: Browser, tmp_path: Path, body: str, flaw: str) -> None:
+    page = tmp_path / "page.html"
+    page.write_text(f"<!doctype html><title>t</title><link rel=icon href=data:,><body>{body}", "utf-8")
+    look = browser.look(page, PHONE)
+    assert {"outside": look.outside, "console": look.console, "requests": look.requests}.get(flaw, not all(look.images))
+
+
+def test_a_page_without_a_flaw_has_none(browser: Browser, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text("<!doctype html><title>t</title><link rel=icon href=data:,><body><p>fine</p>", "utf-8")
+    check(browser.look(page, PHONE), images=0)

@@ -1,0 +1,25 @@
+"""An outcome as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from smupar_transfer.theory import InputError
+from smupar_transfer.verification.publishing import publish
+from tests.verification.results import ABOUT, an_outcome
+
+
+def test_tables_figures_and_pages_are_written(tmp_path: Path) -> None:
+    publish(tmp_path / "a_sweep", ABOUT, an_outcome())
+    written = {path.name for path in (tmp_path / "a_sweep").iterdir()}
+    figures = {f"{name}.{suffix}" for name in ("a_sweep", "other") for suffix in ("svg", "png")}
+    assert written == {"README.md", "report.html", "drift.csv", "raw.csv", *figures}
+    assert (tmp_path / "a_sweep" / "drift.csv").read_text() == "family,octaves\nSP,0.123457\nSP,0.123457\n"
+
+
+def test_a_folder_that_cannot_be_written_is_an_input_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(InputError, match="cannot be written"):
+        publish(tmp_path / "file", ABOUT, an_outcome())
