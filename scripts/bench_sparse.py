@@ -1,8 +1,8 @@
 """Training steps of a GPT under every way to compute sparse layers, interleaved in one run, against the textbook way.
 
 Measures what is missing in the output folder, a cell (width, sparsity, tokens a step, threads) at a time, then writes
-its page, spreadsheet and figures. Files ``notes.md`` (what a person has to say) and ``layer.md`` (from bench_layer.py)
-in the folder go into the page as they are.
+its page, spreadsheet and figures. Files ``notes.md`` (what a person has to say), ``layer.md`` (from bench_layer.py) and
+``agreement.md`` (from bench_agreement.py) in the folder go into the page as they are.
 
     python scripts/bench_sparse.py --tokens 4x256 --output results/bench_sparse
     python scripts/bench_sparse.py --page-only --output results/bench_sparse
@@ -81,8 +81,11 @@ def write_page(results: list[Result], folder: Path, command: str) -> None:
     from bench.figures import draw_speed_up, draw_split
     from smupar_transfer.verification.figures.style import save
 
-    more = [read_text(path, "--output") if path.exists() else "" for path in (folder / "notes.md", folder / "layer.md")]
-    write_atomically(folder / "README.md", page(results, command, *more))
+    notes, *parts = [
+        read_text(path, "--output") if path.exists() else ""
+        for path in (folder / "notes.md", folder / "layer.md", folder / "agreement.md")
+    ]
+    write_atomically(folder / "README.md", page(results, command, notes, "\n\n".join(parts)))
     write_atomically(folder / "cells.csv", spreadsheet(results))
     variant = sparse_variant(results)
     for setting in settings(results):

@@ -54,7 +54,7 @@ def page(results: list[Result], command: str, notes: str, layer: str) -> str:
         results: at least one cell, all of one machine.
         command: that measured them.
         notes: what a person has to say, Markdown; may be empty.
-        layer: section on one layer by itself, Markdown; may be empty.
+        layer: sections on one layer by itself and on training curves, Markdown; may be empty.
     """
     versions = ", ".join(f"{name} {version}" for name, version in results[0].versions.items())
     sections = [
@@ -190,8 +190,8 @@ def memory_table(results: list[Result]) -> str:
     note = (
         f"Peak memory of a process in MiB, beyond what it had before it built its network ({_title(chosen)}), and in\n"
         "brackets the state of the sparsified layers as a part of the textbook way's: parameters, gradients, AdamW's\n"
-        "moments, masks and indices. The product `weight * mask`, which the textbook way keeps for the backward pass,\n"
-        "is not counted as state.\n\n"
+        "moments, masks and indices, for the textbook way also the product `weight * mask` that it keeps."
+        "\n\n"
     )
     return note + table(["width", "s", "textbook state, MiB", *names], rows)
 

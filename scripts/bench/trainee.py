@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from bench.cells import Cell, State
 from bench.parts import OPTIMIZER, PARTS, READOUT
 from bench.split import Clock, leave, time_network
-from bench.variants import SPARSE_LAYERS, VARIANTS, VOCABULARY, make
+from bench.variants import SPARSE_LAYERS, VARIANTS, VOCABULARY, TextbookLinear, make
 from smupar_transfer.training import cross_entropy, prepare_process
 
 SPLIT_STEPS = 3
@@ -69,8 +69,13 @@ class Trainee:
             parameters=size,
             gradients=storage_bytes(weight.grad for weight in parameters if weight.grad is not None),
             optimizer=storage_bytes(tensors_in([self.optimizer.state[weight] for weight in parameters])),
-            structure=storage_bytes(tensors_in(layers)) - size,
+            structure=storage_bytes(tensors_in(layers)) - size + self._products(),
         )
+
+    def _products(self) -> int:
+        """Bytes of ``weight * mask``, which the textbook way keeps from the forward pass for the backward pass."""
+        layers = [module for module in self.network.modules() if isinstance(module, TextbookLinear)]
+        return sum(layer.linear.weight.nbytes for layer in layers)
 
 
 def tensors_in(thing: Any, seen: set[int] | None = None) -> Iterator[Tensor]:

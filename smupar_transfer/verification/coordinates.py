@@ -26,7 +26,6 @@ from smupar_transfer.verification.slopes import (
     sizes_table,
     slopes,
 )
-from smupar_transfer.verification.templating import render
 
 SCALE_NAMES = {"sparsity": "density", "width": "width"}
 
@@ -240,24 +239,3 @@ def _number(value: float) -> str:
 def _interval(estimate: Estimate) -> str:
     low, high = estimate.interval
     return f"[{shown(low, '')}, {shown(high, '')}]" if math.isfinite(low) else "-"
-
-
-def render_coordinates_page(manifest: Manifest, records: Sequence[CoordinateRecord], result: Outcome) -> str:
-    """Markdown of a check's page."""
-    first = records[0].spec
-    return render(
-        "coordinates.md.j2",
-        manifest=manifest,
-        outcome=result,
-        runs=len(records),
-        planned=len(manifest.keys),
-        steps=first.budget.steps,
-        tokens=first.budget.batch_size * first.budget.sequence_length,
-        seconds=f"{sum(record.wall_seconds for record in records):.0f}",
-        seeds=", ".join(map(str, sorted({record.spec.seed for record in records}))),
-        hparams=", ".join(f"{name} {value:g}" for name, value in vars(first.hparams).items()),
-        data=first.data,
-        machines=", ".join(sorted({f"{record.environment.machine}" for record in records})),
-        backends=", ".join(sorted({record.environment.backend for record in records})),
-        versions=", ".join(f"{name} {version}" for name, version in records[0].environment.versions.items()),
-    )

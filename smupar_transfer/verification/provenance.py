@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from smupar_transfer.records import Manifest, RunRecord, trained_runs
+from smupar_transfer.records import CoordinateRecord, Manifest, RunRecord, trained_runs
 from smupar_transfer.verification.wording import duration, fixed
 
 
@@ -38,12 +38,7 @@ def of_sweep(manifest: Manifest, records: Sequence[RunRecord]) -> Provenance:
         **({"Adaptive": manifest.saved.removeprefix("Adaptive: ").rstrip(".")} if manifest.saved else {}),
         "Time": _time(records),
         "Training": _training(records),
-        "Base hyperparameters": _hyperparameters(records),
-        "Data": "; ".join(sorted({f"{r.spec.data.name}, sha256 {r.spec.data.sha256}" for r in records})),
-        "Machine": "; ".join(
-            sorted({f"{r.environment.machine}, {_counted(r.environment.threads, 'thread')} a run" for r in records})
-        ),
-        "Versions": versions(records),
+        **_circumstances(records),
         "Fewest non-zero weights per neuron": fixed(
             min((wpn for r in records if (wpn := r.weights_per_neuron) is not None), default=math.nan), 0
         ),
@@ -57,6 +52,38 @@ def of_sweep(manifest: Manifest, records: Sequence[RunRecord]) -> Provenance:
         facts=tuple(facts.items()),
         files=("records.jsonl", "sweep.json"),
     )
+
+
+def of_coordinates(manifest: Manifest, records: Sequence[CoordinateRecord]) -> Provenance:
+    """Of a coordinate check; ``records`` are its finished runs, at least one."""
+    budget = records[0].spec.budget
+    seeds = ", ".join(map(str, sorted({record.spec.seed for record in records})))
+    facts = {
+        "Runs": f"{len(records)} of {len(manifest.keys)} planned; seeds {seeds}",
+        "Time": f"{duration(sum(record.wall_seconds for record in records))} in all",
+        "Training": f"{budget.steps} steps of {budget.tokens_per_step:,} tokens",
+        **_circumstances(records),
+    }
+    return Provenance(
+        name=manifest.name,
+        question=manifest.question.strip(),
+        expected=manifest.expected.strip(),
+        command=manifest.command,
+        again=f"smupar plot {manifest.name}",
+        facts=tuple(facts.items()),
+        files=("coordinates.jsonl", "sweep.json"),
+    )
+
+
+def _circumstances(records: Sequence[RunRecord] | Sequence[CoordinateRecord]) -> dict[str, str]:
+    environments = [record.environment for record in records]
+    return {
+        "Base hyperparameters": _hyperparameters(records),
+        "Data": "; ".join(sorted({f"{r.spec.data.name}, sha256 {r.spec.data.sha256}" for r in records})),
+        "Machine": "; ".join(sorted({f"{e.machine}, {_counted(e.threads, 'thread')} a run" for e in environments})),
+        "Sparse layers": "; ".join(sorted({e.backend for e in environments})),
+        "Versions": versions(records),
+    }
 
 
 def _runs(manifest: Manifest, records: Sequence[RunRecord]) -> str:
@@ -77,7 +104,7 @@ def _training(records: Sequence[RunRecord]) -> str:
     return "; ".join(f"{tokens:,} tokens in {steps} steps" for tokens, steps in budgets)
 
 
-def _hyperparameters(records: Sequence[RunRecord]) -> str:
+def _hyperparameters(records: Sequence[RunRecord] | Sequence[CoordinateRecord]) -> str:
     base = [asdict(record.spec.hparams) for record in records]
     return ", ".join(
         f"{name.replace('_', ' ')} {'varied' if len({one[name] for one in base}) > 1 else f'{base[0][name]:g}'}"
@@ -85,7 +112,7 @@ def _hyperparameters(records: Sequence[RunRecord]) -> str:
     )
 
 
-def versions(records: Sequence[RunRecord]) -> str:
+def versions(records: Sequence[RunRecord] | Sequence[CoordinateRecord]) -> str:
     """Of everything that computed, each once, as said."""
     found: dict[str, set[str]] = {}
     for record in records:

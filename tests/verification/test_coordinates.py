@@ -9,7 +9,7 @@ import pytest
 
 from smupar_transfer.records import CoordinateRecord, Manifest
 from smupar_transfer.theory import PARAMETRIZATIONS
-from smupar_transfer.verification.coordinates import judged, outcome, render_coordinates_page, sentence
+from smupar_transfer.verification.coordinates import judged, outcome, sentence
 from smupar_transfer.verification.outcome import Outcome, Table
 
 MakeCheck = Callable[..., CoordinateRecord]
@@ -107,27 +107,3 @@ def test_every_table_can_be_a_file_of_its_own(make_check: MakeCheck) -> None:
     names = [table.name for table in result.tables] + [picture.name for picture in result.pictures]
     assert names == ["summary", "slopes", "gaps", "a_check", "steps"]
     assert list(table_of(result, "summary").frame["parametrization"]) == list(PARAMETRIZATIONS)
-
-
-def test_the_page(make_check: MakeCheck) -> None:
-    records = checks(make_check, {**AS_THEORY, "sp": (0.0, 0.5, 1.0)})
-    result = outcome(MANIFEST, records)
-    page = render_coordinates_page(MANIFEST, records, result)
-    assert page.startswith("# a_check\n\n**Do they?** Across density, ")
-    assert "Expected beforehand: They do. Outcome: as expected." in page
-    for picture in result.pictures:
-        assert f"]({picture.name}.png)" in page
-    for table in result.tables:
-        assert f"## {table.title}\n" in page
-        assert all("| " + " | ".join(row) + " |" in page for row in table.rows)
-    assert all(f"- {note}" in page for note in result.notes)
-    assert "27 runs of 20 planned, 2 steps of 1024 tokens each" in page
-    assert "Command: `smupar coordinates a_check`" in page
-    assert page.endswith("`summary.csv`, `slopes.csv`, `gaps.csv`.\n")
-
-
-def test_a_page_without_notes_or_controls_has_no_empty_sections(make_check: MakeCheck) -> None:
-    records = checks(make_check, {"smupar": (0.0, 0.0, 0.0)})
-    page = render_coordinates_page(MANIFEST, records, outcome(MANIFEST, records))
-    assert "## Notes" not in page
-    assert "## First update" not in page

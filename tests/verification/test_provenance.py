@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from smupar_transfer.records import Manifest, RunRecord
-from smupar_transfer.verification.provenance import of_sweep, versions
+from smupar_transfer.records import CoordinateRecord, Manifest, RunRecord
+from smupar_transfer.verification.provenance import of_coordinates, of_sweep, versions
 
 MakeRecord = Callable[..., RunRecord]
 
@@ -29,6 +29,7 @@ def test_everything_it_takes_to_make_it_again(make_record: MakeRecord) -> None:
         "weight decay 0",
         "Data": f"python, sha256 {'ab' * 32}",
         "Machine": "a processor, 1 thread a run",
+        "Sparse layers": "masked",
         "Versions": "python 3.11, torch 2.13",
         "Fewest non-zero weights per neuron": "16",
     }
@@ -58,3 +59,13 @@ def test_machines_and_versions_that_differ_are_all_told(make_record: MakeRecord)
 def test_dense_layers_have_no_fewest_weights(make_record: MakeRecord) -> None:
     facts = dict(of_sweep(manifest(1), [replace(make_record(), layers=())]).facts)
     assert facts["Fewest non-zero weights per neuron"] == "-"
+
+
+def test_of_a_coordinate_check(make_check: Callable[..., CoordinateRecord]) -> None:
+    records = [make_check("smupar", sparsity, seed=seed) for sparsity in (0.0, 0.5) for seed in (0, 1)]
+    about = of_coordinates(manifest(5), records)
+    facts = dict(about.facts)
+    assert facts["Runs"] == "4 of 5 planned; seeds 0, 1"
+    assert facts["Training"] == "2 steps of 1,024 tokens"
+    assert about.files == ("coordinates.jsonl", "sweep.json")
+    assert {"Data", "Machine", "Sparse layers", "Versions", "Base hyperparameters", "Time"} <= facts.keys()
