@@ -35,7 +35,8 @@ def shrunk(words: list[str]) -> list[str]:
     """The same command on a smaller model, with a shorter search and, for sweeps, a narrower target."""
     if words[0] == "plot":
         return words
-    seeds = ["seed=0", "require=[]"] if words[0] == "coordinates" else []
+    seeds = ["seed=0"] if words[0] in ("coordinates", "sweep", "plan") else []
+    seeds += ["require=[]"] if words[0] == "coordinates" else []
     kept = [word for word in words if not word.startswith(("tuning.n_trials", "workers"))]
     extra = SMALL_SEARCH if words[0] in ("tune", "demo") else []
     width = ["target.width=32"] if words[0] in ("sweep", "plan", "demo", "coordinates") else []

@@ -11,7 +11,7 @@ from torch.nn.utils import parametrize
 from bench.cells import Cell
 from smupar_transfer.model import GPT, build
 from smupar_transfer.records import BudgetSpec, DataSpec, GPTSpec, Positions, RunSpec, SparsitySpec
-from smupar_transfer.sparsity import BACKENDS, SparseLinear, computing_backend
+from smupar_transfer.sparsity import AUTO, BACKENDS, SparseLinear, computing_backend
 from smupar_transfer.theory import BaseHyperparameters, InputError, OptimizerSettings
 from smupar_transfer.training import make_optimizer
 
@@ -40,7 +40,7 @@ VARIANTS = {
     "textbook": Variant(rewrites=True),
     "dense": Variant(masked=False),
     "dense_bf16": Variant(masked=False, bfloat16=True),
-    **{name: Variant(name) for name in BACKENDS},
+    **{name: Variant(name) for name in (*BACKENDS, AUTO)},
 }
 
 

@@ -82,7 +82,7 @@ def parse_grids(value: Any, path: Path) -> list[Grid]:
 
 
 def _axis(value: Any, key: str, path: Path) -> Axis:
-    if isinstance(value, list) and value and all(isinstance(item, str | int | float) for item in value):
+    if isinstance(value, list) and value and all(isinstance(item, str | int | float | None) for item in value):
         return Axis(values=value)
     octaves = parse_octaves(value)
     if octaves is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from smupar_transfer.app import paths
-from smupar_transfer.app.axes import Axis, Grid, expand_grid, parse_grids, parse_octaves
+from smupar_transfer.app.axes import RANDOM, Axis, Grid, RandomPoints, expand_grid, parse_grids, parse_octaves
 from smupar_transfer.records import from_plain, read_text
 from smupar_transfer.theory import PARAMETRIZATIONS, BaseHyperparameters, InputError
 
@@ -87,6 +87,37 @@ class Sweep:
                 seeds.extend([seed] if seed not in seeds else [])
         for cell, seeds in found.items():
             yield dict(cell), tuple(seeds)
+
+
+def narrowed(sweep: Sweep, config: DictConfig, words: Iterable[str]) -> Sweep:
+    """The sweep with a single value, that of ``config``, on every axis that a person fixed by hand.
+
+    Args:
+        sweep: as its file has it.
+        config: composed from the sweep's own settings and the words.
+        words: of the command line, such as ``parametrization=mup`` or ``seed=0``.
+
+    Raises:
+        InputError: the key of an adaptive grid, or of random points, is among them.
+    """
+    given = [word.partition("=")[0].lstrip("+~") for word in words if word not in sweep.overrides]
+
+    def is_fixed(key: str) -> bool:
+        return any(key == name or key.startswith(f"{name}.") for name in given)
+
+    axes = [axis for grid in sweep.grids for axis in grid.values()]
+    searched = {key for axis in axes if isinstance(axis, RandomPoints) for key in axis.space}
+    searched |= {sweep.adaptive.key} if sweep.adaptive else set()
+    for key in sorted(filter(is_fixed, searched)):
+        raise InputError(key, OmegaConf.select(config, key), f"is what {sweep.name} searches over", "leave it out")
+    grids: list[Grid] = [
+        {
+            key: Axis(values=[OmegaConf.select(config, key)]) if is_fixed(key) and key != RANDOM else axis
+            for key, axis in grid.items()
+        }
+        for grid in sweep.grids
+    ]
+    return replace(sweep, grids=grids)
 
 
 FILE_ENDINGS = (".yaml", ".yml")

@@ -12,37 +12,46 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from smupar_transfer.sparsity import attention_suits
+
 LONGEST = 1024
 """Longest sequence whose attention weights are kept for the backward pass; memory grows with its square."""
 BLOCK = 32
 """Queries at a time: each block reads only the keys up to its own last one, which saves almost half of the products."""
 
 
-def causal_attention(q_BHTC: Tensor, k_BHTC: Tensor, v_BHTC: Tensor, bias_HTT: Tensor | None, scale: float) -> Tensor:
+def causal_attention(qkv_BT3HC: Tensor, bias_HTT: Tensor | None, scale: float, *, native: bool = False) -> Tensor:
     """Softmax of scaled products of queries and keys, times values; the future is masked.
 
     Args:
-        q_BHTC: queries, of any float type.
-        k_BHTC: keys.
-        v_BHTC: values.
+        qkv_BT3HC: queries, keys and values of every token, of any float type.
         bias_HTT: added to the logits and negatively infinite in the future; None for the causal mask alone.
         scale: of the logits.
+        native: whether the C++ kernels, which must be loaded, compute what suits them.
 
     Returns:
-        Weighted values, of the shape and type of the queries.
+        Weighted values (B, T, H, C), of the type of the queries.
     """
-    if _suits(q_BHTC):
-        attended: Tensor = _Blocked.apply(q_BHTC, k_BHTC, v_BHTC, bias_HTT, scale)  # type: ignore[no-untyped-call]
-        return attended
+    if _suits(qkv_BT3HC):
+        if native and attention_suits(qkv_BT3HC):
+            attended: Tensor = torch.ops.smupar_native.attention(qkv_BT3HC, bias_HTT, scale)[0]
+            return attended
+        return _Blocked.apply(*_parts(qkv_BT3HC), bias_HTT, scale).transpose(1, 2)  # type: ignore[no-any-return, no-untyped-call]
+    q_BHTC, k_BHTC, v_BHTC = _parts(qkv_BT3HC)
     return F.scaled_dot_product_attention(
         q_BHTC, k_BHTC, v_BHTC, attn_mask=bias_HTT, is_causal=bias_HTT is None, scale=scale
-    )
+    ).transpose(1, 2)
 
 
-def _suits(q_BHTC: Tensor) -> bool:
+def _parts(qkv_BT3HC: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    q_BHTC, k_BHTC, v_BHTC = qkv_BT3HC.permute(2, 0, 3, 1, 4).unbind(0)
+    return q_BHTC, k_BHTC, v_BHTC
+
+
+def _suits(qkv_BT3HC: Tensor) -> bool:
     """Whether this is float32 on a CPU; elsewhere PyTorch's own kernels are better."""
-    on_cpu = q_BHTC.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
-    return on_cpu and q_BHTC.dtype == torch.float32 and q_BHTC.shape[2] <= LONGEST
+    on_cpu = qkv_BT3HC.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+    return on_cpu and qkv_BT3HC.dtype == torch.float32 and qkv_BT3HC.shape[1] <= LONGEST
 
 
 class _Blocked(torch.autograd.Function):

@@ -7,13 +7,13 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from smupar_transfer.model.gpt import GPT
+from smupar_transfer.model.gpt import GPT, Attention
 from smupar_transfer.model.mlp import MLP
 from smupar_transfer.model.multipliers import multipliers
 from smupar_transfer.model.plan import ParameterPlan, plan_parameters
 from smupar_transfer.model.roles import role_table
 from smupar_transfer.records import GPTSpec, RunSpec
-from smupar_transfer.sparsity import SparseLinear, named_generator
+from smupar_transfer.sparsity import AUTO, SparseLinear, named_generator, native_problem
 
 Network = GPT | MLP
 
@@ -46,7 +46,10 @@ def build(spec: RunSpec, backend: str = "masked", device: str = "cpu") -> tuple[
     laid out for the backend that is fastest on ``device``.
     """
     network = construct(spec, backend)
+    native = backend in (AUTO, "native") and native_problem() is None
     for name, module in network.named_modules():
+        if isinstance(module, Attention):
+            module.native = native
         if isinstance(module, SparseLinear):
             module.choose_backend(spec.budget.tokens_per_step, device, product_type(spec))
             module.draw_mask(named_generator(spec.seed, "mask", f"{name}.weight"))

@@ -29,14 +29,14 @@ class Attention(nn.Module):
         self.head_dim, self.scale = spec.head_dim, scale
         self.qkv = linear(spec.width, 3 * spec.width)
         self.out = linear(spec.width, spec.width)
+        self.native = False  # whether the C++ kernels compute; ``build`` decides
 
     def forward(self, x_BTD: Tensor, bias_HTT: Tensor | None) -> Tensor:
         """Attend; ``bias_HTT`` is added to the logits and masks the future, None means causal without bias."""
         batch, time, width = x_BTD.shape
-        qkv = self.qkv(x_BTD).view(batch, time, 3, width // self.head_dim, self.head_dim)
-        q_BHTC, k_BHTC, v_BHTC = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        y_BHTC = causal_attention(q_BHTC, k_BHTC, v_BHTC, bias_HTT, self.scale)
-        return self.out(y_BHTC.transpose(1, 2).reshape(batch, time, width))  # type: ignore[no-any-return]
+        qkv_BT3HC = self.qkv(x_BTD).view(batch, time, 3, width // self.head_dim, self.head_dim)
+        y_BTHC = causal_attention(qkv_BT3HC, bias_HTT, self.scale, native=self.native)
+        return self.out(y_BTHC.reshape(batch, time, width))  # type: ignore[no-any-return]
 
 
 class FeedForward(nn.Module):

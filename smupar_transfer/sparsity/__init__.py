@@ -4,7 +4,7 @@ from smupar_transfer.sparsity.backends import AUTO, BACKENDS, Backend, computing
 from smupar_transfer.sparsity.calibration import DENSE, Timing, Work, calibrate, choose_backend
 from smupar_transfer.sparsity.linear import SparseLinear
 from smupar_transfer.sparsity.masks import draw_mask, nominal_nonzero
-from smupar_transfer.sparsity.native import native_problem
+from smupar_transfer.sparsity.native import attention_suits, native_problem
 from smupar_transfer.sparsity.report import backends_in_use, sparsity_report
 from smupar_transfer.sparsity.seeds import named_generator
 
@@ -16,6 +16,7 @@ __all__ = [
     "SparseLinear",
     "Timing",
     "Work",
+    "attention_suits",
     "backends_in_use",
     "calibrate",
     "choose_backend",

@@ -12,7 +12,15 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from smupar_transfer.app import paths
 from smupar_transfer.app.axes import Axis, Grid
-from smupar_transfer.app.sweeps import Sweep, at_point, find_sweep, load_sweep, shipped_sweeps, sweep_overrides
+from smupar_transfer.app.sweeps import (
+    Sweep,
+    at_point,
+    find_sweep,
+    load_sweep,
+    narrowed,
+    shipped_sweeps,
+    sweep_overrides,
+)
 from smupar_transfer.theory import InputError
 
 Run = Callable[..., CompletedProcess[str]]
@@ -51,6 +59,31 @@ def test_an_adaptive_sweep_counts_its_full_grid_and_has_cells(adaptive_file: Pat
     assert len(points) == sweep.runs == 3 * 7 * 2
     assert {key for point in points for key in point} == {"parametrization.name", "hparams.learning_rate", "seed"}
     assert list(sweep.cells()) == [({"parametrization.name": name}, (1, 0)) for name in ("sp", "mup", "smupar")]
+
+
+@pytest.mark.parametrize(("words", "runs"), [((), 12), (("seed=3",), 12), (("parametrization=sp",), 6)])
+def test_what_a_person_fixes_by_hand_takes_the_place_of_an_axis(
+    grid_file: Path, composed: Callable[..., DictConfig], words: tuple[str, ...], runs: int
+) -> None:
+    sweep = load_sweep(str(grid_file))
+    points = list(narrowed(sweep, composed("sweep", f"sweep={grid_file}", *words), words).points())
+    assert len(points) == runs
+    assert {point["seed"] for point in points} == ({3} if "seed=3" in words else {0})
+    assert {point["parametrization.name"] for point in points} == ({"sp"} if runs == 6 else {"sp", "smupar"})
+
+
+def test_what_the_file_itself_sets_fixes_no_axis(grid_file: Path, composed: Callable[..., DictConfig]) -> None:
+    sweep = load_sweep(str(changed(grid_file, "overrides: [target.width=32]", "overrides: [target.width=32, seed=5]")))
+    found = narrowed(sweep, composed("sweep", f"sweep={grid_file}", *sweep.overrides), sweep.overrides)
+    assert list(found.points()) == list(sweep.points())
+
+
+def test_what_an_adaptive_sweep_searches_cannot_be_fixed(
+    adaptive_file: Path, composed: Callable[..., DictConfig]
+) -> None:
+    words = ["hparams.learning_rate=0.25"]
+    with pytest.raises(InputError, match=r"^hparams\.learning_rate=0\.25: is what .* searches over; leave it out"):
+        narrowed(load_sweep(str(adaptive_file)), composed("sweep", f"sweep={adaptive_file}", *words), words)
 
 
 def test_grids_may_add_seeds_to_a_cell() -> None:

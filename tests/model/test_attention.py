@@ -9,71 +9,134 @@ from torch import Tensor
 
 from smupar_transfer.model.attention import BLOCK, LONGEST, causal_attention
 from smupar_transfer.model.gpt import alibi_bias
+from smupar_transfer.sparsity import attention_suits, native_problem
 
 SCALE = 0.3
+TIMES = [1, 5, BLOCK, BLOCK + 1, 2 * BLOCK + 7]
 
 
-def inputs(time: int, dtype: torch.dtype = torch.float32) -> list[Tensor]:
+@pytest.fixture(params=[False, True], ids=["torch", "native"])
+def native(request: pytest.FixtureRequest) -> bool:
+    """Both ways to compute in float32 on a CPU."""
+    if request.param and (problem := native_problem()) is not None:
+        pytest.skip(problem)
+    return bool(request.param)
+
+
+def tokens(time: int, dtype: torch.dtype = torch.float32, channels: int = 16) -> Tensor:
+    """Queries, keys and values of two sequences and three heads."""
     generator = torch.Generator().manual_seed(time)
-    return [torch.randn(2, 3, time, 8, generator=generator).to(dtype).requires_grad_() for _ in range(3)]
+    return torch.randn(2, time, 3, 3, channels, generator=generator).to(dtype).requires_grad_()
 
 
-def fused(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, is_causal=bias is None, scale=SCALE)
+def fused(qkv: Tensor, bias: Tensor | None) -> Tensor:
+    q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+    attended = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, is_causal=bias is None, scale=SCALE)
+    return attended.transpose(1, 2)
 
 
-def results(attend: Callable[[Tensor, Tensor, Tensor], Tensor], tensors: list[Tensor]) -> list[Tensor]:
-    output = attend(tensors[0], tensors[1], tensors[2])
+def results(attend: Callable[[Tensor], Tensor], qkv: Tensor) -> tuple[Tensor, Tensor]:
+    """Weighted values, and the gradient of some sum of them."""
+    output = attend(qkv)
     weights = torch.linspace(-1, 1, output.numel()).view(output.shape).to(output)
-    return [output, *torch.autograd.grad((output * weights).sum(), tensors)]
+    return output, torch.autograd.grad((output * weights).sum(), qkv)[0]
 
 
 @pytest.mark.parametrize("with_bias", [False, True])
-@pytest.mark.parametrize("time", [1, 5, BLOCK, BLOCK + 1, 2 * BLOCK + 7])
-def test_values_and_gradients_are_those_of_the_fused_kernel_in_double_precision(time: int, with_bias: bool) -> None:
-    bias = alibi_bias(3, time) if with_bias else None
-    tensors = inputs(time)
-    doubles = [tensor.detach().double().requires_grad_() for tensor in tensors]
+@pytest.mark.parametrize("time", TIMES)
+@pytest.mark.parametrize("channels", [8, 16, 80])
+def test_it_is_the_fused_kernel_in_double_precision(time: int, channels: int, with_bias: bool, native: bool) -> None:
+    bias = alibi_bias(3, time + 2)[:, :time, :time] if with_bias else None  # a part of a longer one, as in a GPT
+    qkv = tokens(time, channels=channels)
+    doubles = qkv.detach().double().requires_grad_()
     double_bias = None if bias is None else bias.double()
-    found = results(lambda q, k, v: causal_attention(q, k, v, bias, SCALE), tensors)
-    wanted = results(lambda q, k, v: fused(q, k, v, double_bias), doubles)
+    found = results(lambda x: causal_attention(x, bias, SCALE, native=native), qkv)
+    wanted = results(lambda x: fused(x, double_bias), doubles)
     for one, other in zip(found, wanted, strict=True):
-        torch.testing.assert_close(one.double(), other, rtol=1e-5, atol=2e-6)
+        torch.testing.assert_close(one.double(), other, rtol=1e-5, atol=1e-5)
 
 
-def test_a_wrong_scale_is_seen() -> None:
-    q, k, v = inputs(9)
-    found = causal_attention(q, k, v, None, 1.01 * SCALE)
-    assert not torch.allclose(found, fused(q, k, v, None), rtol=1e-5, atol=2e-6)
+def test_large_and_distant_logits_neither_overflow_nor_vanish(native: bool) -> None:
+    qkv = tokens(40).detach() * 10
+    found = causal_attention(qkv, None, SCALE, native=native)
+    torch.testing.assert_close(found.double(), fused(qkv.double(), None), rtol=1e-3, atol=1e-3)
 
 
-def test_the_future_has_no_influence() -> None:
-    q, k, v = inputs(2 * BLOCK)
-    output = causal_attention(q, k, v, None, SCALE)
+def test_a_token_that_is_not_a_number_shows_in_all_that_see_it(native: bool) -> None:
+    qkv = tokens(2 * BLOCK).detach()
+    qkv[:, BLOCK] = float("nan")
+    found = causal_attention(qkv, None, SCALE, native=native)
+    assert bool(found[:, BLOCK:].isnan().all())
+    assert bool(found[:, :BLOCK].isfinite().all())
+
+
+def test_a_wrong_scale_is_seen(native: bool) -> None:
+    qkv = tokens(9)
+    found = causal_attention(qkv, None, 1.01 * SCALE, native=native)
+    assert not torch.allclose(found, fused(qkv, None), rtol=1e-5, atol=2e-6)
+
+
+def test_the_future_has_no_influence(native: bool) -> None:
+    qkv = tokens(2 * BLOCK)
     past = BLOCK + 3
-    for_keys, for_values = torch.autograd.grad(output[:, :, past].sum(), [k, v])
-    for gradient in (for_keys, for_values):
-        assert bool((gradient[:, :, past + 1 :] == 0).all())
-        assert bool((gradient[:, :, : past + 1] != 0).any())
+    output = causal_attention(qkv, None, SCALE, native=native)
+    (gradient,) = torch.autograd.grad(output[:, past].sum(), qkv)
+    assert bool((gradient[:, past + 1 :] == 0).all())
+    assert bool((gradient[:, : past + 1, 1:] != 0).any())
 
 
 @pytest.mark.parametrize(
     ("time", "dtype"), [(LONGEST + 1, torch.float32), (8, torch.float64), (8, torch.bfloat16)], ids=str
 )
-def test_long_sequences_and_other_types_take_the_fused_kernel(time: int, dtype: torch.dtype) -> None:
-    q, k, v = (tensor[:1, :1].detach() for tensor in inputs(time, dtype))
-    torch.testing.assert_close(causal_attention(q, k, v, None, SCALE), fused(q, k, v, None), rtol=0, atol=0)
+def test_long_sequences_and_other_types_take_the_fused_kernel(time: int, dtype: torch.dtype, native: bool) -> None:
+    qkv = tokens(time, dtype).detach()[:1]
+    torch.testing.assert_close(causal_attention(qkv, None, SCALE, native=native), fused(qkv, None), rtol=0, atol=0)
+
+
+def test_under_autocast_it_is_the_fused_kernel_too(native: bool) -> None:
+    qkv = tokens(8).detach()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert causal_attention(qkv, None, SCALE, native=native).dtype == torch.bfloat16
 
 
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # by the compiler itself
-def test_it_compiles_into_one_graph() -> None:
-    tensors = inputs(2 * BLOCK)
-    compiled = torch.compile(
-        lambda q, k, v: causal_attention(q, k, v, None, SCALE), backend="aot_eager", fullgraph=True
-    )
-    for one, other in zip(
-        results(compiled, tensors),
-        results(lambda q, k, v: causal_attention(q, k, v, None, SCALE), tensors),
-        strict=True,
-    ):
+def test_it_compiles_into_one_graph(native: bool) -> None:
+    qkv = tokens(2 * BLOCK)
+
+    def plain(qkv: Tensor) -> Tensor:
+        return causal_attention(qkv, None, SCALE, native=native)
+
+    compiled = torch.compile(plain, backend="aot_eager", fullgraph=True)
+    for one, other in zip(results(compiled, qkv), results(plain, qkv), strict=True):
         torch.testing.assert_close(one, other)
+
+
+@pytest.mark.usefixtures("native")
+class TestNative:
+    @pytest.fixture(autouse=True)
+    def kernels_are_there(self, native: bool) -> None:
+        if not native:
+            pytest.skip("of the C++ kernels alone")
+
+    def test_the_operators_are_as_pytorch_wants_them(self) -> None:
+        arguments = (tokens(16), alibi_bias(3, 16), SCALE)  # so short that no part of the weights is left unwritten
+        torch.library.opcheck(torch.ops.smupar_native.attention.default, arguments)
+
+    def test_results_do_not_depend_on_threads(self) -> None:
+        qkv, found = tokens(70), []
+        before = torch.get_num_threads()
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            found.append(results(lambda x: causal_attention(x, None, SCALE, native=True), qkv))
+        torch.set_num_threads(before)
+        assert all(torch.equal(a, b) for other in found[1:] for a, b in zip(found[0], other, strict=True))
+
+    def test_heads_of_broken_vectors_do_not_suit(self) -> None:
+        assert attention_suits(tokens(3, channels=32))
+        assert not attention_suits(tokens(3, channels=17))
+        with pytest.raises(RuntimeError, match="no multiple"):
+            torch.ops.smupar_native.attention(tokens(3, channels=17), None, SCALE)
+
+    def test_a_bias_of_another_shape_is_refused(self) -> None:
+        with pytest.raises(RuntimeError, match="bias is not"):
+            torch.ops.smupar_native.attention(tokens(5), alibi_bias(3, 4), SCALE)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from smupar_transfer.app import specs
-from smupar_transfer.app.axes import Grid
-from smupar_transfer.app.commands.sweep import config_dir, manifest
+from smupar_transfer.app.commands.sweep import config_dir, manifest, words_given
 from smupar_transfer.app.coordinates_page import publish_coordinates, stored_check
 from smupar_transfer.app.launch import CheckFailedError
 from smupar_transfer.app.planner import Planner
 from smupar_transfer.app.runs import Means, measure_missing
-from smupar_transfer.app.sweeps import Sweep, load_sweep
+from smupar_transfer.app.sweeps import load_sweep, narrowed
 from smupar_transfer.records import CoordinateStore, RunSpec, write_manifest
 from smupar_transfer.theory import PARAMETRIZATIONS, InputError, parametrization
 from smupar_transfer.verification.coordinates import described, judged
@@ -34,7 +31,7 @@ def run(config: DictConfig) -> None:
     sweep = load_sweep(config.sweep, config_dir())
     if sweep.kind != KIND or sweep.axis not in AXES:
         raise InputError("sweep", config.sweep, "is no coordinate check", "see `smupar sweep`")
-    sweep = narrowed(sweep, _given(sweep))
+    sweep = narrowed(sweep, config, words_given())
     planned = Planner(config, sweep).planned({})
     if len({(spec.model.width, spec.sparsity.density) for spec in planned}) < 2:
         raise InputError("axis", sweep.axis, "has a single value: there is no slope", "measure at two at least")
@@ -54,22 +51,6 @@ def run(config: DictConfig) -> None:
     ]
     if failed:
         raise CheckFailedError(f"required, but {'; '.join(failed)}")
-
-
-def narrowed(sweep: Sweep, given: list[str]) -> Sweep:
-    """The sweep without the axes that a person fixed by hand, such as ``parametrization=mup`` or ``seed=0``."""
-
-    def fixed(key: str) -> bool:
-        return any(key == name or key.startswith(f"{name}.") for name in given)
-
-    grids: list[Grid] = [{key: axis for key, axis in grid.items() if not fixed(key)} for grid in sweep.grids]
-    return replace(sweep, grids=grids)
-
-
-def _given(sweep: Sweep) -> list[str]:
-    """Keys that a person set on the command line, beyond what the sweep itself sets."""
-    words: list[Any] = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
-    return [word.partition("=")[0].lstrip("+~") for word in words if word not in sweep.overrides]
 
 
 def _required(config: DictConfig, planned: list[RunSpec]) -> set[str]:

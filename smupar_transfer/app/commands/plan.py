@@ -11,10 +11,10 @@ from omegaconf import DictConfig
 from rich.console import Group
 
 from smupar_transfer.app import show, specs
-from smupar_transfer.app.commands.sweep import config_dir
+from smupar_transfer.app.commands.sweep import config_dir, words_given
 from smupar_transfer.app.planner import Planner
 from smupar_transfer.app.runs import by_computation, other_records
-from smupar_transfer.app.sweeps import load_sweep
+from smupar_transfer.app.sweeps import load_sweep, narrowed
 from smupar_transfer.model import computation
 from smupar_transfer.records import CoordinateStore, RunRecord, RunSpec, RunStore
 from smupar_transfer.sparsity import AUTO, native_problem
@@ -110,7 +110,7 @@ def what_to_do(config: DictConfig) -> Todo:
         planned, folder = [specs.target_spec(config)], Path(config.results_dir) / "train"
         exist = RunStore(folder).keys() & {planned[0].key}
         return Todo(folder, planned, exist, [spec for spec in planned if spec.key not in exist])
-    sweep = load_sweep(config.sweep, config_dir())
+    sweep = narrowed(load_sweep(config.sweep, config_dir()), config, words_given())
     show.console().print(f"{sweep.question}\nexpected: {sweep.expected.strip()}\n")
     folder = Path(config.results_dir) / sweep.name
     planner = Planner(config, sweep)
@@ -124,7 +124,7 @@ def what_to_do(config: DictConfig) -> Todo:
     known: set[Hashable] = {computation(record.spec) for record in (*other_records(folder), *records.values())}
     wanted = by_computation(spec for spec in planned if spec.key not in exist)
     missing = [members[0] for what, members in wanted.items() if what not in known]
-    bound = "" if sweep.adaptive is None else f" expected of at most {sweep.runs}"
+    bound = "" if sweep.adaptive is None else f" expected of at most {sum(1 for _ in sweep.points())}"
     return Todo(folder, planned, exist, missing, bound)
 
 

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from smupar_transfer.app import show, specs
 from smupar_transfer.app.planner import Planner
 from smupar_transfer.app.runs import Means, other_records, train_planned
-from smupar_transfer.app.sweeps import Sweep, load_sweep
+from smupar_transfer.app.sweeps import Sweep, load_sweep, narrowed
 from smupar_transfer.records import (
     Manifest,
     RunRecord,
@@ -29,6 +29,7 @@ def run(config: DictConfig) -> None:
     sweep = load_sweep(config.sweep, config_dir())
     if sweep.kind == "coordinates":
         raise InputError("sweep", config.sweep, "is a coordinate check", f"run: smupar coordinates {config.sweep}")
+    sweep = narrowed(sweep, config, words_given())
     planner = Planner(config, sweep)
     folder = Path(config.results_dir) / sweep.name
     means = Means(
@@ -52,7 +53,7 @@ def run(config: DictConfig) -> None:
 
 def manifest(config: DictConfig, sweep: Sweep, planned: list[RunSpec], command: str = "sweep") -> Manifest:
     """What the sweep is, for those who read its folder later."""
-    words = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+    words = words_given()
     own = {*sweep.overrides, f"sweep={config.sweep}"}
     given = [word for word in words if word not in own and not word.startswith(("results_dir=", "workers="))]
     folder = config_dir()
@@ -71,8 +72,13 @@ def manifest(config: DictConfig, sweep: Sweep, planned: list[RunSpec], command: 
         axis=sweep.axis,
         tied=sweep.tied,
         reference=sweep.reference,
-        full_grid=None if sweep.adaptive is None else sweep.runs,
+        full_grid=None if sweep.adaptive is None else sum(1 for _ in sweep.points()),
     )
+
+
+def words_given() -> list[str]:
+    """The command line, a sweep's own settings included."""
+    return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
 
 
 def config_dir() -> str | None:

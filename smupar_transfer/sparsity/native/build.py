@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import logging
 import os
 import platform
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 import warnings
 from pathlib import Path
@@ -22,8 +22,6 @@ from smupar_transfer.sparsity.native.operators import register_operators
 KERNELS = Path(__file__).parent / "kernels"
 LIBRARY = "smupar_native"
 FLAGS_VARIABLE = "SMUPAR_NATIVE_FLAGS"
-
-log = logging.getLogger(__name__)
 
 
 class NotBuiltError(RuntimeError):
@@ -141,12 +139,12 @@ def _build(library: Path, flags: list[str]) -> None:
     # Imported only here: it takes long, and needs setuptools.
     from torch.utils import cpp_extension
 
-    log.info("building the sparse kernels, once on this machine (half a minute) ...")
+    print("smupar: building the compute kernels, once on this machine (a minute) ...", file=sys.stderr, flush=True)
     # Built aside and moved when it is whole: a build that is killed leaves no half library.
     with tempfile.TemporaryDirectory(dir=library.parent) as scratch:
         cpp_extension.load(
             LIBRARY,
-            [str(KERNELS / "operators.cpp")],
+            [str(path) for path in sorted(KERNELS.glob("*.cpp"))],
             extra_cflags=flags,
             build_directory=scratch,
             is_python_module=False,

@@ -9,12 +9,21 @@ import torch
 from torch import Tensor
 
 
+WIDEST = 16
+"""Lanes of the widest vectors that kernels are built for."""
+
+
 @functools.cache
 def register_operators() -> None:
     """Make the loaded kernels differentiable and traceable."""
     torch.library.register_fake("smupar_native::linear", _linear_shape)
     torch.library.register_fake("smupar_native::linear_backward", _backward_shapes)
     torch.library.register_autograd("smupar_native::linear", _backward, setup_context=_remember)
+    torch.library.register_fake("smupar_native::attention", _attention_shapes)
+    torch.library.register_fake(
+        "smupar_native::attention_backward", lambda _gradient, qkv, *_rest: torch.empty_like(qkv)
+    )
+    torch.library.register_autograd("smupar_native::attention", _attention_backward, setup_context=_remember_attention)
 
 
 def _linear_shape(
@@ -41,3 +50,26 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     )
     bias_gradient = gradient.sum(0) if for_bias else None
     return (inputs_gradient if for_inputs else None, values_gradient, bias_gradient, *[None] * 12)
+
+
+def _attention_shapes(qkv: Tensor, _bias: Tensor | None, _scale: float) -> tuple[Tensor, Tensor]:
+    batch, time, _, heads, channels = qkv.shape
+    lanes = torch.ops.smupar_native.lanes()
+    padded = (time + lanes - 1) // lanes * lanes
+    return qkv.new_empty(batch, time, heads, channels), qkv.new_empty(batch * heads, time, padded)
+
+
+def _remember_attention(ctx: Any, inputs: tuple[Tensor, Tensor | None, float], output: tuple[Tensor, Tensor]) -> None:
+    qkv, _, ctx.scale = inputs
+    ctx.save_for_backward(qkv, output[1])
+    ctx.mark_non_differentiable(output[1])
+
+
+def _attention_backward(ctx: Any, gradient: Tensor, _weights: Tensor) -> tuple[Tensor, None, None]:
+    qkv, weights = ctx.saved_tensors
+    return torch.ops.smupar_native.attention_backward(gradient, qkv, weights, ctx.scale), None, None
+
+
+def attention_suits(qkv: Tensor) -> bool:
+    """Whether the kernels compute the attention of ``qkv`` (..., channels): float32, whole vectors on every machine."""
+    return qkv.dtype == torch.float32 and qkv.shape[-1] % WIDEST == 0

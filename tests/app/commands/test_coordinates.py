@@ -15,11 +15,12 @@ import pandas as pd
 import pytest
 
 from smupar_transfer import training
-from smupar_transfer.app import coordinates_page, runs
+from smupar_transfer.app import runs
 from smupar_transfer.app.launch import launch
 from smupar_transfer.app.sweeps import load_sweep, shipped_sweeps
 from smupar_transfer.records import CoordinateRecord, CoordinateStore, RunSpec, read_manifest
 from smupar_transfer.training import Data, Execution
+from smupar_transfer.verification import publishing
 
 Run = Callable[..., CompletedProcess[str]]
 
@@ -38,7 +39,7 @@ CHECK = """\
     runs: 36
 """
 LEFT = {
-    *("coordinates.jsonl", "sweep.json", "summary.csv", "slopes.csv", "gaps.csv", "README.md"),
+    *("coordinates.jsonl", "sweep.json", "summary.csv", "slopes.csv", "gaps.csv", "README.md", "report.html"),
     *("check.png", "check.svg", "steps.png", "steps.svg"),
 }
 SMALL = ("target.width=64", "budget.steps=1", "parametrization=smupar")  # 12 runs of some milliseconds
@@ -72,7 +73,8 @@ def check(tmp_path: Path) -> str:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spare the time of figures where they are not what a test is about."""
-    monkeypatch.setattr(coordinates_page, "save", lambda figure, path: [])
+    monkeypatch.setattr(publishing, "save", lambda figure, path: [])
+    monkeypatch.setattr(publishing, "render_html", lambda *_: "")
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@
 
 #include "backward.h"
 #include "forward.h"
+#include "scratch.h"
 
 namespace smupar {
 namespace {
@@ -21,12 +22,6 @@ namespace {
 using at::Tensor;
 
 constexpr int64_t kElementwiseGrain = 1 << 15;
-
-void check(const Tensor& tensor, at::ScalarType type, int64_t dimensions, const char* name) {
-  TORCH_CHECK(tensor.scalar_type() == type, name, " has type ", tensor.scalar_type(), ", not ", type);
-  TORCH_CHECK(tensor.dim() == dimensions, name, " has ", tensor.dim(), " dimensions, not ", dimensions);
-  TORCH_CHECK(tensor.is_contiguous(), name, " is not contiguous");
-}
 
 const uint16_t* local_index(const Tensor& index) {
   return reinterpret_cast<const uint16_t*>(index.const_data_ptr<int16_t>());
@@ -40,16 +35,6 @@ void with_vectors(int64_t wanted, int64_t tokens, const Action& action) {
     if (wanted < Most * kLanes || tokens <= Most / 2 * kLanes) return with_vectors<Most / 2>(wanted, tokens, action);
   }
   action(std::integral_constant<int, Most>{});
-}
-
-Tensor scratch_like(const Tensor& like, int64_t floats) {
-  // One vector more, for alignment whatever the allocator gives.
-  return at::empty({floats + kLanes}, like.options());
-}
-
-float* aligned(const Tensor& scratch) {
-  const auto address = reinterpret_cast<uintptr_t>(scratch.data_ptr<float>());
-  return reinterpret_cast<float*>((address + kAlignment - 1) / kAlignment * kAlignment);
 }
 
 Panels panels_of(const Tensor& index, const Tensor& starts, int64_t lines, int64_t along, int64_t panel, int64_t block) {

@@ -25,6 +25,7 @@ inline constexpr int kRegisters = 16;
 typedef float Vec __attribute__((vector_size(4 * kLanes), may_alias));
 typedef float LooseVec __attribute__((vector_size(4 * kLanes), may_alias, aligned(4)));
 typedef int32_t LaneIndex __attribute__((vector_size(4 * kLanes)));
+typedef uint32_t Bits __attribute__((vector_size(4 * kLanes), may_alias));
 
 inline constexpr int64_t kAlignment = 4 * kLanes;
 

@@ -1,0 +1,27 @@
+// What operators share: checks of their arguments, and memory for the time of a call.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+
+#include "vec.h"
+
+namespace smupar {
+
+inline void check(const at::Tensor& tensor, at::ScalarType type, int64_t dimensions, const char* name) {
+  TORCH_CHECK(tensor.scalar_type() == type, name, " has type ", tensor.scalar_type(), ", not ", type);
+  TORCH_CHECK(tensor.dim() == dimensions, name, " has ", tensor.dim(), " dimensions, not ", dimensions);
+  TORCH_CHECK(tensor.is_contiguous(), name, " is not contiguous");
+}
+
+inline at::Tensor scratch_like(const at::Tensor& like, int64_t floats) {
+  // One vector more, for alignment whatever the allocator gives.
+  return at::empty({floats + kLanes}, like.options());
+}
+
+inline float* aligned(const at::Tensor& scratch) {
+  const auto address = reinterpret_cast<uintptr_t>(scratch.data_ptr<float>());
+  return reinterpret_cast<float*>((address + kAlignment - 1) / kAlignment * kAlignment);
+}
+
+}  // namespace smupar
