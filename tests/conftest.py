@@ -18,3 +18,11 @@ def small_numbers_are_back() -> Iterator[None]:
     yield
     if "torch" in sys.modules:
         sys.modules["torch"].set_flush_denormal(False)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def kernels_are_built() -> None:
+    """Now, if ever: what is said on standard error while they are built is no part of a command's output."""
+    from smupar_transfer.sparsity import native_problem
+
+    native_problem()

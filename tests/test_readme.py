@@ -39,6 +39,7 @@ def shrunk(words: list[str]) -> list[str]:
     seeds += ["require=[]"] if words[0] == "coordinates" else []
     kept = [word for word in words if not word.startswith(("tuning.n_trials", "workers"))]
     extra = SMALL_SEARCH if words[0] in ("tune", "demo") else []
+    kept = [word for word in kept if not (words[0] == "plan" and word.startswith("target.width"))]
     width = ["target.width=32"] if words[0] in ("sweep", "plan", "demo", "coordinates") else []
     return [*kept, *TINY, *extra, *width, *seeds]
 
@@ -54,6 +55,7 @@ def test_the_readme_has_the_commands_of_the_five_minute_path() -> None:
         "plot",
         "coordinates",
         "explain",
+        "plan",
         "tune",
     ]
 

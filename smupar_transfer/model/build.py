@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from smupar_transfer.model.gpt import GPT, Attention
+from smupar_transfer.model.gpt import GPT, Attention, FeedForward
 from smupar_transfer.model.mlp import MLP
 from smupar_transfer.model.multipliers import multipliers
 from smupar_transfer.model.plan import ParameterPlan, plan_parameters
@@ -48,7 +48,7 @@ def build(spec: RunSpec, backend: str = "masked", device: str = "cpu") -> tuple[
     network = construct(spec, backend)
     native = backend in (AUTO, "native") and native_problem() is None
     for name, module in network.named_modules():
-        if isinstance(module, Attention):
+        if isinstance(module, Attention | FeedForward):
             module.native = native
         if isinstance(module, SparseLinear):
             module.choose_backend(spec.budget.tokens_per_step, device, product_type(spec))

@@ -48,6 +48,7 @@ class FeedForward(nn.Module):
         self.gated = spec.activation is Activation.SWIGLU
         self.up = linear(spec.width, 2 * inner if self.gated else inner)
         self.down = linear(inner, spec.width)
+        self.native = False  # whether the C++ kernels compute; ``build`` decides
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Map each position on its own."""
@@ -55,6 +56,8 @@ class FeedForward(nn.Module):
         if self.gated:
             gate_BTF, value_BTF = h_BTF.chunk(2, dim=-1)
             return self.down(F.silu(gate_BTF) * value_BTF)  # type: ignore[no-any-return]
+        if self.native and h_BTF.dtype == torch.float32 and h_BTF.device.type == "cpu":
+            return self.down(torch.ops.smupar_native.gelu(h_BTF))  # type: ignore[no-any-return]
         return self.down(F.gelu(h_BTF))  # type: ignore[no-any-return]
 
 

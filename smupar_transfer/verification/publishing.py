@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from smupar_transfer.records import write_atomically
+from smupar_transfer.records import read_text, write_atomically
 from smupar_transfer.verification.figures.style import save
 from smupar_transfer.verification.outcome import Outcome
 from smupar_transfer.verification.page import render_html, render_markdown
 from smupar_transfer.verification.provenance import Provenance
+
+REMARKS = "remarks.txt"
+"""A person's own words about a result, a remark a line; every page of the result ends its notes with them."""
+
+
+def with_remarks(outcome: Outcome, folder: Path) -> Outcome:
+    """The outcome with what a person has written into ``remarks.txt`` of its folder.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    path = folder / REMARKS
+    lines = read_text(path, "results_dir").splitlines() if path.exists() else []
+    return replace(outcome, notes=(*outcome.notes, *(line.strip() for line in lines if line.strip())))
 
 
 def publish(folder: Path, about: Provenance, outcome: Outcome) -> None:
@@ -17,6 +32,7 @@ def publish(folder: Path, about: Provenance, outcome: Outcome) -> None:
     Raises:
         InputError: a file cannot be written.
     """
+    outcome = with_remarks(outcome, folder)
     for table in outcome.tables:
         write_atomically(folder / f"{table.name}.csv", table.frame.to_csv(index=False, float_format="%.6g"))
     for picture in outcome.pictures:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from smupar_transfer.theory import InputError
-from smupar_transfer.verification.publishing import publish
+from smupar_transfer.verification.publishing import REMARKS, publish, with_remarks
 from tests.verification.results import ABOUT, an_outcome
 
 
@@ -17,6 +17,18 @@ def test_tables_figures_and_pages_are_written(tmp_path: Path) -> None:
     figures = {f"{name}.{suffix}" for name in ("a_sweep", "other") for suffix in ("svg", "png")}
     assert written == {"README.md", "report.html", "drift.csv", "raw.csv", *figures}
     assert (tmp_path / "a_sweep" / "drift.csv").read_text() == "family,octaves\nSP,0.123457\nSP,0.123457\n"
+
+
+def test_a_persons_remarks_are_on_every_page_and_stay_there(tmp_path: Path) -> None:
+    folder = tmp_path / "a_sweep"
+    folder.mkdir()
+    (folder / REMARKS).write_text("Took <half> the time.\n\nTwice.\n", encoding="utf-8")
+    publish(folder, ABOUT, an_outcome())
+    assert "\nTook <half> the time.\n" in (folder / "README.md").read_text(encoding="utf-8")
+    assert "Took &lt;half&gt; the time." in (folder / "report.html").read_text(encoding="utf-8")
+    assert (folder / REMARKS).exists()
+    assert with_remarks(an_outcome(), tmp_path).notes == an_outcome().notes
+    assert with_remarks(an_outcome(), folder).notes[-2:] == ("Took <half> the time.", "Twice.")
 
 
 def test_a_folder_that_cannot_be_written_is_an_input_error(tmp_path: Path) -> None:

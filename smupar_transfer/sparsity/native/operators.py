@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-
 WIDEST = 16
 """Lanes of the widest vectors that kernels are built for."""
 
@@ -19,6 +18,9 @@ def register_operators() -> None:
     torch.library.register_fake("smupar_native::linear", _linear_shape)
     torch.library.register_fake("smupar_native::linear_backward", _backward_shapes)
     torch.library.register_autograd("smupar_native::linear", _backward, setup_context=_remember)
+    torch.library.register_fake("smupar_native::gelu", torch.empty_like)
+    torch.library.register_fake("smupar_native::gelu_backward", lambda _gradient, inputs: torch.empty_like(inputs))
+    torch.library.register_autograd("smupar_native::gelu", _gelu_backward, setup_context=_remember_inputs)
     torch.library.register_fake("smupar_native::attention", _attention_shapes)
     torch.library.register_fake(
         "smupar_native::attention_backward", lambda _gradient, qkv, *_rest: torch.empty_like(qkv)
@@ -68,6 +70,15 @@ def _remember_attention(ctx: Any, inputs: tuple[Tensor, Tensor | None, float], o
 def _attention_backward(ctx: Any, gradient: Tensor, _weights: Tensor) -> tuple[Tensor, None, None]:
     qkv, weights = ctx.saved_tensors
     return torch.ops.smupar_native.attention_backward(gradient, qkv, weights, ctx.scale), None, None
+
+
+def _remember_inputs(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:  # noqa: ARG001 - torch's signature
+    ctx.save_for_backward(*inputs)
+
+
+def _gelu_backward(ctx: Any, gradient: Tensor) -> Tensor:
+    found: Tensor = torch.ops.smupar_native.gelu_backward(gradient, *ctx.saved_tensors)
+    return found
 
 
 def attention_suits(qkv: Tensor) -> bool:

@@ -6,7 +6,7 @@ import torch
 from bench import variants
 from bench.cells import Cell
 from bench.variants import VARIANTS, TextbookLinear, Variant, make, require_variants
-from smupar_transfer.sparsity import BACKENDS, SparseLinear
+from smupar_transfer.sparsity import AUTO, BACKENDS, SparseLinear
 from smupar_transfer.theory import InputError
 
 CELL = Cell(64, 0.75, 2, 8, 1)
@@ -14,7 +14,7 @@ CELL = Cell(64, 0.75, 2, 8, 1)
 
 def test_every_backend_is_a_variant() -> None:
     assert set(BACKENDS) <= set(VARIANTS)
-    assert [name for name in VARIANTS if name not in BACKENDS] == ["textbook", "dense", "dense_bf16"]
+    assert [name for name in VARIANTS if name not in BACKENDS] == ["textbook", "dense", "dense_bf16", AUTO]
 
 
 def test_textbook_always_comes_first_and_once() -> None:

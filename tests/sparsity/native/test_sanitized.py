@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +13,10 @@ import torch
 from torch import Tensor
 
 from smupar_transfer.sparsity import named_generator
-from smupar_transfer.sparsity.native.build import KERNELS, _compiler
 from smupar_transfer.sparsity.native.structure import Blocking, Panels
+from tests.sparsity.native.sanitizers import MACHINES, instrumented, run
 
 SOURCE = Path(__file__).with_name("sanitized.cpp")
-FLAGS = ["-std=c++17", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", f"-I{KERNELS}"]
-ENVIRONMENT = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}
-"""Leaks cannot be looked for where processes may not trace each other."""
 
 
 @dataclass
@@ -81,26 +76,10 @@ class Case:
         return [inputs @ weight.T + self.bias, upstream @ weight, for_values, for_values]
 
 
-@pytest.fixture(scope="module", params=["-march=native", ""], ids=["native", "portable"])
+@pytest.fixture(scope="module", params=MACHINES)
 def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The kernels, instrumented."""
-    folder = tmp_path_factory.mktemp("sanitized")
-    (folder / "empty.cpp").write_text("int main() {}")
-    built, flags = folder / "sanitized", [*FLAGS, *request.param.split()]
-    trial = subprocess.run(
-        [_compiler(), *flags, str(folder / "empty.cpp"), "-o", str(built)], capture_output=True, check=False
-    )
-    if trial.returncode != 0 or subprocess.run([built], capture_output=True, check=False).returncode != 0:
-        pytest.skip("the compiler has no sanitizers")
-    result = subprocess.run(
-        [_compiler(), *flags, str(SOURCE), "-o", str(built)], capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    return built
-
-
-def run(program: Path, content: bytes, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run([program, *arguments], input=content, env=ENVIRONMENT, capture_output=True, check=False)
+    return instrumented(SOURCE, tmp_path_factory.mktemp("sanitized"), request.param)
 
 
 def cases() -> Iterator[Case]:

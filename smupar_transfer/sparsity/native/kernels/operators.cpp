@@ -21,8 +21,6 @@ namespace {
 
 using at::Tensor;
 
-constexpr int64_t kElementwiseGrain = 1 << 15;
-
 const uint16_t* local_index(const Tensor& index) {
   return reinterpret_cast<const uint16_t*>(index.const_data_ptr<int16_t>());
 }

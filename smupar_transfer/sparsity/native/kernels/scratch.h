@@ -1,4 +1,4 @@
-// What operators share: checks of their arguments, and memory for the time of a call.
+// What operators share: checks of their arguments, memory for the time of a call, and pieces of work.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -7,6 +7,8 @@
 #include "vec.h"
 
 namespace smupar {
+
+inline constexpr int64_t kElementwiseGrain = 1 << 15;  // a multiple of kLanes: threads share no vector
 
 inline void check(const at::Tensor& tensor, at::ScalarType type, int64_t dimensions, const char* name) {
   TORCH_CHECK(tensor.scalar_type() == type, name, " has type ", tensor.scalar_type(), ", not ", type);

@@ -1,4 +1,5 @@
-// Attention as torch sees it. One head is one thread's: results do not depend on their number.
+// What else the kernels compute of a network, as torch sees it: attention, a head at a time, and GELU. Results do not
+// depend on the number of threads.
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
@@ -8,6 +9,7 @@
 #include <optional>
 #include <tuple>
 
+#include "activation.h"
 #include "attention.h"
 #include "scratch.h"
 
@@ -86,16 +88,45 @@ Tensor attention_backward(const Tensor& gradient_, const Tensor& qkv_, const Ten
   return for_qkv;
 }
 
+Tensor gelu_of(const Tensor& inputs_) {
+  const Tensor inputs = inputs_.contiguous();
+  TORCH_CHECK(inputs.scalar_type() == at::kFloat, "inputs have type ", inputs.scalar_type(), ", not ", at::kFloat);
+  Tensor out = at::empty_like(inputs);
+  const float* from = inputs.const_data_ptr<float>();
+  float* to = out.data_ptr<float>();
+  at::parallel_for(0, inputs.numel(), kElementwiseGrain,
+                   [&](int64_t begin, int64_t end) { gelu(from + begin, end - begin, to + begin); });
+  return out;
+}
+
+Tensor gelu_gradient(const Tensor& gradient_, const Tensor& inputs_) {
+  const Tensor gradient = gradient_.contiguous(), inputs = inputs_.contiguous();
+  TORCH_CHECK(gradient.scalar_type() == at::kFloat && inputs.scalar_type() == at::kFloat, "not of float32");
+  TORCH_CHECK(gradient.sizes() == inputs.sizes(), "gradient and inputs have different shapes");
+  Tensor out = at::empty_like(inputs);
+  const float* upstream = gradient.const_data_ptr<float>();
+  const float* from = inputs.const_data_ptr<float>();
+  float* to = out.data_ptr<float>();
+  at::parallel_for(0, inputs.numel(), kElementwiseGrain, [&](int64_t begin, int64_t end) {
+    gelu_backward(upstream + begin, from + begin, end - begin, to + begin);
+  });
+  return out;
+}
+
 }  // namespace
 
 TORCH_LIBRARY_FRAGMENT(smupar_native, library) {
   library.def("attention(Tensor qkv, Tensor? bias, float scale) -> (Tensor, Tensor)");
   library.def("attention_backward(Tensor gradient, Tensor qkv, Tensor weights, float scale) -> Tensor");
+  library.def("gelu(Tensor inputs) -> Tensor");
+  library.def("gelu_backward(Tensor gradient, Tensor inputs) -> Tensor");
 }
 
 TORCH_LIBRARY_IMPL(smupar_native, CPU, library) {
   library.impl("attention", &attention);
   library.impl("attention_backward", &attention_backward);
+  library.impl("gelu", &gelu_of);
+  library.impl("gelu_backward", &gelu_gradient);
 }
 
 }  // namespace smupar
