@@ -41,7 +41,7 @@ class _Process:
 
 
 def measure(cell: Cell, variants: tuple[str, ...], steps: int, warmup: int, seconds: float) -> Result:
-    """Train every variant in turns of two steps, the second of which counts; every other round in reversed order.
+    """Train every variant in turns of a second (``Trainee.turn``), every other round in reversed order.
 
     Args:
         cell: what is trained.
@@ -71,8 +71,7 @@ def _rounds(processes: dict[str, _Process], steps: int, warmup: int, seconds: fl
         if index >= warmup + FEWEST and time.monotonic() - started > seconds:
             break
         for name in list(processes) if index % 2 == 0 else reversed(processes):
-            processes[name].ask("step")  # finds caches as the others left them: no step of a real run does
-            answer = processes[name].ask("step")
+            answer = processes[name].ask("turn")
             if index >= warmup:
                 taken[name].append(answer)
     return taken

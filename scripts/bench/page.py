@@ -34,10 +34,9 @@ A 2-layer GPT (byte vocabulary, heads of 64 channels, learned positions) trains 
 clipping, AdamW. *textbook* is `weight * mask` through `torch.nn.utils.parametrize` in every forward pass with
 PyTorch's AdamW as it comes; *dense* is the same network without masks; *dense_bf16* is that under `torch.autocast`; the
 others are compute backends of `SparseLinear`. Each variant lives in a process of its own, and the processes take turns
-in alternating order, so that the machine's moods hit all alike. A turn is two steps, the second of which counts: the
-first finds caches as others left them. Speed-ups are medians of the ratios of steps of the same round, with quartiles in
-brackets. Raw seconds of every step are in
-[cells.jsonl](cells.jsonl), all numbers in [cells.csv](cells.csv).
+in alternating order, so that the machine's moods hit all alike. A turn is a second of training, two steps at least; it
+counts with the median of its steps but the first, which finds caches as others left them. Speed-ups are medians of the
+ratios of turns of the same round, with quartiles in brackets. Raw seconds of every turn are in [cells.jsonl](cells.jsonl), all numbers in [cells.csv](cells.csv).
 """
 
 

@@ -105,3 +105,11 @@ def test_requests_are_answered_until_the_end() -> None:
     assert peak >= 0
     assert state.parameters == 4 * EXISTING
     assert set(split) == set(PARTS)
+
+
+def test_a_turn_is_the_median_of_a_second_without_its_first_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainee = Trainee("masked", CELL)
+    seconds = iter([9.0, 0.5, 0.1, 0.2, 0.3, 7.0])
+    monkeypatch.setattr(trainee, "step", lambda: next(seconds))
+    assert trainee.turn() == pytest.approx((0.2 + 0.3) / 2)
+    assert next(seconds) == 7.0
