@@ -36,7 +36,8 @@ PyTorch's AdamW as it comes; *dense* is the same network without masks; *dense_b
 others are compute backends of `SparseLinear`. Each variant lives in a process of its own, and the processes take turns
 in alternating order, so that the machine's moods hit all alike. A turn is a second of training, two steps at least; it
 counts with the median of its steps but the first, which finds caches as others left them. Speed-ups are medians of the
-ratios of turns of the same round, with quartiles in brackets. Raw seconds of every turn are in [cells.jsonl](cells.jsonl), all numbers in [cells.csv](cells.csv).
+ratios of turns of the same round, with quartiles in brackets. Raw seconds of every turn are in
+[cells.jsonl](cells.jsonl), all numbers in [cells.csv](cells.csv).
 """
 
 

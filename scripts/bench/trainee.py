@@ -127,8 +127,8 @@ def peak_bytes() -> int:
 def serve(name: str, cell: Cell, pipe: Connection) -> None:
     """Body of a process: answer each request with its result until told to end.
 
-    Requests: "turn" (seconds of a step), "memory" (peak bytes beyond those before the network was built, ``State``), "split" (of
-    a step), "end".
+    Requests: "turn" (seconds of a step), "memory" (peak bytes beyond those before the network was built, ``State``),
+    "split" (of a step), "end".
     """
     prepare_process(cell.threads)
     before = peak_bytes()

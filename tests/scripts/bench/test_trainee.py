@@ -93,7 +93,7 @@ def test_requests_are_answered_until_the_end() -> None:
     try:
         assert ours.recv() == "ready"
         answers = []
-        for request in ("step", "memory", "split"):
+        for request in ("turn", "memory", "split"):
             ours.send(request)
             answers.append(ours.recv())
     finally:
