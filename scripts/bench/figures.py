@@ -52,8 +52,8 @@ def draw_speed_up(results: list[Result], title: str) -> Figure:
         panels[0].set_ylim(max(0.25, 0.8 * min(tops)), 1.3 * max(tops))
         panels[0].set_ylabel("times as fast as the textbook way")
         figure.suptitle(title, fontsize=10)
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+        shown = {label: line for axes in panels for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+        figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=len(shown))
     return figure
 
 
