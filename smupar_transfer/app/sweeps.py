@@ -16,7 +16,9 @@ from smupar_transfer.app.axes import RANDOM, Axis, Grid, RandomPoints, expand_gr
 from smupar_transfer.records import from_plain, read_text
 from smupar_transfer.theory import PARAMETRIZATIONS, BaseHyperparameters, InputError
 
-KINDS = ("stability", "contours", "gain", "proxy_size", "search", "coordinates")
+COORDINATES = "coordinates"
+"""The kind of coordinate checks, and the command that makes them."""
+KINDS = ("stability", "contours", "gain", "proxy_size", "search", COORDINATES)
 AXES = ("sparsity", "width", "base_width", "depth", "tokens")
 SEED = "seed"
 

@@ -7,7 +7,14 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from smupar_transfer.records import CoordinateRecord, Manifest, RunRecord, trained_runs
+from smupar_transfer.records import (
+    COORDINATES_FILE,
+    RECORDS_FILE,
+    CoordinateRecord,
+    Manifest,
+    RunRecord,
+    trained_runs,
+)
 from smupar_transfer.verification.wording import duration, fixed
 
 
@@ -43,15 +50,7 @@ def of_sweep(manifest: Manifest, records: Sequence[RunRecord]) -> Provenance:
             min((wpn for r in records if (wpn := r.weights_per_neuron) is not None), default=math.nan), 0
         ),
     }
-    return Provenance(
-        name=manifest.name,
-        question=manifest.question.strip(),
-        expected=manifest.expected.strip(),
-        command=manifest.command,
-        again=f"smupar plot {manifest.name}",
-        facts=tuple(facts.items()),
-        files=("records.jsonl", "sweep.json"),
-    )
+    return _of(manifest, facts, RECORDS_FILE)
 
 
 def of_coordinates(manifest: Manifest, records: Sequence[CoordinateRecord]) -> Provenance:
@@ -64,6 +63,10 @@ def of_coordinates(manifest: Manifest, records: Sequence[CoordinateRecord]) -> P
         "Training": f"{budget.steps} steps of {budget.tokens_per_step:,} tokens",
         **_circumstances(records),
     }
+    return _of(manifest, facts, COORDINATES_FILE)
+
+
+def _of(manifest: Manifest, facts: dict[str, str], records_file: str) -> Provenance:
     return Provenance(
         name=manifest.name,
         question=manifest.question.strip(),
@@ -71,7 +74,7 @@ def of_coordinates(manifest: Manifest, records: Sequence[CoordinateRecord]) -> P
         command=manifest.command,
         again=f"smupar plot {manifest.name}",
         facts=tuple(facts.items()),
-        files=("coordinates.jsonl", "sweep.json"),
+        files=(records_file, "sweep.json"),
     )
 
 

@@ -8,18 +8,16 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from smupar_transfer.app import specs
+from smupar_transfer.app.commands.plot import publish, stored
 from smupar_transfer.app.commands.sweep import config_dir, manifest, words_given
-from smupar_transfer.app.coordinates_page import publish_coordinates, stored_check
 from smupar_transfer.app.launch import CheckFailedError
 from smupar_transfer.app.planner import Planner
 from smupar_transfer.app.runs import Means, measure_missing
-from smupar_transfer.app.sweeps import load_sweep, narrowed
+from smupar_transfer.app.sweeps import COORDINATES, load_sweep, narrowed
 from smupar_transfer.records import CoordinateStore, RunSpec, write_manifest
 from smupar_transfer.theory import PARAMETRIZATIONS, InputError, parametrization
 from smupar_transfer.verification.coordinates import described, judged
 from smupar_transfer.verification.slopes import AXES, Verdict
-
-KIND = "coordinates"
 
 
 def run(config: DictConfig) -> None:
@@ -29,7 +27,7 @@ def run(config: DictConfig) -> None:
         CheckFailedError: a parametrization of ``require`` does not stay put.
     """
     sweep = load_sweep(config.sweep, config_dir())
-    if sweep.kind != KIND or sweep.axis not in AXES:
+    if sweep.kind != COORDINATES or sweep.axis not in AXES:
         raise InputError("sweep", config.sweep, "is no coordinate check", "see `smupar sweep`")
     sweep = narrowed(sweep, config, words_given())
     planned = Planner(config, sweep).planned({})
@@ -40,13 +38,13 @@ def run(config: DictConfig) -> None:
     for _ in CoordinateStore(folder):  # a damaged record is told before anything is written
         pass
     means = Means(specs.data_request(config), specs.execution(config), folder, specs.workers(config))
-    write_manifest(folder, manifest(config, sweep, planned, "coordinates"))
+    described_as = manifest(config, sweep, planned, COORDINATES)
+    write_manifest(folder, described_as)
     measure_missing(sweep.name, planned, means)
-    publish_coordinates(folder)
-    found, records = stored_check(folder)
+    publish(folder)
     failed = [
-        f"{PARAMETRIZATIONS[item.parametrization].title} {described(item, found.axis)}"
-        for item in judged(found, records)
+        f"{PARAMETRIZATIONS[item.parametrization].title} {described(item, sweep.axis)}"
+        for item in judged(described_as, stored(described_as, CoordinateStore(folder)))
         if item.parametrization in required and item.verdict is not Verdict.INSIDE
     ]
     if failed:

@@ -14,7 +14,7 @@ from smupar_transfer.app import show, specs
 from smupar_transfer.app.commands.sweep import config_dir, words_given
 from smupar_transfer.app.planner import Planner
 from smupar_transfer.app.runs import by_computation, other_records
-from smupar_transfer.app.sweeps import load_sweep, narrowed
+from smupar_transfer.app.sweeps import COORDINATES, load_sweep, narrowed
 from smupar_transfer.model import computation
 from smupar_transfer.records import CoordinateStore, RunRecord, RunSpec, RunStore
 from smupar_transfer.sparsity import AUTO, native_problem
@@ -108,16 +108,13 @@ def what_to_do(config: DictConfig) -> Todo:
     """The runs of a sweep, which is introduced, or of one target; what other results have needs no training."""
     if not config.sweep:
         planned, folder = [specs.target_spec(config)], Path(config.results_dir) / "train"
-        exist = RunStore(folder).keys() & {planned[0].key}
-        return Todo(folder, planned, exist, [spec for spec in planned if spec.key not in exist])
+        return _by_key(folder, planned, RunStore(folder).keys())
     sweep = narrowed(load_sweep(config.sweep, config_dir()), config, words_given())
     show.console().print(f"{sweep.question}\nexpected: {sweep.expected.strip()}\n")
     folder = Path(config.results_dir) / sweep.name
     planner = Planner(config, sweep)
-    if sweep.kind == "coordinates":
-        planned = planner.planned({})
-        exist = CoordinateStore(folder).keys() & {spec.key for spec in planned}
-        return Todo(folder, planned, exist, [spec for spec in planned if spec.key not in exist])
+    if sweep.kind == COORDINATES:
+        return _by_key(folder, planner.planned({}), CoordinateStore(folder).keys())
     records = {record.key: record for record in RunStore(folder)}
     planned = planner.expected(records)
     exist = records.keys() & {spec.key for spec in planned}
@@ -126,6 +123,12 @@ def what_to_do(config: DictConfig) -> Todo:
     missing = [members[0] for what, members in wanted.items() if what not in known]
     bound = "" if sweep.adaptive is None else f" expected of at most {sum(1 for _ in sweep.points())}"
     return Todo(folder, planned, exist, missing, bound)
+
+
+def _by_key(folder: Path, planned: list[RunSpec], stored: set[str]) -> Todo:
+    """What has no record is missing, whatever it computes."""
+    exist = stored & {spec.key for spec in planned}
+    return Todo(folder, planned, exist, [spec for spec in planned if spec.key not in exist])
 
 
 def comparable(records: Iterable[RunRecord], execution: Execution) -> dict[str, RunRecord]:

@@ -1,41 +1,62 @@
-"""``smupar plot NAME``: redraw a sweep from its stored records, without torch."""
+"""``smupar plot NAME``: redraw a sweep or a coordinate check from its stored records, without torch."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 from omegaconf import DictConfig
 
 from smupar_transfer.app import show
-from smupar_transfer.app.coordinates_page import publish_coordinates
-from smupar_transfer.app.sweeps import sweep_name
-from smupar_transfer.records import RunStore, read_manifest
+from smupar_transfer.app.sweeps import COORDINATES, sweep_name
+from smupar_transfer.records import (
+    CoordinateRecord,
+    CoordinateStore,
+    Manifest,
+    RunRecord,
+    RunStore,
+    Store,
+    read_manifest,
+)
 from smupar_transfer.theory import InputError
-from smupar_transfer.verification import provenance, publishing
+from smupar_transfer.verification import coordinates, provenance, publishing
 from smupar_transfer.verification.kinds import outcome_of
+
+R = TypeVar("R", RunRecord, CoordinateRecord)
 
 
 def run(config: DictConfig) -> None:
     """Draw and tabulate ``results/NAME`` again."""
-    folder = Path(config.results_dir) / sweep_name(config.sweep)
-    if read_manifest(folder).kind == "coordinates":
-        publish_coordinates(folder)
-        return
-    publish(folder)
+    publish(Path(config.results_dir) / sweep_name(config.sweep))
 
 
 def publish(folder: Path) -> None:
-    """Write tables, figures and the pages of a sweep from what is stored of it, and print the outcome.
+    """Write tables, figures and the pages of a result from what is stored of it, and print the outcome.
 
     Raises:
-        InputError: the folder holds no sweep, or no finished run of it.
+        InputError: the folder holds no result, or no finished run of it.
     """
     manifest = read_manifest(folder)
-    wanted = set(manifest.keys)
-    records = [record for record in RunStore(folder) if record.key in wanted]
-    if not records:
-        raise InputError("sweep", manifest.name, "has no finished run", f"run: smupar sweep {manifest.name}")
-    outcome = outcome_of(manifest, records)
-    publishing.publish(folder, provenance.of_sweep(manifest, records), outcome)
+    if manifest.kind == COORDINATES:
+        checks = stored(manifest, CoordinateStore(folder))
+        about, outcome = provenance.of_coordinates(manifest, checks), coordinates.outcome(manifest, checks)
+    else:
+        runs = stored(manifest, RunStore(folder))
+        about, outcome = provenance.of_sweep(manifest, runs), outcome_of(manifest, runs)
+    publishing.publish(folder, about, outcome)
     show.outcome(outcome)
     show.console().print(f"\nwrote {folder / 'report.html'}")
+
+
+def stored(manifest: Manifest, store: Store[R]) -> list[R]:
+    """Finished runs of a result, at least one.
+
+    Raises:
+        InputError: there is none.
+    """
+    wanted = set(manifest.keys)
+    records = [record for record in store if record.key in wanted]
+    if not records:
+        command = COORDINATES if manifest.kind == COORDINATES else "sweep"
+        raise InputError("sweep", manifest.name, "has no finished run", f"run: smupar {command} {manifest.name}")
+    return records

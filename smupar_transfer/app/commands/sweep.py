@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from smupar_transfer.app import show, specs
 from smupar_transfer.app.planner import Planner
 from smupar_transfer.app.runs import Means, other_records, train_planned
-from smupar_transfer.app.sweeps import Sweep, load_sweep, narrowed
+from smupar_transfer.app.sweeps import COORDINATES, Sweep, load_sweep, narrowed
 from smupar_transfer.records import (
     Manifest,
     RunRecord,
@@ -27,7 +27,7 @@ from smupar_transfer.theory import InputError
 def run(config: DictConfig) -> None:
     """Train the missing runs of ``sweep``; write records, tables, figures and a page about the outcome."""
     sweep = load_sweep(config.sweep, config_dir())
-    if sweep.kind == "coordinates":
+    if sweep.kind == COORDINATES:
         raise InputError("sweep", config.sweep, "is a coordinate check", f"run: smupar coordinates {config.sweep}")
     sweep = narrowed(sweep, config, words_given())
     planner = Planner(config, sweep)
