@@ -64,7 +64,8 @@ void forward(const Case& given, const Panels& weight) {
 template <int N, bool ForInputs>
 void backward(const Case& given, const Panels& weight) {
   constexpr int64_t tile = N * kLanes;
-  std::vector<float> for_inputs(ForInputs ? given.tokens * given.columns : 0), for_values(given.values_t.size());
+  std::vector<float> for_inputs(ForInputs ? given.tokens * given.columns : 0), for_values(given.values_t.size(),
+                                                                                 std::numeric_limits<float>::quiet_NaN());
   for (int64_t t = 0; t < given.tokens; t += tile) {
     const int64_t tokens = std::min(tile, given.tokens - t);
     const Scratch packed(given.rows * tile);
@@ -74,7 +75,7 @@ void backward(const Case& given, const Panels& weight) {
       const int64_t corner = t * given.columns + p * weight.panel;
       backward_tile<N, ForInputs>(weight, p, packed.get(), given.inputs.data() + corner, tokens,
                                   given.values_t.data(), scratch.get(),
-                                  ForInputs ? for_inputs.data() + corner : nullptr, for_values.data());
+                                  ForInputs ? for_inputs.data() + corner : nullptr, for_values.data(), t == 0);
     }
   }
   if (ForInputs) send(for_inputs);

@@ -9,28 +9,34 @@ namespace smupar {
 // Sums over lanes cost more than the products if taken one by one: they are gathered and taken kLanes at a time.
 class LaneSums {
  public:
-  // Sums are added to target[0], target[1], ... in the order in which they come.
-  explicit LaneSums(float* target) : target_(target) {}
+  // Sums go to target[0], target[1], ... in the order in which they come: into them, or on top of what is there.
+  LaneSums(float* target, bool on_top) : target_(target), on_top_(on_top) {}
 
   // Inlined, since a call would have all registers of the loop around it saved.
   [[gnu::always_inline]] void add(Vec sum) {
     waiting_[count_++] = sum;
     if (count_ < kLanes) return;
-    store_loose(target_, load_loose(target_, kLanes) + sum_lanes(waiting_), kLanes);
+    put(kLanes);
     target_ += kLanes;
     count_ = 0;
   }
 
-  // Adds what is left, at the end.
+  // Takes what is left, at the end.
   void flush() {
     if (count_ == 0) return;
     for (int i = count_; i < kLanes; i++) waiting_[i] = Vec{};
-    store_loose(target_, load_loose(target_, count_) + sum_lanes(waiting_), count_);
+    put(count_);
   }
 
  private:
+  void put(int count) {
+    const Vec sums = sum_lanes(waiting_);
+    store_loose(target_, on_top_ ? load_loose(target_, count) + sums : sums, count);
+  }
+
   Vec waiting_[kLanes];
   float* target_;
+  bool on_top_;
   int count_ = 0;
 };
 
@@ -83,11 +89,12 @@ inline int64_t backward_scratch(const Panels& weight, int64_t tile) {
   return 2 * std::min(weight.panel, weight.lines) * tile;
 }
 
-// One panel of columns over one tile of up to N * kLanes tokens. Adds to values_gradient, which, like `values`, is in
-// the order of the panels. `gradient` is tiled, all rows; the others are dense, from the panel's first column on.
+// One panel of columns over one tile of up to N * kLanes tokens. Adds to values_gradient, or fills it if it is `fresh`;
+// like `values`, it is in the order of the panels. `gradient` is tiled, all rows; the others are dense, from the panel's
+// first column on.
 template <int N, bool ForInputs>
 void backward_tile(const Panels& weight, int64_t p, const float* gradient, const float* inputs, int64_t tokens,
-                   const float* values, float* scratch, float* inputs_gradient, float* values_gradient) {
+                   const float* values, float* scratch, float* inputs_gradient, float* values_gradient, bool fresh) {
   constexpr int64_t tile = N * kLanes;
   const int64_t width = weight.width(p);
   float* x = scratch;
@@ -96,7 +103,7 @@ void backward_tile(const Panels& weight, int64_t p, const float* gradient, const
   for (int64_t b = 0; b < weight.blocks(); b++) {
     const int32_t* starts = weight.starts_of(p, b);
     const float* block = gradient + b * weight.block * tile;
-    LaneSums sums(values_gradient + starts[0]);
+    LaneSums sums(values_gradient + starts[0], !fresh);
     for (int64_t i = 0; i < width; i++) {
       multiply_column<N, ForInputs>(values + starts[i], weight.index + starts[i], starts[i + 1] - starts[i], block,
                                     x + i * tile, b > 0, dx + i * tile, sums);
