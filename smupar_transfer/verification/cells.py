@@ -199,17 +199,19 @@ class Family:
     Attributes:
         apart: settings that tell this family from others of its parametrization, in the order of ``SETTINGS``.
         cells: from the proxy's end of the axis on: from dense to sparse, else upwards.
+        shared: those of ``apart`` that all families of two cells or more agree in; empty for a family of one cell.
     """
 
     parametrization: str
     axis: str
     apart: tuple[tuple[str, Setting], ...]
     cells: tuple[Cell, ...]
+    shared: tuple[tuple[str, Setting], ...] = ()
 
     @property
     def label(self) -> str:
-        """For people: the parametrization's title and what sets the family apart."""
-        return label(self.parametrization, self.apart)
+        """For people: the parametrization's title and what sets the family apart, ``shared`` settings left out."""
+        return label(self.parametrization, [pair for pair in self.apart if pair not in self.shared])
 
     @property
     def log2_places(self) -> Floats:
@@ -264,8 +266,27 @@ def families(sweep: Sequence[Cell], design: Design | None = None) -> list[Family
     found: dict[tuple[str, tuple[tuple[str, Setting], ...]], list[Cell]] = {}
     for cell, settings in zip(sweep, apart(sweep, design), strict=True):
         found.setdefault((cell.parametrization, settings), []).append(cell)
+    agreed = _agreed([settings for (_, settings), own in found.items() if len(own) > 1])
     downwards = -1 if design.axis == "sparsity" else 1
     return [
-        Family(name, design.axis, settings, tuple(sorted(own, key=lambda cell: downwards * cell.place(design.axis))))
+        Family(
+            name,
+            design.axis,
+            settings,
+            tuple(sorted(own, key=lambda cell: downwards * cell.place(design.axis))),
+            tuple(pair for pair in settings if pair in agreed) if len(own) > 1 else (),
+        )
         for (name, settings), own in found.items()
     ]
+
+
+def _agreed(settings: Sequence[tuple[tuple[str, Setting], ...]]) -> set[tuple[str, Setting]]:
+    """Those that are the same wherever they are named."""
+    pairs = {pair for each in settings for pair in each}
+    names = [name for name, _ in pairs]
+    return {(name, value) for name, value in pairs if names.count(name) == 1}
+
+
+def shared_words(families: Iterable[Family]) -> str:
+    """For people: what the labels of these families leave out, such as "width 256"; empty if nothing."""
+    return ", ".join(dict.fromkeys(_said(*pair) for family in families for pair in family.shared))

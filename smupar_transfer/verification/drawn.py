@@ -19,6 +19,7 @@ from smupar_transfer.verification.stability import CellSummary
 HEADROOM = 0.8  # nats above the best loss that loss curves show
 MARGIN = 0.03  # nats below it
 CLOSE = 1e-9  # octaves
+FEWEST_STEPS = 3  # of a learning curve: two make a straight line
 Point = tuple[float, float, float, bool]
 """Value, ends of its interval, and whether it is more than a bound."""
 
@@ -158,7 +159,7 @@ def _place(family: Family, member: CellSummary) -> float:
 def learning_curves(
     summaries: Sequence[CellSummary], records: Sequence[RunRecord], design: Design
 ) -> list[TrainingPanel]:
-    """Validation loss over steps at the best point of every cell's grid; none where runs were validated but once.
+    """Validation loss over steps at the best point of every cell's grid; none below ``FEWEST_STEPS`` validations.
 
     Mean over the seeds that entered the optimum, at the steps that all of them have.
     """
@@ -172,8 +173,8 @@ def learning_curves(
             if keys[id(member)]
         ]
         panels.append(TrainingPanel(members[0].family.label, tuple(curve for curve in curves if curve.steps)))
-    several = any(len(curve.steps) > 1 for panel in panels for curve in panel.curves)
-    return [panel for panel in panels if panel.curves] if several else []
+    longest = max((len(curve.steps) for panel in panels for curve in panel.curves), default=0)
+    return [panel for panel in panels if panel.curves] if longest >= FEWEST_STEPS else []
 
 
 def _keys_at_best(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from smupar_transfer.verification.asked import HYPERPARAMETER_WORDS, place_label
+from smupar_transfer.verification.cells import Family, shared_words
 from smupar_transfer.verification.design import Design
 from smupar_transfer.verification.drift import Slope
 from smupar_transfer.verification.outcome import Table
@@ -23,7 +24,8 @@ def family_table(found: Sequence[FamilySummary], design: Design) -> Table:
         "reach 0); ≥: an optimum lies at the edge of its grid. Slope: per octave of "
         f"{'density' if design.axis == 'sparsity' else design.axis}. Zero-shot regret: loss at the proxy's optimum "
         "less the best, largest over cells. Sensitivity: mean loss over the grid, capped at that of a guess, less "
-        "the best, nats. κ: growth of relative curvature per octave of scale; above 0, an error costs ever more.",
+        "the best, nats. κ: growth of relative curvature per octave of scale; above 0, an error costs ever more."
+        + _shared(one.family for one in found),
         frame=drift_table(found),
         columns=("", "drift (octaves)", "95 % interval", "slope", "zero-shot regret", "sensitivity", "κ"),
         rows=tuple(
@@ -41,6 +43,11 @@ def family_table(found: Sequence[FamilySummary], design: Design) -> Table:
     )
 
 
+def _shared(families: Iterable[Family]) -> str:
+    words = shared_words(families)
+    return f" Where nothing else is said: {words}." if words else ""
+
+
 def _slope(slope: Slope) -> str:
     return signed(slope.value, 2) + bracketed(slope.low, slope.high)
 
@@ -53,7 +60,8 @@ def cell_table(summaries: Sequence[CellSummary], design: Design) -> Table:
         title="Optimum of every cell",
         note="Fit: minimum of a cubic through the bottom of the mean loss curve. Edge: smallest point of the grid, at "
         f"its end. Flat: noise allows any {name} up to an end. Regrets are of the proxy's optimum, with standard "
-        "errors over paired seeds; the last column is against the best of all parametrizations.",
+        "errors over paired seeds; the last column is against the best of all parametrizations."
+        + _shared(one.family for one in summaries),
         frame=summary_table(summaries),
         columns=(
             *("", design.axis, f"log2 {symbol}*", "95 % interval", "found by", "best loss"),

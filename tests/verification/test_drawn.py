@@ -159,14 +159,15 @@ def test_learning_curves_are_of_the_best_points(make_record: MakeRecord) -> None
     def run(sparsity: float, rate: float, seed: int) -> RunRecord:
         loss = 2.0 + 0.1 * (rate + 5) ** 2 + 0.01 * seed
         record = make_record("smupar", sparsity, rate, loss, seed)
-        return replace(record, history=(Evaluation(100, 3.0, loss + 0.5, 0.1), Evaluation(200, 2.0, loss, 0.2)))
+        before = tuple(Evaluation(step, 3.0, loss + 0.5, 0.1) for step in (50, 100))
+        return replace(record, history=(*before, Evaluation(200, 2.0, loss, 0.2)))
 
     records = [run(sparsity, rate, seed) for sparsity in (0.0, 0.5) for rate in (-6, -5, -4) for seed in (0, 1)]
     records.append(run(0.0, -5, 2))  # a seed that one value alone has does not enter the estimate
     (panel,) = learning_curves(summarised(cells(runs_table(records))), records, DESIGN)
     assert (panel.title, [curve.label for curve in panel.curves]) == ("SμPar", ["0", "0.5"])
-    assert panel.curves[0].steps == (100, 200)
-    assert panel.curves[0].losses == pytest.approx((2.505, 2.005))
+    assert panel.curves[0].steps == (50, 100, 200)
+    assert panel.curves[0].losses == pytest.approx((2.505, 2.505, 2.005))
 
 
 def test_one_validation_is_no_learning_curve(make_record: MakeRecord) -> None:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from smupar_transfer.verification.figures.style import grid_of_panels, style
+from smupar_transfer.verification.figures.style import grid_of_panels, head, style
 
 Point = tuple[float, float]
 
@@ -54,7 +54,7 @@ def draw_contours(panels: Sequence[Contours], levels: Sequence[float], x: str, y
                 shades = each.contourf(panel.x, panel.y, losses, levels=levels, cmap="viridis")
                 each.contour(panel.x, panel.y, losses, levels=levels, colors="white", linewidths=0.5)
             _draw_marks(each, panel)
-            each.set(title=panel.title)
+            head(each, panel.title)
             each.grid(visible=False)
             each.xaxis.set_major_locator(MaxNLocator(7, integer=True))
             each.yaxis.set_major_locator(MaxNLocator(7, integer=True))

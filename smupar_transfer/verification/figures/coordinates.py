@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from smupar_transfer.verification.figures.style import MARKERS, sequential, style
+from smupar_transfer.verification.figures.style import Look, head, ordered_looks, shared_legend, style
 
 
 @dataclass(frozen=True)
@@ -49,8 +48,7 @@ def draw_panels(rows: Sequence[Row], position_label: str, legend_title: str, *, 
         flipped: whether positions grow to the left.
     """
     columns = max(len(row.panels) for row in rows)
-    labels = list(dict.fromkeys(line.label for row in rows for panel in row.panels for line in panel.lines))
-    looks = dict(zip(labels, zip(sequential(len(labels)), itertools.cycle(MARKERS), strict=False), strict=True))
+    looks = ordered_looks(line.label for row in rows for panel in row.panels for line in panel.lines)
     with style():
         figure = Figure(figsize=(2.7 * columns + 1.2, 2.3 * len(rows) + 0.6))
         grid = figure.subplots(len(rows), columns, sharex=True, sharey="row", squeeze=False)
@@ -59,18 +57,18 @@ def draw_panels(rows: Sequence[Row], position_label: str, legend_title: str, *, 
                 _draw_panel(axes, panel, looks)
             line_of_axes[0].set_ylabel(row.label)
         for axes, panel in zip(grid[0], rows[0].panels, strict=True):
-            axes.set_title(panel.title)
+            head(axes, panel.title)
         for axes in grid[-1]:
             axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
         figure.supxlabel(position_label, fontsize="medium")
         if flipped:
             grid[0][0].invert_xaxis()
         handles = {line.get_label(): line for axes in grid.flat for line in axes.get_lines()}
-        figure.legend([handles[label] for label in labels], labels, title=legend_title, loc="outside right upper")
+        shared_legend(figure, {label: handles[label] for label in looks}, legend_title)
     return figure
 
 
-def _draw_panel(axes: Axes, panel: Panel, looks: dict[str, tuple[tuple[float, float, float, float], str]]) -> None:
+def _draw_panel(axes: Axes, panel: Panel, looks: dict[str, Look]) -> None:
     for line in panel.lines:
         colour, marker = looks[line.label]
         axes.plot(line.positions, line.heights, color=colour, marker=marker, label=line.label)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from smupar_transfer.verification.figures.style import MARKERS, grid_of_panels, legend, sequential, style
+from smupar_transfer.verification.figures.style import grid_of_panels, head, legend, ordered_looks, shared_legend, style
 
 
 def draw_learning_curve(
@@ -50,18 +49,17 @@ class TrainingPanel:
 
 def draw_learning_curves(panels: Sequence[TrainingPanel], legend_title: str) -> Figure:
     """Validation loss over steps: a panel per family, a curve per cell."""
-    labels = list(dict.fromkeys(curve.label for panel in panels for curve in panel.curves))
-    looks = dict(zip(labels, zip(sequential(len(labels)), itertools.cycle(MARKERS), strict=False), strict=True))
+    looks = ordered_looks(curve.label for panel in panels for curve in panel.curves)
     with style():
         figure, axes = grid_of_panels(len(panels), 3.2, 2.6, share=True, beside=1.1)
-        handles: dict[str, Line2D] = {}
+        handles: dict[str, Artist] = {}
         for each, panel in zip(axes, panels, strict=True):
             for curve in panel.curves:
                 colour, marker = looks[curve.label]
                 (line,) = each.plot(curve.steps, curve.losses, color=colour, marker=marker)
                 handles.setdefault(curve.label, line)
-            each.set_title(panel.title)
+            head(each, panel.title)
         figure.supxlabel("optimizer step", fontsize=10)
         figure.supylabel("validation loss (nats / token)", fontsize=10)
-        figure.legend(list(handles.values()), list(handles), title=legend_title, loc="outside right upper")
+        shared_legend(figure, handles, legend_title)
     return figure

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,13 +12,14 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from smupar_transfer.verification.figures.style import (
     LINES,
-    MARKERS,
     Colour,
     colour_of,
     grid_of_panels,
+    head,
     legend,
     marker_of,
-    sequential,
+    ordered_looks,
+    shared_legend,
     style,
 )
 
@@ -91,8 +91,7 @@ def draw_loss_curves(panels: Sequence[Panel], floor: float, ceiling: float, swep
         swept: what the horizontal axis is called.
         axis: what the legend is called.
     """
-    labels = list(dict.fromkeys(curve.label for panel in panels for curve in panel.curves))
-    looks = dict(zip(labels, zip(sequential(len(labels)), itertools.cycle(MARKERS), strict=False), strict=True))
+    looks = ordered_looks(curve.label for panel in panels for curve in panel.curves)
     with style():
         figure, axes = grid_of_panels(len(panels), 3.2, 3.0, share=True, beside=1.1)
         handles: dict[str, Artist] = {}
@@ -102,11 +101,12 @@ def draw_loss_curves(panels: Sequence[Panel], floor: float, ceiling: float, swep
             if panel.proxy is not None:
                 line = each.axvline(panel.proxy, color="#555555", linewidth=1, linestyle=":", zorder=1)
                 handles.setdefault("from the proxy", line)
-            each.set(title=panel.title, ylim=(floor, ceiling))
+            head(each, panel.title)
+            each.set_ylim(floor, ceiling)
             each.xaxis.set_major_locator(MaxNLocator(7, integer=True))
         figure.supxlabel(swept, fontsize=10)
         figure.supylabel("validation loss (nats / token)", fontsize=10)
-        figure.legend(list(handles.values()), list(handles), title=axis, loc="outside right upper")
+        shared_legend(figure, handles, axis)
     return figure
 
 
@@ -193,7 +193,7 @@ def draw_gain(losses: Sequence[Track], gains: Sequence[Track], ticks: Ticks, ref
         left.set_ylabel("validation loss (nats / token)")
         right.set_ylabel(f"loss against {reference} (%)")
         handles, labels = left.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside right upper")
+        shared_legend(figure, dict(zip(labels, handles, strict=True)))
     return figure
 
 
@@ -209,5 +209,5 @@ def draw_proxy_sizes(regrets: Sequence[Track], costs: Sequence[Track], ticks: Ti
         left.set_ylabel("regret of the target (% of loss)")
         right.set_ylabel("search (% of one training of the target)")
         handles, labels = left.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside right upper")
+        shared_legend(figure, dict(zip(labels, handles, strict=True)))
     return figure

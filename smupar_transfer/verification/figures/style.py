@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import itertools
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -18,6 +21,7 @@ MARKERS = "osD^vPX*<>"
 LINES = ("-", "--", "-.", ":")
 """Of families that share a parametrization, and so a colour."""
 PANELS_IN_A_ROW = 3
+POINTS_A_CHARACTER = 6.0  # of a title, on average
 PARAMETRIZATION_COLOURS = {  # Okabe & Ito (2008), chosen for distinct lightness as well
     "sp": "#d55e00",
     "sp_embedding": "#e69f00",
@@ -105,6 +109,12 @@ def grid_of_panels(
     return figure, axes[:count]
 
 
+def head(axes: Axes, title: str) -> None:
+    """Put a title over a panel, in lines that do not reach into the next one."""
+    points = axes.get_window_extent().width * 72 / axes.figure.dpi  # before the layout: close enough
+    axes.set_title(textwrap.fill(title, max(12, int(points / POINTS_A_CHARACTER))))
+
+
 def legend(axes: Axes, *, outside: bool = False) -> None:
     """A legend, if anything drawn has a label; on the right of the panel rather than in it if ``outside``."""
     if axes.get_legend_handles_labels()[0]:
@@ -114,7 +124,20 @@ def legend(axes: Axes, *, outside: bool = False) -> None:
             axes.legend()
 
 
+def shared_legend(figure: Figure, handles: Mapping[str, Artist], title: str = "") -> None:
+    """One legend for all panels, on their right; the legend takes the room that ``grid_of_panels`` kept ``beside``."""
+    figure.legend(list(handles.values()), list(handles), title=title, loc="outside right upper")
+
+
 Colour = tuple[float, float, float, float]
+Look = tuple[Colour, str]
+"""Colour and marker."""
+
+
+def ordered_looks(labels: Iterable[str]) -> dict[str, Look]:
+    """How curves over an ordered quantity look, by label, in the order of first mention."""
+    names = list(dict.fromkeys(labels))
+    return dict(zip(names, zip(sequential(len(names)), itertools.cycle(MARKERS), strict=False), strict=True))
 
 
 def sequential(count: int) -> list[Colour]:

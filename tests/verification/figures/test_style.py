@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib as mpl
@@ -15,6 +16,7 @@ from smupar_transfer.verification.figures.style import (
     PARAMETRIZATION_COLOURS,
     SETTINGS,
     grid_of_panels,
+    head,
     marker_of,
     save,
     sequential,
@@ -97,3 +99,14 @@ def test_ordered_colours_go_from_dark_to_light(count: int) -> None:
     assert len(shades) == count
     assert shades == sorted(set(shades))
     assert shades[0] < 0.1
+
+
+def test_a_long_title_is_broken_rather_than_run_into_the_next_panel() -> None:
+    figure, panels = grid_of_panels(3, 2.5, 2.5)
+    for axes in panels:
+        head(axes, "SP, own embedding LR, s = 0.75, independent decay 0.1")
+    figure.draw_without_rendering()
+    boxes = [axes.title.get_window_extent() for axes in panels]
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
+    head(panels[0], "SP")
+    assert panels[0].get_title() == "SP"

@@ -110,6 +110,17 @@ def test_along_width_at_two_sparsities_a_family_says_its_sparsity(outcome: Calla
     assert made.tables[1].columns[1] == "width"
 
 
+def test_what_all_families_share_is_said_once(outcome: Callable[..., Outcome]) -> None:
+    """As in a sweep over sparsity whose proxies are narrower: these are families of one."""
+    places = {(name, sparsity, 256): -5.0 for name in ("sp", "smupar") for sparsity in (0.0, 0.5)}
+    made = outcome(places | {(name, 0.0, 64): -5.0 for name in ("sp", "smupar")})
+    assert made.sentence.startswith("At width 256, from sparsity 0 to 0.5 the optimal learning rate moved: SP 0.00")
+    drift, summary = made.tables
+    assert [row[0] for row in drift.rows] == ["SP", "SμPar"]
+    assert drift.note.endswith("Where nothing else is said: width 256.")
+    assert [row[0] for row in summary.rows] == ["SP, width 64", "SP", "SP", "SμPar, width 64", "SμPar", "SμPar"]
+
+
 def test_what_is_tied_to_the_axis_is_told_with_it(outcome: Callable[..., Outcome]) -> None:
     made = outcome({("smupar", 0.0, 64): -5.0, ("smupar", 0.75, 128): -5.0}, axis="width", tied=("sparsity",))
     assert [row[1] for row in made.tables[1].rows] == ["64, s = 0", "128, s = 0.75"]
@@ -120,16 +131,19 @@ def test_pictures_are_those_of_the_numbers(outcome: Callable[..., Outcome]) -> N
     assert [picture.name for picture in outcome(MOVING).pictures] == ["a_sweep", "optimum", "regret"]
 
 
-def test_runs_with_several_validations_have_learning_curves(parabolas: Parabolas, make_manifest: MakeManifest) -> None:
+@pytest.mark.parametrize(("steps", "drawn"), [((100, 200), []), ((50, 100, 200), ["learning"])])
+def test_runs_with_several_validations_have_learning_curves(
+    parabolas: Parabolas, make_manifest: MakeManifest, steps: tuple[int, ...], drawn: list[str]
+) -> None:
     records = [
         replace(
             record,
-            history=tuple(Evaluation(step, None, record.validation_loss, 0.5) for step in (100, 200)),
+            history=tuple(Evaluation(step, None, record.validation_loss, 0.5) for step in steps),
         )
         for record in parabolas(MOVING)
     ]
     made = outcome_of(make_manifest(records), records)
-    assert [picture.name for picture in made.pictures] == ["a_sweep", "optimum", "regret", "learning"]
+    assert [picture.name for picture in made.pictures] == ["a_sweep", "optimum", "regret", *drawn]
 
 
 @pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)])
