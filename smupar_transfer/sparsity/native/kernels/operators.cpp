@@ -135,37 +135,88 @@ Tensor scatter_sum(const Tensor& parts, const Tensor& positions) {
   return values;
 }
 
-// Tokens are cut into ranges, each with sums of its own for the values' gradients, and a piece of work is a panel over a
-// range. A thread takes neighbouring pieces: whole ranges of tokens where it can, as in the layers before and after, so
-// that what it reads lies in its own cache.
+// What both ways to share out a backward pass work on.
 template <int N, bool ForInputs>
-void backward_ranges(const Panels& weight, const Tensor& gradient, const Tensor& inputs, const Tensor& values,
-                     Tensor& inputs_gradient, Tensor& parts) {
-  constexpr int64_t tile = N * kLanes;
-  const int64_t tokens = inputs.size(0), tiles = (tokens + tile - 1) / tile;
-  const int64_t panels = weight.panels(), ranges = parts.size(0);
-  const float* dy = gradient.const_data_ptr<float>();
-  const float* x = inputs.const_data_ptr<float>();
-  float* dx = ForInputs ? inputs_gradient.data_ptr<float>() : nullptr;
+struct Backward {
+  static constexpr int64_t tile = N * kLanes;
+  const Panels& weight;
+  const float *gradient, *inputs, *values;
+  float* inputs_gradient;  // null unless ForInputs
+  int64_t tokens;
+
+  int64_t tiles() const { return (tokens + tile - 1) / tile; }
+  int64_t packed_size() const { return weight.along * tile; }
+
+  void pack_tile(int64_t i, float* packed) const {
+    pack(gradient + i * tile * weight.along, weight.along, std::min(tile, tokens - i * tile), weight.along, packed, tile);
+  }
+
+  void multiply(int64_t i, int64_t panel, const float* packed, float* scratch, float* sums, bool fresh) const {
+    const int64_t corner = i * tile * weight.lines + panel * weight.panel;
+    backward_tile<N, ForInputs>(weight, panel, packed, inputs + corner, std::min(tile, tokens - i * tile), values,
+                                scratch, ForInputs ? inputs_gradient + corner : nullptr, sums, fresh);
+  }
+};
+
+// A piece of work is a panel over a range of tokens, and ranges have sums of their own. A thread takes neighbouring
+// pieces: whole ranges where it can, as in the layers before and after, so that what it reads lies in its own cache.
+template <class Pass>
+void share_tokens(const Pass& pass, Tensor& parts) {
+  const int64_t panels = pass.weight.panels(), ranges = parts.size(0), tiles = pass.tiles();
   at::parallel_for(0, ranges * panels, 1, [&](int64_t begin, int64_t end) {
-    const Tensor packed_storage = scratch_like(gradient, weight.along * tile);
-    const Tensor scratch = scratch_like(gradient, backward_scratch(weight, tile));
-    float* packed = aligned(packed_storage);
+    const Tensor packed = scratch_like(parts, pass.packed_size());
+    const Tensor scratch = scratch_like(parts, backward_scratch(pass.weight, pass.tile));
     for (int64_t r = begin / panels; r * panels < end; r++) {
       const int64_t first = std::max(begin - r * panels, int64_t{0}), last = std::min(end - r * panels, panels);
       const int64_t from = tiles * r / ranges, to = tiles * (r + 1) / ranges;
       float* sums = parts.data_ptr<float>() + r * parts.size(1);
       for (int64_t i = from; i < to; i++) {
-        const int64_t t = i * tile, count = std::min(tile, tokens - t);
-        pack(dy + t * weight.along, weight.along, count, weight.along, packed, tile);
-        for (int64_t p = first; p < last; p++) {
-          const int64_t corner = t * weight.lines + p * weight.panel;
-          backward_tile<N, ForInputs>(weight, p, packed, x + corner, count, values.const_data_ptr<float>(),
-                                      aligned(scratch), ForInputs ? dx + corner : nullptr, sums, i == from);
-        }
+        pass.pack_tile(i, aligned(packed));
+        for (int64_t p = first; p < last; p++) pass.multiply(i, p, aligned(packed), aligned(scratch), sums, i == from);
       }
     }
   });
+}
+
+// With one range, so with many weights, a thread keeps to panels: it reads no more than its part of the weights. As many
+// tiles at a time as there are threads are packed, each by one of them, then read by all.
+template <class Pass>
+void share_panels(const Pass& pass, Tensor& parts) {
+  const int64_t tiles = pass.tiles(), at_once = std::min<int64_t>(at::get_num_threads(), tiles);
+  const Tensor storage = scratch_like(parts, at_once * pass.packed_size());
+  float* packed = aligned(storage);
+  float* sums = parts.data_ptr<float>();
+  for (int64_t chunk = 0; chunk < tiles; chunk += at_once) {
+    const int64_t count = std::min(at_once, tiles - chunk);
+    at::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; i++) pass.pack_tile(chunk + i, packed + i * pass.packed_size());
+    });
+    at::parallel_for(0, pass.weight.panels(), 1, [&](int64_t begin, int64_t end) {
+      const Tensor scratch = scratch_like(parts, backward_scratch(pass.weight, pass.tile));
+      for (int64_t i = 0; i < count; i++) {
+        const float* tile = packed + i * pass.packed_size();
+        for (int64_t p = begin; p < end; p++) {
+          pass.multiply(chunk + i, p, tile, aligned(scratch), sums, chunk + i == 0);
+        }
+      }
+    });
+  }
+}
+
+template <int N, bool ForInputs>
+void share_out(const Panels& weight, const Tensor& gradient, const Tensor& inputs, const Tensor& values,
+               Tensor& inputs_gradient, Tensor& parts) {
+  const Backward<N, ForInputs> pass{weight,
+                                    gradient.const_data_ptr<float>(),
+                                    inputs.const_data_ptr<float>(),
+                                    values.const_data_ptr<float>(),
+                                    ForInputs ? inputs_gradient.data_ptr<float>() : nullptr,
+                                    inputs.size(0)};
+  if (parts.size(0) > 1) {
+    share_tokens(pass, parts);
+  } else {
+    share_panels(pass, parts);
+  }
 }
 
 std::tuple<Tensor, Tensor> linear_backward(const Tensor& gradient_, const Tensor& inputs_, const Tensor& values,
@@ -190,9 +241,9 @@ std::tuple<Tensor, Tensor> linear_backward(const Tensor& gradient_, const Tensor
     parts = tokens > 0 ? at::empty({token_ranges(tokens / tile, values.numel()), values.numel()}, values.options())
                        : at::zeros({1, values.numel()}, values.options());
     if (for_inputs) {
-      backward_ranges<vectors(), true>(weight, gradient, inputs, ordered, inputs_gradient, parts);
+      share_out<vectors(), true>(weight, gradient, inputs, ordered, inputs_gradient, parts);
     } else {
-      backward_ranges<vectors(), false>(weight, gradient, inputs, ordered, inputs_gradient, parts);
+      share_out<vectors(), false>(weight, gradient, inputs, ordered, inputs_gradient, parts);
     }
   });
   return {inputs_gradient, scatter_sum(parts, positions)};
