@@ -3,8 +3,8 @@
 A CSR tensor as a parameter would get a dense gradient. So the parameter is the vector of values, and the backward pass
 samples the product of gradients and inputs at the mask alone (``torch.sparse.sampled_addmm``).
 
-These products are fastest on operands with features in rows and tokens in columns, so much that it pays to transpose them
-before: 1.5 times in the backward pass.
+These products are so much faster on operands with features in rows and tokens in columns that it pays to transpose
+before them.
 """
 
 from __future__ import annotations

@@ -134,7 +134,7 @@ def test_a_shipped_sweep_expands_to_its_number_of_runs(composed: Compose, data: 
     assert len({run.key for run in runs}) == len(points)
     assert min(run.model.width * run.sparsity.density for run in runs) >= 16 - 1e-9  # weights per neuron: all fan-ins
     if sweep.kind != "coordinates":  # those are not validated
-        assert {run.budget.evaluations for run in runs} == {2}
+        assert {run.budget.evaluations for run in runs} in ({2}, {4}), "validation costs a run a tenth of its time"
 
 
 @pytest.mark.parametrize("name", SWEEPS)
