@@ -290,3 +290,9 @@ def _agreed(settings: Sequence[tuple[tuple[str, Setting], ...]]) -> set[tuple[st
 def shared_words(families: Iterable[Family]) -> str:
     """For people: what the labels of these families leave out, such as "width 256"; empty if nothing."""
     return ", ".join(dict.fromkeys(_said(*pair) for family in families for pair in family.shared))
+
+
+def with_shared(sentence: str, families: Iterable[Family]) -> str:
+    """A sentence about families, begun with what their labels leave out."""
+    words = shared_words(families)
+    return f"At {words}, {sentence[0].lower()}{sentence[1:]}" if words else sentence

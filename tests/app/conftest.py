@@ -31,7 +31,7 @@ BUDGET = (
     "budget.batch_size=2",
     "budget.sequence_length=16",
     "budget.evaluation_batches=2",
-    "budget.evaluations=2",
+    "budget.evaluations=3",
 )
 GRID = """\
     question: Does a grid of a dozen tiny runs work?

@@ -13,7 +13,7 @@ import pytest
 from smupar_transfer.records import RunRecord
 from smupar_transfer.theory import InputError
 from smupar_transfer.verification import Cell, Design, cells, families, runs_table
-from smupar_transfer.verification.cells import label
+from smupar_transfer.verification.cells import label, with_shared
 
 MakeRecord = Callable[..., RunRecord]
 MakeCell = Callable[..., Cell]
@@ -161,3 +161,10 @@ def test_a_label_says_only_what_sets_apart_within_a_parametrization(make_cell: M
     assert label("mup", (("mask", "fixed_fan_in"), ("tokens", 1000), ("init_std", 0.1))) == (
         "μP, fixed fan in, tokens 1000, σ = 0.1"
     )
+
+
+def test_a_sentence_begins_with_what_labels_leave_out(make_cell: MakeCell) -> None:
+    wide = [make_cell([[2.0]], s, name, width=256) for name in ("sp", "smupar") for s in (0.0, 0.5)]
+    assert with_shared("It moved.", families(wide)) == "It moved."
+    proxies = [make_cell([[2.0]], 0.0, name, width=64) for name in ("sp", "smupar")]
+    assert with_shared("It moved.", families([*wide, *proxies])) == "At width 256, it moved."

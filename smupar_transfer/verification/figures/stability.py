@@ -16,6 +16,7 @@ from smupar_transfer.verification.figures.style import (
     colour_of,
     grid_of_panels,
     head,
+    labelled,
     legend,
     marker_of,
     ordered_looks,
@@ -192,8 +193,7 @@ def draw_gain(losses: Sequence[Track], gains: Sequence[Track], ticks: Ticks, ref
         right.axhline(0, color="#555555", linewidth=0.8)
         left.set_ylabel("validation loss (nats / token)")
         right.set_ylabel(f"loss against {reference} (%)")
-        handles, labels = left.get_legend_handles_labels()
-        shared_legend(figure, dict(zip(labels, handles, strict=True)))
+        shared_legend(figure, labelled(left))
     return figure
 
 
@@ -208,6 +208,5 @@ def draw_proxy_sizes(regrets: Sequence[Track], costs: Sequence[Track], ticks: Ti
         right.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         left.set_ylabel("regret of the target (% of loss)")
         right.set_ylabel("search (% of one training of the target)")
-        handles, labels = left.get_legend_handles_labels()
-        shared_legend(figure, dict(zip(labels, handles, strict=True)))
+        shared_legend(figure, labelled(left))
     return figure

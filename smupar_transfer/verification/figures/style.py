@@ -124,6 +124,12 @@ def legend(axes: Axes, *, outside: bool = False) -> None:
             axes.legend()
 
 
+def labelled(axes: Axes) -> dict[str, Artist]:
+    """What is drawn in a panel, by label."""
+    handles, labels = axes.get_legend_handles_labels()
+    return dict(zip(labels, handles, strict=True))
+
+
 def shared_legend(figure: Figure, handles: Mapping[str, Artist], title: str = "") -> None:
     """One legend for all panels, on their right; the legend takes the room that ``grid_of_panels`` kept ``beside``."""
     figure.legend(list(handles.values()), list(handles), title=title, loc="outside right upper")

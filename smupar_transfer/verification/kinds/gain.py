@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from smupar_transfer.records import Manifest, RunRecord
 from smupar_transfer.theory import PARAMETRIZATIONS
 from smupar_transfer.verification.asked import AXIS_WORDS, design_of, place_label
-from smupar_transfer.verification.cells import cells, families, runs_table
+from smupar_transfer.verification.cells import cells, families, runs_table, with_shared
 from smupar_transfer.verification.design import Design
 from smupar_transfer.verification.figures.stability import Ticks, Track, draw_gain
 from smupar_transfer.verification.gain import Gain, gain_table, gains
@@ -56,7 +56,8 @@ def sentence(found: Sequence[Gain], design: Design, reference: str) -> str:
     ]
     if not parts:
         return "There is nothing to compare yet."
-    return f"Without tuning, against {PARAMETRIZATIONS[reference].title}: {'; '.join(parts)}."
+    gained = f"Without tuning, against {PARAMETRIZATIONS[reference].title}: {'; '.join(parts)}."
+    return with_shared(gained, (gain.family for gain in last))
 
 
 def _difference(gain: Gain) -> str:

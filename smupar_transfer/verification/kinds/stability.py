@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from smupar_transfer.records import Manifest, RunRecord
 from smupar_transfer.verification.asked import HYPERPARAMETER_WORDS, design_of, place_label, proxy_log2
-from smupar_transfer.verification.cells import cells, runs_table, shared_words
+from smupar_transfer.verification.cells import cells, runs_table, with_shared
 from smupar_transfer.verification.design import Design
 from smupar_transfer.verification.drawn import (
     learning_curves,
@@ -49,9 +49,8 @@ def sentence(found: Sequence[FamilySummary], design: Design) -> str:
     reach = (
         f"From {design.axis} {ends[0][0]} to {ends[0][1]}" if ends.count(ends[0]) == len(ends) else "Within a family"
     )
-    if shared := shared_words(one.family for one in found):
-        reach = f"At {shared}, {reach[0].lower()}{reach[1:]}"
-    return f"{reach} the optimal {name} moved: {'; '.join(map(_moved, found))}."
+    moved = f"{reach} the optimal {name} moved: {'; '.join(map(_moved, found))}."
+    return with_shared(moved, (one.family for one in found))
 
 
 def _moved(one: FamilySummary) -> str:

@@ -11,7 +11,7 @@ from smupar_transfer.records import RunStore
 Run = Callable[..., CompletedProcess[str]]
 Snapshot = Callable[[Path], dict[str, bytes]]
 
-FIGURES = ("grid", "optimum", "regret")
+FIGURES = ("grid", "optimum", "regret", "learning")
 DRAWN = (
     *(f"{name}.{suffix}" for name in FIGURES for suffix in ("png", "svg")),
     *("summary.csv", "drift.csv", "README.md", "report.html"),

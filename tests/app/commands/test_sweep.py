@@ -27,7 +27,7 @@ Run = Callable[..., CompletedProcess[str]]
 CONTRACT = ("key", "spec", "train_loss", "validation_loss", "bits_per_byte", "diverged", "tokens", "wall_seconds")
 LEFT = {
     *("records.jsonl", "sweep.json", "summary.csv", "drift.csv", "README.md", "report.html"),
-    *(f"{name}.{suffix}" for name in ("grid", "optimum", "regret") for suffix in ("png", "svg")),
+    *(f"{name}.{suffix}" for name in ("grid", "optimum", "regret", "learning") for suffix in ("png", "svg")),
 }
 
 

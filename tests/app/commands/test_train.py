@@ -95,6 +95,7 @@ def test_a_recipe_trains_like_the_target_it_was_made_from(smupar: Run, tiny: tup
 def test_an_interrupted_run_goes_on_where_it_was(
     smupar: Run, tiny: tuple[str, ...], steps: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    tiny = (*tiny, "budget.evaluations=2")
     assert smupar("train", *tiny, "name=whole").returncode == 0
     steps.clear()
     counted = show.TrainingBar.on_step
