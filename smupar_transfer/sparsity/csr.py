@@ -4,7 +4,7 @@ A CSR tensor as a parameter would get a dense gradient. So the parameter is the 
 samples the product of gradients and inputs at the mask alone (``torch.sparse.sampled_addmm``).
 
 These products are so much faster on operands with features in rows and tokens in columns that it pays to transpose
-before them.
+before them, a block of tokens at a time.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from torch import Tensor
 
 from smupar_transfer.sparsity.compact import INT32_MAX, CompactLayout, column_order, starts_of
 from smupar_transfer.theory import InputError
+
+CPU_TOKENS = 512
 
 
 class CsrBackend(CompactLayout):
@@ -73,6 +75,20 @@ def _csr(starts: Tensor, index: Tensor, values: Tensor, columns: int) -> Tensor:
     return matrix
 
 
+def _product(matrix: Tensor, features: Tensor) -> Tensor:
+    """Multiply a CSR matrix (rows, features) by (features, tokens)."""
+    if features.device.type == "cpu":  # PyTorch's own kernel, 1.5 times as fast as MKL's; there is none elsewhere
+        product: Tensor = torch.sparse.mm(matrix, features, reduce="sum")
+        return product
+    return matrix @ features
+
+
+def _blocks(rows: Tensor) -> list[slice]:
+    """Of tokens, so few that transposing them stays in the cache of a CPU."""
+    step = CPU_TOKENS if rows.device.type == "cpu" else max(1, len(rows))
+    return [slice(start, start + step) for start in range(0, len(rows), step)]
+
+
 @torch.library.custom_op("smupar_transfer::csr_linear", mutates_args=())
 def csr_linear(inputs: Tensor, values: Tensor, structure: list[Tensor]) -> Tensor:
     """Multiply inputs (tokens, fan_in) by the transposed weight: (tokens, fan_out), contiguous.
@@ -84,7 +100,11 @@ def csr_linear(inputs: Tensor, values: Tensor, structure: list[Tensor]) -> Tenso
     """
     starts, columns, *_ = structure
     with torch.autocast(inputs.device.type, enabled=False):  # sparse products know no shorter types
-        return (_csr(starts, columns, values, inputs.shape[1]) @ inputs.T.contiguous()).T.contiguous()
+        weight = _csr(starts, columns, values, inputs.shape[1])
+        output = inputs.new_empty(inputs.shape[0], len(starts) - 1)
+        for tokens in _blocks(inputs):
+            output[tokens] = _product(weight, inputs[tokens].T.contiguous()).T
+    return output
 
 
 @torch.library.custom_op("smupar_transfer::csr_linear_backward", mutates_args=())
@@ -93,14 +113,16 @@ def csr_linear_backward(
 ) -> tuple[Tensor, Tensor]:
     """Gradients for inputs and values; empty where it is not wanted."""
     starts, columns, starts_t, rows, positions = structure
-    for_inputs, for_values = inputs.new_empty(0), values.new_empty(0)
-    by_feature = gradient.T.contiguous()
-    if wanted[0]:
-        transposed = _csr(starts_t, rows, values.index_select(0, positions), len(starts) - 1)
-        for_inputs = (transposed @ by_feature).T.contiguous()
-    if wanted[1]:
-        pattern = _csr(starts, columns, torch.zeros_like(values), inputs.shape[1])
-        for_values = torch.sparse.sampled_addmm(pattern, by_feature, inputs.T.contiguous().T, beta=0).values().clone()
+    transposed = _csr(starts_t, rows, values.index_select(0, positions), len(starts) - 1)
+    sums = _csr(starts, columns, torch.zeros_like(values), inputs.shape[1])
+    for_inputs = inputs.new_empty(inputs.shape if wanted[0] else 0)
+    for tokens in _blocks(gradient):
+        by_feature = gradient[tokens].T.contiguous()
+        if wanted[0]:
+            for_inputs[tokens] = _product(transposed, by_feature).T
+        if wanted[1]:
+            sums = torch.sparse.sampled_addmm(sums, by_feature, inputs[tokens].T.contiguous().T)
+    for_values = sums.values().clone() if wanted[1] else values.new_empty(0)
     return for_inputs, for_values
 
 
