@@ -285,18 +285,21 @@ class TestCompactLayout:
             layer(backend).bfloat16()(drawn(4, 20))
 
 
+@pytest.mark.parametrize("tokens", [777, 780])
+@pytest.mark.parametrize("backend", ["csr", "native"], indirect=True)
+def test_results_do_not_depend_on_the_number_of_threads(backend: str, tokens: int) -> None:
+    mask = ragged_mask(700, 300, 0.2, 0)
+    operands = [value.float() for value in (drawn(tokens, 300), drawn(700, 300) * mask, drawn(700))]
+    results = []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        results.append(products(make_backend(backend, mask), mask, operands, drawn(tokens, 700).float()))
+    assert all(torch.equal(a, b) for other in results[1:] for a, b in zip(results[0], other, strict=True))
+
+
 @pytest.mark.usefixtures("needs_compiler")
 class TestNative:
     """What holds beyond the contract for the C++ kernels."""
-
-    def test_results_do_not_depend_on_the_number_of_threads(self) -> None:
-        mask = ragged_mask(700, 300, 0.2, 0)
-        operands = [value.float() for value in (drawn(777, 300), drawn(700, 300) * mask, drawn(700))]
-        results = []
-        for threads in (1, 2, 3):
-            torch.set_num_threads(threads)
-            results.append(products(make_backend("native", mask), mask, operands, drawn(777, 700).float()))
-        assert all(torch.equal(a, b) for other in results[1:] for a, b in zip(results[0], other, strict=True))
 
     def test_blocks_of_more_than_16_bits_would_go_wrong(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The control of layers with more than 65,536 columns: entries would be taken for others, unnoticed."""
@@ -327,8 +330,10 @@ class TestNative:
 
 def test_the_csr_operator_is_as_pytorch_wants_it() -> None:
     module = layer("csr")
-    arguments = (drawn(5, 20).float().requires_grad_(), module.weight, module.backend.structure)  # type: ignore[attr-defined]
-    torch.library.opcheck(torch.ops.smupar_transfer.csr_linear.default, arguments)
+    inputs = drawn(6, 20).float().requires_grad_()
+    for ranges in (1, 3):
+        arguments = (inputs, module.weight, module.backend.structure, ranges)  # type: ignore[attr-defined]
+        torch.library.opcheck(torch.ops.smupar_transfer.csr_linear.default, arguments)
 
 
 class TestStateDicts:
