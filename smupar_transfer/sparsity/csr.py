@@ -37,7 +37,8 @@ class CsrBackend(CompactLayout):
         super().__init__(mask)
         _quieten()
         by_column = column_order(mask)
-        small = torch.int32 if len(by_column.rows) <= INT32_MAX else torch.int64
+        largest = RANGES * max(len(by_column.rows), *mask.shape)
+        small = torch.int32 if largest <= INT32_MAX else torch.int64
         self.structure = [
             starts_of(mask.sum(1)).to(small),
             mask.nonzero()[:, 1].to(small),
