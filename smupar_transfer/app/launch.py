@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from smupar_transfer.app import paths, schema
 from smupar_transfer.app.main import DEFAULT_NAMES, TAKES_NAME
-from smupar_transfer.app.sweeps import sweep_overrides
+from smupar_transfer.app.sweeps import shipped_sweeps, sweep_overrides
 from smupar_transfer.theory import InputError
 
 
@@ -90,17 +90,26 @@ def _expand_name(command: str, words: list[str]) -> list[str]:
     """Put a sweep's own settings before the words of ``sweep NAME key=value``: a person may change what it sets."""
     if command not in TAKES_NAME or "-sc" in words or "--shell-completion" in words:
         return words
-    if not words or "=" in words[0] or words[0].startswith("-"):
+    name, rest = _name_and_rest(words)
+    if name is None:
         if command not in DEFAULT_NAMES or any(_key(word) == "sweep" for word in words):
             return words
-        words = [DEFAULT_NAMES[command], *words]
-    name, *rest = words
+        name = DEFAULT_NAMES[command]
     if command == "plot":  # reads records only
         return [f"sweep={name}", *rest]
     own = {_key(override): override for override in sweep_overrides(name, _config_dir(rest))}
     for word in rest:
         own.pop(_key(word), None)
     return [*own.values(), f"sweep={name}", *rest]
+
+
+def _name_and_rest(words: list[str]) -> tuple[str | None, list[str]]:
+    """The first word that is neither setting, flag nor value of a flag, wherever a person wrote it."""
+    for index, word in enumerate(words):
+        after_flag = index > 0 and words[index - 1] in FLAGS_WITH_VALUE
+        if not (after_flag or "=" in word or word.startswith(("-", "+", "~"))):
+            return word, words[:index] + words[index + 1 :]
+    return None, words
 
 
 FLAGS_WITH_VALUE = (
@@ -160,6 +169,15 @@ def _first_line(error: BaseException) -> str:
         close = difflib.get_close_matches(unknown[1], known, n=1)
         hint = f"did you mean {close[0]}?" if close else "--help lists the keys"
         return f"{unknown[1]}: there is no such key; {hint}"
+    no_setting = re.search(r"Error parsing override '([^'=]+)' missing EQUAL", message)
+    if no_setting:
+        return f"{no_setting[1]}: is no setting; write KEY=VALUE"
+    missing = re.search(r"Missing mandatory value: (\S+)", message)
+    if missing:
+        hint = (
+            f"name one: {', '.join(sorted(shipped_sweeps()))}" if missing[1] == "sweep" else f"give {missing[1]}=VALUE"
+        )
+        return f"{missing[1]}: has no value; {hint}"
     full_key = getattr(inner, "full_key", None)
     return f"{full_key}: {message}" if full_key and full_key not in message else message
 

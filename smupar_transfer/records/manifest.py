@@ -73,3 +73,8 @@ def read_manifest(folder: Path) -> Manifest:
     if not isinstance(content, dict) or content.pop("schema", None) != SCHEMA_VERSION:
         raise InputError("sweep", str(path), f"is not of schema {SCHEMA_VERSION}", "run the sweep again")
     return from_plain(content, Manifest, str(path))
+
+
+def result_names(folder: Path) -> list[str]:
+    """Names of the results in a folder, sorted; none if there is no such folder."""
+    return sorted(path.parent.name for path in folder.glob(f"*/{MANIFEST_FILE}"))

@@ -205,8 +205,22 @@ def test_an_unknown_sweep(refused: Refused, command: str) -> None:
     check(refused(command, "lr_by_sparsit"), "sweep=lr_by_sparsit:", "did you mean lr_by_sparsity?")
 
 
+@pytest.mark.parametrize("command", ["sweep", "plot"])
+def test_no_sweep_at_all(refused: Refused, command: str) -> None:
+    check(refused(command), "sweep: has no value; name one: ablations, ")
+
+
+def test_a_word_that_is_no_setting(refused: Refused) -> None:
+    check(refused("tune", "workers", "2"), "workers: is no setting; write KEY=VALUE")
+
+
 def test_results_that_are_not_there(refused: Refused) -> None:
-    check(refused("plot", "lr_by_sparsit"), "sweep=lr_by_sparsit:", "has no results in results/lr_by_sparsit")
+    check(
+        refused("plot", "lr_by_sparsit"), "sweep=lr_by_sparsit:", "has no results in results/", "mean lr_by_sparsity?"
+    )
+    check(refused("plot", "gird"), "sweep=gird:", "did you mean grid?")
+    check(refused("plot", "xyzzy"), "sweep=xyzzy:", "there are grid")
+    check(refused("plot", "xyzzy", "results_dir=nowhere"), "sweep=xyzzy:", "there are none yet")
     message = refused("plot", "lr_by_sparsity", "results_dir=nowhere")
     check(message, "sweep=lr_by_sparsity", "nowhere", "run: smupar sweep lr_by_sparsity")
 

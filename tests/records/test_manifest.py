@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from smupar_transfer.records import Manifest, read_manifest, write_manifest
+from smupar_transfer.records import Manifest, read_manifest, result_names, write_manifest
 from smupar_transfer.records.manifest import MANIFEST_FILE
 from smupar_transfer.theory import InputError
 
@@ -69,3 +69,12 @@ def test_a_missing_or_unknown_key_is_named(tmp_path: Path, manifest: Manifest, k
         read_manifest(tmp_path)
     assert f"missing @ .{key}" in str(caught.value)
     assert f"(other_{key})" in str(caught.value)
+
+
+def test_folders_with_a_manifest_are_results(tmp_path: Path) -> None:
+    assert result_names(tmp_path / "nowhere") == []
+    for name in ("b", "a"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "sweep.json").touch()
+    (tmp_path / "figures").mkdir()
+    assert result_names(tmp_path) == ["a", "b"]

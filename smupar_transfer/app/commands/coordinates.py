@@ -15,7 +15,7 @@ from smupar_transfer.app.planner import Planner
 from smupar_transfer.app.runs import Means, measure_missing
 from smupar_transfer.app.sweeps import COORDINATES, load_sweep, narrowed
 from smupar_transfer.records import CoordinateStore, RunSpec, write_manifest
-from smupar_transfer.theory import PARAMETRIZATIONS, InputError, parametrization
+from smupar_transfer.theory import PARAMETRIZATIONS, InputError
 from smupar_transfer.verification.coordinates import described, judged
 from smupar_transfer.verification.slopes import AXES, Verdict
 
@@ -57,7 +57,10 @@ def _required(config: DictConfig, planned: list[RunSpec]) -> set[str]:
     Raises:
         InputError: there is no parametrization of that name, or a person requires one that is not measured.
     """
-    names = {parametrization(name).name for name in config.require}
+    unknown = sorted(set(config.require) - PARAMETRIZATIONS.keys())
+    if unknown:
+        raise InputError("require", unknown[0], f"is not one of {', '.join(PARAMETRIZATIONS)}")
+    names = set(config.require)
     measured = {spec.parametrization for spec in planned}
     by_hand = HydraConfig.initialized() and any(
         word.startswith("require=") for word in HydraConfig.get().overrides.task

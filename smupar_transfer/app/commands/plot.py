@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 from typing import TypeVar
 
 from omegaconf import DictConfig
 
 from smupar_transfer.app import show
-from smupar_transfer.app.sweeps import COORDINATES, sweep_name
+from smupar_transfer.app.sweeps import COORDINATES, shipped_sweeps, sweep_name
 from smupar_transfer.records import (
     CoordinateRecord,
     CoordinateStore,
@@ -17,6 +18,7 @@ from smupar_transfer.records import (
     RunStore,
     Store,
     read_manifest,
+    result_names,
 )
 from smupar_transfer.theory import InputError
 from smupar_transfer.verification import coordinates, provenance, publishing
@@ -27,7 +29,24 @@ R = TypeVar("R", RunRecord, CoordinateRecord)
 
 def run(config: DictConfig) -> None:
     """Draw and tabulate ``results/NAME`` again."""
-    publish(Path(config.results_dir) / sweep_name(config.sweep))
+    folder = Path(config.results_dir) / sweep_name(config.sweep)
+    _expect_result(folder)
+    publish(folder)
+
+
+def _expect_result(folder: Path) -> None:
+    """Tell a slip from a sweep that has not been run.
+
+    Raises:
+        InputError: the folder holds no result, and its name is that of no sweep that comes with the package.
+    """
+    results = result_names(folder.parent)
+    known = sorted({*results, *shipped_sweeps()})
+    if folder.name in known:
+        return
+    close = difflib.get_close_matches(folder.name, known, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(results) or 'none yet'}"
+    raise InputError("sweep", folder.name, f"has no results in {folder}", hint)
 
 
 def publish(folder: Path) -> None:
