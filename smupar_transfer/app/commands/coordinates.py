@@ -9,7 +9,8 @@ from omegaconf import DictConfig
 
 from smupar_transfer.app import specs
 from smupar_transfer.app.commands.plot import publish, stored
-from smupar_transfer.app.commands.sweep import config_dir, manifest, words_given
+from smupar_transfer.app.commands.sweep import manifest
+from smupar_transfer.app.given import config_dir, words_given
 from smupar_transfer.app.launch import CheckFailedError
 from smupar_transfer.app.planner import Planner
 from smupar_transfer.app.runs import Means, measure_missing

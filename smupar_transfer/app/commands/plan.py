@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from rich.console import Group
 
 from smupar_transfer.app import show, specs
-from smupar_transfer.app.commands.sweep import config_dir, words_given
+from smupar_transfer.app.given import config_dir, words_given
 from smupar_transfer.app.planner import Planner
 from smupar_transfer.app.runs import by_computation, other_records
 from smupar_transfer.app.sweeps import COORDINATES, load_sweep, narrowed

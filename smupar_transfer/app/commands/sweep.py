@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from smupar_transfer.app import show, specs
+from smupar_transfer.app.given import config_dir, words_given
 from smupar_transfer.app.planner import Planner
 from smupar_transfer.app.runs import Means, other_records, train_planned
 from smupar_transfer.app.sweeps import COORDINATES, Sweep, load_sweep, narrowed
@@ -74,16 +74,3 @@ def manifest(config: DictConfig, sweep: Sweep, planned: list[RunSpec], command: 
         reference=sweep.reference,
         full_grid=None if sweep.adaptive is None else sum(1 for _ in sweep.points()),
     )
-
-
-def words_given() -> list[str]:
-    """The command line, a sweep's own settings included."""
-    return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
-
-
-def config_dir() -> str | None:
-    """The person's own folder of configurations, if they gave one."""
-    if not HydraConfig.initialized():
-        return None
-    sources = HydraConfig.get().runtime.config_sources
-    return next((source.path for source in sources if source.provider == "command-line"), None)

@@ -8,8 +8,10 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Group
 
 from smupar_transfer.app import show, specs
+from smupar_transfer.app.given import PROXY_WORDS, RUN_WORDS, next_command
 from smupar_transfer.app.show import console, progress_bar
 from smupar_transfer.records import Tuned, write_tuned
+from smupar_transfer.transfer import MINIMUM_WEIGHTS_PER_NEURON
 from smupar_transfer.tuning import (
     Range,
     Search,
@@ -32,10 +34,15 @@ def run(config: DictConfig) -> None:
     draw(folder, search)
     console().print(trial_table(search))
     console().print(f"\nwrote {folder / 'tuned.yaml'}: trial {tuned.trial}, validation loss {tuned.value:.4f} nats")
-    console().print(
-        f"next: smupar transfer tuned={folder / 'tuned.yaml'} target.width=256 target.sparsity=0.9375",
-        soft_wrap=True,
-    )
+    console().print(f"next: {suggested(config, folder)}", soft_wrap=True)
+
+
+def suggested(config: DictConfig, folder: Path) -> str:
+    """How to transfer to four times the width, as sparse as the theory has been tested."""
+    width = 4 * config.model.width
+    sparsity = max(0.0, 1 - MINIMUM_WEIGHTS_PER_NEURON / width)
+    words = [f"tuned={folder / 'tuned.yaml'}", f"target.width={width}", f"target.sparsity={sparsity:g}"]
+    return next_command("transfer", words, PROXY_WORDS | RUN_WORDS)
 
 
 def make_search(config: DictConfig) -> Search:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -15,7 +16,7 @@ from optuna import Study
 from optuna.trial import FrozenTrial
 
 from smupar_transfer.app.commands import tune
-from smupar_transfer.records import read_tuned
+from smupar_transfer.records import RunStore, read_recipe, read_tuned
 from smupar_transfer.tuning import StudySettings, search
 from smupar_transfer.tuning.objective import Objective
 from smupar_transfer.tuning.study import run_next_trial
@@ -57,6 +58,23 @@ def test_a_search_leaves_a_study_a_point_and_figures(smupar: Run, tiny: tuple[st
     assert content["proxy"]["model"]["width"] == 16
     assert "best of 2 trials: 2 complete, 0 pruned, 0 diverged" in result.stdout
     assert f"trial {content['trial']}, validation loss {content['value']:.4f} nats" in result.stdout
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_what_is_suggested_next_works_as_it_is_printed(smupar: Run, tiny: tuple[str, ...]) -> None:
+    """The proxy, its data and its budget are not the defaults: each command hands them on to the next."""
+    printed = smupar("tune", *tiny, *FEW, "results_dir=my results").stdout
+    for command in ("transfer", "train"):
+        words = shlex.split(printed.partition("next: smupar ")[2])
+        assert words[0] == command
+        result = smupar(*words)
+        assert result.returncode == 0, result.stderr
+        printed = result.stdout
+    recipe = read_recipe(Path("my results/recipe.yaml"))
+    assert (recipe.model.width, recipe.sparsity.density) == (64, 0.25)
+    (run,) = RunStore(Path("my results/train"))
+    tuned = read_tuned(Path("my results/proxy/tuned.yaml"))
+    assert (run.spec.data, run.spec.budget) == (tuned.proxy.data, tuned.proxy.budget)
 
 
 @pytest.mark.usefixtures("undrawn")

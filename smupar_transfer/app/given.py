@@ -1,0 +1,39 @@
+"""What a person wrote on the command line."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Container, Sequence
+
+from hydra.core.hydra_config import HydraConfig
+
+PROXY_WORDS = frozenset({"model", "optimizer", "parametrization"})
+"""Configuration groups that a tuned point is only good for; a recipe holds them."""
+RUN_WORDS = frozenset({"budget", "data", "precision", "results_dir"})
+"""Keys that the next command cannot read from a file of the last one."""
+
+
+def words_given() -> list[str]:
+    """The command line, a sweep's own settings included."""
+    return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+
+
+def config_dir() -> str | None:
+    """The person's own folder of configurations, if they gave one."""
+    if not HydraConfig.initialized():
+        return None
+    sources = HydraConfig.get().runtime.config_sources
+    return next((source.path for source in sources if source.provider == "command-line"), None)
+
+
+def next_command(command: str, words: Sequence[str], groups: Container[str]) -> str:
+    """A line that a person can copy: ``command`` with what it needs of their words.
+
+    Args:
+        command: its name.
+        words: of its own.
+        groups: first parts of the keys that must be given again.
+    """
+    folder = config_dir()
+    given = [word for word in words_given() if word.lstrip("+~").partition("=")[0].partition(".")[0] in groups]
+    return shlex.join(["smupar", command, *words, *given, *([] if folder is None else ["--config-dir", folder])])
