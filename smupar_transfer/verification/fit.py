@@ -44,21 +44,21 @@ class LocalFit:
     Attributes:
         columns: of the curve that entered, (points,). origin: log2 value of the smallest one.
         offsets: log2 values less ``origin``, (points,). doubt: (height / softness)**2, (points,).
+        support: share of the seeds that a point is the mean of, (points,).
         maps: from losses to coefficients of 1, x, x**2 (, x**3), (coefficients, points). coefficients: those.
         vertex: of the minimum, from ``origin``.
-        squares: weighted sum of squares of the residuals, nats**2.
-        misfit_share: what to expect of ``squares`` per unit variance of misfit at ``doubt`` 1.
+        misfit: variance (nats**2) at ``doubt`` 1 that the residuals show, noise included; 0 where there are none.
     """
 
     columns: np.ndarray
     origin: float
     offsets: Floats
     doubt: Floats
+    support: Floats
     maps: Floats
     coefficients: Floats
     vertex: float
-    squares: float
-    misfit_share: float
+    misfit: float
 
     @property
     def freedom(self) -> int:
@@ -87,23 +87,19 @@ class LocalFit:
             found[:, power] = math.perm(power, order) * at ** (power - order)
         return found
 
-    @property
-    def misfit(self) -> float:
-        """Variance (nats**2) at ``doubt`` 1 that the residuals show, noise included; 0 where there are none."""
-        return self.squares / self.misfit_share if self.freedom > 0 else 0.0
-
     def drawn(self, points: int = 41) -> tuple[Floats, Floats]:
         """log2 values over the window, and the fitted losses there, for a line in a figure."""
         at = np.linspace(self.offsets[0], self.offsets[-1], points)
         return at + self.origin, np.asarray(np.polyval(self.coefficients[::-1], at))
 
 
-def local_fit(log2_values: Floats, losses: Floats) -> tuple[LocalFit | None, Status]:
+def local_fit(log2_values: Floats, losses: Floats, support: Floats | None = None) -> tuple[LocalFit | None, Status]:
     """Fit one mean loss curve around its smallest point.
 
     Args:
         log2_values: increasing, (values,).
         losses: nats, (values,); points that are not finite are left out.
+        support: share of the seeds that a point is the mean of, (values,); 1 if left out.
 
     Returns:
         the fit, and ``Status.FIT``; or None and why there is none.
@@ -121,17 +117,19 @@ def local_fit(log2_values: Floats, losses: Floats) -> tuple[LocalFit | None, Sta
     offsets = log2_values[columns] - origin
     doubt = (heights / (SOFTNESS * values.min())) ** 2
     powers = np.vander(offsets, min(4, len(columns)), increasing=True)
-    weighted = powers.T / (1 + doubt)
+    seen = np.ones(len(columns)) if support is None else support[columns]
+    weights = seen / (1 + doubt)
+    weighted = powers.T * weights
     maps = np.linalg.solve(weighted @ powers, weighted)
     coefficients = maps @ losses[columns]
     vertex = _minimum(coefficients)
     if not offsets[0] <= vertex <= offsets[-1]:
         return None, Status.NOT_CONVEX
     left = np.eye(len(columns)) - powers @ maps
-    share = np.diag(left.T @ (left / (1 + doubt)[:, None]))
-    squares = float(((left @ losses[columns]) ** 2 / (1 + doubt)).sum())
-    expected = float((share * doubt).sum())
-    return LocalFit(columns, origin, offsets, doubt, maps, coefficients, vertex, squares, expected), Status.FIT
+    share = np.diag(left.T @ (left * weights[:, None]))
+    squares = float(((left @ losses[columns]) ** 2 * weights).sum())
+    misfit = squares / float((share * doubt).sum()) if len(columns) > len(coefficients) else 0.0
+    return LocalFit(columns, origin, offsets, doubt, seen, maps, coefficients, vertex, misfit), Status.FIT
 
 
 def _window(values: Floats, best: int, height: float) -> slice:

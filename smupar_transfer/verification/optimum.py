@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from smupar_transfer.verification.fit import LocalFit, Status, local_fit, parabo
 from smupar_transfer.verification.noise import moderate, student
 
 __all__ = ["Optimum", "Status", "complete", "estimate"]
+
+ENOUGH_VALUES = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +30,7 @@ class Optimum:
         loss: mean validation loss (nats) at the best point of the grid; infinite if nothing trained.
         grid_log2_value: that point.
         parabola: what a plain parabola says, for comparison with other work; NaN if it says nothing.
-        seeds: that entered. columns: of the cell that entered, being those where all these seeds ran.
+        seeds: that entered. columns: of the cell where all of them ran.
         curve: the fit itself, None if there is none.
     """
 
@@ -50,54 +52,91 @@ class Optimum:
 
 
 def complete(cell: Cell) -> tuple[np.ndarray, np.ndarray]:
-    """Rows (seeds) and columns (values) of a cell that enter an estimate: where every one of these seeds ran.
+    """Rows (seeds) and columns (values) of a cell that every one of these seeds ran.
 
-    Of the sets of seeds that some value has, the largest whose smallest mean loss does not lie at the edge of its
-    values; if there is none, the one with most values. So a value that few seeds have does not cost the others theirs.
+    The most seeds whose common values, three at least, hold a minimum: between two others, or at the edge of all that
+    was run. Where there are none, the set of seeds with most values in common. So a seed that has hardly begun does not
+    cost the others theirs.
     """
     ran = ~np.isnan(cell.losses)
-    best: tuple[tuple[bool, int, int], np.ndarray, np.ndarray] | None = None
-    for pattern in np.unique(ran, axis=1).T:
-        columns = np.flatnonzero(ran[pattern].all(axis=0))
-        means = cell.losses[np.ix_(pattern, columns)].mean(axis=0)
-        finite = np.flatnonzero(np.isfinite(means))
-        inner = len(finite) > 0 and finite[0] < np.where(np.isfinite(means), means, np.inf).argmin() < finite[-1]
-        sizes = (int(pattern.sum()), len(columns))
-        rank = (inner, *(sizes if inner else sizes[::-1]))
-        if best is None or rank > best[0]:
-            best = rank, np.flatnonzero(pattern), columns
-    assert best is not None, "a cell has a run"
-    return best[1], best[2]
+    patterns = [pattern for pattern in np.unique(ran, axis=1).T if pattern.any()]
+    assert patterns, "a cell has a run"
+    edges = np.flatnonzero(ran.any(axis=0))[[0, -1]]
+    choices = [(np.flatnonzero(pattern), np.flatnonzero(ran[pattern].all(axis=0))) for pattern in patterns]
+    good = [choice for choice in choices if _holds_a_minimum(cell.losses[np.ix_(*choice)], choice[1], edges)]
+    if good:
+        return max(good, key=lambda choice: (len(choice[0]), len(choice[1])))
+    return max(choices, key=lambda choice: (len(choice[1]), len(choice[0])))
+
+
+def _holds_a_minimum(losses: Floats, columns: np.ndarray, edges: np.ndarray) -> bool:
+    means = losses.mean(axis=0)
+    if len(columns) < ENOUGH_VALUES or not np.isfinite(means).any():
+        return False
+    best = columns[np.where(np.isfinite(means), means, np.inf).argmin()]
+    return bool(columns[0] < best < columns[-1] or best in edges)
 
 
 @dataclass(frozen=True, eq=False)
-class _Bottom:
-    """A cell, the seeds and values of it that enter, and the fit to their mean."""
+class _Curve:
+    """The mean loss curve of a cell.
+
+    Attributes:
+        rows, columns: seeds and values of ``complete``. values: all that some of these seeds ran.
+        means: at these, nats; a seed that ran elsewhere too counts less its level, (values,).
+        support: share of the seeds behind each, (values,).
+    """
 
     cell: Cell
     rows: np.ndarray
     columns: np.ndarray
+    values: np.ndarray
+    means: Floats
+    support: Floats
+
+    @classmethod
+    def of(cls, cell: Cell) -> _Curve:
+        rows, columns = complete(cell)
+        losses = cell.losses[rows]
+        ran = ~np.isnan(losses)
+        values = np.flatnonzero(ran.any(axis=0))
+        common = losses[:, columns[np.isfinite(losses[:, columns]).all(axis=0)]]
+        levels = common.mean(axis=1) - common.mean() if common.size else np.zeros(len(rows))
+        partly = ~ran.all(axis=0)
+        levelled = np.where(partly, losses - levels[:, None], losses)
+        means = np.where(ran, levelled, 0.0)[:, values].sum(axis=0) / ran.sum(axis=0)[values]
+        means = np.where(np.isfinite(means), means, np.inf)
+        return cls(cell, rows, columns, values, means, ran.mean(axis=0)[values])
+
+
+@dataclass(frozen=True, eq=False)
+class _Bottom:
+    """A mean curve and the fit to its bottom."""
+
+    curve: _Curve
     fit: LocalFit | None
     status: Status
 
     @property
-    def losses(self) -> Floats:
-        """Those that entered the fit, (seeds, points)."""
-        assert self.fit is not None
-        return np.asarray(self.cell.losses[np.ix_(self.rows, self.columns[self.fit.columns])])
-
-    @property
     def noise(self) -> float:
-        """Variance (nats**2) of a run beside its seed's own level, as the slope at the minimum sees it."""
+        """Variance (nats**2) of a run beside its seed's own level, as the slope at the minimum sees it; NaN if unseen.
+
+        Only values that all seeds ran say something about it.
+        """
         assert self.fit is not None
-        slope = (self.fit.gradient(np.array([self.fit.vertex])) @ self.fit.maps)[0]
-        return float((self.losses @ slope).var(ddof=1) / (slope @ slope))
+        fitted = self.curve.values[self.fit.columns]
+        whole = np.isin(fitted, self.curve.columns)
+        slope = (self.fit.gradient(np.array([self.fit.vertex])) @ self.fit.maps)[0, whole]
+        if len(self.curve.rows) < 2 or len(slope) < 2:
+            return math.nan
+        slope = slope - slope.mean()
+        losses = self.curve.cell.losses[np.ix_(self.curve.rows, fitted[whole])]
+        return float((losses @ slope).var(ddof=1) / (slope @ slope))
 
 
 def _bottom(cell: Cell) -> _Bottom:
-    rows, columns = complete(cell)
-    means = cell.losses[np.ix_(rows, columns)].mean(axis=0)
-    return _Bottom(cell, rows, columns, *local_fit(cell.log2_values[columns], means))
+    curve = _Curve.of(cell)
+    return _Bottom(curve, *local_fit(cell.log2_values[curve.values], curve.means, curve.support))
 
 
 def estimate(sweep: Sequence[Cell]) -> list[Optimum]:
@@ -108,26 +147,43 @@ def estimate(sweep: Sequence[Cell]) -> list[Optimum]:
     the correlation between values, plus that of the misfit that the residuals of the mean curve show.
     """
     bottoms = [_bottom(cell) for cell in sweep]
-    several = [index for index, bottom in enumerate(bottoms) if bottom.fit is not None and len(bottom.rows) > 1]
-    variances = np.maximum([bottoms[index].noise for index in several], 1e-24)  # losses without noise are no error
-    freedom = np.array([len(bottoms[index].rows) - 1.0 for index in several])
+    noises = [math.nan if bottom.fit is None else bottom.noise for bottom in bottoms]
+    several = [index for index, noise in enumerate(noises) if not math.isnan(noise)]
+    variances = np.maximum([noises[index] for index in several], 1e-24)  # losses without noise are no error
+    freedom = np.array([len(bottoms[index].curve.rows) - 1.0 for index in several])
     known = dict(zip(several, zip(*moderate(variances, freedom), strict=True), strict=True))
+    bottoms = _with_misfit(bottoms)
     return [_optimum(bottom, *known.get(index, (math.nan, math.nan))) for index, bottom in enumerate(bottoms)]
 
 
+def _with_misfit(bottoms: Sequence[_Bottom]) -> list[_Bottom]:
+    """Lend fits as many points as coefficients, which cannot show their misfit, the mean of the others'."""
+    shown = [bottom.fit.misfit for bottom in bottoms if bottom.fit is not None and bottom.fit.freedom > 0]
+    lent = float(np.mean(shown)) if shown else 0.0
+    return [
+        replace(bottom, fit=replace(bottom.fit, misfit=lent))
+        if bottom.fit is not None and bottom.fit.freedom == 0
+        else bottom
+        for bottom in bottoms
+    ]
+
+
 def _optimum(bottom: _Bottom, noise: float, freedom: float) -> Optimum:
-    cell, fit, status = bottom.cell, bottom.fit, bottom.status
-    means = cell.losses[np.ix_(bottom.rows, bottom.columns)].mean(axis=0)
-    means = np.where(np.isfinite(means), means, np.inf)
-    loss, where = float(means.min()), float(cell.log2_values[bottom.columns[means.argmin()]])
+    curve, fit, status = bottom.curve, bottom.fit, bottom.status
+    log2_values = curve.cell.log2_values[curve.values]
+    loss, where = float(curve.means.min()), float(log2_values[curve.means.argmin()])
     value = where if status is not Status.NOTHING else math.nan
     low = high = error = curvature = curvature_error = fitted = math.nan
     if fit is not None:
         value, curvature, fitted = fit.log2_value, fit.curvature, fit.loss
         if not math.isnan(noise):
-            noise = noise / len(bottom.rows)
+            noise = noise / len(curve.rows)
             error, curvature_error, freedom = _errors(fit, noise, freedom)
             low, high = _interval(fit, noise, student(freedom))
+            if not math.isfinite(high - low):
+                low, high = _bracket(bottom, low, high, noise, student(freedom))
+                closed = [side for side in (value - low, high - value) if math.isfinite(side)]
+                error = max([error, *(side / student(freedom) for side in closed)])
             status = Status.FIT if math.isfinite(low) and math.isfinite(high) else Status.FLAT
     return Optimum(
         log2_value=value,
@@ -140,17 +196,17 @@ def _optimum(bottom: _Bottom, noise: float, freedom: float) -> Optimum:
         fitted_loss=fitted,
         loss=loss,
         grid_log2_value=where if status is not Status.NOTHING else math.nan,
-        parabola=parabola_vertex(cell.log2_values[bottom.columns], means),
+        parabola=parabola_vertex(log2_values, curve.means),
         status=status,
-        seeds=tuple(cell.seeds[row] for row in bottom.rows),
-        columns=tuple(int(column) for column in bottom.columns),
+        seeds=tuple(curve.cell.seeds[row] for row in curve.rows),
+        columns=tuple(int(column) for column in curve.columns),
         curve=fit,
     )
 
 
 def _variances(fit: LocalFit, weights: Floats, noise: float) -> Floats:
-    """Of sums of losses with ``weights``, (..., points); ``noise`` is the variance of a mean over seeds."""
-    return np.asarray((weights**2 * (noise + fit.misfit * fit.doubt)).sum(axis=-1))
+    """Of sums of losses with ``weights``, (..., points); ``noise`` is the variance of a mean over all seeds."""
+    return np.asarray((weights**2 * (noise / fit.support + fit.misfit * fit.doubt)).sum(axis=-1))
 
 
 def _errors(fit: LocalFit, noise: float, freedom: float) -> tuple[float, float, float]:
@@ -164,7 +220,7 @@ def _errors(fit: LocalFit, noise: float, freedom: float) -> tuple[float, float, 
     third = float((fit.gradient(at, 3) @ fit.coefficients)[0])
     moved = slope / fit.curvature
     place, curvature = _variances(fit, np.stack([moved, bend - third * moved]), noise)
-    by_noise = float((moved**2).sum()) * noise
+    by_noise = float((moved**2 / fit.support).sum()) * noise
     by_misfit = float(place) - by_noise
     together = float(place) ** 2 / (by_noise**2 / freedom + by_misfit**2 / max(1, fit.freedom))
     return math.sqrt(place), math.sqrt(curvature), min(freedom, together)
@@ -186,3 +242,23 @@ def _interval(fit: LocalFit, noise: float, half_width: float) -> tuple[float, fl
         part = -beyond[first - 1] / (beyond[first] - beyond[first - 1])
         bounds.append(fit.origin + at[first - 1] + part * (at[first] - at[first - 1]))
     return float(bounds[0]), float(bounds[1])
+
+
+def _bracket(bottom: _Bottom, low: float, high: float, noise: float, half_width: float) -> tuple[float, float]:
+    """Close an interval's open ends at points that are clearly worse than the best one, if there are any.
+
+    A loss curve falls and then rises: its minimum is not on the far side of such a point. Here all values count, also
+    those that a single seed has seen. Seeds are paired; two runs have the variance of two.
+    """
+    assert bottom.fit is not None
+    values, losses = bottom.curve.cell.log2_values, bottom.curve.cell.losses
+    best = bottom.curve.values[bottom.fit.columns[bottom.fit.doubt.argmin()]]
+    above = losses - losses[:, [best]]
+    count = (~np.isnan(above)).sum(axis=0)
+    mean = np.nan_to_num(above, nan=0.0, posinf=np.inf).sum(axis=0) / np.maximum(count, 1)
+    worse = values[mean > half_width * np.sqrt(2 * noise * len(bottom.curve.rows) / np.maximum(count, 1))]
+    if low == -math.inf:
+        low = float(worse[worse < values[best]].max(initial=-math.inf))
+    if high == math.inf:
+        high = float(worse[worse > values[best]].min(initial=math.inf))
+    return low, high

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from smupar_transfer.verification import Cell, Optimum, Status, estimate
 from smupar_transfer.verification.cells import Floats
+from smupar_transfer.verification.noise import student
 from smupar_transfer.verification.optimum import complete
 
 MakeCell = Callable[..., Cell]
@@ -146,15 +147,60 @@ def test_a_curve_that_no_cubic_fits_has_a_wider_interval(make_cell: MakeCell) ->
     assert kinked.high - kinked.low > 50 * (smooth.high - smooth.low)
 
 
-def test_values_that_few_seeds_ran_do_not_enter(make_cell: MakeCell) -> None:
-    losses = valley(-5.2) + np.array([[0.02], [0.0], [-0.02]])
-    kept = (GRID >= -6.5) & (GRID <= -4.0)
-    losses[1:, ~kept] = np.nan
-    losses[0, ~kept] += 0.3
-    found = one(make_cell(losses, rates=GRID, seeds=(3, 5, 7)))
+def scouted(make_cell: MakeCell, optimum: float, noise: float = 0.0, seed: int = 0) -> Cell:
+    """Half-octave steps around the optimum with three seeds, steps of two octaves with the first one."""
+    whole = noisy(make_cell, optimum, noise, seed)
+    losses = whole.losses.copy()
+    near = np.abs(np.arange(len(GRID)) - losses.mean(axis=0).argmin()) <= 2
+    losses[1:, ~near] = np.nan
+    kept = near | (np.arange(len(GRID)) % 4 == 0)
+    return make_cell(losses[:, kept], rates=GRID[kept], seeds=(3, 5, 7))
+
+
+def test_values_that_few_seeds_ran_count_less_their_seeds_level(make_cell: MakeCell) -> None:
+    found = one(scouted(make_cell, -5.2, noise=1e-9))
     assert found.seeds == (3, 5, 7)
-    assert [GRID[column] for column in found.columns] == GRID[kept].tolist()
-    assert found.log2_value == pytest.approx(-5.2, abs=1e-6)
+    assert len(found.columns) == 5
+    assert found.curve is not None
+    assert len(found.curve.offsets) > 5
+    assert found.log2_value == pytest.approx(-5.2, abs=1e-6), "a seed's level is no part of the curve"
+    assert found.curve.support.tolist().count(1.0) == 5
+    assert min(found.curve.support) == pytest.approx(1 / 3)
+
+
+def test_what_a_single_seed_saw_steadies_an_optimum(make_cell: MakeCell) -> None:
+    """Against the five values that all seeds ran, alone."""
+    errors, alone = [], []
+    for seed in range(40):
+        cell = scouted(make_cell, -5.0, noise=0.01, seed=seed)
+        near = ~np.isnan(cell.losses).any(axis=0)
+        errors.append(one(cell).log2_value + 5.0)
+        alone.append(one(make_cell(cell.losses[:, near], rates=cell.log2_values[near])).log2_value + 5.0)
+    assert np.std(errors) < 0.95 * np.std(alone)
+
+
+def test_an_open_interval_ends_at_values_that_are_clearly_worse(make_cell: MakeCell) -> None:
+    """A bottom lost in noise between two walls, one of which is a run that diverged."""
+    noise = 0.02 * np.array([[1, -1, 0, 1, -1, 0], [-1, 1, 0, -1, 1, 0], [0, 0, 0, 0, 0, 0]])
+    losses = np.array([2.6, 2.01, 2.0, 2.01, 2.02, np.inf]) + noise
+    rates = np.arange(-8.0, -2.0)
+    walls = one(make_cell(losses, rates=rates))
+    assert (walls.low, walls.high, walls.status) == (-8.0, -3.0, Status.FIT)
+    assert 2 * student(walls.freedom) * walls.standard_error >= walls.high - walls.low
+    open_left, open_right = (
+        one(make_cell(losses[:, 1:], rates=rates[1:])),
+        one(make_cell(losses[:, :-1], rates=rates[:-1])),
+    )
+    assert (open_left.low, open_left.high, open_left.status) == (-math.inf, -3.0, Status.FLAT)
+    assert (open_right.low, open_right.high, open_right.status) == (-8.0, math.inf, Status.FLAT)
+    assert math.isfinite(open_left.standard_error + open_right.standard_error), "a drift has its interval all the same"
+
+
+def test_a_fit_without_residuals_borrows_the_misfit_of_the_others(make_cell: MakeCell) -> None:
+    few = make_cell((2 + 0.05 * np.abs(np.arange(4) - 1.4) + 1e-6 * np.eye(3, 4)), rates=np.arange(-7.0, -3.0))
+    many = make_cell(2 + 0.05 * np.abs(GRID + 5.2) + 1e-6 * np.eye(3, len(GRID)), rates=GRID)
+    alone, lent = one(few), estimate([few, many])[0]
+    assert lent.standard_error > 10 * alone.standard_error
 
 
 def test_a_seed_that_has_hardly_begun_does_not_cost_the_others_their_grid(make_cell: MakeCell) -> None:
@@ -166,8 +212,11 @@ def test_a_seed_that_has_hardly_begun_does_not_cost_the_others_their_grid(make_c
     assert complete(make_cell(losses, rates=GRID))[0].tolist() == [0, 1, 2]
 
 
-def test_at_the_edge_of_every_choice_the_one_with_most_values_counts(make_cell: MakeCell) -> None:
+def test_at_the_edge_of_all_that_was_run_the_most_seeds_count(make_cell: MakeCell) -> None:
     losses = np.stack([valley(-9.0)] * 2)
     losses[1, 4:] = np.nan
     rows, columns = complete(make_cell(losses, rates=GRID))
-    assert (rows.tolist(), len(columns)) == ([0], len(GRID))
+    assert (rows.tolist(), len(columns)) == ([0, 1], 4)
+    losses[1, 2:] = np.nan
+    rows, columns = complete(make_cell(losses, rates=GRID))
+    assert (rows.tolist(), len(columns)) == ([0], len(GRID)), "two values are too few"

@@ -9,6 +9,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.transforms import ScaledTranslation, Transform
 
 from smupar_transfer.verification.figures.style import (
     LINES,
@@ -23,6 +24,9 @@ from smupar_transfer.verification.figures.style import (
     shared_legend,
     style,
 )
+
+APART = 3.5
+"""Points between tracks at the same place, so that intervals can be told apart."""
 
 
 @dataclass(frozen=True)
@@ -130,17 +134,26 @@ def _draw_curve(axes: Axes, curve: Curve, colour: Colour, marker: str) -> Artist
     return line
 
 
+def _draw_track(axes: Axes, track: Track, beside: Transform) -> None:
+    colour, line = colour_of(track.name), LINES[track.variant % len(LINES)]
+    marker = marker_of(track.name, track.variant)
+    artists: list[Artist] = [
+        *axes.plot(track.places, track.values, color=colour, linestyle=line, marker=marker, label=track.title),
+        axes.vlines(track.places, track.low, track.high, color=colour, linewidth=3, alpha=0.4),
+    ]
+    for x, y, exact in zip(track.places, track.values, track.exact, strict=True):
+        if not exact:
+            artists += axes.plot(x, y, marker, color=colour, markerfacecolor="white", markersize=6, zorder=4)
+    for artist in artists:  # only now: axes scale to what is added to them without
+        artist.set_transform(axes.transData + beside)
+    for x in track.lost:
+        axes.plot(x, 0.98, "x", color=colour, transform=axes.get_xaxis_transform() + beside, clip_on=False)
+
+
 def _draw_tracks(axes: Axes, tracks: Sequence[Track], ticks: Ticks) -> None:
-    for track in tracks:
-        colour, line = colour_of(track.name), LINES[track.variant % len(LINES)]
-        marker = marker_of(track.name, track.variant)
-        axes.plot(track.places, track.values, color=colour, linestyle=line, marker=marker, label=track.title)
-        axes.vlines(track.places, track.low, track.high, color=colour, linewidth=3, alpha=0.4)
-        for x, y, exact in zip(track.places, track.values, track.exact, strict=True):
-            if not exact:
-                axes.plot(x, y, marker, color=colour, markerfacecolor="white", markersize=6, zorder=4)
-        for x in track.lost:
-            axes.plot(x, 0.98, "x", color=colour, transform=axes.get_xaxis_transform(), clip_on=False)
+    for index, track in enumerate(tracks):
+        beside = ScaledTranslation((index - (len(tracks) - 1) / 2) * APART / 72, 0, axes.figure.dpi_scale_trans)
+        _draw_track(axes, track, beside)
     axes.xaxis.set_major_locator(FixedLocator(list(ticks.places)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticks(ticks.places, ticks.words)

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from smupar_transfer.theory import PARAMETRIZATIONS
 from smupar_transfer.verification.figures.stability import (
+    APART,
     Curve,
     Panel,
     Ticks,
@@ -140,6 +141,21 @@ def test_a_track_has_its_intervals_and_a_line_of_no_drift(points: Points) -> Non
     assert segments(axes) == [[[0.0, -6.25], [0.0, -5.5]], [[-2.0, -3.5], [-2.0, -2.75]]]
     dotted = [height for line in points(axes)[-1:] for _, height in line]
     assert dotted == [-6.0, -6.0]
+
+
+def test_tracks_stand_beside_each_other_where_their_cells_are() -> None:
+    axes = optima_of([SP, replace(SP, name="mup", title="μP"), SMUPAR])
+    axes.get_figure(root=True).draw_without_rendering()  # type: ignore[union-attr]
+    first, second, third = (
+        line.get_transform().transform((-2.0, -4.0)) for line in axes.get_lines() if "P" in str(line.get_label())
+    )
+    assert second[0] - first[0] == pytest.approx(third[0] - second[0])
+    assert abs(second[0] - first[0]) * 72 / axes.figure.dpi == pytest.approx(APART)
+    assert axes.transData.transform((-2.0, -4.0)) == pytest.approx(second)
+    low, high = sorted(axes.get_ylim())
+    assert low < -6.25
+    assert -2.75 < high < -2
+    assert sorted(axes.get_xlim()) == pytest.approx([-3.15, 0.15])
 
 
 def test_optima_that_are_bounds_are_open_markers() -> None:
