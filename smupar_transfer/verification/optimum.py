@@ -23,8 +23,9 @@ class Optimum:
 
     Attributes:
         log2_value: of the minimum; NaN if nothing trained.
-        low, high: 95 % interval, infinite on a side where the window ends first; NaN without a fit or with one seed.
-        standard_error: of ``log2_value``, octaves; NaN as the interval. freedom: degrees of freedom behind it.
+        low, high: 95 % interval, infinite on a side that neither the fit nor a clearly worse run ends; NaN without a
+            fit or with one seed.
+        standard_error: of ``log2_value``, octaves, to first order; NaN as the interval. freedom: behind it.
         curvature: second derivative of the loss there, nats per octave squared. curvature_error: its standard error.
         fitted_loss: minimum of the fitted curve, nats. These three are NaN without a fit.
         loss: mean validation loss (nats) at the best point of the grid; infinite if nothing trained.
@@ -182,8 +183,6 @@ def _optimum(bottom: _Bottom, noise: float, freedom: float) -> Optimum:
             low, high = _interval(fit, noise, student(freedom))
             if not math.isfinite(high - low):
                 low, high = _bracket(bottom, low, high, noise, student(freedom))
-                closed = [side for side in (value - low, high - value) if math.isfinite(side)]
-                error = max([error, *(side / student(freedom) for side in closed)])
             status = Status.FIT if math.isfinite(low) and math.isfinite(high) else Status.FLAT
     return Optimum(
         log2_value=value,
