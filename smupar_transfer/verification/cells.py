@@ -243,7 +243,8 @@ def label(parametrization: str, apart: Sequence[tuple[str, Setting]]) -> str:
     if "weight_decay_form" in settings or "weight_decay" in settings:
         form = settings.pop("weight_decay_form", "")
         amount = settings.pop("weight_decay", None)
-        words.append(" ".join(filter(None, [str(form), "decay", "" if amount is None else f"{amount:g}"])))
+        said = " ".join(filter(None, [str(form), "decay", "" if amount is None else f"{amount:g}"]))
+        words.append("no decay" if amount == 0 else said)
     return ", ".join([*words, *(_said(name, value) for name, value in settings.items())])
 
 

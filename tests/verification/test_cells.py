@@ -157,7 +157,7 @@ def test_a_label_says_only_what_sets_apart_within_a_parametrization(make_cell: M
         make_cell([[2.0]]),
     ]
     labels = [family.label for family in families(sweep)]
-    assert labels == ["SP", "SμPar, coupled decay 0.1", "SμPar, independent decay 0.1", "SμPar, independent decay 0"]
+    assert labels == ["SP", "SμPar, coupled decay 0.1", "SμPar, independent decay 0.1", "SμPar, no decay"]
     assert label("mup", (("mask", "fixed_fan_in"), ("tokens", 1000), ("init_std", 0.1))) == (
         "μP, fixed fan in, tokens 1000, σ = 0.1"
     )
