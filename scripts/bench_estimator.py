@@ -140,7 +140,7 @@ def shapes(sweep: Sequence[Cell], form: str) -> list[Shape]:
         if int(np.nanargmin(means)) in (0, len(means) - 1) or keep.sum() < 5 or len(rows) < 2:
             continue
         optimum, loss = FORMS[form](cell.log2_values[keep], means[keep])
-        noisy = columns[keep[columns]]
+        noisy = columns[keep[columns] & np.isfinite(cell.losses[np.ix_(rows, columns)]).all(axis=0)]
         walk, single = _noise(cell.log2_values[noisy] - optimum, cell.losses[np.ix_(rows, noisy)])
         found.append(Shape(cell, _centred(loss, optimum), walk, single))
     return found

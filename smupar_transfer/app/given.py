@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Container, Sequence
+from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 
-PROXY_WORDS = frozenset({"model", "optimizer", "parametrization"})
-"""Configuration groups that a tuned point is only good for; a recipe holds them."""
-RUN_WORDS = frozenset({"budget", "data", "precision", "results_dir"})
-"""Keys that the next command cannot read from a file of the last one."""
+PROXY_WORDS = frozenset({"model", "optimizer", "parametrization", "sparsity"})
+"""Configuration groups that a recipe holds, but not a tuned point."""
+RUN_WORDS = frozenset({"budget", "data", "device", "precision", "results_dir", "seed", "threads"})
+"""Keys that no command can read from a file of the last one."""
 
 
 def words_given() -> list[str]:
@@ -24,6 +26,12 @@ def config_dir() -> str | None:
         return None
     sources = HydraConfig.get().runtime.config_sources
     return next((source.path for source in sources if source.provider == "command-line"), None)
+
+
+def path_word(key: str, path: Path) -> str:
+    """``key=path`` as Hydra reads it, whatever characters the path has."""
+    plain = re.fullmatch(r"[\w./:-]+", str(path), re.ASCII)
+    return f"{key}={path}" if plain else f"{key}='{str(path).replace(chr(39), chr(92) + chr(39))}'"
 
 
 def next_command(command: str, words: Sequence[str], groups: Container[str]) -> str:

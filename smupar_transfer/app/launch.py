@@ -123,6 +123,9 @@ FLAGS_WITH_VALUE = (
     "-cn",
     "--config-dir",
     "-cd",
+    "--info",
+    "-i",
+    "--experimental-rerun",
 )
 
 

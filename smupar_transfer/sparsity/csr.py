@@ -100,7 +100,7 @@ def _transposed(parts: Tensor) -> Tensor:
         return parts[0].T.clone(memory_format=torch.contiguous_format)[None]
     if parts.dtype == torch.float32 and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return parts.to_mkldnn().transpose(1, 2).to_dense()
-    return parts.transpose(1, 2).contiguous()
+    return parts.transpose(1, 2).clone(memory_format=torch.contiguous_format)
 
 
 def _matrix(starts: Tensor, index: Tensor, values: Tensor, columns: int, ranges: int) -> Tensor:

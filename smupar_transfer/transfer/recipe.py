@@ -68,7 +68,7 @@ def cautions(recipe: Recipe) -> list[str]:
     found = []
     ratio = recipe.model.mlp_ratio if isinstance(recipe.model, GPTSpec) else 1.0
     smallest = recipe.model.width * min(1.0, ratio) * recipe.sparsity.density
-    if smallest < MINIMUM_WEIGHTS_PER_NEURON:
+    if smallest < MINIMUM_WEIGHTS_PER_NEURON * (1 - 1e-4):  # a sparsity is written with a few digits
         found.append(
             f"{smallest:.3g} non-zero weights per neuron are fewer than the {MINIMUM_WEIGHTS_PER_NEURON} that transfer "
             "was tested with; use a smaller target.sparsity or a larger target.width"

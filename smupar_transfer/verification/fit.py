@@ -28,7 +28,7 @@ class Status(StrEnum):
     NOT_CONVEX = "not convex"
     """Smallest point of the grid: its neighbourhood has no minimum within."""
     FLAT = "flat"
-    """Minimum of the fitted curve, but the noise allows others up to the end of the window."""
+    """Minimum of the fitted curve, but the noise allows others up to an end of what was run."""
     NOTHING = "all diverged"
     """No value trained."""
 
@@ -47,7 +47,8 @@ class LocalFit:
         support: share of the seeds that a point is the mean of, (points,).
         maps: from losses to coefficients of 1, x, x**2 (, x**3), (coefficients, points). coefficients: those.
         vertex: of the minimum, from ``origin``.
-        misfit: variance (nats**2) at ``doubt`` 1 that the residuals show, noise included; 0 where there are none.
+        misfit: variance (nats**2) at ``doubt`` 1 that the residuals show, noise included; 0, or that of other fits,
+            where there are none. misfit_freedom: degrees of freedom behind it, at least 1.
     """
 
     columns: np.ndarray
@@ -59,6 +60,7 @@ class LocalFit:
     coefficients: Floats
     vertex: float
     misfit: float
+    misfit_freedom: float
 
     @property
     def freedom(self) -> int:
@@ -129,7 +131,8 @@ def local_fit(log2_values: Floats, losses: Floats, support: Floats | None = None
     share = np.diag(left.T @ (left * weights[:, None]))
     squares = float(((left @ losses[columns]) ** 2 * weights).sum())
     misfit = squares / float((share * doubt).sum()) if len(columns) > len(coefficients) else 0.0
-    return LocalFit(columns, origin, offsets, doubt, seen, maps, coefficients, vertex, misfit), Status.FIT
+    freedom = max(1.0, float(len(columns) - len(coefficients)))
+    return LocalFit(columns, origin, offsets, doubt, seen, maps, coefficients, vertex, misfit, freedom), Status.FIT
 
 
 def _window(values: Floats, best: int, height: float) -> slice:

@@ -50,9 +50,9 @@ def _inverse_trigamma(value: float) -> float:
     return found
 
 
-def student(freedom: float) -> float:
-    """Half width, in standard errors, of the two-sided 95 % interval."""
-    return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
+def student(freedom: float, comparisons: int = 1) -> float:
+    """Half width, in standard errors, of the two-sided 95 % interval, for so many comparisons at once."""
+    return float(stdtrit(freedom, 1 - (1 - CONFIDENCE) / 2 / comparisons))
 
 
 def draws(standard_errors: Floats, freedom: Floats, count: int = 2000) -> Floats:

@@ -102,7 +102,7 @@ class _Curve:
         ran = ~np.isnan(losses)
         values = np.flatnonzero(ran.any(axis=0))
         common = losses[:, columns[np.isfinite(losses[:, columns]).all(axis=0)]]
-        levels = common.mean(axis=1) - common.mean() if common.size else np.zeros(len(rows))
+        levels = np.median(common - common.mean(axis=0), axis=1) if common.size else np.zeros(len(rows))
         partly = ~ran.all(axis=0)
         levelled = np.where(partly, losses - levels[:, None], losses)
         means = np.where(ran, levelled, 0.0)[:, values].sum(axis=0) / ran.sum(axis=0)[values]
@@ -125,14 +125,27 @@ class _Bottom:
         Only values that all seeds ran say something about it.
         """
         assert self.fit is not None
-        fitted = self.curve.values[self.fit.columns]
-        whole = np.isin(fitted, self.curve.columns)
+        curve = self.curve
+        fitted = curve.values[self.fit.columns]
+        whole = np.isin(fitted, curve.columns)
         slope = (self.fit.gradient(np.array([self.fit.vertex])) @ self.fit.maps)[0, whole]
-        if len(self.curve.rows) < 2 or len(slope) < 2:
+        if len(curve.rows) < 2:
             return math.nan
+        if len(slope) < 2:
+            return _residual_variance(curve.cell.losses[np.ix_(curve.rows, curve.columns)])
         slope = slope - slope.mean()
-        losses = self.curve.cell.losses[np.ix_(self.curve.rows, fitted[whole])]
+        losses = curve.cell.losses[np.ix_(curve.rows, fitted[whole])]
         return float((losses @ slope).var(ddof=1) / (slope @ slope))
+
+
+def _residual_variance(losses: Floats) -> float:
+    """Of runs (seeds, values) beside the levels of their seeds and values; NaN if fewer than two values trained."""
+    losses = losses[:, np.isfinite(losses).all(axis=0)]
+    seeds, values = losses.shape
+    if values < 2:
+        return math.nan
+    residuals = losses - losses.mean(axis=0) - losses.mean(axis=1, keepdims=True) + losses.mean()
+    return float((residuals**2).sum() / ((seeds - 1) * (values - 1)))
 
 
 def _bottom(cell: Cell) -> _Bottom:
@@ -158,11 +171,13 @@ def estimate(sweep: Sequence[Cell]) -> list[Optimum]:
 
 
 def _with_misfit(bottoms: Sequence[_Bottom]) -> list[_Bottom]:
-    """Lend fits as many points as coefficients, which cannot show their misfit, the mean of the others'."""
-    shown = [bottom.fit.misfit for bottom in bottoms if bottom.fit is not None and bottom.fit.freedom > 0]
-    lent = float(np.mean(shown)) if shown else 0.0
+    """Lend fits of as many points as coefficients, which cannot show their misfit, the median of the others'."""
+    shown = [bottom.fit for bottom in bottoms if bottom.fit is not None and bottom.fit.freedom > 0]
+    if not shown:
+        return list(bottoms)
+    lent, freedom = float(np.median([fit.misfit for fit in shown])), float(sum(fit.freedom for fit in shown))
     return [
-        replace(bottom, fit=replace(bottom.fit, misfit=lent))
+        replace(bottom, fit=replace(bottom.fit, misfit=lent, misfit_freedom=freedom))
         if bottom.fit is not None and bottom.fit.freedom == 0
         else bottom
         for bottom in bottoms
@@ -182,7 +197,7 @@ def _optimum(bottom: _Bottom, noise: float, freedom: float) -> Optimum:
             error, curvature_error, freedom = _errors(fit, noise, freedom)
             low, high = _interval(fit, noise, student(freedom))
             if not math.isfinite(high - low):
-                low, high = _bracket(bottom, low, high, noise, student(freedom))
+                low, high = _bracket(bottom, low, high, noise, freedom)
             status = Status.FIT if math.isfinite(low) and math.isfinite(high) else Status.FLAT
     return Optimum(
         log2_value=value,
@@ -221,7 +236,7 @@ def _errors(fit: LocalFit, noise: float, freedom: float) -> tuple[float, float, 
     place, curvature = _variances(fit, np.stack([moved, bend - third * moved]), noise)
     by_noise = float((moved**2 / fit.support).sum()) * noise
     by_misfit = float(place) - by_noise
-    together = float(place) ** 2 / (by_noise**2 / freedom + by_misfit**2 / max(1, fit.freedom))
+    together = float(place) ** 2 / (by_noise**2 / freedom + by_misfit**2 / fit.misfit_freedom)
     return math.sqrt(place), math.sqrt(curvature), min(freedom, together)
 
 
@@ -243,21 +258,25 @@ def _interval(fit: LocalFit, noise: float, half_width: float) -> tuple[float, fl
     return float(bounds[0]), float(bounds[1])
 
 
-def _bracket(bottom: _Bottom, low: float, high: float, noise: float, half_width: float) -> tuple[float, float]:
+def _bracket(bottom: _Bottom, low: float, high: float, noise: float, freedom: float) -> tuple[float, float]:
     """Close an interval's open ends at points that are clearly worse than the best one, if there are any.
 
     A loss curve falls and then rises: its minimum is not on the far side of such a point. Here all values count, also
-    those that a single seed has seen. Seeds are paired; two runs have the variance of two.
+    those that a single seed has seen. Seeds are paired; two runs have the variance of two. As the best is compared with
+    every other value, half widths are Bonferroni's.
     """
     assert bottom.fit is not None
-    values, losses = bottom.curve.cell.log2_values, bottom.curve.cell.losses
-    best = bottom.curve.values[bottom.fit.columns[bottom.fit.doubt.argmin()]]
+    curve, values = bottom.curve, bottom.curve.cell.log2_values
+    best = curve.values[bottom.fit.columns[bottom.fit.doubt.argmin()]]
+    losses = curve.cell.losses[np.isfinite(curve.cell.losses[:, best])]
     above = losses - losses[:, [best]]
     count = (~np.isnan(above)).sum(axis=0)
     mean = np.nan_to_num(above, nan=0.0, posinf=np.inf).sum(axis=0) / np.maximum(count, 1)
-    worse = values[mean > half_width * np.sqrt(2 * noise * len(bottom.curve.rows) / np.maximum(count, 1))]
+    half_width = student(freedom, comparisons=len(curve.values) - 1)
+    worse = values[mean > half_width * np.sqrt(2 * noise * len(curve.rows) / np.maximum(count, 1))]
+    nearest, farthest = sorted((float(values[best]), bottom.fit.log2_value))
     if low == -math.inf:
-        low = float(worse[worse < values[best]].max(initial=-math.inf))
+        low = float(worse[worse < nearest].max(initial=-math.inf))
     if high == math.inf:
-        high = float(worse[worse > values[best]].min(initial=math.inf))
+        high = float(worse[worse > farthest].min(initial=math.inf))
     return low, high

@@ -162,6 +162,15 @@ class TestContract:
         leaves = [drawn(5, 9), drawn(int(mask.sum())), drawn(7)]
         assert torch.autograd.gradcheck(apply, [leaf.requires_grad_() for leaf in leaves])
 
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    @pytest.mark.parametrize("shape", [(7, 1), (1, 7)], ids=str)
+    def test_a_single_feature_for_many_tokens(self, backend: str, shape: tuple[int, int], dtype: torch.dtype) -> None:
+        if backend == "native" and dtype is torch.float64:
+            pytest.skip("the kernels compute in float32")
+        mask = torch.ones(shape, dtype=torch.bool)
+        mask[0, 0] = False
+        check(make_backend(backend, mask), mask, 256, dtype, 1e-6)
+
     def test_no_tokens(self, backend: str) -> None:
         module = layer(backend)
         output = module(torch.zeros(0, 20, requires_grad=True))

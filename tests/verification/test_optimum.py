@@ -194,6 +194,67 @@ def test_an_open_interval_ends_at_values_that_are_clearly_worse(make_cell: MakeC
     assert math.isfinite(open_left.standard_error + open_right.standard_error), "a drift has its interval all the same"
 
 
+def test_an_open_interval_holds_the_truth_on_shallow_curves_too(make_cell: MakeCell) -> None:
+    """Guards against taking the best of many noisy values for the truth that others are worse than."""
+    random, held = np.random.default_rng(5), []
+    for _ in range(60):
+        truths = random.uniform(-6.0, -4.0, size=5)
+        sweep = [noisy_shallow(make_cell, truth, random) for truth in truths]
+        for truth, found in zip(truths, estimate(sweep), strict=True):
+            if not math.isnan(found.low):
+                held.append(found.low <= truth <= found.high)
+                assert found.low <= found.log2_value <= found.high
+    assert len(held) > 150
+    assert np.mean(held) > 0.92
+
+
+def noisy_shallow(make_cell: MakeCell, optimum: float, random: np.random.Generator) -> Cell:
+    return make_cell(valley(optimum, 0.01) + 0.02 * random.normal(size=(3, len(GRID))), rates=GRID)
+
+
+def test_an_interval_holds_its_own_estimate(make_cell: MakeCell) -> None:
+    """A minimum of the fit that lies beyond the best value, and a value between them that is clearly worse."""
+    losses = [
+        [1.9927, 1.9908, 1.9923, 1.9897, 1.9802, 1.987, 1.9782, 2.0146, 2.0063],
+        [math.nan, math.nan, 1.9836, 1.988, 1.9824, 1.9883, 1.9849, 1.9891, 2.0468],
+        [math.nan, math.nan, 2.0327, 2.0373, 2.0421, 2.0626, 2.0155, 2.045, 2.081],
+    ]
+    found = one(make_cell(losses, rates=[-3, -1, 0, 0.5, 1, 1.5, 2, 2.5, 3]))
+    assert found.low <= found.log2_value <= found.high
+
+
+def test_a_spike_in_one_run_does_not_move_what_its_seed_saw_elsewhere(make_cell: MakeCell) -> None:
+    cell = scouted(make_cell, -5.0, noise=0.002)
+    losses = cell.losses.copy()
+    losses[0, np.flatnonzero(~np.isnan(losses).any(axis=0))[-1]] += 2.5
+    found = one(make_cell(losses, rates=cell.log2_values))
+    assert found.log2_value == pytest.approx(-5.0, abs=0.2)
+
+
+def test_seeds_with_few_values_cost_nobody_the_interval(make_cell: MakeCell) -> None:
+    noise = 0.02 * np.array([[1, -1, 0, 1, -1, 0], [-1, 1, 0, -1, 1, 0], [0, 0, 1, 0, 0, -1]])
+    losses = np.array([2.6, 2.01, 2.0, 2.01, 2.02, 2.6]) + noise
+    losses[2, [1, 3, 4]] = np.nan
+    found = one(make_cell(losses, rates=np.arange(-8.0, -2.0)))
+    assert found.low <= found.log2_value <= found.high
+    losses[2] = [2.5, np.nan, np.inf, np.nan, np.nan, np.nan]
+    losses[:2] -= 0.9 * noise[:2]
+    found, without = (one(make_cell(losses[:seeds], rates=np.arange(-8.0, -2.0))) for seeds in (3, 2))
+    assert (found.low, found.high) == (without.low, without.high), "a seed that diverged at the best value is left out"
+    assert math.isfinite(found.low)
+
+
+def test_a_flat_cell_lends_nobody_its_misfit(make_cell: MakeCell) -> None:
+    random = np.random.default_rng(0)
+    steep = make_cell(
+        2 + 0.15 * (np.arange(-7.0, -3.0) + 5.3) ** 2 + 0.003 * random.normal(size=(3, 4)), rates=np.arange(-7.0, -3.0)
+    )
+    normal = [noisy(make_cell, -5.0, 0.003, seed) for seed in range(6)]
+    flat = make_cell(2 + 0.001 * (GRID + 5) ** 2 + 0.006 * random.normal(size=(3, len(GRID))), rates=GRID)
+    alone, beside = estimate([steep, *normal])[0], estimate([steep, *normal, flat])[0]
+    assert beside.high - beside.low < 2 * (alone.high - alone.low) < 1.0
+
+
 def test_a_fit_without_residuals_borrows_the_misfit_of_the_others(make_cell: MakeCell) -> None:
     few = make_cell((2 + 0.05 * np.abs(np.arange(4) - 1.4) + 1e-6 * np.eye(3, 4)), rates=np.arange(-7.0, -3.0))
     many = make_cell(2 + 0.05 * np.abs(GRID + 5.2) + 1e-6 * np.eye(3, len(GRID)), rates=GRID)

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 from rich.console import Group
 
 from smupar_transfer.app import show, specs
-from smupar_transfer.app.given import RUN_WORDS, next_command
+from smupar_transfer.app.given import RUN_WORDS, next_command, path_word
 from smupar_transfer.records import Recipe, write_recipe
 from smupar_transfer.theory import parametrization
 from smupar_transfer.transfer import cautions, make_recipe
@@ -26,7 +26,7 @@ def run(config: DictConfig) -> None:
     )
     for caution in cautions(recipe):
         out.print(f"caution: {caution}", style="yellow")
-    out.print(f"wrote {path}\nnext: {next_command('train', [f'recipe={path}'], RUN_WORDS)}", soft_wrap=True)
+    out.print(f"wrote {path}\nnext: {next_command('train', [path_word('recipe', path)], RUN_WORDS)}", soft_wrap=True)
 
 
 def recipe_from(config: DictConfig) -> Recipe:

@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Group
 
 from smupar_transfer.app import show, specs
-from smupar_transfer.app.given import PROXY_WORDS, RUN_WORDS, next_command
+from smupar_transfer.app.given import PROXY_WORDS, RUN_WORDS, next_command, path_word
 from smupar_transfer.app.show import console, progress_bar
 from smupar_transfer.records import Tuned, write_tuned
 from smupar_transfer.transfer import MINIMUM_WEIGHTS_PER_NEURON
@@ -41,7 +41,7 @@ def suggested(config: DictConfig, folder: Path) -> str:
     """How to transfer to four times the width, as sparse as the theory has been tested."""
     width = 4 * config.model.width
     sparsity = max(0.0, 1 - MINIMUM_WEIGHTS_PER_NEURON / width)
-    words = [f"tuned={folder / 'tuned.yaml'}", f"target.width={width}", f"target.sparsity={sparsity:g}"]
+    words = [path_word("tuned", folder / "tuned.yaml"), f"target.width={width}", f"target.sparsity={sparsity:g}"]
     return next_command("transfer", words, PROXY_WORDS | RUN_WORDS)
 
 

@@ -63,17 +63,17 @@ def test_a_search_leaves_a_study_a_point_and_figures(smupar: Run, tiny: tuple[st
 @pytest.mark.usefixtures("undrawn")
 def test_what_is_suggested_next_works_as_it_is_printed(smupar: Run, tiny: tuple[str, ...]) -> None:
     """The proxy, its data and its budget are not the defaults: each command hands them on to the next."""
-    printed = smupar("tune", *tiny, *FEW, "results_dir=my results").stdout
+    printed = smupar("tune", *tiny, *FEW, "results_dir='my (1), é=~'").stdout
     for command in ("transfer", "train"):
         words = shlex.split(printed.partition("next: smupar ")[2])
         assert words[0] == command
         result = smupar(*words)
         assert result.returncode == 0, result.stderr
         printed = result.stdout
-    recipe = read_recipe(Path("my results/recipe.yaml"))
+    recipe = read_recipe(Path("my (1), é=~/recipe.yaml"))
     assert (recipe.model.width, recipe.sparsity.density) == (64, 0.25)
-    (run,) = RunStore(Path("my results/train"))
-    tuned = read_tuned(Path("my results/proxy/tuned.yaml"))
+    (run,) = RunStore(Path("my (1), é=~/train"))
+    tuned = read_tuned(Path("my (1), é=~/proxy/tuned.yaml"))
     assert (run.spec.data, run.spec.budget) == (tuned.proxy.data, tuned.proxy.budget)
 
 
