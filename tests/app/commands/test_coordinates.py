@@ -211,7 +211,7 @@ def test_another_shape_of_ones_own(smupar: Run, data: tuple[str, ...], check: st
 @pytest.mark.parametrize(
     ("words", "needle"),
     [
-        pytest.param(["require=[spumar]"], "parametrization=spumar", id="unknown requirement"),
+        pytest.param(["require=[spumar]"], "require=spumar", id="unknown requirement"),
         pytest.param(["target.sparsity=0.5"], "has a single value", id="one place"),
         pytest.param(["workers=0"], "workers=0", id="no worker"),
     ],
