@@ -20,6 +20,11 @@ def words_given() -> list[str]:
     return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
 
 
+def key_of(override: str) -> str:
+    """``a.b`` of ``a.b=1``, ``+a.b=1``, ``++a.b=1`` and ``~a.b``."""
+    return override.partition("=")[0].lstrip("+~")
+
+
 def config_dir() -> str | None:
     """The person's own folder of configurations, if they gave one."""
     if not HydraConfig.initialized():
@@ -43,5 +48,5 @@ def next_command(command: str, words: Sequence[str], groups: Container[str]) -> 
         groups: first parts of the keys that must be given again.
     """
     folder = config_dir()
-    given = [word for word in words_given() if word.lstrip("+~").partition("=")[0].partition(".")[0] in groups]
+    given = [word for word in words_given() if key_of(word).partition(".")[0] in groups]
     return shlex.join(["smupar", command, *words, *given, *([] if folder is None else ["--config-dir", folder])])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import re
@@ -18,6 +17,8 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from smupar_transfer.app import paths, schema
+from smupar_transfer.app.given import key_of
+from smupar_transfer.app.hints import did_you_mean
 from smupar_transfer.app.main import DEFAULT_NAMES, TAKES_NAME
 from smupar_transfer.app.sweeps import shipped_sweeps, sweep_overrides
 from smupar_transfer.theory import InputError
@@ -92,14 +93,14 @@ def _expand_name(command: str, words: list[str]) -> list[str]:
         return words
     name, rest = _name_and_rest(words)
     if name is None:
-        if command not in DEFAULT_NAMES or any(_key(word) == "sweep" for word in words):
+        if command not in DEFAULT_NAMES or any(key_of(word) == "sweep" for word in words):
             return words
         name = DEFAULT_NAMES[command]
     if command == "plot":  # reads records only
         return [f"sweep={name}", *rest]
-    own = {_key(override): override for override in sweep_overrides(name, _config_dir(rest))}
+    own = {key_of(override): override for override in sweep_overrides(name, _config_dir(rest))}
     for word in rest:
-        own.pop(_key(word), None)
+        own.pop(key_of(word), None)
     return [*own.values(), f"sweep={name}", *rest]
 
 
@@ -143,10 +144,6 @@ def _flags_first(words: list[str]) -> list[str]:
     return [*flags, *overrides]
 
 
-def _key(override: str) -> str:
-    return override.partition("=")[0].lstrip("+~")
-
-
 def _config_dir(words: list[str]) -> str | None:
     for index, word in enumerate(words):
         if word in ("--config-dir", "-cd"):
@@ -169,9 +166,7 @@ def _first_line(error: BaseException) -> str:
     unknown = re.search(r"Could not override '([^']+)'", message)
     if unknown:
         known = [key for key in schema.known_keys() if key != unknown[1]]  # a key of another command is no suggestion
-        close = difflib.get_close_matches(unknown[1], known, n=1)
-        hint = f"did you mean {close[0]}?" if close else "--help lists the keys"
-        return f"{unknown[1]}: there is no such key; {hint}"
+        return f"{unknown[1]}: there is no such key; {did_you_mean(unknown[1], known, '--help lists the keys')}"
     no_setting = re.search(r"Error parsing override '([^'=]+)' missing EQUAL", message)
     if no_setting:
         return f"{no_setting[1]}: is no setting; write KEY=VALUE"

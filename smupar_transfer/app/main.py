@@ -5,11 +5,11 @@ This module answers ``--help`` and misspelt commands by itself: Hydra, torch and
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Sequence
 
 import smupar_transfer
+from smupar_transfer.app.hints import did_you_mean
 
 COMMANDS = {
     "demo": "the whole story in a few minutes: tune, transfer, train, compare",
@@ -83,8 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _unknown(command: str) -> int:
-    close = difflib.get_close_matches(command, COMMANDS, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"choose one of {', '.join(COMMANDS)}"
+    hint = did_you_mean(command, COMMANDS, f"choose one of {', '.join(COMMANDS)}")
     print(f"smupar: no command {command!r}: {hint}", file=sys.stderr)
     return 2
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
@@ -13,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from smupar_transfer.app import paths
 from smupar_transfer.app.axes import RANDOM, Axis, Grid, RandomPoints, expand_grid, parse_grids, parse_octaves
+from smupar_transfer.app.hints import did_you_mean
 from smupar_transfer.records import from_plain, read_text
 from smupar_transfer.theory import PARAMETRIZATIONS, BaseHyperparameters, InputError
 
@@ -146,9 +146,7 @@ def find_sweep(name: str, config_dir: str | None = None) -> Path:
         if found:
             return found[0]
     known = sorted(shipped_sweeps())
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
-    raise InputError("sweep", name, "is no sweep", hint)
+    raise InputError("sweep", name, "is no sweep", did_you_mean(name, known, f"there are {', '.join(known)}"))
 
 
 def shipped_sweeps() -> dict[str, Path]:
@@ -214,8 +212,7 @@ def _check_analysis(sweep: Sweep, path: Path) -> None:
     for key, words, known in checks:
         for word in words:
             if word not in known:
-                close = difflib.get_close_matches(word, known, n=1)
-                hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+                hint = did_you_mean(word, known, f"there are {', '.join(known)}")
                 raise InputError(key, word, f"in {path} is unknown", hint)
     if sweep.kind == "gain" and sweep.reference is None:
         raise InputError("reference", "", f"in {path} must be given", "kind gain compares with a parametrization")

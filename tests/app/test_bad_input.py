@@ -216,7 +216,10 @@ def test_a_word_that_is_no_setting(refused: Refused) -> None:
 
 def test_results_that_are_not_there(refused: Refused) -> None:
     check(
-        refused("plot", "lr_by_sparsit"), "sweep=lr_by_sparsit:", "has no results in results/", "mean lr_by_sparsity?"
+        refused("plot", "lr_by_sparsit"),
+        "sweep=lr_by_sparsit:",
+        "has no results in results/lr_by_sparsit",
+        "did you mean lr_by_sparsity?",
     )
     check(refused("plot", "gird"), "sweep=gird:", "did you mean grid?")
     check(refused("plot", "xyzzy"), "sweep=xyzzy:", "there are grid")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import TypeVar
 
 from omegaconf import DictConfig
 
 from smupar_transfer.app import show
+from smupar_transfer.app.hints import did_you_mean
 from smupar_transfer.app.sweeps import COORDINATES, shipped_sweeps, sweep_name
 from smupar_transfer.records import (
     CoordinateRecord,
@@ -44,8 +44,7 @@ def _expect_result(folder: Path) -> None:
     known = sorted({*results, *shipped_sweeps()})
     if folder.name in known:
         return
-    close = difflib.get_close_matches(folder.name, known, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(results) or 'none yet'}"
+    hint = did_you_mean(folder.name, known, f"there are {', '.join(results) or 'none yet'}")
     raise InputError("sweep", folder.name, f"has no results in {folder}", hint)
 
 
