@@ -171,7 +171,7 @@ def load_sweep(name: str, config_dir: str | None = None) -> Sweep:
     plain = {str(key): value for key, value in content.items()}
     grids = parse_grids(plain.get("grids"), path)
     adaptive = _adaptive(plain["adaptive"], grids, path) if "adaptive" in plain else None
-    sweep = from_plain({**plain, "name": path.stem, "grids": [], "adaptive": None}, Sweep, f"sweep={path}")
+    sweep = from_plain({**plain, "name": path.stem, "grids": [], "adaptive": None}, Sweep, "sweep", path)
     sweep = replace(sweep, grids=grids, adaptive=adaptive)
     _check_analysis(sweep, path)
     count = sum(1 for _ in sweep.points())

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
 import cattrs
-from cattrs.errors import ClassValidationError
+from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError
 
 from smupar_transfer.theory import InputError
 
@@ -73,26 +73,38 @@ def to_plain(value: Any) -> Any:
     return _CONVERTER.unstructure(value)
 
 
-def from_plain(value: Mapping[str, Any], kind: type[T], origin: str) -> T:
+def from_plain(value: Mapping[str, Any], kind: type[T], key: str, path: Path | str) -> T:
     """Build a dataclass from plain data, refusing unknown, missing and mistyped keys.
 
     Args:
         value: what ``to_plain`` made.
         kind: the dataclass.
-        origin: the file or argument the data came from, for the message.
+        key: the configuration key that led here, for the message.
+        path: of the file the data came from, for the message.
 
     Raises:
-        InputError: the data does not describe a ``kind``; the message names the first key at fault.
+        InputError: the data does not describe a ``kind``; the message names every key at fault.
     """
     if not isinstance(value, Mapping):
-        raise InputError(origin, kind.__name__, "must be described by a mapping")
+        raise InputError(key, str(path), "is not a mapping")
     try:
         return _CONVERTER.structure(value, kind)
     except ClassValidationError as error:
         inner = _first_input_error(error)
         if inner is not None:
-            raise InputError(inner.key, inner.value, f"{inner.problem} (in {origin})", inner.remedy) from None
-        raise InputError(origin, kind.__name__, "; ".join(cattrs.transform_error(error, path=""))) from None
+            raise InputError(inner.key, inner.value, f"{inner.problem} (in {path})", inner.remedy) from None
+        faults = [fault.rpartition(" @ ") for fault in cattrs.transform_error(error, "", _fault)]
+        said = (f"{place.lstrip('.')}: {what}" if place else what for what, _, place in faults)
+        raise InputError(key, str(path), "; ".join(said)) from None
+
+
+def _fault(error: BaseException, _: type | None) -> str:
+    """What a person has to know of an error inside cattrs; where it is follows after an ``@``."""
+    if isinstance(error, KeyError):
+        return "missing"
+    if isinstance(error, ForbiddenExtraKeysError):
+        return f"{', '.join(sorted(error.extra_fields))}: unknown"
+    return str(error)
 
 
 def _first_input_error(error: BaseException) -> InputError | None:

@@ -72,7 +72,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise InputError("sweep", str(path), f"is damaged: {error}", "run the sweep again") from error
     if not isinstance(content, dict) or content.pop("schema", None) != SCHEMA_VERSION:
         raise InputError("sweep", str(path), f"is not of schema {SCHEMA_VERSION}", "run the sweep again")
-    return from_plain(content, Manifest, str(path))
+    return from_plain(content, Manifest, "sweep", path)
 
 
 def result_names(folder: Path) -> list[str]:

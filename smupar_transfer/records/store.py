@@ -111,7 +111,7 @@ class Store(Generic[Record]):
 
     def _parse(self, line: str, path: Path) -> Record:
         content = {key: value for key, value in _load(line, path).items() if key != "schema"}
-        return from_plain(content, self.kind, str(path))
+        return from_plain(content, self.kind, "results_dir", path)
 
 
 def _line(record: object) -> str:

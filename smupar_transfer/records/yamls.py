@@ -39,4 +39,4 @@ def read_yaml(path: Path, kind: type[T], schema: int, key: str) -> T:
     version = content.pop("schema", None)
     if version != schema:
         raise InputError(key, str(path), f"has schema {version}, this version reads schema {schema}", "make it anew")
-    return from_plain(content, kind, f"{key}={path}")
+    return from_plain(content, kind, key, path)

@@ -69,7 +69,7 @@ def through_yaml(plain: Any) -> Any:
 @pytest.mark.parametrize("through", [lambda plain: plain, through_json, through_yaml], ids=["plain", "json", "yaml"])
 def test_round_trip_of_every_dataclass(samples: dict[type[Any], Any], through: Callable[[Any], Any]) -> None:
     for kind, sample in samples.items():
-        again = from_plain(through(to_plain(sample)), kind, "origin")
+        again = from_plain(through(to_plain(sample)), kind, "key", "origin")
         assert again == sample
         assert [type(item) for item in vars(again).values()] == [type(item) for item in vars(sample).values()]
 
@@ -77,7 +77,7 @@ def test_round_trip_of_every_dataclass(samples: dict[type[Any], Any], through: C
 def test_floats_keep_every_bit(recipe: Recipe) -> None:
     odd = DataSpec("x", "y", 1, 1, bytes_per_token=0.1 + 0.2)
     for through in (through_json, through_yaml):
-        assert from_plain(through(to_plain(odd)), DataSpec, "origin").bytes_per_token == 0.30000000000000004
+        assert from_plain(through(to_plain(odd)), DataSpec, "key", "origin").bytes_per_token == 0.30000000000000004
 
 
 def test_plain_data_holds_no_classes(samples: dict[type[Any], Any]) -> None:
@@ -97,7 +97,7 @@ def test_plain_data_holds_no_classes(samples: dict[type[Any], Any]) -> None:
 
 def refusal(plain: Any, kind: type[Any]) -> str:
     with pytest.raises(InputError) as caught:
-        from_plain(plain, kind, "some/file.yaml")
+        from_plain(plain, kind, "key", "some/file.yaml")
     message = str(caught.value)
     assert "\n" not in message
     return message
@@ -106,8 +106,7 @@ def refusal(plain: Any, kind: type[Any]) -> str:
 def test_unknown_keys_are_refused_by_name(samples: dict[type[Any], Any]) -> None:
     for kind, sample in samples.items():
         message = refusal({**to_plain(sample), "learning_rat": 1}, kind)
-        assert "learning_rat)" in message
-        assert message.startswith("some/file.yaml=")
+        assert message == "key=some/file.yaml: learning_rat: unknown"
 
 
 def test_missing_keys_are_refused_by_name(samples: dict[type[Any], Any]) -> None:
@@ -116,9 +115,7 @@ def test_missing_keys_are_refused_by_name(samples: dict[type[Any], Any]) -> None
             if field.default is MISSING and field.default_factory is MISSING:
                 plain = to_plain(sample)
                 del plain[field.name]
-                message = refusal(plain, kind)
-                assert field.name in message
-                assert "missing" in message
+                assert refusal(plain, kind) == f"key=some/file.yaml: {field.name}: missing"
 
 
 def mistyped(value: Any) -> list[Any]:
@@ -152,9 +149,9 @@ def test_mistyped_keys_are_refused_by_name(samples: dict[type[Any], Any]) -> Non
     for kind, name, wrong, plain in mistyped_fields(samples):
         count += 1
         try:
-            from_plain(plain, kind, "some/file.yaml")
+            from_plain(plain, kind, "key", "some/file.yaml")
         except InputError as error:
-            assert name in str(error), (kind, name, wrong)  # noqa: PT017
+            assert name in str(error).partition(": ")[2], (kind, name, wrong)  # noqa: PT017
         else:
             accepted.append((kind.__name__, name, wrong))
     assert count > 200

@@ -67,7 +67,7 @@ def test_a_missing_or_unknown_key_is_named(tmp_path: Path, manifest: Manifest, k
     (tmp_path / MANIFEST_FILE).write_text(json.dumps(content))
     with pytest.raises(InputError, match=key) as caught:
         read_manifest(tmp_path)
-    assert f"missing @ .{key}" in str(caught.value)
+    assert f"{key}: missing" in str(caught.value)
     assert f"(other_{key})" in str(caught.value)
 
 

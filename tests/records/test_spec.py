@@ -202,7 +202,7 @@ def test_seeds_of_any_size_are_told_apart(gpt_run: RunSpec) -> None:
 
 def test_key_survives_a_file(gpt_run: RunSpec, mlp_run: RunSpec) -> None:
     for spec in (gpt_run, mlp_run):
-        assert from_plain(json.loads(json.dumps(to_plain(spec))), RunSpec, "file").key == spec.key
+        assert from_plain(json.loads(json.dumps(to_plain(spec))), RunSpec, "key", "file").key == spec.key
 
 
 def test_key_looks_like_a_file_name(gpt_run: RunSpec) -> None:

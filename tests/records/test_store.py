@@ -177,7 +177,7 @@ if sys.argv[1] == "killed":
     os.replace = lambda *arguments: os.kill(os.getpid(), signal.SIGKILL)
 store = RunStore(Path(sys.argv[2]))
 for line in sys.stdin:
-    store.put(from_plain(json.loads(line), RunRecord, "stdin"))
+    store.put(from_plain(json.loads(line), RunRecord, "file", "stdin"))
 """
 
 

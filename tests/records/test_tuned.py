@@ -49,7 +49,7 @@ def test_a_missing_key_is_named(tmp_path: Path, tuned: Tuned, key: str) -> None:
     content = yaml.safe_load(path.read_text())
     del content[key]
     path.write_text(yaml.safe_dump(content))
-    with pytest.raises(InputError, match=f"missing @ .{key}"):
+    with pytest.raises(InputError, match=f"{key}: missing"):
         read_tuned(path)
 
 

@@ -55,7 +55,7 @@ def test_a_run_leaves_record_checkpoint_and_curves(smupar: Run, tiny: tuple[str,
     assert names == {"records.jsonl", "record.json", "checkpoints", "curves.png", "curves.svg"}
     assert [path.name for path in Path("results/train/checkpoints").iterdir()] == [f"{record.key}.pt"]
     plain = json.loads(Path("results/train/record.json").read_text())
-    assert from_plain(plain, RunRecord, "record.json") == record
+    assert from_plain(plain, RunRecord, "key", "record.json") == record
 
 
 def test_a_second_call_trains_nothing(smupar: Run, tiny: tuple[str, ...], steps: list[int]) -> None:
