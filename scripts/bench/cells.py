@@ -80,7 +80,9 @@ def read(folder: Path) -> list[Result]:
     if not path.exists():
         return []
     lines = path.read_text(encoding="utf-8").splitlines()
-    return [from_plain(json.loads(line), Result, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
+    return [
+        from_plain(json.loads(line), Result, "--output", f"{path}, line {number}") for number, line in enumerate(lines, 1)
+    ]
 
 
 def keep(folder: Path, result: Result) -> None:

@@ -68,7 +68,7 @@ def test_a_missing_or_unknown_key_is_named(tmp_path: Path, manifest: Manifest, k
     with pytest.raises(InputError, match=key) as caught:
         read_manifest(tmp_path)
     assert f"{key}: missing" in str(caught.value)
-    assert f"(other_{key})" in str(caught.value)
+    assert f"other_{key}: unknown" in str(caught.value)
 
 
 def test_folders_with_a_manifest_are_results(tmp_path: Path) -> None:
