@@ -79,10 +79,8 @@ def read(folder: Path) -> list[Result]:
     path = folder / FILE
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [
-        from_plain(json.loads(line), Result, "--output", f"{path}, line {number}") for number, line in enumerate(lines, 1)
-    ]
+    lines = enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+    return [from_plain(json.loads(line), Result, "--output", f"{path}, line {number}") for number, line in lines]
 
 
 def keep(folder: Path, result: Result) -> None:
