@@ -49,7 +49,7 @@ def outcome(manifest: Manifest, records: Sequence[CoordinateRecord]) -> Outcome:
     sizes = sizes_table(records, axis)
     found = _slopes(manifest, records)
     judgements = judge(found, axis)
-    position = f"$\\log_2$ {scale}" + (" of hidden weights (dense on the left)" if axis == "sparsity" else "")
+    position = f"log2 {scale}" + (" of hidden weights (dense on the left)" if axis == "sparsity" else "")
     return Outcome(
         sentence=sentence(judgements, axis),
         verdict=_overall(judgements),
@@ -95,7 +95,7 @@ def sentence(judgements: Sequence[Judgement], axis: str) -> str:
 def _overall(judgements: Sequence[Judgement]) -> str:
     if any(item.verdict is Verdict.OPEN for item in judgements):
         return "open"
-    return "as expected" if all(item.verdict is item.expected for item in judgements) else "not as expected"
+    return "holds" if all(item.verdict is item.expected for item in judgements) else "does not hold"
 
 
 def _notes(found: Sequence[Slope], records: Sequence[CoordinateRecord]) -> tuple[str, ...]:

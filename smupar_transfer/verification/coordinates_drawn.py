@@ -13,9 +13,9 @@ from smupar_transfer.verification.slopes import Moment, Slope, mean_of
 
 SHOWN_STEPS = 5  # lines in a panel, from the first step to the last
 ROW_LABELS = {
-    Coordinate.ACTIVATION: "activation\n$\\log_2$ rms($Wx$) / rms($x$)",
-    Coordinate.GRADIENT: "gradient\n$\\log_2$ rms($W^T g$) / rms($g$)",
-    Coordinate.UPDATE: "update\n$\\log_2$ rms($\\Delta W x$) / rms($x$)",
+    Coordinate.ACTIVATION: "activation\nlog2 rms($Wx$) / rms($x$)",
+    Coordinate.GRADIENT: "gradient\nlog2 rms($W^T g$) / rms($g$)",
+    Coordinate.UPDATE: "update\nlog2 rms($\\Delta W x$) / rms($x$)",
 }
 
 
@@ -53,7 +53,7 @@ def step_rows(sizes: pd.DataFrame) -> list[Row]:
             for scale in sorted(here["scale"].unique(), reverse=True)
         )
         panels.append(Panel(PARAMETRIZATIONS[name].title, lines, ""))
-    return [Row("layer outputs\n$\\log_2$ rms($Wx$)", tuple(panels))]
+    return [Row("layer outputs\nlog2 rms($Wx$)", tuple(panels))]
 
 
 def log2_means(sizes: pd.DataFrame) -> pd.DataFrame:
@@ -77,7 +77,7 @@ def slope_note(found: Sequence[Slope], name: str, coordinate: Coordinate) -> str
         chosen = [s for s in found if (s.parametrization, s.coordinate, s.moment) == (name, coordinate, moment)]
         mean = mean_of(s.estimate for s in chosen).mean if chosen else float("nan")
         if np.isfinite(mean):
-            parts.append(f"{shown(mean)} at the {moment}")
+            parts.append(f"{shown(mean)} ({moment})")
     return "slope " + ", ".join(parts) if parts else ""
 
 

@@ -17,11 +17,11 @@ from smupar_transfer.verification.fit import Status
 from smupar_transfer.verification.stability import CellSummary
 
 HEADROOM = 0.8  # nats above the best loss that loss curves show
-MARGIN = 0.03  # nats below it
+MARGIN = 0.06  # nats below it
 CLOSE = 1e-9  # octaves
 FEWEST_STEPS = 3  # of a learning curve: two make a straight line
-Point = tuple[float, float, float, bool]
-"""Value, ends of its interval, and whether it is more than a bound."""
+Point = tuple[float, float, float, bool, tuple[bool, bool]]
+"""Value, ends of its interval, whether it is more than a bound, and on which sides the interval has no end."""
 
 
 def by_family(summaries: Sequence[CellSummary]) -> list[list[CellSummary]]:
@@ -110,7 +110,8 @@ def optimum_tracks(summaries: Sequence[CellSummary]) -> list[Track]:
         optimum = member.optimum
         first, last = float(member.cell.log2_values[0]), float(member.cell.log2_values[-1])
         low, high = max(optimum.low, first), min(optimum.high, last)  # one without end: as far as was looked
-        return optimum.log2_value, low, high, optimum.status is Status.FIT
+        endless = optimum.low == -math.inf, optimum.high == math.inf
+        return optimum.log2_value, low, high, optimum.status is Status.FIT, endless
 
     return _tracks(summaries, point)
 
@@ -120,9 +121,9 @@ def regret_tracks(summaries: Sequence[CellSummary]) -> list[Track]:
 
     def point(member: CellSummary) -> Point:
         if member.zero_shot is None:
-            return math.nan, math.nan, math.nan, True
+            return math.nan, math.nan, math.nan, True, (False, False)
         value, error = member.zero_shot.percent, 100 * member.zero_shot.standard_error / member.optimum.loss
-        return value, value - error, value + error, True
+        return value, value - error, value + error, True, (False, False)
 
     return _tracks(summaries, point)
 
@@ -135,7 +136,7 @@ def _tracks(summaries: Sequence[CellSummary], point: Callable[[CellSummary], Poi
         finite = [entry for entry in points if math.isfinite(entry[1])]
         if not finite:
             continue
-        places, values, low, high, exact = zip(*finite, strict=True)
+        places, values, low, high, exact, endless = zip(*finite, strict=True)
         tracks.append(
             Track(
                 name=family.parametrization,
@@ -146,6 +147,7 @@ def _tracks(summaries: Sequence[CellSummary], point: Callable[[CellSummary], Poi
                 low=low,
                 high=high,
                 exact=exact,
+                endless=endless,
                 lost=tuple(entry[0] for entry in points if math.isinf(entry[1])),
             )
         )

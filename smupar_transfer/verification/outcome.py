@@ -41,7 +41,7 @@ class Outcome:
 
     Attributes:
         sentence: with numbers, also where it is not what the paper says.
-        verdict: on what the theory claims about SuPar: "as expected", "not as expected" or "open".
+        verdict: on what the theory claims about SuPar: "holds", "does not hold" or "open".
         notes: what a reader must know beside it.
     """
 
@@ -54,4 +54,4 @@ class Outcome:
     @property
     def judgement(self) -> str:
         """The verdict, and what it is about."""
-        return f"The theory's claim about SμPar: {self.verdict}"
+        return f"The theory's claim: {self.verdict}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import pandas as pd
@@ -48,7 +48,8 @@ class FamilySummary:
     """One row of ``drift.csv``: a family with at least two cells that trained.
 
     Attributes:
-        drift: range of log2 of the optimum, octaves.
+        drift: range of log2 of the optimum, octaves. Its interval has no upper end where an optimum's has none.
+        at_least: an optimum lies at the edge of its grid, or a cell did not train at all: the drift is a lower bound.
         slope: d log2 optimum / d log2 place on the axis (density for ``sparsity``).
         kappa: d log2 (curvature / loss) / d log2 scale, where scale grows away from the proxy (1 / density for
             ``sparsity``): how fast the relative cost of a given error in octaves grows; lower is more robust. With
@@ -58,11 +59,12 @@ class FamilySummary:
         parabola_octaves: drift by plain parabolas, for comparison with other work; NaN unless each has one.
         sensitivity: mean over cells, nats.
         largest_regret, largest_zero_shot_regret: in percent, over cells; NaN if not known.
-        exact: whether every optimum came from a fit; if not, the drift is a lower bound or one of the grid.
+        exact: whether every optimum came from a fit with an interval that ends on both sides.
     """
 
     family: Family
     drift: Spread
+    at_least: bool
     slope: Slope
     kappa: Slope
     parabola_octaves: float
@@ -213,9 +215,11 @@ def _family_summary(every: Sequence[CellSummary]) -> FamilySummary:
     parabolas = np.array([optimum.parabola for optimum in optima])
     outwards = -1 if family.axis == "sparsity" else 1
     relative_curvature = np.log2([optimum.curvature / optimum.fitted_loss for optimum in optima])
+    drift = spread(positions, errors)
     return FamilySummary(
         family=family,
-        drift=spread(positions, errors),
+        drift=drift if all(math.isfinite(optimum.high - optimum.low) for optimum in optima) else _endless(drift),
+        at_least=any(member.optimum.status in (Status.EDGE, Status.NOTHING) for member in every),
         slope=slope(places, positions, errors),
         kappa=slope(outwards * places, relative_curvature, bends),
         parabola_octaves=float(np.ptp(parabolas)),
@@ -224,6 +228,10 @@ def _family_summary(every: Sequence[CellSummary]) -> FamilySummary:
         largest_zero_shot_regret=_largest(m.zero_shot.percent for m in every if m.zero_shot is not None),
         exact=all(member.optimum.status is Status.FIT for member in every),
     )
+
+
+def _endless(drift: Spread) -> Spread:
+    return replace(drift, high=drift.high if math.isnan(drift.high) else math.inf)
 
 
 def summary_table(summaries: Sequence[CellSummary]) -> pd.DataFrame:
@@ -250,7 +258,7 @@ def _cell_row(summary: CellSummary) -> dict[str, object]:
 
 
 def _prefixed(prefix: str, regret: Regret | None) -> dict[str, float]:
-    names = [field.name for field in fields(Regret)]
+    names = [*(field.name for field in fields(Regret)), "standard_errors"]
     return {f"{prefix}_{name}": math.nan if regret is None else getattr(regret, name) for name in names}
 
 
@@ -274,6 +282,7 @@ def drift_table(found: Sequence[FamilySummary]) -> pd.DataFrame:
                 "largest_regret": summary.largest_regret,
                 "largest_zero_shot_regret": summary.largest_zero_shot_regret,
                 "exact": summary.exact,
+                "at_least": summary.at_least,
             }
             for summary in found
         ]

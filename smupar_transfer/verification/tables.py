@@ -21,18 +21,29 @@ def family_table(found: Sequence[FamilySummary], design: Design) -> Table:
         name="drift",
         title=f"Drift of the optimal {name} over {design.axis}",
         note=f"Drift: largest less smallest log2 {symbol}*, with 95 % interval (noise alone makes a range, so it can "
-        "reach 0); ≥: an optimum lies at the edge of its grid. Slope: per octave of "
-        f"{'density' if design.axis == 'sparsity' else design.axis}. Zero-shot regret: loss at the proxy's optimum "
+        "reach 0); ≥: an optimum lies at the edge of its grid. By parabola: of plain parabolas, as other work fits "
+        "them. Slope: per octave of "
+        f"{'density' if design.axis == 'sparsity' else design.axis}. Zero-shot regret: loss at what the proxy says "
         "less the best, largest over cells. Sensitivity: mean loss over the grid, capped at that of a guess, less "
         "the best, nats. κ: growth of relative curvature per octave of scale; above 0, an error costs ever more."
         + _shared(one.family for one in found),
         frame=drift_table(found),
-        columns=("", "drift (octaves)", "95 % interval", "slope", "zero-shot regret", "sensitivity", "κ"),
+        columns=(
+            "",
+            "drift (octaves)",
+            "95 % interval",
+            "by parabola",
+            "slope",
+            "zero-shot regret",
+            "sensitivity",
+            "κ",
+        ),
         rows=tuple(
             (
                 one.family.label,
-                f"{'' if one.exact else '≥ '}{one.drift.value:.2f}",
+                f"{'≥ ' if one.at_least else ''}{one.drift.value:.2f}",
                 span(one.drift.low, one.drift.high),
+                fixed(one.parabola_octaves, 2),
                 _slope(one.slope),
                 percent(one.largest_zero_shot_regret),
                 fixed(one.sensitivity, 3),
@@ -59,8 +70,9 @@ def cell_table(summaries: Sequence[CellSummary], design: Design) -> Table:
         name="summary",
         title="Optimum of every cell",
         note="Fit: minimum of a cubic through the bottom of the mean loss curve. Edge: smallest point of the grid, at "
-        f"its end. Flat: noise allows any {name} up to an end. Regrets are of the proxy's optimum, with standard "
-        "errors over paired seeds; the last column is against the best of all parametrizations."
+        f"its end. Flat: noise allows any {name} up to an end. Regrets are of the proxy's optimum (of its best "
+        "trial where a sweep has no cell of the proxy), with standard errors over paired seeds, which a single seed "
+        "there does not give; the last column is against the best of all parametrizations."
         + _shared(one.family for one in summaries),
         frame=summary_table(summaries),
         columns=(

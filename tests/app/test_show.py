@@ -76,7 +76,7 @@ def test_an_outcome_is_printed_with_its_tables(capsys: pytest.CaptureFixture[str
         "SP 1.00000 1.00000 1.00000",
         "",
         "It moved.",
-        "The theory's claim about SμPar: open.",
+        "The theory's claim: open.",
         "A note [in brackets].",
     ]
 

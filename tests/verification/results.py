@@ -24,7 +24,7 @@ def figure() -> Figure:
     return draw_learning_curve([1, 2], [3.0, 2.5], [3.0, 2.0])
 
 
-def an_outcome(verdict: str = "as expected", rows: int = 2, columns: int = 3) -> Outcome:
+def an_outcome(verdict: str = "holds", rows: int = 2, columns: int = 3) -> Outcome:
     frame = pd.DataFrame({"family": ["SP"] * rows, "octaves": [0.123456789] * rows})
     names = tuple("a column of numbers" for _ in range(columns))
     table = Table("drift", "Drift", "A note.", frame, ("", *names), (("SP", *["0.12"] * columns),) * rows)

@@ -142,6 +142,9 @@ def test_intervals_enclose_the_optimum_and_end_where_the_grid_does(make_cell: Ma
     (first, second) = [optimum_tracks(summarised([make_cell(rows)]))[0] for rows in (losses, flat)]
     assert first.low[0] < first.values[0] < first.high[0]
     assert -8.0 <= second.low[0] <= second.high[0] <= -6.0
+    assert second.endless == ((True, True),)
+    alike = [[2.4, 2.101, 2.0, 2.1, 2.4], [2.5, 2.2, 2.1, 2.201, 2.5], [2.3, 2.0, 1.901, 2.0, 2.3]]
+    assert optimum_tracks(summarised([make_cell(alike)]))[0].endless == ((False, False),)
 
 
 def test_regret_is_in_percent_with_a_standard_error_each_way(make_cell: MakeCell) -> None:

@@ -29,7 +29,7 @@ def text_of(page: str) -> str:
 def test_markdown_begins_with_question_and_outcome() -> None:
     page = render_markdown(ABOUT, an_outcome())
     assert page.startswith("# a_sweep\n\n**Does it move?** SP moved 0.12 octaves.\n\nExpected beforehand: It does.\n\n")
-    assert "\n\nThe theory's claim about SμPar: as expected.\n\nOne cell was lost.\n" in page
+    assert "\n\nThe theory's claim: holds.\n\nOne cell was lost.\n" in page
     assert page.endswith(".\n")
 
 
@@ -56,7 +56,7 @@ def test_a_table_without_rows_is_a_file_only(folder: Path) -> None:
 def test_html_says_everything(folder: Path) -> None:
     text = text_of(render_html(ABOUT, an_outcome(), folder))
     for words in (
-        "a_sweep Does it move? SP moved 0.12 octaves. The theory&#39;s claim about SμPar: as expected Expected "
+        "a_sweep Does it move? SP moved 0.12 octaves. The theory&#39;s claim: holds Expected "
         "beforehand: It does. One cell was lost.",
         "Drift A note.",
         "Command smupar sweep a_sweep Draw again smupar plot a_sweep Machine a processor",
@@ -66,7 +66,7 @@ def test_html_says_everything(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("verdict", "look"), [("as expected", "verdict good"), ("not as expected", "verdict bad"), ("open", "verdict ")]
+    ("verdict", "look"), [("holds", "verdict good"), ("does not hold", "verdict bad"), ("open", "verdict ")]
 )
 def test_a_verdict_has_its_look(folder: Path, verdict: str, look: str) -> None:
     assert f'<p class="{look}">' in render_html(ABOUT, an_outcome(verdict), folder)

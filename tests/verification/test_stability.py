@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from smupar_transfer.verification import (
     summarise_families,
     summary_table,
 )
+from smupar_transfer.verification.optimum import Status
 from smupar_transfer.verification.stability import sensitivity
 
 MakeCell = Callable[..., Cell]
@@ -62,8 +64,8 @@ def test_what_moves_drifts_and_what_stays_does_not(moving: list[Cell], still: li
     assert smupar.drift.value == pytest.approx(0.0, abs=1e-9)
     assert smupar.drift.low == 0.0
     assert smupar.slope.low < 0 < smupar.slope.high
-    assert sp.exact
-    assert smupar.exact
+    assert (sp.exact, sp.at_least) == (True, False)
+    assert (smupar.exact, smupar.at_least) == (True, False)
 
 
 def test_one_shifted_cell_shows_as_drift(make_cell: MakeCell, still: list[Cell]) -> None:
@@ -74,15 +76,24 @@ def test_one_shifted_cell_shows_as_drift(make_cell: MakeCell, still: list[Cell])
 
 def test_an_edge_makes_the_drift_a_bound_without_interval(make_cell: MakeCell, moving: list[Cell]) -> None:
     found = family([*moving, make_cell(valley(0.0), 0.875, "sp")])
-    assert not found.exact
+    assert (found.exact, found.at_least) == (False, True)
     assert found.drift.value == pytest.approx(-2 + 6)
     assert np.isnan([found.drift.low, found.drift.high, found.slope.low, found.kappa.value]).all()
+
+
+def test_an_optimum_without_an_upper_end_leaves_the_drift_without_one(moving: list[Cell]) -> None:
+    *others, last = summarise(moving)
+    bounded = summarise_families([*others, last])[0]
+    flat = replace(last.optimum, high=math.inf, status=Status.FLAT)
+    (open_ended,) = summarise_families([*others, replace(last, optimum=flat)])
+    assert (open_ended.exact, open_ended.at_least) == (False, False), "no lower bound: the fit has a minimum"
+    assert (open_ended.drift.low, open_ended.drift.high) == (bounded.drift.low, math.inf)
 
 
 def test_what_did_not_train_is_left_out_and_makes_the_rest_inexact(make_cell: MakeCell, moving: list[Cell]) -> None:
     lost = make_cell([[math.inf] * 7] * 3, 0.875, "sp")
     found = family([*moving, lost])
-    assert (found.exact, found.largest_regret) == (False, math.inf)
+    assert (found.exact, found.at_least, found.largest_regret) == (False, True, math.inf)
     assert found.drift.value == pytest.approx(3.0)
     assert summarise_families(summarise([lost, moving[0]])) == [], "one cell that trained is no family"
     summary = summarise([lost])[0]

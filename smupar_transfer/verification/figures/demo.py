@@ -35,7 +35,7 @@ def draw_demo(comparisons: Sequence[Comparison], title: str) -> Figure:
                 )
         axes.axvline(comparisons[0].zero_shot_log2_rate, color="grey", linewidth=0.8, linestyle=":")
         axes.set(
-            xlabel="$\\log_2$ base learning rate $\\eta$ (dotted: tuned on the dense proxy)",
+            xlabel="log2 base learning rate $\\eta$ (dotted: tuned on the dense proxy)",
             ylabel="validation loss (nats / token)",
             title=title,
         )

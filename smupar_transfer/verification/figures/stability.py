@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,8 @@ from smupar_transfer.verification.figures.style import (
     style,
 )
 
+LONGEST_LABEL = 42
+"""Characters beside a panel."""
 APART = 3.5
 """Points between tracks at the same place, so that intervals can be told apart."""
 
@@ -73,6 +76,7 @@ class Track:
         name: of the parametrization, for its colour. variant: counts families of one parametrization from 0.
         places: in log2. values: with intervals ``low`` to ``high``, NaN where there is none.
         exact: false where a value is a bound. lost: places at which there is no value, since runs diverged.
+        endless: whether the interval has no end below, and above, what is drawn of it.
     """
 
     name: str
@@ -84,6 +88,7 @@ class Track:
     high: tuple[float, ...]
     exact: tuple[bool, ...]
     lost: tuple[float, ...] = ()
+    endless: tuple[tuple[bool, bool], ...] = ()
 
 
 def draw_loss_curves(panels: Sequence[Panel], floor: float, ceiling: float, swept: str, axis: str) -> Figure:
@@ -124,7 +129,7 @@ def _draw_curve(axes: Axes, curve: Curve, colour: Colour, marker: str) -> Artist
         axes.plot(
             *curve.optimum,
             marker="*",
-            markersize=14,
+            markersize=10,
             color=colour,
             markerfacecolor=face,
             markeredgecolor="black",
@@ -144,6 +149,10 @@ def _draw_track(axes: Axes, track: Track, beside: Transform) -> None:
     for x, y, exact in zip(track.places, track.values, track.exact, strict=True):
         if not exact:
             artists += axes.plot(x, y, marker, color=colour, markerfacecolor="white", markersize=6, zorder=4)
+    for x, ends, endless in zip(track.places, zip(track.low, track.high, strict=True), track.endless, strict=False):
+        for end, arrow, is_open in zip(ends, "v^", endless, strict=True):
+            if is_open:
+                artists += axes.plot(x, end, arrow, color=colour, markersize=7, alpha=0.6)
     for artist in artists:  # only now: axes scale to what is added to them without
         artist.set_transform(axes.transData + beside)
     for x in track.lost:
@@ -157,8 +166,10 @@ def _draw_tracks(axes: Axes, tracks: Sequence[Track], ticks: Ticks) -> None:
     axes.xaxis.set_major_locator(FixedLocator(list(ticks.places)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticks(ticks.places, ticks.words)
+    axes.margins(x=0.08)
     if max(map(len, ticks.words), default=0) > 7:
-        axes.tick_params(axis="x", rotation=30)
+        for words in axes.get_xticklabels():
+            words.set(rotation=30, horizontalalignment="right", rotation_mode="anchor")
     axes.set_xlabel(ticks.label)
     if ticks.reverse:
         axes.invert_xaxis()
@@ -175,9 +186,10 @@ def draw_optimum_tracks(tracks: Sequence[Track], ticks: Ticks, optimum: str) -> 
     with style():
         figure, (axes,) = grid_of_panels(1, 6.0, 3.8)
         _draw_tracks(axes, tracks, ticks)
-        for track in tracks:
-            axes.axhline(track.values[0], color=colour_of(track.name), linewidth=0.8, linestyle=":")
-        axes.set_ylabel(optimum)
+        for index, track in enumerate(tracks):  # dots of one line between those of the others
+            dots = (2 * index, (1, 2 * len(tracks) - 1))
+            axes.axhline(track.values[0], color=colour_of(track.name), linewidth=1, linestyle=dots)
+        axes.set_ylabel(textwrap.fill(optimum, LONGEST_LABEL))
         legend(axes, outside=True)
     return figure
 

@@ -55,7 +55,7 @@ def sentence(found: Sequence[FamilySummary], design: Design) -> str:
 
 def _moved(one: FamilySummary) -> str:
     amount = (
-        f"{'' if one.exact else 'at least '}{one.drift.value:.2f} octaves{bracketed(one.drift.low, one.drift.high)}"
+        f"{'at least ' if one.at_least else ''}{one.drift.value:.2f} octaves{bracketed(one.drift.low, one.drift.high)}"
     )
     regret = one.largest_zero_shot_regret
     if math.isnan(regret):
@@ -93,17 +93,21 @@ def _pictures(
         Picture(
             name,
             f"Loss against {word}, mean over seeds with standard errors. Stars: optima, open where they are bounds. "
-            "Dotted: optimum of the proxy.",
+            f"Dotted: {word} from the proxy.",
             curves,
         ),
         Picture(
             "optimum",
-            f"Optimal {word} with 95 % intervals; open markers are bounds. Dotted: where it would be if it stayed put.",
+            f"Optimal {word} with 95 % intervals; open markers are bounds, arrows intervals without an end. Dotted: "
+            "where it would be if it stayed put.",
             draw_optimum_tracks(optimum_tracks(summaries), ticks, f"log2 of the optimal base {word}"),
         ),
     ]
     if regrets := regret_tracks(summaries):
-        words = f"What it costs to use the proxy's {word} as it is; bars are standard errors. Crosses: diverged."
+        words = (
+            f"What it costs to use the proxy's {word} as it is; bars are a standard error each way, "
+            "which a single seed does not give. Linear up to 1 %, logarithmic beyond. Crosses: diverged."
+        )
         pictures.append(Picture("regret", words, draw_regret(regrets, ticks)))
     if trained := learning_curves(summaries, records, design):
         words = f"Validation loss while training, at the {word} of the grid nearest to the optimum; mean over seeds."

@@ -10,7 +10,7 @@ LARGEST_DRIFT = 0.35
 """Octaves; what the SuPar paper's own figure shows."""
 LARGEST_REGRET = 0.5
 """Percent of the loss that a transfer without tuning may cost."""
-AS_EXPECTED, NOT_AS_EXPECTED, OPEN = "as expected", "not as expected", "open"
+HOLDS, DOES_NOT_HOLD, OPEN = "holds", "does not hold", "open"
 
 
 def held_by_theory(cell: Setup) -> bool:
@@ -22,5 +22,5 @@ def held_by_theory(cell: Setup) -> bool:
 def judged(against: Sequence[bool], in_favour: Sequence[bool]) -> str:
     """The verdict on a claim: refuted by any, supported by all, else open."""
     if any(against):
-        return NOT_AS_EXPECTED
-    return AS_EXPECTED if in_favour and all(in_favour) else OPEN
+        return DOES_NOT_HOLD
+    return HOLDS if in_favour and all(in_favour) else OPEN

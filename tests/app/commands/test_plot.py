@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -11,6 +13,7 @@ from smupar_transfer.records import RunStore
 Run = Callable[..., CompletedProcess[str]]
 Snapshot = Callable[[Path], dict[str, bytes]]
 
+COMMITTED = Path(__file__).parents[3] / "results"
 FIGURES = ("grid", "optimum", "regret", "learning")
 DRAWN = (
     *(f"{name}.{suffix}" for name in FIGURES for suffix in ("png", "svg")),
@@ -44,6 +47,14 @@ def test_it_does_without_torch(python: Run, results: Path) -> None:
     assert result.stdout.splitlines()[-1] == "loaded: []", result.stderr
     assert (results / "grid" / "grid.png").exists()
     assert (results / "grid" / "report.html").exists()
+
+
+def test_the_largest_committed_result_is_drawn_in_seconds(smupar: Run, tmp_path: Path) -> None:
+    committed = max(COMMITTED.glob("*/records.jsonl"), key=lambda path: path.stat().st_size).parent
+    shutil.copytree(committed, tmp_path / "results" / committed.name)
+    start = time.perf_counter()
+    assert smupar("plot", committed.name).returncode == 0
+    assert time.perf_counter() - start < 10
 
 
 def test_a_sweep_that_was_run_by_its_path_is_found_by_it(smupar: Run, results: Path) -> None:

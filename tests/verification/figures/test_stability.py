@@ -155,7 +155,14 @@ def test_tracks_stand_beside_each_other_where_their_cells_are() -> None:
     low, high = sorted(axes.get_ylim())
     assert low < -6.25
     assert -2.75 < high < -2
-    assert sorted(axes.get_xlim()) == pytest.approx([-3.15, 0.15])
+    assert sorted(axes.get_xlim()) == pytest.approx([-3.24, 0.24])
+
+
+def test_intervals_without_an_end_have_arrows() -> None:
+    axes = optima_of([replace(SP, endless=((False, True), (True, False)))])
+    arrows = {str(line.get_marker()): np.atleast_1d(line.get_xydata())[0] for line in axes.get_lines()}
+    assert tuple(arrows["^"]) == (SP.places[0], SP.high[0])
+    assert tuple(arrows["v"]) == (SP.places[1], SP.low[1])
 
 
 def test_optima_that_are_bounds_are_open_markers() -> None:

@@ -42,8 +42,8 @@ def test_the_sentence_is_about_the_sparsest_place(outcome: Callable[..., Outcome
 
 
 def test_the_verdict_is_about_supar_where_weights_are_sparse(outcome: Callable[..., Outcome]) -> None:
-    assert outcome({**DENSE, **SPARSE}).verdict == "as expected"
-    assert outcome({**DENSE, **SPARSE, ("smupar", 0.75): 2.3}).verdict == "not as expected"
+    assert outcome({**DENSE, **SPARSE}).verdict == "holds"
+    assert outcome({**DENSE, **SPARSE, ("smupar", 0.75): 2.3}).verdict == "does not hold"
     assert outcome({**DENSE, **SPARSE, ("smupar", 0.75): 2.2}).verdict == "open"
     assert outcome(DENSE).verdict == "open"
 
@@ -64,8 +64,8 @@ def test_a_difference_within_the_noise_settles_nothing(
 @pytest.mark.parametrize(
     ("lost", "said", "verdict"),
     [
-        ("sp", "SμPar trained where the reference diverged", "as expected"),
-        ("smupar", "SμPar diverged", "not as expected"),
+        ("sp", "SμPar trained where the reference diverged", "holds"),
+        ("smupar", "SμPar diverged", "does not hold"),
     ],
 )
 def test_divergence_counts(outcome: Callable[..., Outcome], lost: str, said: str, verdict: str) -> None:

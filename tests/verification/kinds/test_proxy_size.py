@@ -56,8 +56,8 @@ def test_if_none_is_good_enough_the_sentence_says_so(outcome: Callable[..., Outc
 
 
 def test_the_verdict_is_about_proxies_of_base_width_and_more(outcome: Callable[..., Outcome]) -> None:
-    assert outcome({16: -4.0, 32: -5.0, 64: -5.0}).verdict == "as expected"
-    assert outcome({16: -5.0, 32: -4.0, 64: -5.0}).verdict == "not as expected"
+    assert outcome({16: -4.0, 32: -5.0, 64: -5.0}).verdict == "holds"
+    assert outcome({16: -5.0, 32: -4.0, 64: -5.0}).verdict == "does not hold"
     assert outcome({16: -5.0}).verdict == "open"
     assert outcome({32: -5.0}, "sp").verdict == "open"
 

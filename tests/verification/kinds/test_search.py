@@ -35,7 +35,7 @@ def outcome(make_record: MakeRecord, make_manifest: Callable[..., Manifest]) -> 
 
 def test_a_proxy_that_ranks_as_the_target_is_useful(outcome: Callable[..., Outcome]) -> None:
     made = outcome(LOSSES)
-    assert made.verdict == "as expected"
+    assert made.verdict == "holds"
     assert made.sentence.startswith(
         "SμPar: 8 runs of the proxy and one of the target, 1.1 trainings of the target in all,"
     )
@@ -45,7 +45,7 @@ def test_a_proxy_that_ranks_as_the_target_is_useful(outcome: Callable[..., Outco
 
 def test_a_proxy_that_ranks_backwards_is_not(outcome: Callable[..., Outcome]) -> None:
     made = outcome(LOSSES[::-1])
-    assert made.verdict != "as expected"
+    assert made.verdict != "holds"
     assert "needs 1 trainings" in made.sentence
 
 

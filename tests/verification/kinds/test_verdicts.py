@@ -13,8 +13,8 @@ from smupar_transfer.verification.kinds.verdicts import held_by_theory, judged
 @pytest.mark.parametrize(
     ("against", "in_favour", "verdict"),
     [
-        ([False, False], [True, True], "as expected"),
-        ([False, True], [True, False], "not as expected"),
+        ([False, False], [True, True], "holds"),
+        ([False, True], [True, False], "does not hold"),
         ([False, False], [True, False], "open"),
         ([], [], "open"),
     ],
