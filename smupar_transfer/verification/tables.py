@@ -72,12 +72,12 @@ def cell_table(summaries: Sequence[CellSummary], design: Design) -> Table:
         note="Fit: minimum of a cubic through the bottom of the mean loss curve. Edge: smallest point of the grid, at "
         f"its end. Flat: noise allows any {name} up to an end. Regrets are of the proxy's optimum (of its best "
         "trial where a sweep has no cell of the proxy), with standard errors over paired seeds, which a single seed "
-        "there does not give; the last column is against the best of all parametrizations."
+        'there does not give; "to best of all" is against the best of all parametrizations.'
         + _shared(one.family for one in summaries),
         frame=summary_table(summaries),
         columns=(
             *("", design.axis, f"log2 {symbol}*", "95 % interval", "found by", "best loss"),
-            *("zero-shot regret (nats)", "%", "% to best of all"),
+            *("zero-shot regret (nats)", "%", "% to best of all", "seeds"),
         ),
         rows=tuple(
             (
@@ -90,6 +90,7 @@ def cell_table(summaries: Sequence[CellSummary], design: Design) -> Table:
                 _nats(one.zero_shot),
                 _percent(one.zero_shot),
                 _percent(one.zero_shot_to_best),
+                str(len(one.optimum.seeds)),
             )
             for one in summaries
         ),

@@ -113,13 +113,14 @@ def test_a_curve_does_not_jump_where_its_seeds_change(make_cell: MakeCell) -> No
     assert np.nanmean(losses, axis=0) != pytest.approx(curve), "the plain mean jumps"
 
 
-def test_any_positive_hyperparameter_may_be_swept(make_record: MakeRecord) -> None:
-    records = [make_record(init_std=2.0**x, loss=3 + (x + 3) ** 2) for x in (-4, -3.5, -3)]
-    (cell,) = cells(runs_table(records), Design(swept=("init_std",)))
+@pytest.mark.parametrize("name", ["init_std", "input_multiplier", "output_multiplier", "weight_decay"])
+def test_any_positive_hyperparameter_may_be_swept(make_record: MakeRecord, name: str) -> None:
+    records = [make_record(**{name: 2.0**x}, loss=3 + (x + 3) ** 2) for x in (-4, -3.5, -3)]
+    (cell,) = cells(runs_table(records), Design(swept=(name,)))
     assert cell.log2_values.tolist() == [-4, -3.5, -3]
     assert cell.losses.tolist() == [[4, 3.25, 3]]
     assert cell.settings["learning_rate"] == 2**-5
-    assert "init_std" not in cell.settings
+    assert name not in cell.settings
     assert len(cells(runs_table(records))) == 3, "by default the learning rate is swept"
 
 

@@ -18,6 +18,7 @@ from tests.verification.results import ABOUT, an_outcome, figure
 
 pytestmark = pytest.mark.skipif(program() is None, reason="no Chromium is installed")
 DESK, PHONE = 1280, 390
+COMMITTED = Path(__file__).parents[2] / "results"
 WIDTHS = pytest.mark.parametrize("width", [DESK, PHONE])
 
 
@@ -60,6 +61,12 @@ def test_the_report_of_a_demo_is_whole(
     page = tmp_path / "report.html"
     page.write_text(render_demo_page(compare(records, -5.0), records, records[0].spec, 2.2, tmp_path), "utf-8")
     check(browser.look(page, width), images=len(FIGURES))
+
+
+@WIDTHS
+@pytest.mark.parametrize("page", sorted(COMMITTED.glob("*/report.html")), ids=lambda page: page.parent.name)
+def test_every_committed_report_is_whole(browser: Browser, page: Path, width: int) -> None:
+    check(browser.look(page, width), images=page.read_text("utf-8").count("<img "))
 
 
 def test_a_wide_table_scrolls_in_a_box_of_its_own(browser: Browser, report: Path, tmp_path: Path) -> None:

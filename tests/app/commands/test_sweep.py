@@ -240,18 +240,40 @@ def members(group: int) -> list[str]:
     return found
 
 
+def with_a_first_record(words: tuple[str, ...], store: RunStore) -> subprocess.Popen[str]:
+    """A sweep on two workers in a process group of its own, as soon as one run is finished."""
+    command = [sys.executable, "-m", "smupar_transfer.app.main", *words, "workers=2"]
+    process = subprocess.Popen(
+        command, start_new_session=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    deadline = time.monotonic() + 90
+    while not store.keys() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.02)
+    return process
+
+
+def test_a_sweep_that_was_killed_outright_loses_no_finished_run(
+    smupar: Run, tiny: tuple[str, ...], grid_file: Path, trained: list[str]
+) -> None:
+    words = ("sweep", str(grid_file), *tiny, "budget.steps=150")
+    store = RunStore(Path("results/grid"))
+    with with_a_first_record(words, store) as process:
+        os.killpg(process.pid, signal.SIGKILL)
+    kept = {record.key: record for record in store}  # all of them can be read
+    assert 1 <= len(kept) < 12
+    assert smupar(*words).returncode == 0
+    assert len(trained) == 12 - len(kept)
+    assert {record.key: record for record in store if record.key in kept} == kept
+    assert len(store.keys()) == 12
+
+
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
 def test_ctrl_c_ends_all_workers_and_keeps_their_records(
     smupar: Run, tiny: tuple[str, ...], grid_file: Path, trained: list[str]
 ) -> None:
     words = ("sweep", str(grid_file), *tiny, "budget.steps=150")
-    command = [sys.executable, "-m", "smupar_transfer.app.main", *words, "workers=2"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     store = RunStore(Path("results/grid"))
-    with subprocess.Popen(command, start_new_session=True, text=True, **pipes) as process:  # type: ignore[call-overload]
-        deadline = time.monotonic() + 90
-        while not store.keys() and time.monotonic() < deadline and process.poll() is None:
-            time.sleep(0.02)
+    with with_a_first_record(words, store) as process:
         interrupted = time.monotonic()
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         _, err = process.communicate(timeout=60)
