@@ -27,16 +27,22 @@ SETTINGS = (
     *HYPERPARAMETERS,
     "weight_decay_form",
     "optimizer",
+    "epsilon",
+    "warmup",
     "mask",
 )
 """Columns that tell cells apart, beside the parametrization; those that are swept do not."""
 
 
+USUAL = 2 / 3
+"""Part of the families that has to agree in a setting for labels to leave it out."""
+
+
 def runs_table(records: Iterable[RunRecord]) -> pd.DataFrame:
     """One row a run; losses in nats, NaN where the run diverged. ``sparsity`` is 1 - density as configured.
 
-    ``tokens`` are those of the budget, FLOPs those of the whole training, and ``chance_loss`` is that of a uniform
-    guess, where training begins.
+    ``tokens`` are those of the budget, FLOPs those of the whole training; ``warmup`` is the part of the steps that warm
+    up, ``epsilon`` that of the proxy, and ``chance_loss`` the loss of a uniform guess, where training begins.
     """
     return pd.DataFrame([_row(record) for record in records])
 
@@ -57,6 +63,8 @@ def _row(record: RunRecord) -> dict[str, object]:
         "log2_learning_rate": spec.log2_learning_rate,
         "weight_decay_form": str(spec.optimizer.weight_decay_form),
         "optimizer": str(spec.optimizer.name),
+        "epsilon": spec.optimizer.epsilon,
+        "warmup": spec.budget.warmup_steps / spec.budget.steps,
         "mask": str(spec.sparsity.mask),
         "seed": spec.seed,
         "train_loss": _number(record.train_loss),
@@ -199,7 +207,7 @@ class Family:
     Attributes:
         apart: settings that tell this family from others of its parametrization, in the order of ``SETTINGS``.
         cells: from the proxy's end of the axis on: from dense to sparse, else upwards.
-        shared: those of ``apart`` that all families of two cells or more agree in; empty for a family of one cell.
+        shared: those of ``apart`` that most families of two cells or more agree in; empty for a family of one cell.
     """
 
     parametrization: str
@@ -225,15 +233,16 @@ SYMBOLS = {
     "init_std": "σ",
     "input_multiplier": "α_in",
     "output_multiplier": "α_out",
-    "base_width": "base width",
+    "epsilon": "ε",
 }
+WORDS = {"base_width": "base width", "warmup": "warm-up"}
 
 
 def _said(name: str, value: Setting) -> str:
     if name in ("optimizer", "mask"):
         return f"{value}".replace("_", " ")
-    sign = " = " if name in SYMBOLS and name != "base_width" else " "
-    return f"{SYMBOLS.get(name, name)}{sign}{value:g}" if not isinstance(value, str) else f"{name}{sign}{value}"
+    said = f"{SYMBOLS[name]} = " if name in SYMBOLS else f"{WORDS.get(name, name)} "
+    return said + (value if isinstance(value, str) else f"{value:,.7g}")
 
 
 def label(parametrization: str, apart: Sequence[tuple[str, Setting]]) -> str:
@@ -267,7 +276,7 @@ def families(sweep: Sequence[Cell], design: Design | None = None) -> list[Family
     found: dict[tuple[str, tuple[tuple[str, Setting], ...]], list[Cell]] = {}
     for cell, settings in zip(sweep, apart(sweep, design), strict=True):
         found.setdefault((cell.parametrization, settings), []).append(cell)
-    agreed = _agreed([settings for (_, settings), own in found.items() if len(own) > 1])
+    usual = _usual([settings for (_, settings), own in found.items() if len(own) > 1])
     downwards = -1 if design.axis == "sparsity" else 1
     return [
         Family(
@@ -275,17 +284,17 @@ def families(sweep: Sequence[Cell], design: Design | None = None) -> list[Family
             design.axis,
             settings,
             tuple(sorted(own, key=lambda cell: downwards * cell.place(design.axis))),
-            tuple(pair for pair in settings if pair in agreed) if len(own) > 1 else (),
+            tuple(pair for pair in settings if pair in usual) if len(own) > 1 else (),
         )
         for (name, settings), own in found.items()
     ]
 
 
-def _agreed(settings: Sequence[tuple[tuple[str, Setting], ...]]) -> set[tuple[str, Setting]]:
-    """Those that are the same wherever they are named."""
-    pairs = {pair for each in settings for pair in each}
+def _usual(settings: Sequence[tuple[tuple[str, Setting], ...]]) -> set[tuple[str, Setting]]:
+    """Those that are the same in more than ``USUAL`` of the places where they are named."""
+    pairs = [pair for each in settings for pair in each]
     names = [name for name, _ in pairs]
-    return {(name, value) for name, value in pairs if names.count(name) == 1}
+    return {pair for pair in pairs if pairs.count(pair) > USUAL * names.count(pair[0])}
 
 
 def shared_words(families: Iterable[Family]) -> str:
@@ -295,5 +304,8 @@ def shared_words(families: Iterable[Family]) -> str:
 
 def with_shared(sentence: str, families: Iterable[Family]) -> str:
     """A sentence about families, begun with what their labels leave out."""
-    words = shared_words(families)
-    return f"At {words}, {sentence[0].lower()}{sentence[1:]}" if words else sentence
+    long = [family for family in families if len(family.cells) > 1]
+    words, names = shared_words(long), {name for family in long for name, _ in family.shared}
+    said = any(name in names for family in long for name, _ in set(family.apart) - set(family.shared))
+    unless = " unless said otherwise" if said else ""
+    return f"At {words}{unless}, {sentence[0].lower()}{sentence[1:]}" if words else sentence

@@ -99,6 +99,7 @@ def make_cell() -> MakeCell:
             **{"width": width, "sparsity": sparsity, "base_width": 32, "depth": 2, "tokens": 204_800},
             **{"init_std": 0.125, "input_multiplier": 1.0, "output_multiplier": 1.75, "weight_decay": 0.0},
             **{"weight_decay_form": "independent", "optimizer": "adamw", "mask": "random"},
+            **{"epsilon": 1e-8, "warmup": 0.1},
             **settings,
         }
         seeds = seeds or tuple(range(len(table)))

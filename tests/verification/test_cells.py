@@ -39,6 +39,8 @@ def test_a_run_is_a_row(make_record: MakeRecord) -> None:
         "log2_learning_rate": -6.0,
         "weight_decay_form": "independent",
         "optimizer": "adamw",
+        "epsilon": 1e-8,
+        "warmup": 0.0,
         "mask": "random",
         "seed": 3,
         "train_loss": 2.375,
@@ -160,7 +162,10 @@ def test_a_label_says_only_what_sets_apart_within_a_parametrization(make_cell: M
     labels = [family.label for family in families(sweep)]
     assert labels == ["SP", "SμPar, coupled decay 0.1", "SμPar, independent decay 0.1", "SμPar, no decay"]
     assert label("mup", (("mask", "fixed_fan_in"), ("tokens", 1000), ("init_std", 0.1))) == (
-        "μP, fixed fan in, tokens 1000, σ = 0.1"
+        "μP, fixed fan in, tokens 1,000, σ = 0.1"
+    )
+    assert label("smupar", (("epsilon", 1e-14), ("warmup", 0.4), ("base_width", 32))) == (
+        "SμPar, ε = 1e-14, warm-up 0.4, base width 32"
     )
 
 
@@ -169,3 +174,15 @@ def test_a_sentence_begins_with_what_labels_leave_out(make_cell: MakeCell) -> No
     assert with_shared("It moved.", families(wide)) == "It moved."
     proxies = [make_cell([[2.0]], 0.0, name, width=64) for name in ("sp", "smupar")]
     assert with_shared("It moved.", families([*wide, *proxies])) == "At width 256, it moved."
+
+
+def test_labels_leave_out_what_most_families_agree_in(make_cell: MakeCell) -> None:
+    tries: list[dict[str, float]] = [{}, {"epsilon": 1e-14}, {"warmup": 0.4}, {"tokens": 800}]
+    usual: dict[str, float] = {"tokens": 200, "epsilon": 1e-8, "warmup": 0.1}
+    sweep = [make_cell([[2.0]], s, **{**usual, **tried}) for tried in tries for s in (0.0, 0.5)]
+    found = families(sweep)
+    assert [family.label for family in found] == [
+        *("SμPar", "SμPar, ε = 1e-14", "SμPar, warm-up 0.4", "SμPar, tokens 800")
+    ]
+    assert with_shared("It moved.", found) == "At tokens 200, ε = 1e-08, warm-up 0.1 unless said otherwise, it moved."
+    assert [family.label for family in families(sweep[:4])] == ["SμPar, ε = 1e-08", "SμPar, ε = 1e-14"]

@@ -35,7 +35,7 @@ def bowl(x: float, y: float, tilt: float = 0.02) -> Floats:
 
 
 def surface(losses: Floats, along: float = 0.0) -> Surface:
-    every = {**SETTINGS, "base_width": 64, "depth": 2, "tokens": 1000}
+    every = {**SETTINGS, "base_width": 64, "depth": 2, "tokens": 1000, "epsilon": 1e-8, "warmup": 0.1}
     every |= {"input_multiplier": 1.0, "output_multiplier": 1.0, "weight_decay": 0.0}
     text = {"weight_decay_form": "independent", "optimizer": "adamw", "mask": "random"}
     return Surface(

@@ -32,6 +32,7 @@ def draw_demo(comparisons: Sequence[Comparison], title: str) -> Figure:
                     textcoords="offset points",
                     va="center",
                     fontsize=9,
+                    bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.0},
                 )
         axes.axvline(comparisons[0].zero_shot_log2_rate, color="grey", linewidth=0.8, linestyle=":")
         axes.set(

@@ -66,7 +66,7 @@ def draw_slices(
                 axes.set_xscale("log", base=2)
                 axes.xaxis.set_minor_formatter(NullFormatter())
                 if name != "learning_rate":
-                    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.2g}"))
+                    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
             axes.set_xlabel(SYMBOLS.get(name, name))
         panels[0].set_ylabel("validation loss (nats)")
         figure.colorbar(shades, ax=panels[-1], label="trial")
