@@ -37,7 +37,8 @@ overrides: [target.width=32]
 grids: [{parametrization.name: [smupar], target.sparsity: [0.0, 0.5], seed: [0, 1]}]
 runs: 4
 """
-DEMO = ("tuning.n_trials=2", "tuning.startup_trials=1", "target.width=32", "target.sparsity=0.5")
+DEMO = ("tuning.n_trials=1", "tuning.startup_trials=1", "target.width=32", "target.sparsity=0.5")
+GRIDS = ("grids.sp=[0.0]", "grids.mup=[0.0]", "grids.smupar=[0.0]")
 CACHES = (build.native_problem, build.native_is_available, build.machine_key, kernels._tell)
 
 
@@ -68,7 +69,7 @@ def words(tiny: tuple[str, ...], grid_file: Path, tmp_path: Path) -> dict[str, t
         "sweep": ("sweep", str(grid_file), *tiny, *ONE),
         "tune": ("tune", *tiny, *DEMO[:2]),
         "coordinates": ("coordinates", str(check), *tiny, "require=[]"),
-        "demo": ("demo", *tiny, *DEMO),
+        "demo": ("demo", *tiny, *DEMO, *GRIDS, "workers=1"),
     }
 
 
