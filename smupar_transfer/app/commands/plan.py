@@ -135,7 +135,10 @@ def _by_key(folder: Path, planned: list[RunSpec], stored: set[str]) -> Todo:
 
 
 def comparable(records: Iterable[RunRecord], execution: Execution) -> dict[str, RunRecord]:
-    """Records, by key, whose times tell how long such a run takes here: same machine, threads and backend."""
+    """Records, by key, whose times tell how long such a run takes here: same machine, threads and backend.
+
+    A name without processor numbers and cores, as records of earlier versions have it, fits more machines than one.
+    """
     here = machine_name(execution.device), execution.device, execution.threads
     return {
         record.key: record
