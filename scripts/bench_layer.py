@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 
-from bench.numbers import Spread, spread
+from bench.numbers import Spread, in_words, spread
 from bench.page import table
 from bench.rivals import PACKAGES, TOLERANCE, Layer, error_of, makers
 from smupar_transfer.records import write_atomically
@@ -116,7 +116,8 @@ def main(given: list[str] | None = None) -> int:
     absent = [name for name in PACKAGES if name not in makers()]
     if absent:
         print(f"not installed, hence left out: {', '.join(absent)}", file=sys.stderr)
-    setting = f"{chosen.width} x {chosen.width}, {chosen.tokens} tokens, {chosen.threads} thread(s), {machine_name()}"
+    shape = f"{chosen.width} x {chosen.width}, {chosen.tokens} tokens"
+    setting = f"{shape}, {in_words(chosen.threads)}, {machine_name()}"
     measured = {
         sparsity: measure(chosen.width, sparsity, chosen.tokens, chosen.steps) for sparsity in chosen.sparsities
     }

@@ -1,8 +1,9 @@
 """Training steps of a GPT under every way to compute sparse layers, interleaved in one run, against the textbook way.
 
-Measures what is missing in the output folder, a cell (width, sparsity, tokens a step, threads) at a time, then writes
-its page, spreadsheet and figures. Files ``notes.md`` (what a person has to say), ``layer.md`` (from bench_layer.py) and
-``agreement.md`` (from bench_agreement.py) in the folder go into the page as they are.
+Measures a cell (width, sparsity, tokens a step, threads) at a time, skipping those of the output folder that hold every
+variant that is asked for, then writes the folder's page, spreadsheet and figures. Files ``notes.md`` (what a person has
+to say), ``layer.md`` (from bench_layer.py) and ``agreement.md`` (from bench_agreement.py) in it go into the page as
+they are.
 
     python scripts/bench_sparse.py --tokens 4x256 --output results/bench_sparse
     python scripts/bench_sparse.py --page-only --output results/bench_sparse
@@ -16,7 +17,7 @@ import sys
 from pathlib import Path
 
 from bench.cells import Cell, Result, is_measured, keep, read, require_machine
-from bench.numbers import of_setting, settings, sparse_variant
+from bench.numbers import in_words, of_setting, settings, sparse_variant
 from bench.page import page, speed_table, spreadsheet, stem_of
 from smupar_transfer.records import read_text, write_atomically
 from smupar_transfer.theory import InputError
@@ -42,9 +43,14 @@ def arguments() -> argparse.ArgumentParser:
         "--tokens", type=batch_and_time, nargs="+", default=[(1, 256), (4, 256), (16, 256)], help="sequences x length"
     )
     parser.add_argument("--threads", type=positive, nargs="+", default=[1, 2])
-    parser.add_argument("--variants", nargs="+", default=None, help="beside textbook; all if left out")
-    parser.add_argument("--steps", type=positive, default=15, help="measured steps of each variant")
-    parser.add_argument("--warmup", type=int, default=3)
+    parser.add_argument(
+        "--variants",
+        nargs="+",
+        default=None,
+        help="beside textbook; all if left out; a cell that lacks one is measured anew",
+    )
+    parser.add_argument("--steps", type=positive, default=15, help="measured turns of each variant, a second each")
+    parser.add_argument("--warmup", type=int, default=3, help="turns before them, which do not count")
     parser.add_argument("--minutes", type=float, default=10, help="a cell: no new round after that, once there are 5")
     parser.add_argument("--output", type=Path, default=Path("results/bench_sparse"))
     parser.add_argument("--page-only", action="store_true", help="measure nothing")
@@ -73,7 +79,7 @@ def measure_missing(chosen: argparse.Namespace) -> None:
         if not is_measured(cell, variants, read(chosen.output)):
             result = measure(cell, variants, chosen.steps, chosen.warmup, 60 * chosen.minutes)
             keep(chosen.output, result)
-            print(f"{cell.tokens} tokens, {cell.threads} thread(s)\n{speed_table([result])}", flush=True)
+            print(f"{cell.tokens} tokens, {in_words(cell.threads)}\n{speed_table([result])}", flush=True)
 
 
 def write_page(results: list[Result], folder: Path, command: str) -> None:
@@ -90,7 +96,7 @@ def write_page(results: list[Result], folder: Path, command: str) -> None:
     variant = sparse_variant(results)
     for setting in settings(results):
         shown = of_setting(results, setting)
-        title = f"{results[0].machine}, {setting.tokens} tokens a step, {setting.threads} thread(s)"
+        title = f"{results[0].machine}\n{setting.tokens} tokens a step, {in_words(setting.threads)}"
         save(draw_speed_up(shown, title), folder / f"speed_up_{stem_of(setting)}")
         if variant is not None:
             save(draw_split(shown, variant, title), folder / f"split_{stem_of(setting)}")

@@ -1,4 +1,4 @@
-"""What is measured, and the file that holds what was: one line of JSON a cell, raw seconds of every step included."""
+"""What is measured, and the file that holds what was: one line of JSON a cell, raw seconds of every turn included."""
 
 from __future__ import annotations
 
@@ -48,16 +48,19 @@ class Measurement:
     """One variant in one cell.
 
     Attributes:
-        seconds: of every measured step, in order; steps of equal index of all variants ran one after the other.
+        seconds: of a step, in every measured turn, in order; turns of equal index of all variants came one after the
+            other.
         peak_bytes: largest resident memory of the process, beyond what it had before it built the network.
         state: of the sparsified layers.
         split: seconds of a step by part; medians of steps with clocks in them, which are not among ``seconds``.
+        peak_of_training: whether building, and calibration, are left out of ``peak_bytes``.
     """
 
     seconds: tuple[float, ...]
     peak_bytes: int
     state: State
     split: dict[str, float]
+    peak_of_training: bool = False
 
 
 @dataclass(frozen=True)

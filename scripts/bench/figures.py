@@ -65,7 +65,7 @@ def _draw_curve(axes: Axes, curve: Curve) -> None:
     look = LOOKS.get(curve.variant, OTHER)
     places = [_place(sparsity) for sparsity in curve.sparsities]
     middles = [each.middle for each in curve.speed_ups]
-    axes.plot(places, middles, label=curve.variant, **look)  # type: ignore[arg-type]
+    axes.plot(places, middles, label=curve.variant.replace("_", " "), **look)  # type: ignore[arg-type]
     lows, highs = [each.low for each in curve.speed_ups], [each.high for each in curve.speed_ups]
     axes.fill_between(places, lows, highs, color=look["color"], alpha=0.2, linewidth=0)
 

@@ -55,13 +55,17 @@ def measure(cell: Cell, variants: tuple[str, ...], steps: int, warmup: int, seco
         for name in variants:
             processes[name] = _Process(name, cell)
         taken = _rounds(processes, steps, warmup, seconds)
-        rest = {name: (*process.ask("memory"), process.ask("split")) for name, process in processes.items()}
+        measurements = {name: _measurement(process, taken[name]) for name, process in processes.items()}
     finally:
         for process in processes.values():
             process.end()
     versions = {"python": platform.python_version(), "torch": torch.__version__}
-    measurements = {name: Measurement(tuple(taken[name]), *rest[name]) for name in variants}
     return Result(cell, machine_name(), versions, measurements)
+
+
+def _measurement(process: _Process, seconds: list[float]) -> Measurement:
+    peak, of_training, state = process.ask("memory")
+    return Measurement(tuple(seconds), peak, state, process.ask("split"), of_training)
 
 
 def _rounds(processes: dict[str, _Process], steps: int, warmup: int, seconds: float) -> dict[str, list[float]]:

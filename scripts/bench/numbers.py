@@ -28,17 +28,17 @@ def spread(values: list[float]) -> Spread:
 
 
 def milliseconds(measured: Measurement) -> Spread:
-    """Of a step."""
+    """Of a step, over the turns."""
     return spread([1e3 * seconds for seconds in measured.seconds])
 
 
 def tokens_per_second(result: Result, variant: str) -> float:
-    """At the median step."""
+    """At the median turn."""
     return result.cell.batch * result.cell.time / statistics.median(result.variants[variant].seconds)
 
 
 def speed_up(result: Result, variant: str, rival: str) -> Spread | None:
-    """How many times as fast as the rival: ratios of steps of the same round; None if either was not measured."""
+    """How many times as fast as the rival: ratios of turns of the same round; None if either was not measured."""
     if variant not in result.variants or rival not in result.variants:
         return None
     pairs = zip(result.variants[rival].seconds, result.variants[variant].seconds, strict=True)
@@ -58,6 +58,11 @@ class Setting:
 
     tokens: str
     threads: int
+
+
+def in_words(threads: int) -> str:
+    """A number of threads."""
+    return f"{threads} thread{'s' if threads > 1 else ''}"
 
 
 def settings(results: list[Result]) -> list[Setting]:

@@ -13,6 +13,7 @@ from bench.numbers import (
     Setting,
     Spread,
     crossovers,
+    in_words,
     milliseconds,
     of_setting,
     settings,
@@ -33,11 +34,13 @@ HOW = """\
 A 2-layer GPT (byte vocabulary, heads of 64 channels, learned positions) trains on random tokens: forward, backward,
 clipping, AdamW. *textbook* is `weight * mask` through `torch.nn.utils.parametrize` in every forward pass with
 PyTorch's AdamW as it comes; *dense* is the same network without masks; *dense_bf16* is that under `torch.autocast`; the
-others are compute backends of `SparseLinear`. Each variant lives in a process of its own, and the processes take turns
-in alternating order, so that the machine's moods hit all alike. A turn is a second of training, two steps at least; it
-counts with the median of its steps but the first, which finds caches as others left them. Speed-ups are medians of the
-ratios of turns of the same round, with quartiles in brackets. Raw seconds of every turn are in
-[cells.jsonl](cells.jsonl), all numbers in [cells.csv](cells.csv).
+others are compute backends of `SparseLinear`. Attention and GELU are part of every step: *auto* and *native* include
+the package's C++ for both; *dense_bf16* has PyTorch's fused attention, all others blocks of queries made of PyTorch's
+batched products (faster than that in float32), and GELU is PyTorch's. Each variant lives in a process of its own, and
+the processes take turns in alternating order, so that the machine's moods hit all alike. A turn is a second of
+training, two steps at least; it counts with the median of its steps but the first, which finds caches as others left
+them. Speed-ups are medians of the ratios of turns of the same round, with quartiles in brackets. Raw seconds of every
+turn are in [cells.jsonl](cells.jsonl), all numbers in [cells.csv](cells.csv).
 """
 
 
@@ -62,7 +65,7 @@ def page(results: list[Result], command: str, notes: str, layer: str) -> str:
         "# bench_sparse",
         f"**Does a training step cost what its density says?** {sentence(results)}",
         HOW,
-        f"Machine: {results[0].machine}; {versions}. Command (it skips what is measured): `{command}`.",
+        f"Machine: {results[0].machine}; {versions}. Command: `{command}`. {flags(results)}",
         "## Targets",
         targets_table(results),
         notes,
@@ -74,6 +77,16 @@ def page(results: list[Result], command: str, notes: str, layer: str) -> str:
         layer,
     ]
     return "\n\n".join(section.strip() for section in sections if section.strip()) + "\n"
+
+
+def flags(results: list[Result]) -> str:
+    """How a person measures other cells, and what is measured anew."""
+    shared = [name for name in variants(results) if all(name in result.variants for result in results)]
+    asked = " ".join(name for name in shared if name != "textbook")
+    said = "`--widths`, `--sparsities`, `--tokens` and `--threads` choose cells, `--variants` what is measured in them "
+    said += "beside the textbook way: everything, if left out. A cell that holds all that is asked for is skipped, any "
+    said += "other is measured anew, all of its variants in one run."
+    return said + (f" Every cell here holds what `--variants {asked}` asks for." if asked else "")
 
 
 def sentence(results: list[Result]) -> str:
@@ -102,7 +115,7 @@ def _threads(results: list[Result]) -> list[int]:
 
 
 def _title(setting: Setting) -> str:
-    return f"{setting.tokens.replace('x', ' x ')} tokens, {setting.threads} thread{'s' if setting.threads > 1 else ''}"
+    return f"{setting.tokens.replace('x', ' x ')} tokens, {in_words(setting.threads)}"
 
 
 def targets_table(results: list[Result]) -> str:
@@ -112,7 +125,7 @@ def targets_table(results: list[Result]) -> str:
         [row[0].target.name, f"{row[0].target.at_least:g}x", *map(_verdict, row)]
         for row in zip(*by_threads, strict=True)
     ]
-    return table(["target", "at least", *(f"{threads} thread(s)" for threads in _threads(results))], rows)
+    return table(["target", "at least", *map(in_words, _threads(results))], rows)
 
 
 def _verdict(outcome: Outcome) -> str:
@@ -191,10 +204,19 @@ def memory_table(results: list[Result]) -> str:
     note = (
         f"Peak memory of a process in MiB, beyond what it had before it built its network ({_title(chosen)}), and in\n"
         "brackets the state of the sparsified layers as a part of the textbook way's: parameters, gradients, AdamW's\n"
-        "moments, masks and indices, for the textbook way also the product `weight * mask` that it keeps."
-        "\n\n"
+        "moments, masks and indices, for the textbook way also the product `weight * mask` that it keeps.\n"
+        f"{_of_peaks(of_setting(results, chosen))}\n\n"
     )
     return note + table(["width", "s", "textbook state, MiB", *names], rows)
+
+
+def _of_peaks(results: list[Result]) -> str:
+    """What they include."""
+    kinds = {measured.peak_of_training for result in results for measured in result.variants.values()}
+    if False not in kinds:
+        return "Peaks are those of training."
+    some = "Some peaks" if True in kinds else "Peaks"
+    return f"{some} include building the network and, for `auto`, measuring its layers where the cache lacked them."
 
 
 def _memory(result: Result, name: str) -> str:
@@ -234,7 +256,7 @@ def spreadsheet(results: list[Result]) -> str:
                 row = {
                     **vars(result.cell),
                     "variant": name,
-                    "steps": len(measured.seconds),
+                    "turns": len(measured.seconds),
                     "tokens_per_second": round(tokens_per_second(result, name), 1),
                     **_columns("ms", taken),
                     **_columns("over_textbook", speed_up(result, name, "textbook")),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
+import platform
 import resource
 import statistics
 import time
@@ -115,7 +118,7 @@ def storage_bytes(tensors: Iterable[Tensor]) -> int:
 
 
 def peak_bytes() -> int:
-    """Largest resident memory of this process so far."""
+    """Largest resident memory of this process so far, or since ``forget_peak``."""
     try:
         lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -124,20 +127,37 @@ def peak_bytes() -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
 
+def forget_peak() -> bool:
+    """Have ``peak_bytes`` begin anew at what is resident now; whether the operating system does that.
+
+    Freed memory is given back before: the process keeps it (``prepare_process``), and it would count as resident.
+    """
+    gc.collect()
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
+    except OSError:
+        return False
+    return True
+
+
 def serve(name: str, cell: Cell, pipe: Connection) -> None:
     """Body of a process: answer each request with its result until told to end.
 
-    Requests: "turn" (seconds of a step), "memory" (peak bytes beyond those before the network was built, ``State``),
-    "split" (of a step), "end".
+    Requests: "turn" (seconds of a step), "memory" (peak bytes beyond those before the network was built, whether they
+    are of training alone, ``State``), "split" (of a step), "end".
     """
     prepare_process(cell.threads)
+    forget_peak()
     before = peak_bytes()
     trainee = Trainee(name, cell)
+    of_training = forget_peak()  # what building, and measuring layers for auto, took for a moment
     pipe.send("ready")
     while (request := pipe.recv()) != "end":
         if request == "turn":
             pipe.send(trainee.turn())
         elif request == "memory":
-            pipe.send((peak_bytes() - before, trainee.state()))
+            pipe.send((max(0, peak_bytes() - before), of_training, trainee.state()))
         else:
             pipe.send(trainee.split())

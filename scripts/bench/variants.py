@@ -11,7 +11,7 @@ from torch.nn.utils import parametrize
 from bench.cells import Cell
 from smupar_transfer.model import GPT, build
 from smupar_transfer.records import BudgetSpec, DataSpec, GPTSpec, Positions, RunSpec, SparsitySpec
-from smupar_transfer.sparsity import AUTO, BACKENDS, SparseLinear, computing_backend
+from smupar_transfer.sparsity import AUTO, BACKENDS, SparseLinear, native_problem
 from smupar_transfer.theory import BaseHyperparameters, InputError, OptimizerSettings
 from smupar_transfer.training import make_optimizer
 
@@ -59,7 +59,7 @@ def require_variants(names: list[str]) -> tuple[str, ...]:
 
 def computes(backend: str) -> bool:
     """Whether a backend runs on this machine itself, and not another in its place."""
-    return not backend.startswith("native") or computing_backend(backend) == backend
+    return backend != "native" or native_problem() is None
 
 
 class Masked(nn.Module):

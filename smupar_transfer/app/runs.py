@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from smupar_transfer.app.kernels import resolved
 from smupar_transfer.app.show import loss, progress_bar
 from smupar_transfer.model import computation
 from smupar_transfer.records import CoordinateRecord, CoordinateStore, RunRecord, RunSpec, RunStore
@@ -101,7 +102,8 @@ def _round(missing: Sequence[RunSpec], existing: Iterable[RunRecord], means: Mea
     groups = by_computation(missing)
     for shared in groups.keys() & found.keys():
         yield from _copies(found[shared], groups.pop(shared), store)
-    jobs = [TrainJob(specs[0], means.data, means.execution, means.folder) for specs in groups.values()]
+    execution = resolved(means.execution) if groups else means.execution
+    jobs = [TrainJob(specs[0], means.data, execution, means.folder) for specs in groups.values()]
     for record in run_jobs(_train, jobs, means.workers):
         yield record
         yield from _copies(record, groups[computation(record.spec)][1:], store)
@@ -138,7 +140,8 @@ def measure_missing(title: str, specs: Sequence[RunSpec], means: Means) -> None:
     store = CoordinateStore(means.folder)
     existing = store.keys()
     missing = [spec for spec in specs if spec.key not in existing]
-    jobs = [TrainJob(spec, means.data, means.execution, means.folder) for spec in missing]
+    execution = resolved(means.execution) if missing else means.execution
+    jobs = [TrainJob(spec, means.data, execution, means.folder) for spec in missing]
     with progress_bar(title, len(specs), len(specs) - len(missing)) as bar:
         for record in run_jobs(_measure, jobs, means.workers):
             bar.advance(f"{record.spec.parametrization} {record.wall_seconds:.1f} s")

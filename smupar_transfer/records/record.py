@@ -48,7 +48,7 @@ class Environment:
     """Where a run ran. Never enters the run key.
 
     Attributes:
-        machine: processor or accelerator. threads: of the numerical library.
+        machine: processor and number of cores, or accelerator. threads: of the numerical library.
         backend: of sparse layers; under ``auto`` how many of them each computed: "auto: masked x2, native x6".
         versions: of Python, torch and this package.
     """

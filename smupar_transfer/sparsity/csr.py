@@ -152,13 +152,14 @@ def csr_linear_backward(
     starts, columns, starts_t, rows, positions = structure
     for_inputs, for_values = values.new_empty(0), values.new_empty(0)
     by_feature = _by_feature(gradient, ranges)
-    if wanted[0]:
-        transposed = _matrix(starts_t, rows, values.index_select(0, positions), len(starts) - 1, ranges)
-        for_inputs = _by_token(_product(transposed, by_feature), ranges)
-    if wanted[1]:
-        pattern = _matrix(starts, columns, torch.zeros_like(values), len(starts_t) - 1, ranges)
-        sampled = torch.sparse.sampled_addmm(pattern, by_feature, features.T, beta=0)
-        for_values = sampled.values().view(ranges, -1).sum(0)
+    with torch.autocast(gradient.device.type, enabled=False):  # a person may have left it on for the backward pass
+        if wanted[0]:
+            transposed = _matrix(starts_t, rows, values.index_select(0, positions), len(starts) - 1, ranges)
+            for_inputs = _by_token(_product(transposed, by_feature), ranges)
+        if wanted[1]:
+            pattern = _matrix(starts, columns, torch.zeros_like(values), len(starts_t) - 1, ranges)
+            sampled = torch.sparse.sampled_addmm(pattern, by_feature, features.T, beta=0)
+            for_values = sampled.values().view(ranges, -1).sum(0)
     return for_inputs, for_values
 
 

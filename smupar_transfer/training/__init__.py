@@ -13,11 +13,12 @@ from smupar_transfer.training.estimate import (
     step_seconds,
 )
 from smupar_transfer.training.loop import cross_entropy
+from smupar_transfer.training.machine import machine_name
 from smupar_transfer.training.observer import Observer, Silent
 from smupar_transfer.training.optimizer import make_optimizer, parameter_groups, schedule
 from smupar_transfer.training.process import prepare_process
 from smupar_transfer.training.request import DataRequest, load
-from smupar_transfer.training.run import Execution, load_network, machine_name, require_byte_model, run, sample
+from smupar_transfer.training.run import Execution, load_network, require_byte_model, run, sample
 from smupar_transfer.training.workers import run_jobs
 
 __all__ = [

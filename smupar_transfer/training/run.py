@@ -25,6 +25,7 @@ from smupar_transfer.theory import InputError
 from smupar_transfer.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from smupar_transfer.training.data import Data, TokenData
 from smupar_transfer.training.loop import Session, train
+from smupar_transfer.training.machine import machine_name
 from smupar_transfer.training.observer import Observer, Silent
 from smupar_transfer.training.optimizer import make_optimizer
 from smupar_transfer.training.process import prepare_process
@@ -161,18 +162,6 @@ def _backend(execution: Execution, network: Network) -> str:
         return computing_backend(execution.backend, execution.device)
     counts = backends_in_use(network)
     return f"{AUTO}: " + (", ".join(f"{name} x{counts[name]}" for name in sorted(counts)) or "no sparse layers")
-
-
-def machine_name(device: str = "cpu") -> str:
-    """The processor's or accelerator's own name."""
-    if device.startswith("cuda"):
-        return str(torch.cuda.get_device_name(device))
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
 
 
 def load_network(spec: RunSpec, checkpoint: Path, execution: Execution | None = None) -> Network:

@@ -32,7 +32,7 @@ def test_whole_script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     options = ["--width", "48", "--tokens", "20", "--steps", "2", "--sparsities", "0.5", "--output", str(tmp_path)]
     assert bench_layer.main(options) == 0
     written = (tmp_path / "layer.md").read_text()
-    assert "48 x 48, 20 tokens, 1 thread(s)" in written
+    assert "48 x 48, 20 tokens, 1 thread, " in written
     assert written in capsys.readouterr().out
 
 

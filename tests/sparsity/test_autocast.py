@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
 
-from smupar_transfer.sparsity import BACKENDS, SparseLinear, named_generator
+from smupar_transfer.sparsity import BACKENDS, SparseLinear, csr, named_generator
 
 ROUNDING = 0.02
 
@@ -50,3 +52,22 @@ def test_gradients_off_the_mask_stay_zero(backend: str) -> None:
 def test_dense_products_really_are_shorter() -> None:
     made = layer("masked")
     assert not torch.equal(stepped(made, shorter=True)[0], stepped(made, shorter=False)[0])
+
+
+def test_sparse_products_of_either_direction_are_out_of_its_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it is left on around the backward pass. On a CPU it knows none of them, elsewhere it does."""
+    seen = []
+
+    def watched(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def call(*given: Tensor, **options: float) -> Tensor:
+            seen.append(torch.is_autocast_enabled("cpu"))
+            return function(*given, **options)
+
+        return call
+
+    made = layer("csr")
+    monkeypatch.setattr(csr, "_product", watched(csr._product))
+    monkeypatch.setattr(torch.sparse, "sampled_addmm", watched(torch.sparse.sampled_addmm))
+    with torch.autocast("cpu", torch.bfloat16):
+        made(torch.randn(7, 24, requires_grad=True)).sum().backward()
+    assert seen == [False] * 3

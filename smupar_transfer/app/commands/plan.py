@@ -12,6 +12,7 @@ from rich.console import Group
 
 from smupar_transfer.app import show, specs
 from smupar_transfer.app.given import config_dir, words_given
+from smupar_transfer.app.kernels import resolved
 from smupar_transfer.app.planner import Planner
 from smupar_transfer.app.runs import by_computation, other_records
 from smupar_transfer.app.sweeps import COORDINATES, load_sweep, narrowed
@@ -86,6 +87,8 @@ class Todo:
 def run(config: DictConfig) -> None:
     """Print what layers and runs cost, what exists already, and how long the rest would take."""
     workers, execution = specs.workers(config), specs.execution(config)
+    if execution.backend != AUTO:  # of which it says more below
+        execution = resolved(execution)
     console = show.console()
     todo = what_to_do(config)
     left = {spec.key for spec in todo.missing}
@@ -132,7 +135,10 @@ def _by_key(folder: Path, planned: list[RunSpec], stored: set[str]) -> Todo:
 
 
 def comparable(records: Iterable[RunRecord], execution: Execution) -> dict[str, RunRecord]:
-    """Records, by key, whose times tell how long such a run takes here: same machine, threads and backend."""
+    """Records, by key, whose times tell how long such a run takes here: same machine, threads and backend.
+
+    A name without processor numbers and cores, as records of earlier versions have it, fits more machines than one.
+    """
     here = machine_name(execution.device), execution.device, execution.threads
     return {
         record.key: record

@@ -8,6 +8,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from smupar_transfer.app import show, specs
+from smupar_transfer.app.kernels import resolved
 from smupar_transfer.records import RunRecord, RunSpec, RunStore, to_plain, write_atomically
 from smupar_transfer.theory import InputError
 from smupar_transfer.training import Execution, load, load_network, require_byte_model, sample
@@ -36,7 +37,7 @@ def run(config: DictConfig) -> None:
 
 
 def _train(config: DictConfig, spec: RunSpec, execution: Execution, checkpoint: Path, store: RunStore) -> RunRecord:
-    data = load(specs.data_request(config))
+    data, execution = load(specs.data_request(config)), resolved(execution)
     with show.progress_bar("training", spec.budget.steps) as bar:
         record = run_spec(spec, data, execution, show.TrainingBar(bar), checkpoint)
     store.put(record)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -9,6 +10,7 @@ from rich.console import Group
 
 from smupar_transfer.app import show, specs
 from smupar_transfer.app.given import PROXY_WORDS, RUN_WORDS, next_command, path_word
+from smupar_transfer.app.kernels import resolved
 from smupar_transfer.app.show import console, progress_bar
 from smupar_transfer.records import Tuned, write_tuned
 from smupar_transfer.transfer import MINIMUM_WEIGHTS_PER_NEURON
@@ -75,6 +77,8 @@ def tune(config: DictConfig, search: Search) -> Tuned:
     done = outcomes(search)
     lowest = min((trial.value for trial in done if trial.value is not None), default=float("inf"))
     total = max(search.settings.n_trials, len(done))
+    if len(done) < total:
+        search = replace(search, execution=resolved(search.execution))
     with progress_bar(f"tuning {search.settings.name}", total, len(done)) as bar:
         for trial in run_search(search, workers):
             lowest = min(lowest, float("inf") if trial.value is None else trial.value)

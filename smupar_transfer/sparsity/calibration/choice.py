@@ -10,7 +10,7 @@ from smupar_transfer.sparsity.calibration.timing import measure
 from smupar_transfer.sparsity.calibration.work import Work
 from smupar_transfer.sparsity.native import cache_folder, machine_key
 
-METHOD = 1
+METHOD = 2
 """Of measuring; a higher one forgets what was measured by a lower one."""
 
 _MEMORY: dict[tuple[Path, str], Timings] = {}

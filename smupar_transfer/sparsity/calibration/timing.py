@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import statistics
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +16,14 @@ from smupar_transfer.sparsity.backends import BACKENDS, Backend, DenseBackend
 from smupar_transfer.sparsity.calibration.decision import DENSE
 from smupar_transfer.sparsity.calibration.work import Work
 
-MOST_STORED, MOST_ENTRIES = 2**22, 2**25
-"""Weights that are stored, and entries of the mask, where a layer is measured; of a larger one a band of rows."""
-MOST_OPERATIONS = 1.6e9
+DENSE_ENTRIES = 2**20
+"""Of a larger layer dense backends are measured on a band of rows with so many entries."""
+SPARSE_STORED, SPARSE_ENTRIES = 5 * 2**17, 2**25
+"""The same for sparse ones: weights that exist (more than 2^19, from which on kernels work otherwise), and entries."""
+MOST_OPERATIONS = 1.62e9
 """Multiply-adds of a dense forward and backward pass; beyond them fewer tokens are measured."""
-TILE = 128
-"""Tokens that fill a tile of the kernels: so many, or a multiple, are measured of more."""
+PIECE = 256
+"""Tokens that fill tiles of the kernels and that ``csr`` cuts into ranges: fewer would be computed in another way."""
 HOPELESS = 3.0
 """Times the fastest: such a backend is measured once."""
 LEAST_ROUNDS, MOST_ROUNDS = 3, 9
@@ -52,29 +54,53 @@ class Timing:
 def measure(work: Work) -> dict[str, Timing]:
     """Time the candidates of a layer on a random mask, in turns; medians.
 
-    Large layers are measured in part, and products scaled to all tokens, all to all rows. That never flatters sparse
-    backends: what they do once a token, such as packing inputs, is scaled along. ``masked`` is always there; a rival
-    that fails is left out.
+    Of large layers a band of rows is measured, and times are scaled to all of them. That never flatters sparse
+    backends: what they do once a token, such as packing inputs, is scaled along. Where there are too many tokens,
+    products are measured at two smaller numbers of them, and go on along a line: some work is the same for any number,
+    such as masking a gradient. ``masked`` is always there; a rival that fails is left out.
     """
-    affordable = int(MOST_OPERATIONS / (3 * _rows(work, DENSE) * work.fan_in))
-    tokens = min(work.tokens, max(1, affordable // TILE) * TILE)
+    counts = _counts(work)
     shorter = torch.autocast(torch.device(work.device).type, work.precision, enabled=work.precision != torch.float32)
     with torch.inference_mode(False), shorter:  # gradients are on, too
-        trials = _trials(work, tokens)
-        samples = _samples(trials)
+        trials = _trials(work, counts)
+        samples = _samples(trials, counts)
     found = {}
     for name, taken in samples.items():
-        by_row, by_token = work.fan_out / trials[name].rows, work.tokens / tokens
-        products, update = (statistics.median(column) for column in zip(*taken, strict=True))
-        found[name] = Timing(products * by_row * by_token, update * by_row, trials[name].structure)
+        by_row = work.fan_out / trials[name].rows
+        *products, update = (statistics.median_low(column) for column in zip(*taken, strict=True))
+        whole = extrapolated(work.tokens, dict(zip(counts, products, strict=True)))
+        found[name] = Timing(whole * by_row, update * by_row, trials[name].structure)
     return found
+
+
+def _counts(work: Work) -> tuple[int, ...]:
+    """Numbers of tokens that are measured: all of them, or a smaller number after half of that."""
+    affordable = int(MOST_OPERATIONS / (3 * _rows(work, DENSE) * work.fan_in))
+    fewer = max(1, affordable // (2 * PIECE)) * PIECE
+    return (work.tokens,) if work.tokens <= max(affordable, 2 * fewer) else (fewer, 2 * fewer)
+
+
+def extrapolated(tokens: int, measured: Mapping[int, float]) -> float:
+    """Seconds at a number of tokens, along the line through two measurements.
+
+    More tokens never take less: the line does not fall, and the result is not below either measurement.
+
+    Args:
+        tokens: at least as many as were measured.
+        measured: seconds by number of tokens: ``tokens`` alone, or two smaller numbers.
+    """
+    if tokens in measured:
+        return measured[tokens]
+    (fewer, low), (more, high) = sorted(measured.items())
+    slope = max(0.0, (high - low) / (more - fewer))
+    return max(low, high) + slope * (tokens - more)
 
 
 def _rows(work: Work, name: str) -> int:
     """How many rows of the layer are measured."""
-    entries = MOST_STORED
+    entries = DENSE_ENTRIES
     if name not in (DENSE, "masked"):
-        entries = min(MOST_ENTRIES, MOST_STORED * work.size // max(1, work.nonzero))
+        entries = min(SPARSE_ENTRIES, SPARSE_STORED * work.size // max(1, work.nonzero))
     return max(1, min(work.fan_out, entries // work.fan_in))
 
 
@@ -87,21 +113,25 @@ class _Trial:
     """
 
     def __init__(self, backend: Backend, mask: Tensor, dense: Tensor, inputs: Tensor, upstream: Tensor) -> None:
-        self.backend, self.upstream, self.rows = backend, upstream, len(mask)
-        self.inputs = inputs.clone().requires_grad_()
+        self._backend, self._inputs, self._upstream, self.rows = backend, inputs, upstream, len(mask)
         self.weight = backend.pack(dense).clone().requires_grad_()
         self.structure = bytes_beside(backend, mask) / max(1, self.weight.numel())
         self._optimizer = torch.optim.AdamW([self.weight], fused=True)
 
-    def step(self) -> tuple[float, float]:
-        """Seconds of the products and of the update."""
-        self.weight.grad = self.inputs.grad = None
+    def step(self, counts: Sequence[int]) -> tuple[float, ...]:
+        """Seconds of the products over each of these numbers of tokens, then of the update."""
+        products = [self._products(tokens) for tokens in counts]
         start = _now(self.weight)
-        output = self.backend.linear(self.inputs, self.weight, None)
-        output.backward(self.upstream.to(output.dtype))  # type: ignore[no-untyped-call]
-        between = _now(self.weight)
         self._optimizer.step()
-        return between - start, _now(self.weight) - between
+        return *products, _now(self.weight) - start
+
+    def _products(self, tokens: int) -> float:
+        inputs, upstream = self._inputs[:tokens].requires_grad_(), self._upstream[:tokens]
+        self.weight.grad = None
+        start = _now(self.weight)
+        output = self._backend.linear(inputs, self.weight, None)
+        output.backward(upstream.to(output.dtype))  # type: ignore[no-untyped-call]
+        return _now(self.weight) - start
 
 
 def _now(weight: Tensor) -> float:
@@ -110,8 +140,8 @@ def _now(weight: Tensor) -> float:
     return time.perf_counter()
 
 
-def _trials(work: Work, tokens: int) -> dict[str, _Trial]:
-    candidates = work.candidates()
+def _trials(work: Work, counts: Sequence[int]) -> dict[str, _Trial]:
+    candidates, tokens = work.candidates(), max(counts)
     shape = max(_rows(work, name) for name in candidates), work.fan_in
     options: dict[str, Any] = {"generator": torch.Generator().manual_seed(0)}
     mask = torch.rand(shape, **options) < (2.0 if work.full else work.nonzero / work.size)
@@ -126,7 +156,7 @@ def _trials(work: Work, tokens: int) -> dict[str, _Trial]:
             band = mask[:rows]
             backend = DenseBackend() if name == DENSE else BACKENDS[name](band)
             trial = _Trial(backend, band, dense[:rows], inputs, upstream[:, :rows].contiguous())
-            trial.step()  # allocates, and makes the optimizer's state
+            trial.step(counts[:1])  # allocates, and makes the optimizer's state
             trials[name] = trial
         except RuntimeError as error:  # PyTorch without its sparse products, say, or without enough memory
             if name in ("masked", DENSE):
@@ -135,17 +165,18 @@ def _trials(work: Work, tokens: int) -> dict[str, _Trial]:
     return trials
 
 
-def _samples(trials: Mapping[str, _Trial]) -> dict[str, list[tuple[float, float]]]:
-    samples = {name: [trial.step()] for name, trial in trials.items()}
-    first = {name: sum(taken[0]) for name, taken in samples.items()}
+def _samples(trials: Mapping[str, _Trial], counts: Sequence[int]) -> dict[str, list[tuple[float, ...]]]:
+    samples = {name: [trial.step(counts)] for name, trial in trials.items()}
+    first = {name: sum(taken[0][-2:]) / trials[name].rows for name, taken in samples.items()}
     bound = HOPELESS * min(first.values())
     hopeful = [name for name in trials if first[name] <= bound or name == "masked"]
     deadline = time.perf_counter() + ENOUGH_SECONDS
+    least = LEAST_ROUNDS - (len(counts) - 1)  # two numbers of tokens take half as long again
     for turn in range(1, MOST_ROUNDS):
-        if turn >= LEAST_ROUNDS and time.perf_counter() > deadline:
+        if turn >= least and time.perf_counter() > deadline:
             break
         for name in hopeful if turn % 2 else reversed(hopeful):
-            samples[name].append(trials[name].step())
+            samples[name].append(trials[name].step(counts))
     return samples
 
 

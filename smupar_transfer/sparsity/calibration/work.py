@@ -61,6 +61,12 @@ class Work:
 
     def __str__(self) -> str:
         kind = "full" if self.full else f"{self.nonzero} weights"
-        where = f"{self.threads} threads" if self.device == "cpu" else torch.cuda.get_device_name(self.device)
         types = f"{self.dtype} in {self.precision}"
-        return f"{self.fan_out}x{self.fan_in}, {kind}, {self.tokens} tokens, {types}, {where}"
+        return f"{self.fan_out}x{self.fan_in}, {kind}, {self.tokens} tokens, {types}, {self._where()}"
+
+    def _where(self) -> str:
+        if self.device == "cpu":
+            return f"{self.threads} threads"
+        if self.device.startswith("cuda") and torch.cuda.is_available():
+            return str(torch.cuda.get_device_name(self.device))
+        return self.device  # of another machine, say

@@ -59,29 +59,45 @@ def machine_key(*, kernels: bool) -> str:
     parts = [_processor(), torch.__version__]
     if kernels and native_problem() is None:
         blocking = Path(__file__).parent / "structure.py"
-        parts += [_key(_compiler_version(), compiler_flags()), blocking.read_text(encoding="utf-8")]
+        parts += [_library()[0].parent.name, blocking.read_text(encoding="utf-8")]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:20]
 
 
 def load_kernels() -> None:
     """Load the kernels as ``torch.ops.smupar_native``, building them into the user's cache if they are not there.
 
+    A library in the cache that cannot be loaded, a damaged one, is built anew.
+
     Raises:
         NotBuiltError: there is no compiler, the build failed, or the cache cannot be written.
     """
     try:
-        flags = compiler_flags()
-        folder = cache_folder() / _key(_compiler_version(), flags)
-        library = folder / f"{LIBRARY}.so"
-        folder.mkdir(parents=True, exist_ok=True)
+        library, flags = _library()
+        library.parent.mkdir(parents=True, exist_ok=True)
         # Processes that start together wait for one build. The lock goes with its holder, unlike that of cpp_extension.
-        with FileLock(folder / "building"):
-            if not library.exists():
+        with FileLock(library.with_name("building")):
+            if not (library.exists() and _loads(library)):
+                library.unlink(missing_ok=True)
                 _build(library, flags)
         torch.ops.load_library(library)  # type: ignore[no-untyped-call]
         register_operators()
     except (OSError, ImportError, RuntimeError, subprocess.SubprocessError) as error:
         raise NotBuiltError(f"the C++ kernels cannot be built or loaded ({_reason(error)})") from error
+
+
+def _library() -> tuple[Path, list[str]]:
+    """Where the kernels of this machine belong, and what they are compiled with."""
+    where, version = _compiler_found()
+    flags = compiler_flags(version)
+    return cache_folder() / _key(f"{where} {version}", flags) / f"{LIBRARY}.so", flags
+
+
+def _loads(library: Path) -> bool:
+    try:
+        torch.ops.load_library(library)  # type: ignore[no-untyped-call]
+    except (OSError, RuntimeError):
+        return False
+    return True
 
 
 def cache_folder() -> Path:
@@ -90,18 +106,22 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "smupar_transfer" / "native"
 
 
-def compiler_flags() -> list[str]:
+def compiler_flags(version: str) -> list[str]:
     """What the kernels are compiled with. ``SMUPAR_NATIVE_FLAGS`` takes the place of ``-march=native``.
 
     For instance ``-march=x86-64-v3`` (AVX2) for a cluster whose nodes differ.
+
+    Args:
+        version: what the compiler says of itself.
     """
-    return ["-O3", *shlex.split(os.environ.get(FLAGS_VARIABLE, "-march=native")), *_openmp()]
+    return ["-O3", *shlex.split(os.environ.get(FLAGS_VARIABLE, "-march=native")), *_openmp(version)]
 
 
-def _openmp() -> list[str]:
+def _openmp(version: str) -> list[str]:
     # Compiled in but not linked: the runtime that PyTorch has loaded serves, so that torch.set_num_threads holds. Where
-    # PyTorch uses another one than GNU's (macOS, say), its symbols are missing, and one thread computes.
-    gnu = platform.system() == "Linux" and "clang" not in _compiler()
+    # PyTorch uses another one than GNU's (macOS, say), or the compiler calls another one (clang, by whatever name), its
+    # symbols are missing, and one thread computes.
+    gnu = platform.system() == "Linux" and "clang" not in version
     return ["-fopenmp"] if gnu else []
 
 
@@ -109,12 +129,14 @@ def _compiler() -> str:
     return os.environ.get("CXX", "c++")  # as cpp_extension chooses
 
 
-def _compiler_version() -> str:
+def _compiler_found() -> tuple[str, str]:
+    """Where the compiler is, and what it says of itself."""
     command = shlex.split(_compiler())
-    if not command or shutil.which(command[0]) is None:
+    where = shutil.which(command[0]) if command else None
+    if where is None:
         raise FileNotFoundError(f"there is no C++ compiler {_compiler()}; CXX may name one")
     result = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
-    return f"{shutil.which(command[0])} {result.stdout}"
+    return where, result.stdout
 
 
 def _key(compiler: str, flags: list[str]) -> str:

@@ -46,12 +46,18 @@ def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noq
 
 
 def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-    for_inputs, _, for_bias = ctx.needs_input_grad[:3]
-    inputs_gradient, values_gradient = torch.ops.smupar_native.linear_backward(
-        gradient, *ctx.saved_tensors, *ctx.blocking, for_inputs
+    for_inputs, for_values, for_bias = ctx.needs_input_grad[:3]
+    inputs_gradient = values_gradient = None
+    if for_inputs or for_values:
+        inputs_gradient, values_gradient = torch.ops.smupar_native.linear_backward(
+            gradient, *ctx.saved_tensors, *ctx.blocking, for_inputs
+        )
+    return (
+        inputs_gradient if for_inputs else None,
+        values_gradient if for_values else None,
+        gradient.sum(0) if for_bias else None,
+        *[None] * 12,
     )
-    bias_gradient = gradient.sum(0) if for_bias else None
-    return (inputs_gradient if for_inputs else None, values_gradient, bias_gradient, *[None] * 12)
 
 
 def _attention_shapes(qkv: Tensor, _bias: Tensor | None, _scale: float) -> tuple[Tensor, Tensor]:

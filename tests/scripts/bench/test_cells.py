@@ -16,6 +16,16 @@ def test_what_was_kept_is_read(results: list[Result], tmp_path: Path) -> None:
     assert read(tmp_path) == results
 
 
+def test_a_line_of_an_earlier_version_is_read(results: list[Result], tmp_path: Path) -> None:
+    """It does not say what its peaks include: everything."""
+    keep(tmp_path, results[0])
+    path = tmp_path / FILE
+    path.write_text(path.read_text().replace(', "peak_of_training": false', ""))
+    assert "peak_of_training" not in path.read_text()
+    assert read(tmp_path) == results[:1]
+    assert not results[0].variants["auto"].peak_of_training
+
+
 def test_a_cell_measured_again_takes_the_place_of_the_first(results: list[Result], tmp_path: Path) -> None:
     for result in results:
         keep(tmp_path, result)

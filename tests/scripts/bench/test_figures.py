@@ -17,7 +17,7 @@ def test_speed_up_draws_every_rival_and_rings_crossovers(results: list[Result]) 
     (axes,) = figure.axes
     lines = {line.get_label(): list(line.get_ydata()) for line in axes.lines}  # type: ignore[arg-type]
     assert lines["auto"] == pytest.approx([2190 / t for t in (1248, 863, 481, 262)])
-    assert {"dense", "dense_bf16", "csr"} <= set(lines)
+    assert {"dense", "dense bf16", "csr"} <= set(lines)
     assert sorted(_words(figure)) == ["0.68", "0.89", "0.96"]  # auto over bf16, csr over both
     assert axes.get_title() == "width 1024"
 

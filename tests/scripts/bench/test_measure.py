@@ -25,7 +25,7 @@ class Fake:
     def ask(self, request: str) -> Any:
         Fake.asked.append(self.name)
         if request == "memory":
-            return 100, STATE
+            return 100, True, STATE
         if request == "split":
             return {"rest": 1.0}
         self.steps += 1
@@ -47,6 +47,7 @@ def test_variants_take_turns_in_alternating_order() -> None:
     assert Fake.ended == ["textbook", "csr"]
     assert result.variants["csr"].seconds == (2.0, 3.0)  # without the warm-up
     assert (result.variants["csr"].peak_bytes, result.variants["csr"].state) == (100, STATE)
+    assert result.variants["csr"].peak_of_training
     assert result.variants["csr"].split == {"rest": 1.0}
 
 

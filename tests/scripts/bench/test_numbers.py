@@ -13,6 +13,7 @@ from bench.numbers import (
     crossover,
     crossovers,
     curves,
+    in_words,
     milliseconds,
     of_setting,
     settings,
@@ -33,7 +34,7 @@ def test_spread_is_median_and_quartiles() -> None:
     assert spread([7.0]) == Spread(7, 7, 7)
 
 
-def test_steps_are_paired_before_the_median_is_taken(results: list[Result]) -> None:
+def test_turns_are_paired_before_the_median_is_taken(results: list[Result]) -> None:
     """A machine that is slow for a round is slow for all: ratios do not show it, ratios of medians would not either."""
     result = results[0]
     ratio = speed_up(result, "auto", "textbook")
@@ -51,6 +52,10 @@ def test_what_was_not_measured_has_no_number(results: list[Result]) -> None:
     assert speed_up(results[0], "auto", "native") is None
     assert state_ratio(results[0], "native") is None
     assert crossover(results, "native", "dense", 1024) is None
+
+
+def test_threads_are_counted_in_words() -> None:
+    assert [in_words(threads) for threads in (1, 2)] == ["1 thread", "2 threads"]
 
 
 def test_tokens_a_second(results: list[Result]) -> None:

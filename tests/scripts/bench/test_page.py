@@ -6,7 +6,17 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from bench.cells import Cell, Result
-from bench.page import crossover_table, memory_table, page, sentence, speed_table, split_section, spreadsheet, table
+from bench.page import (
+    crossover_table,
+    flags,
+    memory_table,
+    page,
+    sentence,
+    speed_table,
+    split_section,
+    spreadsheet,
+    table,
+)
 
 Make = Callable[..., Result]
 
@@ -25,6 +35,8 @@ def test_page_holds_numbers_notes_and_figures(results: list[Result]) -> None:
     for piece in (
         "a machine; python 3, torch 2",
         "`python x.py`",
+        "Every cell here holds what `--variants dense dense_bf16 csr auto` asks for.",
+        "| target | at least | 1 thread |",
         "## Limits\n\nNone.\n\n## 4 x 256 tokens, 1 thread\n",
         "(speed_up_4x256_1.svg)",
         "(split_4x256_1.svg)",
@@ -75,6 +87,25 @@ def test_memory_table_compares_with_the_textbook_way(results: list[Result]) -> N
     assert rows[-1][header.index("dense")] == "100 (100.0%)"
 
 
+def test_peaks_say_what_they_include(results: list[Result]) -> None:
+    def of_training(result: Result) -> Result:
+        return replace(
+            result, variants={name: replace(each, peak_of_training=True) for name, each in result.variants.items()}
+        )
+
+    first, *others = results
+    assert "\nPeaks include building the network" in memory_table(results)
+    assert "\nSome peaks include building the network" in memory_table([first, *map(of_training, others)])
+    assert "\nPeaks are those of training.\n" in memory_table([*map(of_training, results)])
+
+
+def test_only_what_every_cell_holds_is_said_to_be_skipped(results: list[Result], make_result: Make) -> None:
+    partial = make_result(Cell(2048, 0.5, 4, 256, 1), {"textbook": 1.0, "auto": 1.0})
+    assert "Every cell here holds what `--variants auto` asks for." in flags([*results, partial])
+    bare = make_result(Cell(2048, 0.5, 4, 256, 1), {"textbook": 1.0})
+    assert flags([*results, bare]).endswith("all of its variants in one run.")
+
+
 def test_split_shows_dense_ways_once_a_width(results: list[Result]) -> None:
     rows = _rows(split_section(results))[2:]
     assert [row[1:3] for row in rows] == [
@@ -90,4 +121,5 @@ def test_spreadsheet_has_a_row_a_variant(results: list[Result]) -> None:
     assert len(rows) == len(results) * 5
     last = rows[-1]
     assert (last["variant"], last["sparsity"], last["over_textbook"]) == ("auto", "0.984", "8.359")
+    assert last["turns"] == "3"
     assert float(last["tokens_per_second"]) == round(1024 / 0.262, 1)

@@ -2,14 +2,19 @@ from __future__ import annotations
 
 import threading
 from multiprocessing import Pipe
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from bench import trainee as module
 from bench.cells import Cell
 from bench.parts import PARTS
-from bench.trainee import Trainee, peak_bytes, serve, storage_bytes, tensors_in
+from bench.trainee import Trainee, forget_peak, peak_bytes, serve, storage_bytes, tensors_in
+from bench.variants import Variant, make
+from smupar_transfer.model import GPT
 
 CELL = Cell(64, 0.75, 2, 8, 1)
 WEIGHTS = 2 * 12 * 64 * 64  # of the sparsified layers
@@ -85,24 +90,56 @@ def test_peak_memory_has_seen_what_was_held() -> None:
     assert peak_bytes() > 64 * 2**20
 
 
-def test_requests_are_answered_until_the_end() -> None:
+def served(*requests: str) -> list[Any]:
+    """Answers to these requests, and the end."""
     threads = torch.get_num_threads()
     ours, theirs = Pipe()
     server = threading.Thread(target=serve, args=("csr", CELL, theirs))
     server.start()
+    answers = []
     try:
         assert ours.recv() == "ready"
-        answers = []
-        for request in ("turn", "memory", "split"):
+        for request in requests:
             ours.send(request)
             answers.append(ours.recv())
     finally:
         ours.send("end")
         server.join()
         torch.set_num_threads(threads)
-    step, (peak, state), split = answers
+    return answers
+
+
+needs_reset = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peaks cannot be reset here")
+
+
+@needs_reset
+def test_a_peak_is_forgotten_and_what_is_held_is_not() -> None:
+    held = torch.ones(64 * 2**20, dtype=torch.uint8)
+    passing = [torch.ones(2**20, dtype=torch.uint8) for _ in range(256)]
+    before = peak_bytes()
+    del passing
+    assert peak_bytes() > before - 16 * 2**20  # the system counts in pieces
+    assert forget_peak()
+    assert held.numel() < peak_bytes() < before - 192 * 2**20
+
+
+@needs_reset
+def test_what_building_takes_for_a_moment_is_no_memory_of_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    def greedy(variant: Variant, cell: Cell) -> tuple[GPT, torch.optim.Optimizer]:
+        torch.ones(512 * 2**20, dtype=torch.uint8)
+        return make(variant, cell)
+
+    monkeypatch.setattr(module, "make", greedy)
+    ((peak, _, _),) = served("memory")
+    assert peak < 256 * 2**20
+
+
+def test_requests_are_answered_until_the_end() -> None:
+    answers = served("turn", "memory", "split")
+    step, (peak, of_training, state), split = answers
     assert step > 0
     assert peak >= 0
+    assert of_training == Path("/proc/self/clear_refs").exists()
     assert state.parameters == 4 * EXISTING
     assert set(split) == set(PARTS)
 

@@ -74,3 +74,16 @@ def test_only_what_can_compute_is_a_candidate(changes: dict[str, Any], expected:
 def test_without_kernels_they_are_no_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("smupar_transfer.sparsity.calibration.work.native_problem", lambda: "no compiler")
     assert WORK.candidates() == ("masked", "csr")
+
+
+@pytest.mark.parametrize(("device", "where"), [("cpu", "1 threads"), ("cuda:7", "cuda:7"), ("meta", "meta")])
+def test_a_device_that_is_not_here_has_its_name_too(device: str, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "get_device_name", None)
+    assert str(replace(WORK, device=device)).endswith(f"float32, {where}")
+
+
+def test_accelerators_are_told_apart_by_their_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"model of {device}")
+    assert str(replace(WORK, device="cuda:1")).endswith("float32, model of cuda:1")

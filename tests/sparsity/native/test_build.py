@@ -120,15 +120,53 @@ def test_what_is_built_is_not_built_again(monkeypatch: pytest.MonkeyPatch) -> No
         build.load_kernels()
 
 
+@pytest.mark.usefixtures("needs_compiler")
+def test_a_damaged_library_is_built_anew_and_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    build.load_kernels()
+    good = build._library()[0].resolve()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    library, built = build._library()[0], list[Path]()
+    library.parent.mkdir(parents=True)
+
+    def mend(library: Path, flags: list[str]) -> None:
+        built.append(library)
+        library.symlink_to(good)  # another copy cannot be loaded into one process
+
+    monkeypatch.setattr(build, "_build", mend)
+    library.write_bytes(b"garbage")
+    build.load_kernels()
+    build.load_kernels()
+    assert built == [library]
+    monkeypatch.setattr(build, "_build", lambda library, flags: library.write_bytes(b"more garbage"))
+    library.unlink()
+    library.write_bytes(b"garbage")
+    with pytest.raises(build.NotBuiltError, match="cannot be built or loaded"):
+        build.load_kernels()
+
+
+def test_a_compiler_is_known_by_what_it_says_not_by_its_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What clang would call is not GNU's OpenMP; kernels of it run on one thread."""
+    monkeypatch.setattr(platform, "system", lambda: "Linux")
+    found = []
+    for says in ("c++ (Debian 12.2.0-14) 12.2.0", "Debian clang version 14.0.6"):
+        compiler = tmp_path / "clang" / "c++"
+        compiler.parent.mkdir(exist_ok=True)
+        compiler.write_text(f"#!/bin/sh\necho '{says}'\n")
+        compiler.chmod(0o755)
+        monkeypatch.setenv("CXX", str(compiler))
+        found.append("-fopenmp" in build._library()[1])
+    assert found == [True, False]
+
+
 def test_a_library_is_used_only_where_it_was_built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Everything that a library depends on is in the name of its folder."""
 
     def key() -> str:
-        return build._key("compiler 1", build.compiler_flags())
+        return build._key("compiler 1", build.compiler_flags("gcc"))
 
     keys = {key()}
     assert {key()} == keys
-    keys.add(build._key("compiler 2", build.compiler_flags()))
+    keys.add(build._key("compiler 2", build.compiler_flags("gcc")))
     with monkeypatch.context() as patch:
         patch.setattr(build, "_processor", lambda: "another")
         keys.add(key())

@@ -77,13 +77,6 @@ template <int N, bool ForInputs>
   }
 }
 
-struct BackwardTile {
-  const float* gradient;   // tiled, all rows
-  const float* inputs;     // dense, from the tile's first token
-  float* inputs_gradient;  // dense, likewise; null if nobody asks for it
-  int64_t tokens;
-};
-
 // Floats of scratch that backward_tile needs: inputs of a panel and their gradients.
 inline int64_t backward_scratch(const Panels& weight, int64_t tile) {
   return 2 * std::min(weight.panel, weight.lines) * tile;

@@ -8,7 +8,9 @@
 
 namespace smupar {
 
-inline constexpr int64_t kElementwiseGrain = 1 << 15;  // a multiple of kLanes: threads share no vector
+// Elements that are worth a thread of their own. at::parallel_for cuts evenly, not at multiples of it: a piece may end
+// within a vector, whose lanes beyond that end belong to another thread and must be left alone.
+inline constexpr int64_t kElementwiseGrain = 1 << 15;
 
 inline void check(const at::Tensor& tensor, at::ScalarType type, int64_t dimensions, const char* name) {
   TORCH_CHECK(tensor.scalar_type() == type, name, " has type ", tensor.scalar_type(), ", not ", type);
