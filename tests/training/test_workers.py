@@ -42,11 +42,11 @@ def sleep_or_fail(seconds):
 
 @pytest.fixture
 def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    (tmp_path / f"{MODULE}.py").write_text(JOBS)
+    name = f"{MODULE}_{tmp_path.name}"  # of each test its own: a pool that was ended may still pickle what it was given
+    (tmp_path / f"{name}.py").write_text(JOBS)
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
-    monkeypatch.delitem(importlib.sys.modules, MODULE, raising=False)  # type: ignore[attr-defined]
-    yield importlib.import_module(MODULE)
+    yield importlib.import_module(name)
     assert ended(), "a process was left behind"
 
 
