@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from smupar_transfer.records import GPTSpec, RunRecord
 from smupar_transfer.theory import PARAMETRIZATIONS, InputError
 from smupar_transfer.verification.design import Design
+from smupar_transfer.verification.labels import Setting, label, said
 
 Floats = NDArray[np.float64]
-Setting = float | int | str
 
 HYPERPARAMETERS = ("learning_rate", "init_std", "input_multiplier", "output_multiplier", "weight_decay")
 SETTINGS = (
@@ -227,36 +227,6 @@ class Family:
         return np.log2([cell.place(self.axis) for cell in self.cells])
 
 
-SYMBOLS = {
-    "sparsity": "s",
-    "learning_rate": "η",
-    "init_std": "σ",
-    "input_multiplier": "α_in",
-    "output_multiplier": "α_out",
-    "epsilon": "ε",
-}
-WORDS = {"base_width": "base width", "warmup": "warm-up"}
-
-
-def _said(name: str, value: Setting) -> str:
-    if name in ("optimizer", "mask"):
-        return f"{value}".replace("_", " ")
-    said = f"{SYMBOLS[name]} = " if name in SYMBOLS else f"{WORDS.get(name, name)} "
-    return said + (value if isinstance(value, str) else f"{value:,.7g}")
-
-
-def label(parametrization: str, apart: Sequence[tuple[str, Setting]]) -> str:
-    """For people: a parametrization's title and what tells it from others of that title."""
-    settings = dict(apart)
-    words = [PARAMETRIZATIONS[parametrization].title]
-    if "weight_decay_form" in settings or "weight_decay" in settings:
-        form = settings.pop("weight_decay_form", "")
-        amount = settings.pop("weight_decay", None)
-        said = " ".join(filter(None, [str(form), "decay", "" if amount is None else f"{amount:g}"]))
-        words.append("no decay" if amount == 0 else said)
-    return ", ".join([*words, *(_said(name, value) for name, value in settings.items())])
-
-
 def apart(sweep: Sequence[Setup], design: Design) -> list[tuple[tuple[str, Setting], ...]]:
     """For each setup, the settings that tell its family from others of its parametrization, ordered as ``SETTINGS``.
 
@@ -299,7 +269,7 @@ def _usual(settings: Sequence[tuple[tuple[str, Setting], ...]]) -> set[tuple[str
 
 def shared_words(families: Iterable[Family]) -> str:
     """For people: what the labels of these families leave out, such as "width 256"; empty if nothing."""
-    return ", ".join(dict.fromkeys(_said(*pair) for family in families for pair in family.shared))
+    return ", ".join(dict.fromkeys(said(*pair) for family in families for pair in family.shared))
 
 
 def with_shared(sentence: str, families: Iterable[Family]) -> str:

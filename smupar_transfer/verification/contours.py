@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from smupar_transfer.verification.cells import Floats, Setting, Setup, apart, grouped, label
+from smupar_transfer.verification.cells import Floats, Setup, apart, grouped
 from smupar_transfer.verification.design import Design
 from smupar_transfer.verification.fit import SOFTNESS, WINDOW, Status
+from smupar_transfer.verification.labels import Setting, label
 from smupar_transfer.verification.noise import moderate, student
 
 QUADRATIC = 6  # coefficients of a quadratic in two variables

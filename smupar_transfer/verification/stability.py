@@ -215,23 +215,21 @@ def _family_summary(every: Sequence[CellSummary]) -> FamilySummary:
     parabolas = np.array([optimum.parabola for optimum in optima])
     outwards = -1 if family.axis == "sparsity" else 1
     relative_curvature = np.log2([optimum.curvature / optimum.fitted_loss for optimum in optima])
-    drift = spread(positions, errors)
+    drift, found = spread(positions, errors), {member.optimum.status for member in every}
+    if Status.FLAT in found and errors is not None:
+        drift = replace(drift, high=math.inf)
     return FamilySummary(
         family=family,
-        drift=drift if all(math.isfinite(optimum.high - optimum.low) for optimum in optima) else _endless(drift),
-        at_least=any(member.optimum.status in (Status.EDGE, Status.NOTHING) for member in every),
+        drift=drift,
+        at_least=not found.isdisjoint({Status.EDGE, Status.NOTHING}),
         slope=slope(places, positions, errors),
         kappa=slope(outwards * places, relative_curvature, bends),
         parabola_octaves=float(np.ptp(parabolas)),
         sensitivity=float(np.mean([member.sensitivity for member in members])),
         largest_regret=_largest(member.regret.percent for member in every),
         largest_zero_shot_regret=_largest(m.zero_shot.percent for m in every if m.zero_shot is not None),
-        exact=all(member.optimum.status is Status.FIT for member in every),
+        exact=found == {Status.FIT},
     )
-
-
-def _endless(drift: Spread) -> Spread:
-    return replace(drift, high=drift.high if math.isnan(drift.high) else math.inf)
 
 
 def summary_table(summaries: Sequence[CellSummary]) -> pd.DataFrame:

@@ -22,7 +22,8 @@ from smupar_transfer.records import (
 )
 from smupar_transfer.theory import BaseHyperparameters, OptimizerSettings
 from smupar_transfer.verification import Cell
-from smupar_transfer.verification.cells import Floats, Setting
+from smupar_transfer.verification.cells import Floats
+from smupar_transfer.verification.labels import Setting
 
 DEFAULTS = {"init_std": 0.125, "output_multiplier": 1.75}
 MakeRecord = Callable[..., RunRecord]

@@ -13,7 +13,7 @@ import pytest
 from smupar_transfer.records import RunRecord
 from smupar_transfer.theory import InputError
 from smupar_transfer.verification import Cell, Design, cells, families, runs_table
-from smupar_transfer.verification.cells import label, with_shared
+from smupar_transfer.verification.cells import with_shared
 
 MakeRecord = Callable[..., RunRecord]
 MakeCell = Callable[..., Cell]
@@ -161,12 +161,6 @@ def test_a_label_says_only_what_sets_apart_within_a_parametrization(make_cell: M
     ]
     labels = [family.label for family in families(sweep)]
     assert labels == ["SP", "SμPar, coupled decay 0.1", "SμPar, independent decay 0.1", "SμPar, no decay"]
-    assert label("mup", (("mask", "fixed_fan_in"), ("tokens", 1000), ("init_std", 0.1))) == (
-        "μP, fixed fan in, tokens 1,000, σ = 0.1"
-    )
-    assert label("smupar", (("epsilon", 1e-14), ("warmup", 0.4), ("base_width", 32))) == (
-        "SμPar, ε = 1e-14, warm-up 0.4, base width 32"
-    )
 
 
 def test_a_sentence_begins_with_what_labels_leave_out(make_cell: MakeCell) -> None:

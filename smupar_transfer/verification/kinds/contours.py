@@ -10,7 +10,7 @@ import numpy as np
 
 from smupar_transfer.records import Manifest, RunRecord
 from smupar_transfer.verification.asked import HYPERPARAMETER_WORDS, design_of, place_label, proxy_log2
-from smupar_transfer.verification.cells import apart, label, runs_table
+from smupar_transfer.verification.cells import apart, runs_table
 from smupar_transfer.verification.contours import (
     JointOptimum,
     Surface,
@@ -23,6 +23,7 @@ from smupar_transfer.verification.design import Design
 from smupar_transfer.verification.figures.contours import Contours, draw_contours
 from smupar_transfer.verification.fit import Status
 from smupar_transfer.verification.kinds.verdicts import LARGEST_DRIFT, held_by_theory, judged
+from smupar_transfer.verification.labels import label
 from smupar_transfer.verification.outcome import Outcome, Picture, Table
 from smupar_transfer.verification.wording import fixed, loss, signed, span
 
