@@ -93,7 +93,7 @@ def _expand_name(command: str, words: list[str]) -> list[str]:
         return words
     name, rest = _name_and_rest(words)
     if name is None:
-        if command not in DEFAULT_NAMES or any(key_of(word) == "sweep" for word in words):
+        if command not in DEFAULT_NAMES:
             return words
         name = DEFAULT_NAMES[command]
     if command == "plot":  # reads records only
@@ -105,11 +105,13 @@ def _expand_name(command: str, words: list[str]) -> list[str]:
 
 
 def _name_and_rest(words: list[str]) -> tuple[str | None, list[str]]:
-    """The first word that is neither setting, flag nor value of a flag, wherever a person wrote it."""
+    """The first word that is neither setting, flag nor value of a flag, or ``sweep=NAME``, wherever it stands."""
     for index, word in enumerate(words):
         after_flag = index > 0 and words[index - 1] in FLAGS_WITH_VALUE
         if not (after_flag or "=" in word or word.startswith(("-", "+", "~"))):
             return word, words[:index] + words[index + 1 :]
+        if key_of(word) == "sweep" and not after_flag:
+            return word.partition("=")[2], words[:index] + words[index + 1 :]
     return None, words
 
 

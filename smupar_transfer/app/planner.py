@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,9 @@ from omegaconf import DictConfig
 from smupar_transfer.app import specs
 from smupar_transfer.app.sweeps import SEED, Adaptive, Sweep, at_point
 from smupar_transfer.records import RunRecord, RunSpec
-from smupar_transfer.verification.adaptive import Place, Search, planned, typical
+from smupar_transfer.verification.adaptive import Place, Search, beside, planned, typical
+from smupar_transfer.verification.carried import carried_values
+from smupar_transfer.verification.design import Design
 
 Records = Mapping[str, RunRecord]
 
@@ -31,19 +33,52 @@ class Planner:
     def __init__(self, config: DictConfig, sweep: Sweep) -> None:
         self._cells: list[_Cell] = []
         self._fixed: list[RunSpec] = []
+        self._carries = sweep.adaptive is not None and sweep.adaptive.carried
+        self._carried: list[RunSpec] | None = None
+        self._sweep = sweep
         base = specs.with_tuned_hyperparameters(config)
         if sweep.adaptive is None:
             self._fixed = [specs.target_spec(at_point(base, point)) for point in sweep.points()]
         else:
             self._cells = [_Cell(base, point, seeds, sweep.adaptive) for point, seeds in sweep.cells()]
+        self._tuned = vars(specs.hyperparameters(config))
 
     def planned(self, records: Records) -> list[RunSpec]:
         """All runs that are needed as far as the records tell; they are all once each of them has a record."""
-        return self._fixed + [run for cell in self._cells for run in cell.planned(records)]
+        runs = self._fixed + [run for cell in self._cells for run in cell.planned(records)]
+        if not self._carries or any(run.key not in records for run in runs):
+            return runs
+        if self._carried is None:  # as the losses of the searches say, which never change
+            self._carried = self._beside(self._says(records))
+        return _once(runs + self._carried)
 
     def expected(self, records: Records) -> list[RunSpec]:
         """The same with a guess at what cells that are not finished will ask for."""
-        return self._fixed + [run for cell in self._cells for run in cell.expected(records)]
+        runs = self._fixed + [run for cell in self._cells for run in cell.expected(records)]
+        if not self._carries:
+            return runs
+        return _once(runs + (self._carried or self._beside([self._otherwise()] * len(self._cells))))
+
+    def _says(self, records: Records) -> list[float | None]:
+        """What the proxy says for each cell, if all searches are over."""
+        sweep = self._sweep
+        searched = [[records[run.key] for run in cell.planned(records)] for cell in self._cells]
+        design = Design(sweep.kind, sweep.swept, sweep.axis, sweep.tied)
+        return carried_values(searched, design, self._otherwise())
+
+    def _otherwise(self) -> float | None:
+        """log2 of what was tuned before, for a sweep without a cell of the proxy."""
+        tuned = self._tuned[self._sweep.swept[0]]
+        return math.log2(tuned) if tuned > 0 else None
+
+    def _beside(self, says: Sequence[float | None]) -> list[RunSpec]:
+        pairs = zip(self._cells, says, strict=True)
+        return [run for cell, value in pairs if value is not None for run in cell.beside(value)]
+
+
+def _once(runs: Iterable[RunSpec]) -> list[RunSpec]:
+    """Runs in their order, without repetition."""
+    return list({run.key: run for run in runs}.values())
 
 
 @dataclass
@@ -81,6 +116,11 @@ class _Cell:
 
     def planned(self, records: Records) -> list[RunSpec]:
         return [self.at(place) for place in self.places(records)]
+
+    def beside(self, log2_value: float) -> list[RunSpec]:
+        """At the points on either side of a value, with all seeds."""
+        axis = self.adaptive.log2
+        return [self.at(place) for place in beside(self.search, (log2_value - axis.first) / axis.step)]
 
     def expected(self, records: Records) -> list[RunSpec]:
         places = self.places(records)

@@ -31,12 +31,14 @@ class Adaptive:
         key: of the configuration. log2: its full grid.
         coarse: octaves between the points that every cell starts with, with its first seed.
         reach: octaves on either side of the running optimum in which every point is run, with all seeds.
+        carried: run the points beside what the proxy's cell says, with all seeds, too: regret has an error there.
     """
 
     key: str
     log2: Axis
     coarse: float
     reach: float
+    carried: bool = False
 
 
 @dataclass(frozen=True)
@@ -181,9 +183,14 @@ def load_sweep(name: str, config_dir: str | None = None) -> Sweep:
 
 
 def _adaptive(value: Any, grids: Sequence[Grid], path: Path) -> Adaptive:
-    names = [item.name for item in fields(Adaptive)]
-    if not isinstance(value, dict) or set(value) != set(names):
-        raise InputError("adaptive", value, f"in {path} is not a mapping of {', '.join(names)}")
+    names = [item.name for item in fields(Adaptive) if item.name != "carried"]
+    if not isinstance(value, dict) or set(value) - {"carried"} != set(names):
+        raise InputError(
+            "adaptive", value, f"in {path} is not a mapping of {', '.join(names)} and, if need be, carried"
+        )
+    carried = value.get("carried", False)
+    if not isinstance(carried, bool):
+        raise InputError("adaptive.carried", carried, f"in {path} is neither true nor false")
     key, log2 = value["key"], parse_octaves({"log2": value["log2"]})
     if log2 is None:
         raise InputError("adaptive.log2", value["log2"], f"in {path} is not {{first, last, step}}")
@@ -196,7 +203,7 @@ def _adaptive(value: Any, grids: Sequence[Grid], path: Path) -> Adaptive:
             raise InputError("adaptive.key", key, f"in {path} is an axis of grids too", "leave it out there")
         if SEED not in grid:
             raise InputError("grids", sorted(grid), f"in {path} has no seed", "an adaptive sweep lists seeds")
-    return Adaptive(str(key), log2, float(value["coarse"]), float(value["reach"]))
+    return Adaptive(str(key), log2, float(value["coarse"]), float(value["reach"]), carried)
 
 
 def _check_analysis(sweep: Sweep, path: Path) -> None:
@@ -214,6 +221,10 @@ def _check_analysis(sweep: Sweep, path: Path) -> None:
             if word not in known:
                 hint = did_you_mean(word, known, f"there are {', '.join(known)}")
                 raise InputError(key, word, f"in {path} is unknown", hint)
+    if sweep.adaptive is not None and sweep.adaptive.carried and sweep.kind != "stability":
+        raise InputError(
+            "adaptive.carried", True, f"in {path} is for kind stability", f"kind {sweep.kind} has no regret"
+        )
     if sweep.kind == "gain" and sweep.reference is None:
         raise InputError("reference", "", f"in {path} must be given", "kind gain compares with a parametrization")
 

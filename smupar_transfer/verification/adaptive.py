@@ -72,6 +72,16 @@ def _running_optimum(losses: Mapping[Place, float], search: Search, last: int) -
     return best if best is not None and math.isfinite(means[best]) else None
 
 
+def beside(search: Search, position: float) -> list[Place]:
+    """The points on either side of a position of the grid, or the point there, with all seeds; nothing off the grid."""
+    nearest = round(position)
+    exact = abs(position - nearest) < 1e-9
+    points = [nearest] if exact else [math.floor(position), math.floor(position) + 1]
+    if points[0] < 0 or points[-1] >= search.points:
+        return []
+    return [(point, seed) for point in points for seed in search.seeds]
+
+
 def typical(search: Search) -> list[Place]:
     """What a cell of which nothing is known may ask for: of plans for a parabola at each point, the median in size."""
 

@@ -97,7 +97,7 @@ def summarise(
         own = [(cell, optima[id(cell)]) for cell in family.cells]
         first = next((optimum.log2_value for _, optimum in own if optimum.status is not Status.NOTHING), math.nan)
         for cell, optimum in own:
-            proxy = proxy_value(cell, family, trained, proxy_log2_value)
+            proxy = proxy_value(cell, family.axis, trained, proxy_log2_value)
             summaries.append(_summarise(family, cell, optimum, first, proxy, trained, shared))
     return summaries
 
@@ -142,13 +142,13 @@ def _size(cell: Cell) -> tuple[object, ...]:
 
 
 def proxy_value(
-    cell: Cell, family: Family, trained: Sequence[tuple[Cell, Optimum]], otherwise: float | None
+    cell: Cell, axis: str, trained: Sequence[tuple[Cell, Optimum]], otherwise: float | None
 ) -> float | None:
-    """What tuning the proxy says: the optimum of the dense cell of base width that is like ``cell`` in all else.
+    """What tuning the proxy says: the optimum of the dense cell of base width that is like ``cell`` off the axis.
 
     Of several, which differ in depth or tokens, the cheapest. ``otherwise`` if the sweep has none.
     """
-    free = {"width", "sparsity", "depth", "tokens", family.axis} - {"base_width"}
+    free = {"width", "sparsity", "depth", "tokens", axis} - {"base_width"}
     same = [
         (other, optimum)
         for other, optimum in trained

@@ -86,3 +86,69 @@ def test_what_is_expected_lies_between_what_is_asked_for_and_the_full_grid(
     records = {run.key: answered(record, run) for run in planner.planned({})}
     assert set(planner.planned(records)) <= set(planner.expected(records))
     assert len({run.key for run in planner.expected(records)}) == len(planner.expected(records))
+
+
+CARRIED = """\
+question: Is regret known with its error?
+expected: It is.
+cost: a second
+overrides: []
+adaptive:
+  key: hparams.learning_rate
+  log2: {first: -12, last: -3, step: 0.5}
+  coarse: 2
+  reach: 1
+  carried: true
+grids:
+  - parametrization.name: [sp, mup]
+    target.width: [null, 32]
+    target.sparsity: [0.0]
+    seed: [1, 0]
+runs: 152
+"""
+
+
+def moved(record: RunRecord, spec: RunSpec) -> RunRecord:
+    """The proxy's optimum lies between two points of the grid, that of the target of SP far from it."""
+    optimum = -10.2 if spec.model.width == 32 and spec.parametrization == "sp" else -5.8
+    return replace(record, key=spec.key, spec=spec, validation_loss=2 + 0.01 * (spec.log2_learning_rate - optimum) ** 2)
+
+
+def at(runs: list[RunSpec], name: str, width: int, seed: int) -> list[float]:
+    return rates([run for run in runs if run.model.width == width], name, seed)
+
+
+def test_what_the_proxy_says_is_run_with_all_seeds_once_all_optima_are_found(
+    config: DictConfig, tmp_path: Path, record: RunRecord
+) -> None:
+    (tmp_path / "carried.yaml").write_text(CARRIED, encoding="utf-8")
+    (tmp_path / "plain.yaml").write_text(CARRIED.replace("  carried: true\n", ""), encoding="utf-8")
+    plain = Planner(config, load_sweep(str(tmp_path / "plain.yaml")))
+    sweep = load_sweep(str(tmp_path / "carried.yaml"))
+    records: dict[str, RunRecord] = {}
+    while missing := [run for run in plain.planned(records) if run.key not in records]:
+        assert Planner(config, sweep).planned(records) == plain.planned(records)
+        records |= {run.key: moved(record, run) for run in missing}
+    searched = plain.planned(records)
+    runs = Planner(config, sweep).planned(records)
+    assert runs[: len(searched)] == searched
+    assert at(searched, "sp", 32, 0) == [-11, -10.5, -10, -9.5, -9]
+    assert at(runs, "sp", 32, 0) == [-11, -10.5, -10, -9.5, -9, -6, -5.5]
+    assert set(at(runs, "sp", 32, 1)) >= {-6, -5.5}
+    assert len(runs) == len({run.key for run in runs})
+    assert {run.key for run in runs} - {run.key for run in searched} == {
+        run.key
+        for run in runs
+        if (run.parametrization, run.model.width) == ("sp", 32) and run.log2_learning_rate in (-6, -5.5)
+    } - {run.key for run in searched}
+    records |= {run.key: moved(record, run) for run in runs}
+    again = Planner(config, sweep)
+    assert again.planned(records) == runs == again.expected(records)
+
+
+def test_what_is_carried_is_guessed_as_long_as_the_proxy_is_not_known(config: DictConfig, tmp_path: Path) -> None:
+    (tmp_path / "carried.yaml").write_text(CARRIED, encoding="utf-8")
+    tuned = config.copy()
+    tuned.hparams.learning_rate = 2.0**-3.75
+    expected = Planner(tuned, load_sweep(str(tmp_path / "carried.yaml"))).expected({})
+    assert {-4.0, -3.5} <= set(at(expected, "sp", 32, 0))

@@ -101,6 +101,10 @@ def test_grids_may_add_seeds_to_a_cell() -> None:
         pytest.param("  reach: 1\n", "", r"^adaptive=.*mapping of key, log2, coarse, reach", id="key missing"),
         pytest.param("reach: 1", "reach: 1\n  more: 1", r"^adaptive=.*more", id="key too many"),
         pytest.param("step: 0.5", "step: 0", r"^adaptive.log2=.*first, last, step", id="step of zero"),
+        pytest.param("reach: 1", "reach: 1\n  carried: 1", r"^adaptive.carried=1: .*true nor false", id="carried"),
+        pytest.param(
+            "  reach: 1", "  reach: 1\n  carried: true\nkind: gain\nreference: sp", "carried=True", id="no regret"
+        ),
         pytest.param("key: hparams.learning_rate", "key: seed", r"^adaptive.key=seed: .*axis of grids too", id="twice"),
         pytest.param("    seed: [1, 0]\n", "", r"^grids=.*has no seed", id="no seed"),
         pytest.param("runs: 42", "runs: 24", r"^runs=24: .*expands to 42 runs", id="number of the full grid"),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from smupar_transfer.verification.adaptive import Place, Search, planned, typical
+from smupar_transfer.verification.adaptive import Place, Search, beside, planned, typical
 
 Curve = Callable[[Place], float]
 
@@ -136,3 +136,12 @@ def test_a_typical_plan_lies_between_the_smallest_and_the_largest() -> None:
     sizes = [len(planned(SEARCH, bowl(optimum))) for optimum in range(17)]
     assert min(sizes) <= len(typical(SEARCH)) <= max(sizes)
     assert len(typical(SEARCH)) == sorted(sizes)[8]
+
+
+def test_beside_a_value_lie_two_points_or_the_one_that_it_is() -> None:
+    seeds = (4, 2)
+    search = Search(17, 4, 2, seeds)
+    assert beside(search, 3.4) == [(3, 4), (3, 2), (4, 4), (4, 2)]
+    assert beside(search, 3 + 1e-12) == [(3, 4), (3, 2)]
+    assert beside(search, 16) == [(16, 4), (16, 2)]
+    assert beside(search, -0.2) == beside(search, 16.5) == []

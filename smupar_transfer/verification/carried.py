@@ -1,0 +1,29 @@
+"""Which value the proxy of a sweep says, cell by cell, from the records that there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from smupar_transfer.records import RunRecord
+from smupar_transfer.verification.cells import cells, runs_table
+from smupar_transfer.verification.design import Design
+from smupar_transfer.verification.optimum import Status, estimate
+from smupar_transfer.verification.stability import proxy_value
+
+
+def carried_values(
+    sweep: Sequence[Iterable[RunRecord]], design: Design, otherwise: float | None = None
+) -> list[float | None]:
+    """log2 of what the proxy's cell says for each cell of a sweep, as zero-shot regret has it.
+
+    Args:
+        sweep: runs of each cell, at least one.
+        design: of the sweep.
+        otherwise: for cells whose proxy is not among ``sweep``.
+
+    Returns:
+        a value a cell; None if it is not known.
+    """
+    found = [cell for runs in sweep for cell in cells(runs_table(runs), design)]
+    trained = [pair for pair in zip(found, estimate(found), strict=True) if pair[1].status is not Status.NOTHING]
+    return [proxy_value(cell, design.axis, trained, otherwise) for cell in found]
