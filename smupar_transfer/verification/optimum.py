@@ -31,7 +31,7 @@ class Optimum:
         loss: mean validation loss (nats) at the best point of the grid; infinite if nothing trained.
         grid_log2_value: that point.
         parabola: what a plain parabola says, for comparison with other work; NaN if it says nothing.
-        seeds: that entered. columns: of the cell where all of them ran.
+        seeds: that entered.
         curve: the fit itself, None if there is none.
     """
 
@@ -48,7 +48,6 @@ class Optimum:
     parabola: float
     status: Status
     seeds: tuple[int, ...]
-    columns: tuple[int, ...]
     curve: LocalFit | None
 
 
@@ -213,7 +212,6 @@ def _optimum(bottom: _Bottom, noise: float, freedom: float) -> Optimum:
         parabola=parabola_vertex(log2_values, curve.means),
         status=status,
         seeds=tuple(curve.cell.seeds[row] for row in curve.rows),
-        columns=tuple(int(column) for column in curve.columns),
         curve=fit,
     )
 

@@ -239,7 +239,7 @@ def summary_table(summaries: Sequence[CellSummary]) -> pd.DataFrame:
 
 def _cell_row(summary: CellSummary) -> dict[str, object]:
     cell, optimum = summary.cell, summary.optimum
-    hidden = ("status", "seeds", "columns", "curve")
+    hidden = ("status", "seeds", "curve")
     return {
         "family": summary.family.label,
         "parametrization": cell.parametrization,

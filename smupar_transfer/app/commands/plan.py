@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -95,7 +95,7 @@ def run(config: DictConfig) -> None:
     done = {spec.key for spec in todo.planned} - left
     batches = group(todo.planned, done, comparable(RunStore(todo.folder), execution))
     priced, source = price(batches, config, execution)
-    for item in priced:
+    for item in one_a_layout(priced):
         console.print(layer_table(item, execution))
         console.print()
     if execution.device == "cpu" and execution.backend == AUTO and (problem := native_problem()) is not None:
@@ -154,7 +154,8 @@ def group(planned: Sequence[RunSpec], existing: set[str], timed: dict[str, RunRe
     """Gather runs whose cost is the same."""
     found: dict[tuple[object, ...], list[RunSpec]] = {}
     for spec in planned:
-        found.setdefault((spec.model, spec.sparsity, spec.budget, spec.precision), []).append(spec)
+        budget = replace(spec.budget, warmup_steps=0)
+        found.setdefault((spec.model, spec.sparsity, budget, spec.precision), []).append(spec)
     return [
         Batch(
             spec=members[0],
@@ -190,6 +191,15 @@ def price(batches: Sequence[Batch], config: DictConfig, execution: Execution) ->
             whole = run_seconds(batch.spec, step)
         priced.append(Priced(batch, found, step, whole))
     return priced, "from " + ", and from ".join(sources)
+
+
+def one_a_layout(priced: Sequence[Priced]) -> list[Priced]:
+    """The first of those whose layers are the same, with the same number of tokens a step."""
+    found: dict[tuple[object, ...], Priced] = {}
+    for item in priced:
+        spec = item.batch.spec
+        found.setdefault((spec.model, spec.sparsity, spec.budget.tokens_per_step, spec.precision), item)
+    return list(found.values())
 
 
 def layer_table(item: Priced, execution: Execution) -> Group:

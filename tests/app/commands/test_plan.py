@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from smupar_transfer.app import specs
 from smupar_transfer.app.commands import plan
-from smupar_transfer.records import RunRecord, RunStore
+from smupar_transfer.records import RunRecord, RunSpec, RunStore
 from smupar_transfer.training import Execution
 
 Run = Callable[..., CompletedProcess[str]]
@@ -164,3 +164,16 @@ def test_runs_of_one_cost_are_one_row(composed: Callable[..., DictConfig], tiny:
     assert [cost.nonzero_parameters for cost in costs] == [7216, 7216 - 1536]
     assert costs[1].flops_sparse < costs[0].flops_sparse
     assert all(item.run_seconds >= item.step_seconds * 4 > 0 for item in priced)
+
+
+def test_what_costs_nothing_makes_no_row_and_equal_layers_one_table(
+    composed: Callable[..., DictConfig], tiny: tuple[str, ...]
+) -> None:
+    def at(*words: str) -> RunSpec:
+        return specs.target_spec(composed("train", *tiny, "target.sparsity=0.5", *words))
+
+    longer, warmer, wider = at("budget.steps=8"), at("budget.warmup_steps=2"), at("target.width=32")
+    batches = plan.group([at(), longer, warmer, at("optimizer.epsilon=1e-6"), wider], set(), {})
+    assert [item.runs for item in batches] == [3, 1, 1]
+    priced, _ = plan.price(batches, composed("plan", *tiny), Execution())
+    assert [item.batch.spec.model.width for item in plan.one_a_layout(priced)] == [16, 32]
