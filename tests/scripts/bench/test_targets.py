@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -32,6 +33,20 @@ def test_a_target_of_many_cells_is_as_good_as_its_worst(results: list[Result], m
     assert _by_name([*results, worse])[rival] == (pytest.approx(0.5), False)
 
 
+def test_slower_than_masked_counts_beyond_noise_only(make_result: Make) -> None:
+    name = "`auto` over `masked`, slowest of all cells, upper quartile"
+    level = make_result(Cell(512, 0.25, 4, 256, 1), {"textbook": 1.0, "masked": 1.0, "auto": 1.0})
+
+    def rounds(*auto: float) -> Result:
+        taken = {"textbook": (1.0,) * len(auto), "masked": (1.0,) * len(auto), "auto": auto}
+        return replace(
+            level, variants={key: replace(level.variants[key], seconds=value) for key, value in taken.items()}
+        )
+
+    assert _by_name([rounds(1.1, 0.99, 1.03, 1.1, 0.98)])[name] == (pytest.approx(1 / 0.99), True)
+    assert _by_name([rounds(1.1, 1.1, 1.1)])[name] == (pytest.approx(1 / 1.1), False)
+
+
 def test_other_threads_are_other_cells(results: list[Result]) -> None:
     assert {met for _, met in _by_name(results, threads=2).values()} == {None}
     assert len(outcomes(results, 2)) == len(TARGETS)
@@ -46,7 +61,7 @@ def test_the_goals_themselves(make_result: Make) -> None:
         return [
             make_result(
                 Cell(width, sparsity, 4, 256, 1),
-                {"textbook": factor * goal, "dense_bf16": 2, "csr": goal / 4.0, "auto": 1.0},
+                {"textbook": factor * goal, "dense_bf16": 2, "masked": 2, "csr": goal / 4.0, "auto": 1.0},
             )
             for (width, sparsity), goal in goals.items()
         ]
