@@ -157,8 +157,8 @@ def crossover(results: list[Result], variant: str, rival: str, width: int) -> Cr
 
 
 def crossovers(results: list[Result]) -> list[Crossover]:
-    """Of cells of one setting: of every variant with a mask over every rival, at every width."""
-    names = [name for name in variants(results) if name not in ("textbook", *RIVALS)]
+    """Of cells of one setting: of every variant whose cost depends on density over every rival, at every width."""
+    names = [name for name in variants(results) if name not in ("textbook", "masked", *RIVALS)]
     found = [crossover(results, name, rival, width) for width in widths(results) for rival in RIVALS for name in names]
     return [each for each in found if each is not None]
 
