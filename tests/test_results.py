@@ -14,7 +14,7 @@ PAGES = {path.parent.name: path.read_text(encoding="utf-8") for path in sorted(R
 LIST = (RESULTS / "README.md").read_text(encoding="utf-8")
 ROWS = dict(re.findall(r"^\| \[(\w+)\]\(\1/README\.md\) (.*)$", LIST, re.MULTILINE))
 INTERVAL = re.compile(r"\[-?\d+\.\d+, (?:-?\d+\.\d+|∞)\]")
-SPOKEN_OF = ("1024", "1", "auto")
+SPOKEN_OF = ("1024", "1", "auto")  # width, threads and variant
 MEASURED = re.compile(rf"\d[\d.]* (?:octaves|%) {INTERVAL.pattern}")
 
 

@@ -233,15 +233,19 @@ def split_section(results: list[Result]) -> str:
     chosen = _main_setting(results)
     sparse = sparse_variant(results)
     rows: dict[tuple[int, str, str], list[str]] = {}
+    sums: list[float] = []
     for result in of_setting(results, chosen):
         for name in (name for name in ("textbook", "dense_bf16", sparse) if name in result.variants):
             sparsity = f"{result.cell.sparsity:g}" if name == sparse else "any"
             measured = result.variants[name]
             parts = [f"{1e3 * measured.split[part]:,.1f} ({shares(measured)[part]:.0%})" for part in PARTS]
+            sums.append(1e3 * sum(measured.split.values()) / milliseconds(measured).middle)
             label = (result.cell.width, sparsity, name)
             rows.setdefault(label, [*map(str, label), *parts])
     note = (
-        f"Milliseconds (and share) a step with clocks in it, {_title(chosen)}; forward and backward pass together.\n\n"
+        f"Milliseconds (and share) a step with clocks in it, {_title(chosen)}; forward and backward pass together.\n"
+        "Such steps are taken once, after the turns: the parts add up to between\n"
+        f"{min(sums):.2f} and {max(sums):.2f} times the step of the table above.\n\n"
     )
     return note + table(["width", "s", "variant", *PARTS], rows.values())
 

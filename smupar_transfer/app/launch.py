@@ -110,8 +110,9 @@ def _name_and_rest(words: list[str]) -> tuple[str | None, list[str]]:
         after_flag = index > 0 and words[index - 1] in FLAGS_WITH_VALUE
         if not (after_flag or "=" in word or word.startswith(("-", "+", "~"))):
             return word, words[:index] + words[index + 1 :]
-        if key_of(word) == "sweep" and not after_flag:
-            return word.partition("=")[2], words[:index] + words[index + 1 :]
+        named = "" if after_flag or word.startswith("~") or key_of(word) != "sweep" else word.partition("=")[2]
+        if named.strip("'\""):  # Hydra's quotes, as a path with a blank needs them
+            return named.strip("'\""), words[:index] + words[index + 1 :]
     return None, words
 
 

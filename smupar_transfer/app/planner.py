@@ -34,7 +34,7 @@ class Planner:
         self._cells: list[_Cell] = []
         self._fixed: list[RunSpec] = []
         self._carries = sweep.adaptive is not None and sweep.adaptive.carried
-        self._carried: list[RunSpec] | None = None
+        self._known: list[RunSpec] | None = None  # carried runs, once all searches are over
         self._sweep = sweep
         base = specs.with_tuned_hyperparameters(config)
         if sweep.adaptive is None:
@@ -46,32 +46,37 @@ class Planner:
     def planned(self, records: Records) -> list[RunSpec]:
         """All runs that are needed as far as the records tell; they are all once each of them has a record."""
         runs = self._fixed + [run for cell in self._cells for run in cell.planned(records)]
-        if not self._carries or any(run.key not in records for run in runs):
-            return runs
-        if self._carried is None:  # as the losses of the searches say, which never change
-            self._carried = self._beside(self._says(records))
-        return _once(runs + self._carried)
+        return _once(runs + (self._carried(records) or []))
 
     def expected(self, records: Records) -> list[RunSpec]:
         """The same with a guess at what cells that are not finished will ask for."""
         runs = self._fixed + [run for cell in self._cells for run in cell.expected(records)]
-        if not self._carries:
-            return runs
-        return _once(runs + (self._carried or self._beside([self._otherwise()] * len(self._cells))))
+        carried = self._carried(records)
+        if carried is None:
+            carried = self._beside([self._otherwise()] * len(self._cells))
+        return _once(runs + carried)
 
-    def _says(self, records: Records) -> list[float | None]:
-        """What the proxy says for each cell, if all searches are over."""
-        sweep = self._sweep
-        searched = [[records[run.key] for run in cell.planned(records)] for cell in self._cells]
-        design = Design(sweep.kind, sweep.swept, sweep.axis, sweep.tied)
-        return carried_values(searched, design, self._otherwise())
+    def _carried(self, records: Records) -> list[RunSpec] | None:
+        """Runs beside what the proxy says, none if nobody asked for them; None as long as a search goes on."""
+        if not self._carries:
+            return []
+        if self._known is None:
+            searched = [[records.get(run.key) for run in cell.planned(records)] for cell in self._cells]
+            found = [[record for record in runs if record is not None] for runs in searched]
+            if found != searched:
+                return None
+            sweep = self._sweep
+            design = Design(sweep.kind, sweep.swept, sweep.axis, sweep.tied)
+            self._known = self._beside(carried_values(found, design, self._otherwise()))
+        return self._known
 
     def _otherwise(self) -> float | None:
-        """log2 of what was tuned before, for a sweep without a cell of the proxy."""
+        """log2 of what was tuned before, for a sweep without a cell of the proxy; None if that was 0."""
         tuned = self._tuned[self._sweep.swept[0]]
         return math.log2(tuned) if tuned > 0 else None
 
     def _beside(self, says: Sequence[float | None]) -> list[RunSpec]:
+        """Runs of every cell beside what it is told, a value a cell."""
         pairs = zip(self._cells, says, strict=True)
         return [run for cell, value in pairs if value is not None for run in cell.beside(value)]
 

@@ -31,7 +31,7 @@ class Adaptive:
         key: of the configuration. log2: its full grid.
         coarse: octaves between the points that every cell starts with, with its first seed.
         reach: octaves on either side of the running optimum in which every point is run, with all seeds.
-        carried: run the points beside what the proxy's cell says, with all seeds, too: regret has an error there.
+        carried: run the points beside what the proxy's cell says, with all seeds, too: zero-shot regret has an error.
     """
 
     key: str
@@ -221,6 +221,9 @@ def _check_analysis(sweep: Sweep, path: Path) -> None:
             if word not in known:
                 hint = did_you_mean(word, known, f"there are {', '.join(known)}")
                 raise InputError(key, word, f"in {path} is unknown", hint)
+    if sweep.adaptive is not None and sweep.adaptive.key not in {f"hparams.{name}" for name in sweep.swept[:1]}:
+        hint = f"swept={list(sweep.swept)}; both name one hyperparameter"
+        raise InputError("adaptive.key", sweep.adaptive.key, f"in {path} is not what is swept", hint)
     if sweep.adaptive is not None and sweep.adaptive.carried and sweep.kind != "stability":
         raise InputError(
             "adaptive.carried", True, f"in {path} is for kind stability", f"kind {sweep.kind} has no regret"

@@ -14,16 +14,25 @@ from smupar_transfer.verification.stability import proxy_value
 def carried_values(
     sweep: Sequence[Iterable[RunRecord]], design: Design, otherwise: float | None = None
 ) -> list[float | None]:
-    """log2 of what the proxy's cell says for each cell of a sweep, as zero-shot regret has it.
+    """log2 of what the proxy's cell says for each cell of a sweep, from these runs alone.
+
+    Zero-shot regret carries the same over as long as the proxy's own cell is not run any further.
 
     Args:
-        sweep: runs of each cell, at least one.
+        sweep: runs of each cell, at least one; they differ in seed and in the swept hyperparameter only.
         design: of the sweep.
         otherwise: for cells whose proxy is not among ``sweep``.
 
     Returns:
-        a value a cell; None if it is not known.
+        a value a cell; None if it is not known, or of no use because nothing trained in the cell.
     """
-    found = [cell for runs in sweep for cell in cells(runs_table(runs), design)]
-    trained = [pair for pair in zip(found, estimate(found), strict=True) if pair[1].status is not Status.NOTHING]
-    return [proxy_value(cell, design.axis, trained, otherwise) for cell in found]
+    found = []
+    for runs in sweep:
+        (cell,) = cells(runs_table(runs), design)
+        found.append(cell)
+    pairs = list(zip(found, estimate(found), strict=True))
+    trained = [pair for pair in pairs if pair[1].status is not Status.NOTHING]
+    return [
+        None if optimum.status is Status.NOTHING else proxy_value(cell, design.axis, trained, otherwise)
+        for cell, optimum in pairs
+    ]

@@ -117,9 +117,7 @@ def _summarise(
     own = best_losses(cell, optimum)
     rivals = [pair for pair in trained if _size(pair[0]) == _size(cell)]
     rival, best = min(rivals, key=lambda pair: pair[1].loss)
-    of_all = best_losses(rival, best)
-    if rival.seeds != cell.seeds:
-        of_all = np.full(len(cell.seeds), best.loss)
+    of_all = _for_seeds(cell.seeds, rival, best)
     return CellSummary(
         family,
         cell,
@@ -135,6 +133,13 @@ def best_losses(cell: Cell, optimum: Optimum) -> Floats:
     """Losses at the best point of the cell's grid, (seeds,); NaN for seeds that did not enter its estimate."""
     column = int(np.abs(cell.log2_values - optimum.grid_log2_value).argmin())
     return np.where(np.isin(cell.seeds, optimum.seeds), cell.losses[:, column], np.nan)
+
+
+def _for_seeds(seeds: Sequence[int], rival: Cell, best: Optimum) -> Floats:
+    """The rival's losses at its best point for these seeds, NaN for those it did not run; its mean if it ran none."""
+    known = dict(zip(rival.seeds, best_losses(rival, best), strict=True))
+    found = np.array([known.get(seed, math.nan) for seed in seeds])
+    return np.full(len(seeds), best.loss) if np.isnan(found).all() else found
 
 
 def _size(cell: Cell) -> tuple[object, ...]:

@@ -143,7 +143,7 @@ def test_what_the_proxy_says_is_run_with_all_seeds_once_all_optima_are_found(
     } - {run.key for run in searched}
     records |= {run.key: moved(record, run) for run in runs}
     again = Planner(config, sweep)
-    assert again.planned(records) == runs == again.expected(records)
+    assert again.planned(records) == runs == again.expected(records) == Planner(config, sweep).expected(records)
 
 
 def test_what_is_carried_is_guessed_as_long_as_the_proxy_is_not_known(config: DictConfig, tmp_path: Path) -> None:

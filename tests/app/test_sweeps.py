@@ -106,6 +106,7 @@ def test_grids_may_add_seeds_to_a_cell() -> None:
             "  reach: 1", "  reach: 1\n  carried: true\nkind: gain\nreference: sp", "carried=True", id="no regret"
         ),
         pytest.param("key: hparams.learning_rate", "key: seed", r"^adaptive.key=seed: .*axis of grids too", id="twice"),
+        pytest.param("key: hparams.learning_rate", "key: hparams.init_std", r"^adaptive.key=.*swept", id="not swept"),
         pytest.param("    seed: [1, 0]\n", "", r"^grids=.*has no seed", id="no seed"),
         pytest.param("runs: 42", "runs: 24", r"^runs=24: .*expands to 42 runs", id="number of the full grid"),
         pytest.param("cost:", "kind: stabilty\ncost:", r"^kind=stabilty: .*did you mean stability", id="kind"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ SMOOTH, ROUGH = TRAININGS
 def test_the_largest_relative_difference_counts() -> None:
     assert furthest([1.0, 2.1, 3.0], [1.0, 2.0, 3.0]) == pytest.approx(0.05)
     assert furthest([1.0], [1.0]) == 0
+    assert furthest([1.0, 2.2, math.nan], [1.0, 2.0, math.nan]) == pytest.approx(0.1)
+    assert furthest([1.0, math.nan], [1.0, 2.0]) == furthest([1.0], [1.0, 2.0]) == math.inf
 
 
 def test_the_table_tells_the_first_steps_from_all_and_seeds_apart() -> None:
@@ -23,7 +26,7 @@ def test_the_table_tells_the_first_steps_from_all_and_seeds_apart() -> None:
         ("csr", 1): [2.02, *reference[1:]],
     }
     text = table(SMOOTH, curves, ["masked", "csr"])
-    assert "2.00, 2.00 nats" in text.splitlines()[0]
+    assert "2.00, 2.00 nats. Rounding" in text.splitlines()[0]
     assert text.splitlines()[-1] == "| csr | 1.0e-02 | 1.0e-01 | 1.0e-01, 1.0e-02 |"
 
 

@@ -162,6 +162,19 @@ def test_regret_to_best_is_against_the_best_parametrization_of_the_place(moving:
     assert nats(sp[2].zero_shot) == pytest.approx(0.9, abs=1e-3), "a rival does not change the regret of one's own"
 
 
+def test_a_rival_of_other_seeds_is_paired_where_both_ran(make_cell: MakeCell) -> None:
+    """Seeds set losses apart by 0.5; the rival, better by 1, has a third one that would shift its mean."""
+    curve = 2 + 0.1 * (GRID + 5) ** 2
+    own = make_cell([list(curve), list(curve + 0.5)], 0.5, "sp", seeds=(0, 1))
+    rival = [list(curve - 1), list(curve - 0.5 + STEPS), list(curve - 1.9)]
+    sp, _ = summarise([own, make_cell(rival, 0.5, seeds=(0, 1, 2))], proxy_log2_value=-5.0)
+    assert sp.zero_shot_to_best is not None
+    assert sp.zero_shot_to_best.nats == pytest.approx(1.0, abs=1e-3)
+    assert sp.zero_shot_to_best.standard_error < 1e-3
+    strangers = summarise([own, make_cell(rival, 0.5, seeds=(3, 4, 5))], proxy_log2_value=-5.0)
+    assert nats(strangers[0].zero_shot_to_best) == pytest.approx(2.25 - (1.0 + 1.5 + 0.1) / 3, abs=1e-3)
+
+
 def test_sensitivity_is_the_mean_above_the_best_up_to_a_guess(make_cell: MakeCell) -> None:
     cell = make_cell([[3.0, 2.0, 3.0, math.inf]])
     assert sensitivity(cell, -8.0, -6.0) == pytest.approx(0.5)

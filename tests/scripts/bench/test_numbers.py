@@ -105,6 +105,11 @@ def test_always_and_never_ahead_are_told_apart(results: list[Result]) -> None:
     assert set(found) == {(name, rival) for name in ("csr", "auto") for rival in ("dense", "dense_bf16")}
 
 
+def test_what_multiplies_by_zeros_crosses_nothing(make_result: Make) -> None:
+    cell = make_result(Cell(64, 0.5, 4, 256, 1), {"textbook": 200.0, "dense": 100.0, "masked": 99.0, "auto": 50.0})
+    assert [each.variant for each in crossovers([cell])] == ["auto"]
+
+
 def test_ahead_means_ahead_up_to_the_sparsest(make_result: Make) -> None:
     """Ahead, behind and ahead again: the last crossing counts."""
     times = {0.5: 90.0, 0.75: 110.0, 0.875: 90.0}

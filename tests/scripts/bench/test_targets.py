@@ -34,7 +34,7 @@ def test_a_target_of_many_cells_is_as_good_as_its_worst(results: list[Result], m
 
 
 def test_slower_than_masked_counts_beyond_noise_only(make_result: Make) -> None:
-    name = "`auto` over `masked`, slowest of all cells, upper quartile"
+    name = "`auto` over `masked`, slowest of the cells with both, upper quartile"
     level = make_result(Cell(512, 0.25, 4, 256, 1), {"textbook": 1.0, "masked": 1.0, "auto": 1.0})
 
     def rounds(*auto: float) -> Result:
