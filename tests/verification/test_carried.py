@@ -43,3 +43,14 @@ def test_without_a_proxy_it_is_what_was_tuned_before(cell: Callable[..., list[Ru
     other = cell(-4.0, width=32)
     assert carried_values([target], Design(), otherwise=-6.5) == [-6.5]
     assert carried_values([target, other], Design()) == [None, pytest.approx(-4.0)]
+
+
+def test_where_nothing_trained_nothing_is_carried(
+    cell: Callable[..., list[RunRecord]], make_record: MakeRecord
+) -> None:
+    lost = [make_record(log2_rate=rate, loss=None, parametrization="sp", width=256) for rate in (-6.0, -4.0)]
+    proxy = cell(-5.5, parametrization="sp", width=32)
+    assert carried_values([lost, proxy], Design(), otherwise=-1.0) == [None, pytest.approx(-5.5)]
+    lost_proxy = [make_record(log2_rate=rate, loss=None, parametrization="sp", width=32) for rate in (-6.0, -4.0)]
+    target = cell(-5.0, parametrization="sp", width=256)
+    assert carried_values([target, lost_proxy], Design(), otherwise=-1.0) == [-1.0, None]
