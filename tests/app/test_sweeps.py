@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -145,6 +146,13 @@ def test_shipped_sweeps_are_found_by_name_and_search_spaces_are_none() -> None:
     assert "base" not in shipped_sweeps()
     with pytest.raises(InputError, match=r"^sweep=base: is no sweep"):
         find_sweep("base")
+
+
+@pytest.mark.parametrize("name", shipped_sweeps())
+def test_what_a_shipped_sweep_costs_is_said_of_the_runs_that_it_has(name: str) -> None:
+    sweep = load_sweep(name)
+    said = re.findall(r"(?:of )?([\d,]+) runs", sweep.cost)
+    assert said[0].replace(",", "") == str(sweep.runs)
 
 
 def test_a_persons_own_folder_comes_first(grid_file: Path, tmp_path: Path) -> None:
