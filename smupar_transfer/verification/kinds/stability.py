@@ -60,7 +60,7 @@ def _moved(one: FamilySummary) -> str:
     regret = one.largest_zero_shot_regret
     if math.isnan(regret):
         return f"{one.family.label} {amount}"
-    cost = f"regret up to {percent(regret)}" if math.isfinite(regret) else "carried over, it diverged"
+    cost = f"regret up to {percent(regret)}" if math.isfinite(regret) else "carried over, a run diverged"
     return f"{one.family.label} {amount} ({cost})"
 
 

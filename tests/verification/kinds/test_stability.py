@@ -70,7 +70,7 @@ def test_a_lower_bound_is_said_to_be_one(outcome: Callable[..., Outcome]) -> Non
 
 def test_a_rate_at_which_a_cell_diverges_is_said_to_be_lost(outcome: Callable[..., Outcome]) -> None:
     made = outcome({("sp", 0.0, 64): -7.0, ("sp", 0.75, 64): -7.0}, top=-5.5)
-    assert "SP 0.00 octaves [0.00, 0.00] (carried over, it diverged)" in made.sentence
+    assert "SP 0.00 octaves [0.00, 0.00] (carried over, a run diverged)" in made.sentence
 
 
 def test_one_place_has_no_outcome(outcome: Callable[..., Outcome]) -> None:
