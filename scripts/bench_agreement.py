@@ -96,11 +96,9 @@ def losses(asked: Question) -> list[float]:
 
 def furthest(found: Sequence[float], reference: Sequence[float]) -> float:
     """Largest relative difference over the steps that both trained; infinite if only one of them diverged."""
-    pairs = list(zip(found, reference, strict=False))
-    finite = [(a, b) for a, b in pairs if math.isfinite(a) and math.isfinite(b)]
-    if len(found) != len(reference) or any(math.isfinite(a) != math.isfinite(b) for a, b in pairs):
+    if list(map(math.isfinite, found)) != list(map(math.isfinite, reference)):
         return math.inf
-    return max(abs(a - b) / b for a, b in finite)
+    return max(abs(a - b) / b for a, b in zip(found, reference, strict=True) if math.isfinite(a))
 
 
 Curves = dict[tuple[str, int], list[float]]

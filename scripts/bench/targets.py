@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.cells import Result
-from bench.numbers import speed_up, state_ratio
+from bench.numbers import Spread, speed_up, state_ratio
 
 TOKENS = "4x256"
+
+Measure = Callable[[Result], float | None]
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Target:
     name: str
     at_least: float
     applies: Callable[[Result], bool]
-    measure: Callable[[Result], float | None]
+    measure: Measure
 
 
 @dataclass(frozen=True)
@@ -42,22 +44,14 @@ class Outcome:
         return None if self.measured is None else self.measured >= self.target.at_least
 
 
-def _ratio(variant: str, rival: str) -> Callable[[Result], float | None]:
-    def middle(result: Result) -> float | None:
+def _ratio(variant: str, rival: str, of: Callable[[Spread], float] = lambda spread: spread.middle) -> Measure:
+    """The speed-up, ``of`` its median and quartiles over rounds; None if either was not measured."""
+
+    def measure(result: Result) -> float | None:
         found = speed_up(result, variant, rival)
-        return None if found is None else found.middle
+        return None if found is None else of(found)
 
-    return middle
-
-
-def _upper_quartile(variant: str, rival: str) -> Callable[[Result], float | None]:
-    """Of the speed-up over rounds: below 1, the variant is slower in three of four. None if either was not measured."""
-
-    def high(result: Result) -> float | None:
-        found = speed_up(result, variant, rival)
-        return None if found is None else found.high
-
-    return high
+    return measure
 
 
 def _at(width: int, sparsity: float) -> Callable[[Result], bool]:
@@ -82,7 +76,7 @@ TARGETS = (
         "`auto` over `masked`, slowest of the cells with both, upper quartile",
         1.0,
         lambda _: True,
-        _upper_quartile("auto", "masked"),
+        _ratio("auto", "masked", lambda spread: spread.high),  # below 1, slower in three rounds of four
     ),
     Target(
         "`auto` over dense bf16, slowest from s = 0.75 on",

@@ -107,12 +107,14 @@ def _expand_name(command: str, words: list[str]) -> list[str]:
 def _name_and_rest(words: list[str]) -> tuple[str | None, list[str]]:
     """The first word that is neither setting, flag nor value of a flag, or ``sweep=NAME``, wherever it stands."""
     for index, word in enumerate(words):
-        after_flag = index > 0 and words[index - 1] in FLAGS_WITH_VALUE
-        if not (after_flag or "=" in word or word.startswith(("-", "+", "~"))):
-            return word, words[:index] + words[index + 1 :]
-        named = "" if after_flag or word.startswith("~") or key_of(word) != "sweep" else word.partition("=")[2]
-        if named.strip("'\""):  # Hydra's quotes, as a path with a blank needs them
-            return named.strip("'\""), words[:index] + words[index + 1 :]
+        if index > 0 and words[index - 1] in FLAGS_WITH_VALUE:
+            continue
+        rest = words[:index] + words[index + 1 :]
+        if "=" not in word and not word.startswith(("-", "+", "~")):
+            return word, rest
+        value = word.partition("=")[2].strip("'\"")  # Hydra's quotes, as a path with a blank needs them
+        if value and key_of(word) == "sweep" and not word.startswith("~"):
+            return value, rest
     return None, words
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,26 +45,28 @@ class Planner:
 
     def planned(self, records: Records) -> list[RunSpec]:
         """All runs that are needed as far as the records tell; they are all once each of them has a record."""
-        runs = self._fixed + [run for cell in self._cells for run in cell.planned(records)]
-        return _once(runs + (self._carried(records) or []))
+        searched = self._searched(records)
+        runs = [run for runs in searched for run in runs]
+        return list(dict.fromkeys([*self._fixed, *runs, *(self._carried(searched, records) or [])]))
 
     def expected(self, records: Records) -> list[RunSpec]:
         """The same with a guess at what cells that are not finished will ask for."""
-        runs = self._fixed + [run for cell in self._cells for run in cell.expected(records)]
-        carried = self._carried(records)
+        runs = [run for cell in self._cells for run in cell.expected(records)]
+        carried = self._carried(self._searched(records), records)
         if carried is None:
             carried = self._beside([self._otherwise()] * len(self._cells))
-        return _once(runs + carried)
+        return list(dict.fromkeys([*self._fixed, *runs, *carried]))
 
-    def _carried(self, records: Records) -> list[RunSpec] | None:
+    def _searched(self, records: Records) -> list[list[RunSpec]]:
+        """What each cell's search has asked for so far."""
+        return [cell.planned(records) for cell in self._cells]
+
+    def _carried(self, searched: Sequence[Sequence[RunSpec]], records: Records) -> list[RunSpec] | None:
         """Runs beside what the proxy says, none if nobody asked for them; None as long as a search goes on."""
         if not self._carries:
             return []
-        if self._known is None:
-            searched = [[records.get(run.key) for run in cell.planned(records)] for cell in self._cells]
-            found = [[record for record in runs if record is not None] for runs in searched]
-            if found != searched:
-                return None
+        if self._known is None and all(run.key in records for runs in searched for run in runs):
+            found = [[records[run.key] for run in runs] for runs in searched]
             sweep = self._sweep
             design = Design(sweep.kind, sweep.swept, sweep.axis, sweep.tied)
             self._known = self._beside(carried_values(found, design, self._otherwise()))
@@ -79,11 +81,6 @@ class Planner:
         """Runs of every cell beside what it is told, a value a cell."""
         pairs = zip(self._cells, says, strict=True)
         return [run for cell, value in pairs if value is not None for run in cell.beside(value)]
-
-
-def _once(runs: Iterable[RunSpec]) -> list[RunSpec]:
-    """Runs in their order, without repetition."""
-    return list({run.key: run for run in runs}.values())
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -183,10 +183,11 @@ def load_sweep(name: str, config_dir: str | None = None) -> Sweep:
 
 
 def _adaptive(value: Any, grids: Sequence[Grid], path: Path) -> Adaptive:
-    names = [item.name for item in fields(Adaptive) if item.name != "carried"]
-    if not isinstance(value, dict) or set(value) - {"carried"} != set(names):
+    names = {item.name: item.default is MISSING for item in fields(Adaptive)}
+    needed = [name for name, is_needed in names.items() if is_needed]
+    if not isinstance(value, dict) or not set(needed) <= set(value) <= set(names):
         raise InputError(
-            "adaptive", value, f"in {path} is not a mapping of {', '.join(names)} and, if need be, carried"
+            "adaptive", value, f"in {path} is not a mapping of {', '.join(needed)} and, if need be, carried"
         )
     carried = value.get("carried", False)
     if not isinstance(carried, bool):
@@ -221,15 +222,20 @@ def _check_analysis(sweep: Sweep, path: Path) -> None:
             if word not in known:
                 hint = did_you_mean(word, known, f"there are {', '.join(known)}")
                 raise InputError(key, word, f"in {path} is unknown", hint)
-    if sweep.adaptive is not None and sweep.adaptive.key not in {f"hparams.{name}" for name in sweep.swept[:1]}:
-        hint = f"swept={list(sweep.swept)}; both name one hyperparameter"
-        raise InputError("adaptive.key", sweep.adaptive.key, f"in {path} is not what is swept", hint)
-    if sweep.adaptive is not None and sweep.adaptive.carried and sweep.kind != "stability":
-        raise InputError(
-            "adaptive.carried", True, f"in {path} is for kind stability", f"kind {sweep.kind} has no regret"
-        )
+    if sweep.adaptive is not None:
+        _check_adaptive(sweep.adaptive, sweep, path)
     if sweep.kind == "gain" and sweep.reference is None:
         raise InputError("reference", "", f"in {path} must be given", "kind gain compares with a parametrization")
+
+
+def _check_adaptive(adaptive: Adaptive, sweep: Sweep, path: Path) -> None:
+    """Refuse a search along what the analysis does not look at."""
+    if adaptive.key not in [f"hparams.{name}" for name in sweep.swept[:1]]:
+        hint = f"swept={list(sweep.swept)}; both name one hyperparameter"
+        raise InputError("adaptive.key", adaptive.key, f"in {path} is not what is swept", hint)
+    if adaptive.carried and sweep.kind != "stability":
+        hint = f"kind {sweep.kind} has no regret"
+        raise InputError("adaptive.carried", True, f"in {path} is for kind stability", hint)
 
 
 def sweep_overrides(name: str, config_dir: str | None = None) -> list[str]:
