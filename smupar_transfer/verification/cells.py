@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from smupar_transfer.records import GPTSpec, RunRecord
 from smupar_transfer.theory import PARAMETRIZATIONS, InputError
 from smupar_transfer.verification.design import Design
-from smupar_transfer.verification.labels import Setting, label, said
+from smupar_transfer.verification.labels import Setting, label, said, variant
 
 Floats = NDArray[np.float64]
 
@@ -218,8 +218,17 @@ class Family:
 
     @property
     def label(self) -> str:
-        """For people: the parametrization's title and what sets the family apart, ``shared`` settings left out."""
-        return label(self.parametrization, [pair for pair in self.apart if pair not in self.shared])
+        """For people: the parametrization's title and its ``variant``."""
+        return label(self.parametrization, self._own)
+
+    @property
+    def variant(self) -> str:
+        """For people: what sets the family apart from others of its parametrization, ``shared`` settings left out."""
+        return variant(self._own)
+
+    @property
+    def _own(self) -> list[tuple[str, Setting]]:
+        return [pair for pair in self.apart if pair not in self.shared]
 
     @property
     def log2_places(self) -> Floats:

@@ -13,7 +13,9 @@ from smupar_transfer.verification.coordinates_drawn import scale_rows, shown, st
 from smupar_transfer.verification.figures.coordinates import draw_panels
 from smupar_transfer.verification.outcome import Outcome, Picture, Table
 from smupar_transfer.verification.slopes import (
+    EXACT,
     JUDGED,
+    PARTIAL,
     Estimate,
     Gap,
     Judgement,
@@ -52,6 +54,7 @@ def outcome(manifest: Manifest, records: Sequence[CoordinateRecord]) -> Outcome:
     position = f"log2 {scale}" + (" of hidden weights (dense on the left)" if axis == "sparsity" else "")
     return Outcome(
         sentence=sentence(judgements, axis),
+        claim=f"over {scale}, sizes stay or drift under every parametrization as its exponents predict",
         verdict=_overall(judgements),
         notes=_notes(found, records),
         tables=(verdict_table(judgements, axis), slope_table(found), gap_table(gaps(found, axis))),
@@ -134,7 +137,12 @@ def verdict_table(judgements: Sequence[Judgement], axis: str) -> Table:
     rows = tuple(
         (PARAMETRIZATIONS[item.parametrization].title, described(item, axis), str(item.expected)) for item in judgements
     )
-    return Table("summary", "Verdict", "", frame, ("", "verdict", "expected by theory"), rows)
+    note = (
+        "Named is the size that comes closest to its allowance, or lies farthest beyond it. A parametrization drifts "
+        f"if the interval of a slope lies beyond the allowance around 0: {EXACT} at initialisation, {PARTIAL} for "
+        "updates and after them, because updates are only partly aligned with their inputs (docs/coordinates.md)."
+    )
+    return Table("summary", "Verdict", note, frame, ("", "verdict", "expected by theory"), rows)
 
 
 def slope_table(found: Sequence[Slope]) -> Table:

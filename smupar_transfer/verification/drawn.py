@@ -8,11 +8,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from smupar_transfer.records import Evaluation, RunRecord
+from smupar_transfer.theory import PARAMETRIZATIONS
 from smupar_transfer.verification.asked import AXIS_WORDS, place_label
 from smupar_transfer.verification.cells import Family, runs_table
 from smupar_transfer.verification.design import Design
 from smupar_transfer.verification.figures.curves import Training, TrainingPanel
-from smupar_transfer.verification.figures.stability import Curve, Panel, Ticks, Track
+from smupar_transfer.verification.figures.stability import Curve, Panel
+from smupar_transfer.verification.figures.tracks import Ticks, Track
 from smupar_transfer.verification.fit import Status
 from smupar_transfer.verification.stability import CellSummary
 
@@ -71,6 +73,7 @@ def _curve(summary: CellSummary, design: Design) -> Curve:
         log2_values=tuple(cell.log2_values[finite]),
         losses=tuple(means[finite]),
         errors=tuple(_standard_errors(cell.losses[:, finite])),
+        partial=tuple(bool(np.isnan(column).any()) for column in cell.losses[:, finite].T),
         optimum=marked,
         at_edge=optimum.status is not Status.FIT,
     )
@@ -140,8 +143,8 @@ def _tracks(summaries: Sequence[CellSummary], point: Callable[[CellSummary], Poi
         tracks.append(
             Track(
                 name=family.parametrization,
-                title=family.label,
-                variant=sum(track.name == family.parametrization for track in tracks),
+                title=PARAMETRIZATIONS[family.parametrization].title,
+                variant=family.variant,
                 places=places,
                 values=values,
                 low=low,

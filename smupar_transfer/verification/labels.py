@@ -27,13 +27,23 @@ def said(name: str, value: Setting) -> str:
     return start + (value if isinstance(value, str) else f"{value:,.7g}")
 
 
-def label(parametrization: str, apart: Sequence[tuple[str, Setting]]) -> str:
-    """For people: a parametrization's title and what tells it from others of that title."""
+def variant(apart: Sequence[tuple[str, Setting]]) -> str:
+    """For people: what tells a family from others of its parametrization; empty if nothing does."""
     settings = dict(apart)
-    words = [PARAMETRIZATIONS[parametrization].title]
+    words = []
     if "weight_decay_form" in settings or "weight_decay" in settings:
         form = settings.pop("weight_decay_form", "")
         amount = settings.pop("weight_decay", None)
         decay = " ".join(filter(None, [str(form), "decay", "" if amount is None else f"{amount:g}"]))
         words.append("no decay" if amount == 0 else decay)
     return ", ".join([*words, *(said(name, value) for name, value in settings.items())])
+
+
+def label(parametrization: str, apart: Sequence[tuple[str, Setting]]) -> str:
+    """For people: a parametrization's title and what tells it from others of that title."""
+    return full_name(PARAMETRIZATIONS[parametrization].title, variant(apart))
+
+
+def full_name(title: str, variant: str) -> str:
+    """A parametrization's title and what tells it from others of that title."""
+    return f"{title}, {variant}" if variant else title

@@ -41,11 +41,13 @@ class Outcome:
 
     Attributes:
         sentence: with numbers, also where it is not what the paper says.
-        verdict: on what the theory claims about SuPar: "holds", "does not hold" or "open".
+        claim: about SuPar, with the rule by which it is judged.
+        verdict: on it: "holds", "holds by its estimate, not by its interval", "open" or "does not hold".
         notes: what a reader must know beside it.
     """
 
     sentence: str
+    claim: str
     verdict: str
     notes: tuple[str, ...]
     tables: tuple[Table, ...]
@@ -54,4 +56,4 @@ class Outcome:
     @property
     def judgement(self) -> str:
         """The verdict, and what it is about."""
-        return f"The theory's claim: {self.verdict}"
+        return f"Claim: {self.claim}. Verdict: {self.verdict}"

@@ -10,12 +10,15 @@ from dataclasses import asdict, dataclass
 from smupar_transfer.records import (
     COORDINATES_FILE,
     RECORDS_FILE,
+    BudgetSpec,
     CoordinateRecord,
     Manifest,
+    MLPSpec,
+    ModelSpec,
     RunRecord,
     trained_runs,
 )
-from smupar_transfer.verification.wording import duration, fixed
+from smupar_transfer.verification.wording import duration, fixed, joined
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ def of_coordinates(manifest: Manifest, records: Sequence[CoordinateRecord]) -> P
     facts = {
         "Runs": f"{len(records)} of {len(manifest.keys)} planned; seeds {seeds}",
         "Time": f"{duration(sum(record.wall_seconds for record in records))} in all",
-        "Training": f"{budget.steps} steps of {budget.tokens_per_step:,} tokens",
+        "Training": f"{budget.steps} steps of {_batch(budget)} tokens",
         **_circumstances(records),
     }
     return _of(manifest, facts, COORDINATES_FILE)
@@ -81,6 +84,7 @@ def _of(manifest: Manifest, facts: dict[str, str], records_file: str) -> Provena
 def _circumstances(records: Sequence[RunRecord] | Sequence[CoordinateRecord]) -> dict[str, str]:
     environments = [record.environment for record in records]
     return {
+        "Network": _networks([record.spec.model for record in records]),
         "Base hyperparameters": _hyperparameters(records),
         "Data": "; ".join(sorted({f"{r.spec.data.name}, sha256 {r.spec.data.sha256}" for r in records})),
         "Machine": "; ".join(sorted({f"{e.machine}, {_counted(e.threads, 'thread')} a run" for e in environments})),
@@ -89,11 +93,32 @@ def _circumstances(records: Sequence[RunRecord] | Sequence[CoordinateRecord]) ->
     }
 
 
+def _networks(models: Sequence[ModelSpec]) -> str:
+    widths = sorted({model.width for model in models})
+    wide = f"width{'' if len(widths) == 1 else 's'} {joined([str(width) for width in widths])}"
+    return f"{'; '.join(dict.fromkeys(map(_network, models)))}; {wide}"
+
+
+def _network(model: ModelSpec) -> str:
+    if isinstance(model, MLPSpec):
+        return f"MLP, {_counted(model.depth, 'hidden layer')}, ReLU"
+    embeddings = "tied embeddings" if model.tied else "untied embeddings"
+    biases = "with biases" if model.bias else "no biases"
+    return (
+        f"GPT, {_counted(model.depth, 'block')}, heads of {model.head_dim}, feed-forward {model.mlp_ratio:g} times as "
+        f"wide ({model.activation}), positions {model.positions}, {embeddings}, {biases}, {model.vocab_size} tokens"
+    )
+
+
 def _runs(manifest: Manifest, records: Sequence[RunRecord]) -> str:
     diverged = sum(record.diverged for record in records)
     seeds = ", ".join(map(str, sorted({record.spec.seed for record in records})))
     trained = len(trained_runs(records))
-    shared = f", {trained} trained (the others compute the same as one of these)" if trained < len(records) else ""
+    shared = (
+        f", {_counted(trained, 'different training')} (the others compute the same as one of these)"
+        if trained < len(records)
+        else ""
+    )
     return f"{len(records)} of {len(manifest.keys)} planned{shared}, {diverged} diverged; seeds {seeds}"
 
 
@@ -103,8 +128,12 @@ def _time(records: Sequence[RunRecord]) -> str:
 
 
 def _training(records: Sequence[RunRecord]) -> str:
-    budgets = sorted({(r.spec.budget.tokens, r.spec.budget.steps) for r in records})
-    return "; ".join(f"{tokens:,} tokens in {steps} steps" for tokens, steps in budgets)
+    budgets = sorted({r.spec.budget for r in records}, key=lambda budget: (budget.tokens, budget.steps))
+    return "; ".join(dict.fromkeys(f"{b.tokens:,} tokens in {b.steps} steps of {_batch(b)}" for b in budgets))
+
+
+def _batch(budget: BudgetSpec) -> str:
+    return f"{budget.batch_size} × {budget.sequence_length}"
 
 
 def _hyperparameters(records: Sequence[RunRecord] | Sequence[CoordinateRecord]) -> str:

@@ -42,6 +42,11 @@ class CellSummary:
     zero_shot_to_best: Regret | None
     sensitivity: float
 
+    @property
+    def at_edge(self) -> bool:
+        """Whether the best loss lies at the end of the grid: regrets of the cell are lower bounds."""
+        return self.optimum.status is Status.EDGE
+
 
 @dataclass(frozen=True, eq=False)
 class FamilySummary:
@@ -59,6 +64,7 @@ class FamilySummary:
         parabola_octaves: drift by plain parabolas, for comparison with other work; NaN unless each has one.
         sensitivity: mean over cells, nats.
         largest_regret, largest_zero_shot_regret: in percent, over cells; NaN if not known.
+        regret_at_least: some cell has its best loss at the end of its grid: the latter is a lower bound.
         exact: whether every optimum came from a fit with an interval that ends on both sides.
     """
 
@@ -71,6 +77,7 @@ class FamilySummary:
     sensitivity: float
     largest_regret: float
     largest_zero_shot_regret: float
+    regret_at_least: bool
     exact: bool
 
 
@@ -221,6 +228,8 @@ def _family_summary(every: Sequence[CellSummary]) -> FamilySummary:
     outwards = -1 if family.axis == "sparsity" else 1
     relative_curvature = np.log2([optimum.curvature / optimum.fitted_loss for optimum in optima])
     drift, found = spread(positions, errors), {member.optimum.status for member in every}
+    carried = [(member.zero_shot.percent, member.at_edge) for member in every if member.zero_shot is not None]
+    largest = _largest(value for value, _ in carried)
     if Status.FLAT in found and errors is not None:
         drift = replace(drift, high=math.inf)
     return FamilySummary(
@@ -232,7 +241,8 @@ def _family_summary(every: Sequence[CellSummary]) -> FamilySummary:
         parabola_octaves=float(np.ptp(parabolas)),
         sensitivity=float(np.mean([member.sensitivity for member in members])),
         largest_regret=_largest(member.regret.percent for member in every),
-        largest_zero_shot_regret=_largest(m.zero_shot.percent for m in every if m.zero_shot is not None),
+        largest_zero_shot_regret=largest,
+        regret_at_least=math.isfinite(largest) and any(edge for value, edge in carried if not math.isnan(value)),
         exact=found == {Status.FIT},
     )
 
@@ -284,6 +294,7 @@ def drift_table(found: Sequence[FamilySummary]) -> pd.DataFrame:
                 "sensitivity": summary.sensitivity,
                 "largest_regret": summary.largest_regret,
                 "largest_zero_shot_regret": summary.largest_zero_shot_regret,
+                "regret_at_least": summary.regret_at_least,
                 "exact": summary.exact,
                 "at_least": summary.at_least,
             }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 from smupar_transfer.verification.asked import HYPERPARAMETER_WORDS, place_label
@@ -11,7 +12,7 @@ from smupar_transfer.verification.drift import Slope
 from smupar_transfer.verification.outcome import Table
 from smupar_transfer.verification.regret import Regret
 from smupar_transfer.verification.stability import CellSummary, FamilySummary, drift_table, summary_table
-from smupar_transfer.verification.wording import bracketed, fixed, loss, percent, signed, span, with_error
+from smupar_transfer.verification.wording import bracketed, fixed, least, loss, percent, signed, span, with_error
 
 
 def family_table(found: Sequence[FamilySummary], design: Design) -> Table:
@@ -24,9 +25,9 @@ def family_table(found: Sequence[FamilySummary], design: Design) -> Table:
         "reach 0); ≥: an optimum lies at the edge of its grid. By parabola: of plain parabolas, as other work fits "
         "them. Slope: per octave of "
         f"{'density' if design.axis == 'sparsity' else design.axis}. Zero-shot regret: loss at what the proxy says "
-        "less the best, largest over cells. Sensitivity: mean loss over the grid, capped at that of a guess, less "
-        "the best, nats. κ: growth of relative curvature per octave of scale; above 0, an error costs ever more."
-        + _shared(one.family for one in found),
+        "less the best, largest over cells (≥: a best lies at the edge). Sensitivity: mean loss over the grid, "
+        "capped at that of a guess, less the best, nats. κ: growth of relative curvature per octave of scale; above 0, "
+        "an error costs ever more." + _shared(one.family for one in found),
         frame=drift_table(found),
         columns=(
             "",
@@ -41,11 +42,11 @@ def family_table(found: Sequence[FamilySummary], design: Design) -> Table:
         rows=tuple(
             (
                 one.family.label,
-                f"{'≥ ' if one.at_least else ''}{one.drift.value:.2f}",
+                least(not one.at_least, f"{one.drift.value:.2f}"),
                 span(one.drift.low, one.drift.high),
                 fixed(one.parabola_octaves, 2),
                 _slope(one.slope),
-                percent(one.largest_zero_shot_regret),
+                least(not one.regret_at_least, percent(one.largest_zero_shot_regret)),
                 fixed(one.sensitivity, 3),
                 _slope(one.kappa),
             )
@@ -88,7 +89,7 @@ def cell_table(summaries: Sequence[CellSummary], design: Design) -> Table:
                 str(one.optimum.status),
                 loss(one.optimum.loss),
                 _nats(one.zero_shot),
-                _percent(one.zero_shot),
+                _percent(one.zero_shot, one.at_edge),
                 _percent(one.zero_shot_to_best),
                 str(len(one.optimum.seeds)),
             )
@@ -101,5 +102,7 @@ def _nats(regret: Regret | None) -> str:
     return "-" if regret is None else with_error(regret.nats, regret.standard_error)
 
 
-def _percent(regret: Regret | None) -> str:
-    return "-" if regret is None else percent(regret.percent)
+def _percent(regret: Regret | None, at_least: bool = False) -> str:
+    if regret is None:
+        return "-"
+    return least(not (at_least and math.isfinite(regret.percent)), percent(regret.percent))

@@ -25,6 +25,11 @@ def percent(value: float, digits: int = 2) -> str:
     return f"{value:.{digits}f} %" if math.isfinite(value) else "diverged"
 
 
+def least(known: bool, words: str) -> str:
+    """A number as words, or at least that unless it is ``known``."""
+    return words if known else f"≥ {words}"
+
+
 def loss(value: float) -> str:
     """A loss in nats, that the run was lost, or a dash where there is no number."""
     if math.isnan(value):

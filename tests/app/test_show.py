@@ -64,7 +64,9 @@ def test_headers_are_wrapped_before_entries_are(capsys: pytest.CaptureFixture[st
 def found(columns: int, sentence: str = "It moved.") -> Outcome:
     frame = pd.DataFrame({"octaves": [1.0]})
     table = Table("drift", "Drift", "", frame, ("", *["octaves"] * columns), (("SP", *["1.00000"] * columns),))
-    return Outcome(sentence, "open", ("A note [in brackets].",), (table, Table("raw", "Raw", "", frame, (), ())), ())
+    return Outcome(
+        sentence, "it stays", "open", ("A note [in brackets].",), (table, Table("raw", "Raw", "", frame, (), ())), ()
+    )
 
 
 def test_an_outcome_is_printed_with_its_tables(capsys: pytest.CaptureFixture[str]) -> None:
@@ -76,7 +78,7 @@ def test_an_outcome_is_printed_with_its_tables(capsys: pytest.CaptureFixture[str
         "SP 1.00000 1.00000 1.00000",
         "",
         "It moved.",
-        "The theory's claim: open.",
+        "Claim: it stays. Verdict: open.",
         "A note [in brackets].",
     ]
 

@@ -31,6 +31,7 @@ def an_outcome(verdict: str = "holds", rows: int = 2, columns: int = 3) -> Outco
     only_a_file = Table("raw", "", "", frame, (), ())
     return Outcome(
         sentence="SP moved 0.12 octaves.",
+        claim="SμPar stays put",
         verdict=verdict,
         notes=("One cell was lost.",),
         tables=(table, only_a_file),

@@ -85,6 +85,11 @@ def test_points_that_diverged_are_not_drawn(make_cell: MakeCell) -> None:
     assert curve.at_edge
 
 
+def test_points_that_lack_a_seed_are_told(make_cell: MakeCell) -> None:
+    (curve,) = loss_panels(summarised([make_cell([VALLEY, [2.5, math.nan, 2.1, 2.2, math.nan]])]), DESIGN)[0].curves
+    assert curve.partial == (False, True, False, False, True)
+
+
 def test_the_loss_axis_is_no_taller_than_the_curves(make_cell: MakeCell) -> None:
     panels = loss_panels(summarised([make_cell([[2.1, 2.0, 2.1]])]), DESIGN)
     assert loss_range(panels) == pytest.approx((2.0 - MARGIN, 2.1 + MARGIN))
@@ -120,20 +125,19 @@ def test_a_track_is_the_optimum_along_the_axis(make_cell: MakeCell) -> None:
         ]
     )
     (sp,) = optimum_tracks(found)
-    assert (sp.name, sp.title, sp.variant) == ("sp", "SP", 0)
+    assert (sp.name, sp.title, sp.variant) == ("sp", "SP", "")
     assert sp.places == (0.0, -3.0)
     assert sp.values == pytest.approx([-6.0, -8.0])
     assert sp.exact == (True, False)
     assert all(map(math.isnan, sp.low + sp.high)), "one seed has no interval"
 
 
-def test_families_of_one_parametrization_are_counted(make_cell: MakeCell) -> None:
+def test_families_of_one_parametrization_say_what_sets_them_apart(make_cell: MakeCell) -> None:
     places = [(sparsity, width) for sparsity in (0.5, 0.75) for width in (32, 64)]
     found = summarised([make_cell([VALLEY], sparsity, width=width) for sparsity, width in places], Design(axis="width"))
-    assert [(track.title, track.variant) for track in optimum_tracks(found)] == [
-        ("SμPar, s = 0.5", 0),
-        ("SμPar, s = 0.75", 1),
-    ]
+    tracks = optimum_tracks(found)
+    assert [(track.title, track.variant) for track in tracks] == [("SμPar", "s = 0.5"), ("SμPar", "s = 0.75")]
+    assert [track.label for track in tracks] == ["SμPar, s = 0.5", "SμPar, s = 0.75"]
 
 
 def test_intervals_enclose_the_optimum_and_end_where_the_grid_does(make_cell: MakeCell) -> None:

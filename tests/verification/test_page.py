@@ -29,7 +29,7 @@ def text_of(page: str) -> str:
 def test_markdown_begins_with_question_and_outcome() -> None:
     page = render_markdown(ABOUT, an_outcome())
     assert page.startswith("# a_sweep\n\n**Does it move?** SP moved 0.12 octaves.\n\nExpected beforehand: It does.\n\n")
-    assert "\n\nThe theory's claim: holds.\n\nOne cell was lost.\n" in page
+    assert "\n\nClaim: SμPar stays put. Verdict: holds.\n\nOne cell was lost.\n" in page
     assert page.endswith(".\n")
 
 
@@ -56,7 +56,7 @@ def test_a_table_without_rows_is_a_file_only(folder: Path) -> None:
 def test_html_says_everything(folder: Path) -> None:
     text = text_of(render_html(ABOUT, an_outcome(), folder))
     for words in (
-        "a_sweep Does it move? SP moved 0.12 octaves. The theory&#39;s claim: holds Expected "
+        "a_sweep Does it move? SP moved 0.12 octaves. holds Claim: SμPar stays put. Expected "
         "beforehand: It does. One cell was lost.",
         "Drift A note.",
         "Command smupar sweep a_sweep Draw again smupar plot a_sweep Machine a processor",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from smupar_transfer.records import CoordinateRecord, Manifest, RunRecord
+from smupar_transfer.records import CoordinateRecord, Manifest, MLPSpec, RunRecord
 from smupar_transfer.verification.provenance import of_coordinates, of_sweep, versions
 
 MakeRecord = Callable[..., RunRecord]
@@ -24,7 +24,9 @@ def test_everything_it_takes_to_make_it_again(make_record: MakeRecord) -> None:
     assert dict(about.facts) == {
         "Runs": "4 of 100 planned, 2 diverged; seeds 0, 1",
         "Time": "72.0 s of training in all, median 18.0 s a run",
-        "Training": "204,800 tokens in 200 steps",
+        "Network": "GPT, 2 blocks, heads of 16, feed-forward 4 times as wide (gelu), positions learned, tied embeddings, "
+        "no biases, 256 tokens; width 64",
+        "Training": "204,800 tokens in 200 steps of 32 × 32",
         "Base hyperparameters": "learning rate varied, init std 0.125, input multiplier 1, output multiplier 1.75, "
         "weight decay 0",
         "Data": f"python, sha256 {'ab' * 32}",
@@ -43,7 +45,7 @@ def test_an_adaptive_sweep_says_what_it_spared(make_record: MakeRecord) -> None:
 def test_runs_that_share_a_training_count_once_in_time(make_record: MakeRecord) -> None:
     first, second = make_record("mup"), make_record("smupar")
     facts = dict(of_sweep(manifest(2), [first, replace(second, same_as=first.key)]).facts)
-    assert facts["Runs"].startswith("2 of 2 planned, 1 trained")
+    assert facts["Runs"].startswith("2 of 2 planned, 1 different training")
     assert facts["Time"].startswith("18.0 s of training in all")
 
 
@@ -56,6 +58,14 @@ def test_machines_and_versions_that_differ_are_all_told(make_record: MakeRecord)
     assert machines == "a processor, 1 thread a run; another, 2 threads a run"
 
 
+def test_networks_are_told_with_their_widths(make_record: MakeRecord) -> None:
+    records = [make_record(width=width) for width in (128, 64)]
+    assert dict(of_sweep(manifest(2), records).facts)["Network"].endswith("256 tokens; widths 64 and 128")
+    spec = replace(records[0].spec, model=MLPSpec(width=32, depth=1, features=64, classes=10))
+    mlp = replace(records[0], spec=spec)
+    assert dict(of_sweep(manifest(1), [mlp]).facts)["Network"] == "MLP, 1 hidden layer, ReLU; width 32"
+
+
 def test_dense_layers_have_no_fewest_weights(make_record: MakeRecord) -> None:
     facts = dict(of_sweep(manifest(1), [replace(make_record(), layers=())]).facts)
     assert facts["Fewest non-zero weights per neuron"] == "-"
@@ -66,6 +76,6 @@ def test_of_a_coordinate_check(make_check: Callable[..., CoordinateRecord]) -> N
     about = of_coordinates(manifest(5), records)
     facts = dict(about.facts)
     assert facts["Runs"] == "4 of 5 planned; seeds 0, 1"
-    assert facts["Training"] == "2 steps of 1,024 tokens"
+    assert facts["Training"] == "2 steps of 32 × 32 tokens"
     assert about.files == ("coordinates.jsonl", "sweep.json")
     assert {"Data", "Machine", "Sparse layers", "Versions", "Base hyperparameters", "Time"} <= facts.keys()

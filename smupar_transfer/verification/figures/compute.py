@@ -36,7 +36,10 @@ def draw_compute_curves(curves: Sequence[ComputeCurve]) -> Figure:
         for curve in curves:
             colour, line = colour_of(curve.name), "--" if curve.dashed else "-"
             marker = marker_of(curve.name, int(curve.dashed))
-            axes.fill_between(curve.cost, curve.low, curve.high, color=colour, alpha=0.15, linewidth=0)
+            band, border = (colour, 0.15), (colour, 0.7)
+            axes.fill_between(
+                curve.cost, curve.low, curve.high, facecolor=band, edgecolor=border, linestyle=line, linewidth=0.7
+            )
             axes.plot(
                 curve.cost, curve.losses, color=colour, linestyle=line, marker=marker, markevery=0.12, label=curve.title
             )

@@ -10,26 +10,20 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
-from matplotlib.transforms import ScaledTranslation, Transform
 
 from smupar_transfer.verification.figures.style import (
-    LINES,
     Colour,
-    colour_of,
     grid_of_panels,
     head,
     labelled,
-    legend,
-    marker_of,
     ordered_looks,
     shared_legend,
     style,
 )
+from smupar_transfer.verification.figures.tracks import Ticks, Track, draw_panels, draw_tracks, looks_of
 
 LONGEST_LABEL = 42
 """Characters beside a panel."""
-APART = 3.5
-"""Points between tracks at the same place, so that intervals can be told apart."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +32,7 @@ class Curve:
 
     Attributes:
         label: of the legend. log2_values, losses: finite points only. errors: standard errors, 0 with one seed.
+        partial: whether a point lacks some of the curve's seeds.
         optimum: (log2 value, loss) where it is marked, or None. at_edge: the optimum may lie elsewhere.
     """
 
@@ -45,6 +40,7 @@ class Curve:
     log2_values: tuple[float, ...]
     losses: tuple[float, ...]
     errors: tuple[float, ...]
+    partial: tuple[bool, ...]
     optimum: tuple[float, float] | None
     at_edge: bool
 
@@ -56,39 +52,6 @@ class Panel:
     title: str
     curves: tuple[Curve, ...]
     proxy: float | None = None
-
-
-@dataclass(frozen=True)
-class Ticks:
-    """The axis of scale: log2 of every place (increasing) and what is written there; ``label`` says what it is."""
-
-    places: tuple[float, ...]
-    words: tuple[str, ...]
-    label: str
-    reverse: bool
-
-
-@dataclass(frozen=True)
-class Track:
-    """Some quantity of one family along the axis of scale, as drawn.
-
-    Attributes:
-        name: of the parametrization, for its colour. variant: counts families of one parametrization from 0.
-        places: in log2. values: with intervals ``low`` to ``high``, NaN where there is none.
-        exact: false where a value is a bound. lost: places at which there is no value, since runs diverged.
-        endless: whether the interval has no end below, and above, what is drawn of it.
-    """
-
-    name: str
-    title: str
-    variant: int
-    places: tuple[float, ...]
-    values: tuple[float, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-    exact: tuple[bool, ...]
-    lost: tuple[float, ...] = ()
-    endless: tuple[tuple[bool, bool], ...] = ()
 
 
 def draw_loss_curves(panels: Sequence[Panel], floor: float, ceiling: float, swept: str, axis: str) -> Figure:
@@ -124,6 +87,9 @@ def _draw_curve(axes: Axes, curve: Curve, colour: Colour, marker: str) -> Artist
     container = axes.errorbar(
         curve.log2_values, curve.losses, yerr=curve.errors, color=colour, marker=marker, label=curve.label, elinewidth=1
     )
+    for x, y, partial in zip(curve.log2_values, curve.losses, curve.partial, strict=True):
+        if partial:
+            axes.plot(x, y, marker, color=colour, markerfacecolor="white")
     if curve.optimum is not None:
         face = "white" if curve.at_edge else colour
         axes.plot(
@@ -139,42 +105,6 @@ def _draw_curve(axes: Axes, curve: Curve, colour: Colour, marker: str) -> Artist
     return line
 
 
-def _draw_track(axes: Axes, track: Track, beside: Transform) -> None:
-    colour, line = colour_of(track.name), LINES[track.variant % len(LINES)]
-    marker = marker_of(track.name, track.variant)
-    artists: list[Artist] = [
-        *axes.plot(track.places, track.values, color=colour, linestyle=line, marker=marker, label=track.title),
-        axes.vlines(track.places, track.low, track.high, color=colour, linewidth=3, alpha=0.4),
-    ]
-    for x, y, exact in zip(track.places, track.values, track.exact, strict=True):
-        if not exact:
-            artists += axes.plot(x, y, marker, color=colour, markerfacecolor="white", markersize=6, zorder=4)
-    for x, ends, endless in zip(track.places, zip(track.low, track.high, strict=True), track.endless, strict=False):
-        for end, arrow, is_open in zip(ends, "v^", endless, strict=True):
-            if is_open:
-                artists += axes.plot(x, end, arrow, color=colour, markersize=7, alpha=0.6)
-    for artist in artists:  # only now: axes scale to what is added to them without
-        artist.set_transform(axes.transData + beside)
-    for x in track.lost:
-        axes.plot(x, 0.98, "x", color=colour, transform=axes.get_xaxis_transform() + beside, clip_on=False)
-
-
-def _draw_tracks(axes: Axes, tracks: Sequence[Track], ticks: Ticks) -> None:
-    for index, track in enumerate(tracks):
-        beside = ScaledTranslation((index - (len(tracks) - 1) / 2) * APART / 72, 0, axes.figure.dpi_scale_trans)
-        _draw_track(axes, track, beside)
-    axes.xaxis.set_major_locator(FixedLocator(list(ticks.places)))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticks(ticks.places, ticks.words)
-    axes.margins(x=0.08)
-    if max(map(len, ticks.words), default=0) > 7:
-        for words in axes.get_xticklabels():
-            words.set(rotation=30, horizontalalignment="right", rotation_mode="anchor")
-    axes.set_xlabel(ticks.label)
-    if ticks.reverse:
-        axes.invert_xaxis()
-
-
 def draw_optimum_tracks(tracks: Sequence[Track], ticks: Ticks, optimum: str) -> Figure:
     """The optimum against scale with 95 % intervals; open markers are bounds, dotted lines have slope 0.
 
@@ -183,38 +113,36 @@ def draw_optimum_tracks(tracks: Sequence[Track], ticks: Ticks, optimum: str) -> 
         ticks: the axis of scale.
         optimum: what the vertical axis is called.
     """
+
+    def unmoved(axes: Axes, own: Sequence[Track]) -> None:
+        for index, (track, (colour, _)) in enumerate(zip(own, looks_of(own), strict=True)):
+            dots = (2 * index, (1, 2 * len(own) - 1))  # of one line between those of the others
+            axes.axhline(track.values[0], color=colour, linewidth=1, linestyle=dots)
+
     with style():
-        figure, (axes,) = grid_of_panels(1, 6.0, 3.8)
-        _draw_tracks(axes, tracks, ticks)
-        for index, track in enumerate(tracks):  # dots of one line between those of the others
-            dots = (2 * index, (1, 2 * len(tracks) - 1))
-            axes.axhline(track.values[0], color=colour_of(track.name), linewidth=1, linestyle=dots)
-        axes.set_ylabel(textwrap.fill(optimum, LONGEST_LABEL))
-        legend(axes, outside=True)
-    return figure
+        return draw_panels(tracks, ticks, textwrap.fill(optimum, LONGEST_LABEL), unmoved)
 
 
 def draw_regret(tracks: Sequence[Track], ticks: Ticks) -> Figure:
     """Zero-shot regret (percent) against scale with standard errors; linear up to 1 %, logarithmic beyond."""
-    with style():
-        figure, (axes,) = grid_of_panels(1, 6.0, 3.8)
+
+    def scaled(axes: Axes, _: Sequence[Track]) -> None:
         axes.set_yscale("symlog", linthresh=1.0, linscale=0.6)
-        _draw_tracks(axes, tracks, ticks)
         axes.axhline(0, color="#555555", linewidth=0.8)
         axes.yaxis.set_major_locator(FixedLocator([-0.5, 0, 0.5, 1, 2, 5, 10, 20, 50, 100]))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_locator(NullLocator())
-        axes.set_ylabel("zero-shot regret (% of loss)")
-        legend(axes, outside=True)
-    return figure
+
+    with style():
+        return draw_panels(tracks, ticks, "zero-shot regret (% of loss)", scaled)
 
 
 def draw_gain(losses: Sequence[Track], gains: Sequence[Track], ticks: Ticks, reference: str) -> Figure:
     """Loss without tuning against scale, and beside it the difference to a reference in percent; below 0 is better."""
     with style():
         figure, (left, right) = grid_of_panels(2, 4.2, 3.6, beside=1.1)
-        _draw_tracks(left, losses, ticks)
-        _draw_tracks(right, gains, ticks)
+        draw_tracks(left, losses, ticks)
+        draw_tracks(right, gains, ticks)
         right.axhline(0, color="#555555", linewidth=0.8)
         left.set_ylabel("validation loss (nats / token)")
         right.set_ylabel(f"loss against {reference} (%)")
@@ -226,8 +154,8 @@ def draw_proxy_sizes(regrets: Sequence[Track], costs: Sequence[Track], ticks: Ti
     """Regret of the target (percent) against the proxy's width, and beside it what the search costs (percent)."""
     with style():
         figure, (left, right) = grid_of_panels(2, 4.2, 3.6, beside=1.1)
-        _draw_tracks(left, regrets, ticks)
-        _draw_tracks(right, costs, ticks)
+        draw_tracks(left, regrets, ticks)
+        draw_tracks(right, costs, ticks)
         left.axhline(0, color="#555555", linewidth=0.8)
         right.set_yscale("log")
         right.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

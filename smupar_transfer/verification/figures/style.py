@@ -18,8 +18,6 @@ from matplotlib.figure import Figure
 from smupar_transfer.records import write_atomically
 
 MARKERS = "osD^vPX*<>"
-LINES = ("-", "--", "-.", ":")
-"""Of families that share a parametrization, and so a colour."""
 PANELS_IN_A_ROW = 3
 POINTS_A_CHARACTER = 6.0  # of a title, on average
 PARAMETRIZATION_COLOURS = {  # Okabe & Ito (2008), chosen for distinct lightness as well
@@ -80,7 +78,7 @@ def colour_of(parametrization: str) -> str:
 
 
 def marker_of(parametrization: str, variant: int = 0) -> str:
-    """The marker of a family: of its parametrization, another for further families of the same."""
+    """The marker of a parametrization, another for further curves of the same."""
     names = list(PARAMETRIZATION_COLOURS)
     index = names.index(parametrization) if parametrization in names else len(names)
     return MARKERS[(index + 3 * variant) % len(MARKERS)]
@@ -135,7 +133,8 @@ def shared_legend(figure: Figure, handles: Mapping[str, Artist], title: str = ""
     figure.legend(list(handles.values()), list(handles), title=title, loc="outside right upper")
 
 
-Colour = tuple[float, float, float, float]
+Shade = tuple[float, float, float, float]
+Colour = Shade | str
 Look = tuple[Colour, str]
 """Colour and marker."""
 
@@ -146,7 +145,7 @@ def ordered_looks(labels: Iterable[str]) -> dict[str, Look]:
     return dict(zip(names, zip(sequential(len(names)), itertools.cycle(MARKERS), strict=False), strict=True))
 
 
-def sequential(count: int) -> list[Colour]:
+def sequential(count: int) -> list[Shade]:
     """``count`` colours from dark to light, of even steps in lightness, for an ordered quantity."""
     colours = mpl.colormaps["viridis"]
     return [colours(0.0 if count == 1 else 0.88 * index / (count - 1)) for index in range(count)]

@@ -22,7 +22,7 @@ from smupar_transfer.verification.contours import (
 from smupar_transfer.verification.design import Design
 from smupar_transfer.verification.figures.contours import Contours, draw_contours
 from smupar_transfer.verification.fit import Status
-from smupar_transfer.verification.kinds.verdicts import LARGEST_DRIFT, held_by_theory, judged
+from smupar_transfer.verification.kinds.verdicts import LARGEST_DRIFT, STAYS, held_by_theory, judged
 from smupar_transfer.verification.labels import label
 from smupar_transfer.verification.outcome import Outcome, Picture, Table
 from smupar_transfer.verification.wording import fixed, loss, signed, span
@@ -57,12 +57,14 @@ class Move:
 
     Attributes:
         octaves: along both hyperparameters, signed. apart: along one of them at least the intervals do not meet.
+        most: octaves along either that the intervals allow, from the first cell to any; NaN without intervals.
         exact: all optima of the family came from fits.
     """
 
     family: Surfaces
     octaves: tuple[float, float]
     apart: bool
+    most: float
     exact: bool
 
 
@@ -78,9 +80,11 @@ def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
     (first, x), (second, y) = (HYPERPARAMETER_WORDS[name] for name in design.swept)
     return Outcome(
         sentence=sentence(moves, design),
+        claim=f"{STAYS}, along either hyperparameter",
         verdict=judged(
             [move.apart and max(map(abs, move.octaves)) > LARGEST_DRIFT for move in moves if _held(move)],
             [move.exact and max(map(abs, move.octaves)) <= LARGEST_DRIFT for move in moves if _held(move)],
+            [move.most <= LARGEST_DRIFT for move in moves if _held(move)],
         ),
         notes=(),
         tables=(
@@ -114,7 +118,8 @@ def moved(family: Surfaces, optima: dict[int, JointOptimum]) -> Move | None:
 
     farthest = max(others, key=lambda other: max(map(abs, steps(other))))
     separate = any(farthest.low[axis] > first.high[axis] or farthest.high[axis] < first.low[axis] for axis in range(2))
-    return Move(family, steps(farthest), separate, all(one.status is Status.FIT for one in trained))
+    most = np.max([np.subtract(high.high, low.low) for one in others for high, low in ((one, first), (first, one))])
+    return Move(family, steps(farthest), separate, float(most), all(one.status is Status.FIT for one in trained))
 
 
 def sentence(moves: Sequence[Move], design: Design) -> str:

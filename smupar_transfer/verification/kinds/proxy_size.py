@@ -10,7 +10,8 @@ from smupar_transfer.theory import PARAMETRIZATIONS
 from smupar_transfer.verification.asked import HYPERPARAMETER_WORDS, design_of
 from smupar_transfer.verification.cells import cells, runs_table
 from smupar_transfer.verification.design import Design
-from smupar_transfer.verification.figures.stability import Ticks, Track, draw_proxy_sizes
+from smupar_transfer.verification.figures.stability import draw_proxy_sizes
+from smupar_transfer.verification.figures.tracks import Ticks, Track
 from smupar_transfer.verification.kinds.verdicts import LARGEST_REGRET, judged
 from smupar_transfer.verification.outcome import Outcome, Picture, Table
 from smupar_transfer.verification.proxy_size import ProxySize, proxy_size_table, proxy_sizes
@@ -23,6 +24,7 @@ def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
     found = proxy_sizes(cells(runs_table(records), design))
     return Outcome(
         sentence=sentence(found),
+        claim=f"under SμPar, proxies of base width and more cost the target at most {LARGEST_REGRET} % of its loss",
         verdict=verdict(found),
         notes=(),
         tables=(_table(found, design),),
@@ -88,6 +90,7 @@ def verdict(found: Sequence[ProxySize]) -> str:
     return judged(
         [one.low * _per_nat(one) > LARGEST_REGRET or one.regret.percent == math.inf for one in large],
         [one.regret.percent <= LARGEST_REGRET for one in large],
+        [one.high * _per_nat(one) <= LARGEST_REGRET for one in large],
     )
 
 
@@ -108,17 +111,34 @@ def cost_tracks(found: Sequence[ProxySize]) -> list[Track]:
 
 def _tracks(found: Sequence[ProxySize], point: Callable[[ProxySize], tuple[float, float, float]]) -> list[Track]:
     tracks: list[Track] = []
-    for members in _by_target(found):
+    targets = _by_target(found)
+    for members in targets:
         name = members[0].target.parametrization
         points = [(math.log2(one.proxy.width), *point(one)) for one in members]
         finite = [entry for entry in points if math.isfinite(entry[1])]
         if finite:
             places, values, low, high = zip(*finite, strict=True)
-            title, variant = PARAMETRIZATIONS[name].title, sum(track.name == name for track in tracks)
             lost = tuple(entry[0] for entry in points if entry[1] == math.inf)
-            exact = (True,) * len(finite)
-            tracks.append(Track(name, title, variant, places, values, low, high, exact, lost))
+            tracks.append(
+                Track(
+                    name=name,
+                    title=PARAMETRIZATIONS[name].title,
+                    variant=_apart(members[0], targets),
+                    places=places,
+                    values=values,
+                    low=low,
+                    high=high,
+                    exact=(True,) * len(finite),
+                    lost=lost,
+                )
+            )
     return tracks
+
+
+def _apart(one: ProxySize, targets: Sequence[Sequence[ProxySize]]) -> str:
+    """What tells a target from others of its parametrization; empty if there are none."""
+    rivals = [members for members in targets if members[0].target.parametrization == one.target.parametrization]
+    return f"width {one.target.width}, s = {one.target.sparsity:g}" if len(rivals) > 1 else ""
 
 
 def ticks_of_sizes(found: Sequence[ProxySize]) -> Ticks:

@@ -24,6 +24,7 @@ def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
     curves = search_curves(runs_table(records), design_of(manifest).swept)
     return Outcome(
         sentence=sentence(curves),
+        claim="for the same compute, tuning the proxy reaches a lower loss under SμPar than tuning the target itself",
         verdict=verdict(curves),
         notes=(),
         tables=(_table(curves),),

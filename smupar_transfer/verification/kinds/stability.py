@@ -19,7 +19,7 @@ from smupar_transfer.verification.drawn import (
 )
 from smupar_transfer.verification.figures.curves import draw_learning_curves
 from smupar_transfer.verification.figures.stability import draw_loss_curves, draw_optimum_tracks, draw_regret
-from smupar_transfer.verification.kinds.verdicts import LARGEST_DRIFT, held_by_theory, judged
+from smupar_transfer.verification.kinds.verdicts import LARGEST_DRIFT, STAYS, held_by_theory, judged
 from smupar_transfer.verification.outcome import Outcome, Picture
 from smupar_transfer.verification.stability import CellSummary, FamilySummary, summarise, summarise_families
 from smupar_transfer.verification.tables import cell_table, family_table
@@ -33,6 +33,7 @@ def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
     found = summarise_families(summaries)
     return Outcome(
         sentence=sentence(found, design),
+        claim=STAYS,
         verdict=verdict(found),
         notes=_notes(summaries, design),
         tables=(family_table(found, design), cell_table(summaries, design)),
@@ -60,7 +61,8 @@ def _moved(one: FamilySummary) -> str:
     regret = one.largest_zero_shot_regret
     if math.isnan(regret):
         return f"{one.family.label} {amount}"
-    cost = f"regret up to {percent(regret)}" if math.isfinite(regret) else "carried over, a run diverged"
+    bound = " or more" if one.regret_at_least else ""
+    cost = f"regret up to {percent(regret)}{bound}" if math.isfinite(regret) else "carried over, a run diverged"
     return f"{one.family.label} {amount} ({cost})"
 
 
@@ -70,6 +72,7 @@ def verdict(found: Sequence[FamilySummary]) -> str:
     return judged(
         [(one.drift.low if math.isfinite(one.drift.low) else one.drift.value) > LARGEST_DRIFT for one in held],
         [one.exact and one.drift.value <= LARGEST_DRIFT for one in held],
+        [one.drift.high <= LARGEST_DRIFT for one in held],
     )
 
 
@@ -92,8 +95,8 @@ def _pictures(
     pictures = [
         Picture(
             name,
-            f"Loss against {word}, mean over seeds with standard errors. Stars: optima, open where they are bounds. "
-            f"Dotted: {word} from the proxy.",
+            f"Loss against {word}, mean over seeds with standard errors; open points: of fewer seeds than others. "
+            f"Stars: optima, open where they are bounds. Dotted: {word} from the proxy.",
             curves,
         ),
         Picture(

@@ -9,30 +9,29 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from smupar_transfer.theory import PARAMETRIZATIONS
 from smupar_transfer.verification.figures.stability import (
-    APART,
     Curve,
     Panel,
-    Ticks,
-    Track,
     draw_gain,
     draw_loss_curves,
     draw_optimum_tracks,
     draw_proxy_sizes,
     draw_regret,
 )
+from smupar_transfer.verification.figures.tracks import Ticks, Track
 
 Points = Callable[[Axes], list[list[tuple[float, float]]]]
 
-DENSE = Curve("0", (-8.0, -7.0, -6.0), (2.5, 2.25, 2.375), (0.125, 0.25, 0.0), (-6.75, 2.25), at_edge=False)
-SPARSE = Curve("0.75", (-8.0, -7.0), (2.75, 2.5), (0.0, 0.0), (-7.0, 2.5), at_edge=True)
-LOST = Curve("0.9", (), (), (), None, at_edge=True)
-SP = Track("sp", "SP", 0, (0.0, -2.0), (-6.0, -3.0), (-6.25, -3.5), (-5.5, -2.75), (True, False))
-SMUPAR = Track("smupar", "SμPar", 0, (0.0, -3.0), (-5.0, -4.75), (-5.0, -5.0), (-5.0, -4.5), (True, True))
+DENSE = Curve(
+    "0", (-8.0, -7.0, -6.0), (2.5, 2.25, 2.375), (0.125, 0.25, 0.0), (False, False, False), (-6.75, 2.25), at_edge=False
+)
+SPARSE = Curve("0.75", (-8.0, -7.0), (2.75, 2.5), (0.0, 0.0), (False, False), (-7.0, 2.5), at_edge=True)
+LOST = Curve("0.9", (), (), (), (), None, at_edge=True)
+SP = Track("sp", "SP", "", (0.0, -2.0), (-6.0, -3.0), (-6.25, -3.5), (-5.5, -2.75), (True, False))
+SMUPAR = Track("smupar", "SμPar", "", (0.0, -3.0), (-5.0, -4.75), (-5.0, -5.0), (-5.0, -4.5), (True, True))
 TICKS = Ticks((-3.0, -2.0, 0.0), ("0.875", "0.75", "0"), "sparsity of hidden weights", reverse=True)
 
 
@@ -90,6 +89,13 @@ def test_optima_that_are_bounds_are_open_stars() -> None:
     assert [line.get_markerfacecolor() == "white" for line in stars] == [False, True]
 
 
+def test_points_of_fewer_seeds_are_open(points: Points) -> None:
+    (axes,) = curves_of([Panel("SP", (replace(DENSE, partial=(True, False, True)),))]).axes
+    opened = [line for line in axes.get_lines() if line.get_markerfacecolor() == "white"]
+    assert [points(axes)[axes.get_lines().index(line)] for line in opened] == [[(-8.0, 2.5)], [(-6.0, 2.375)]]
+    assert {line.get_marker() for line in opened} == {axes.get_lines()[0].get_marker()}
+
+
 def test_panels_share_the_loss_axis() -> None:
     left, right = curves_of([Panel("SP", (DENSE,)), Panel("SμPar", (SPARSE,))]).axes
     assert left.get_ylim() == right.get_ylim() == (2.0, 3.0)
@@ -143,21 +149,6 @@ def test_a_track_has_its_intervals_and_a_line_of_no_drift(points: Points) -> Non
     assert dotted == [-6.0, -6.0]
 
 
-def test_tracks_stand_beside_each_other_where_their_cells_are() -> None:
-    axes = optima_of([SP, replace(SP, name="mup", title="μP"), SMUPAR])
-    axes.get_figure(root=True).draw_without_rendering()  # type: ignore[union-attr]
-    first, second, third = (
-        line.get_transform().transform((-2.0, -4.0)) for line in axes.get_lines() if "P" in str(line.get_label())
-    )
-    assert second[0] - first[0] == pytest.approx(third[0] - second[0])
-    assert abs(second[0] - first[0]) * 72 / axes.figure.dpi == pytest.approx(APART)
-    assert axes.transData.transform((-2.0, -4.0)) == pytest.approx(second)
-    low, high = sorted(axes.get_ylim())
-    assert low < -6.25
-    assert -2.75 < high < -2
-    assert sorted(axes.get_xlim()) == pytest.approx([-3.24, 0.24])
-
-
 def test_intervals_without_an_end_have_arrows() -> None:
     axes = optima_of([replace(SP, endless=((False, True), (True, False)))])
     arrows = {str(line.get_marker()): np.atleast_1d(line.get_xydata())[0] for line in axes.get_lines()}
@@ -170,19 +161,6 @@ def test_optima_that_are_bounds_are_open_markers() -> None:
     single = [line for line in axes.get_lines() if len(np.atleast_1d(np.asarray(line.get_xdata()))) == 1]
     assert [line.get_markerfacecolor() for line in single] == ["white"]
     assert [float(x) for x in np.atleast_1d(np.asarray(single[0].get_xdata()))] == [-2.0]
-
-
-@pytest.mark.parametrize(("track", "colour"), [(SP, "#d55e00"), (replace(SP, name="new"), "#333333")])
-def test_a_parametrization_has_its_colour(track: Track, colour: str) -> None:
-    assert to_hex(optima_of([track]).get_lines()[0].get_color()) == colour
-
-
-def test_families_of_one_parametrization_differ_in_line_and_marker() -> None:
-    axes = optima_of([SP, replace(SP, title="SP, s = 0.5", variant=1)])
-    first, second = (line for line in axes.get_lines() if str(line.get_label()).startswith("SP"))
-    assert first.get_color() == second.get_color()
-    assert first.get_linestyle() != second.get_linestyle()
-    assert first.get_marker() != second.get_marker()
 
 
 @pytest.mark.parametrize("tracks", [[], [SP] * len(PARAMETRIZATIONS)])

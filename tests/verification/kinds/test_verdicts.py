@@ -24,6 +24,21 @@ def test_one_refutes_and_all_support(against: list[bool], in_favour: list[bool],
 
 
 @pytest.mark.parametrize(
+    ("against", "in_favour", "surely", "verdict"),
+    [
+        ([False, False], [True, True], [True, True], "holds"),
+        ([False, False], [True, True], [True, False], "holds by its estimate, not by its interval"),
+        ([False, False], [True, False], [True, True], "open"),
+        ([True, False], [True, True], [True, True], "does not hold"),
+    ],
+)
+def test_an_interval_that_reaches_beyond_is_told(
+    against: list[bool], in_favour: list[bool], surely: list[bool], verdict: str
+) -> None:
+    assert judged(against, in_favour, surely) == verdict
+
+
+@pytest.mark.parametrize(
     ("name", "decay", "form", "held"),
     [
         ("smupar", 0.0, "coupled", True),
