@@ -84,17 +84,23 @@ def parse_grids(value: Any, path: Path) -> list[Grid]:
 def _axis(value: Any, key: str, path: Path) -> Axis:
     if isinstance(value, list) and value and all(isinstance(item, str | int | float | None) for item in value):
         return Axis(values=value)
-    octaves = parse_octaves(value)
+    octaves = parse_octaves(value, path)
     if octaves is None:
         raise InputError(key, value, f"in {path} is neither a list nor log2: {{first, last, step}}")
     return octaves
 
 
-def parse_octaves(value: Any) -> Axis | None:
-    """The axis that ``log2: {first, last, step}`` describes; None if it does not."""
+def parse_octaves(value: Any, path: Path) -> Axis | None:
+    """The axis that ``log2: {first, last, step}`` describes; None if it does not.
+
+    Raises:
+        InputError: steps do not lead from first to last.
+    """
     numbers = _numbers(value, {"first", "last", "step"})
     if numbers is None or numbers["step"] <= 0 or numbers["last"] < numbers["first"]:
         return None
+    if not is_whole((numbers["last"] - numbers["first"]) / numbers["step"]):
+        raise InputError("log2", numbers, f"in {path} has no whole number of steps from first to last")
     return Axis(first=numbers["first"], last=numbers["last"], step=numbers["step"])
 
 
@@ -104,11 +110,17 @@ def _numbers(value: Any, names: set[str]) -> dict[str, float] | None:
     bounds = value["log2"]
     if not isinstance(bounds, dict) or set(bounds) != names:
         return None
-    return bounds if all(_is_number(item) for item in bounds.values()) else None
+    return bounds if all(is_number(item) for item in bounds.values()) else None
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether a value of a file is a number, and no truth value."""
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_whole(value: float) -> bool:
+    """Whether a number is whole but for rounding: 0.3 / 0.1 is."""
+    return abs(value - round(value)) < 1e-9
 
 
 def _random(value: Any, path: Path) -> RandomPoints:

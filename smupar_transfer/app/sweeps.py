@@ -11,14 +11,27 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from smupar_transfer.app import paths
-from smupar_transfer.app.axes import RANDOM, Axis, Grid, RandomPoints, expand_grid, parse_grids, parse_octaves
+from smupar_transfer.app.axes import (
+    RANDOM,
+    Axis,
+    Grid,
+    RandomPoints,
+    expand_grid,
+    is_number,
+    is_whole,
+    parse_grids,
+    parse_octaves,
+)
 from smupar_transfer.app.hints import did_you_mean
 from smupar_transfer.records import from_plain, read_text
 from smupar_transfer.theory import PARAMETRIZATIONS, BaseHyperparameters, InputError
 
 COORDINATES = "coordinates"
 """The kind of coordinate checks, and the command that makes them."""
-KINDS = ("stability", "contours", "gain", "proxy_size", "search", COORDINATES)
+KINDS = {"stability": 1, "contours": 2, "gain": 1, "proxy_size": 1, "search": None, COORDINATES: None}
+"""Of analysis, with the number of hyperparameters that each looks at; None for any."""
+SEARCHED = ("stability", "proxy_size")
+"""Kinds that look for an optimum along one axis, which an adaptive grid may search."""
 AXES = ("sparsity", "width", "base_width", "depth", "tokens")
 SEED = "seed"
 
@@ -104,7 +117,11 @@ def narrowed(sweep: Sweep, config: DictConfig, words: Iterable[str]) -> Sweep:
     Raises:
         InputError: the key of an adaptive grid, or of random points, is among them.
     """
-    given = [word.partition("=")[0].lstrip("+~") for word in words if word not in sweep.overrides]
+    by_hand = list(words)
+    for word in sweep.overrides:  # once each: a person may say the same again
+        if word in by_hand:
+            by_hand.remove(word)
+    given = [word.partition("=")[0].lstrip("+~") for word in by_hand]
 
     def is_fixed(key: str) -> bool:
         return any(key == name or key.startswith(f"{name}.") for name in given)
@@ -192,26 +209,27 @@ def _adaptive(value: Any, grids: Sequence[Grid], path: Path) -> Adaptive:
     carried = value.get("carried", False)
     if not isinstance(carried, bool):
         raise InputError("adaptive.carried", carried, f"in {path} is neither true nor false")
-    key, log2 = value["key"], parse_octaves({"log2": value["log2"]})
+    key, log2 = value["key"], parse_octaves({"log2": value["log2"]}, path)
+    if not isinstance(key, str):
+        raise InputError("adaptive.key", key, f"in {path} is no key of the configuration")
     if log2 is None:
         raise InputError("adaptive.log2", value["log2"], f"in {path} is not {{first, last, step}}")
     for name in ("coarse", "reach"):
-        steps = value[name] / log2.step if isinstance(value[name], int | float) else 0.0
-        if steps < 1 or steps != round(steps):
-            raise InputError(f"adaptive.{name}", value[name], f"in {path} is no multiple of step={log2.step}")
+        if not is_number(value[name]) or not is_whole(value[name] / log2.step) or value[name] < log2.step / 2:
+            raise InputError(f"adaptive.{name}", value[name], f"in {path} is no multiple of step={log2.step:g}")
     for grid in grids:
         if key in grid:
             raise InputError("adaptive.key", key, f"in {path} is an axis of grids too", "leave it out there")
         if SEED not in grid:
             raise InputError("grids", sorted(grid), f"in {path} has no seed", "an adaptive sweep lists seeds")
-    return Adaptive(str(key), log2, float(value["coarse"]), float(value["reach"]), carried)
+    return Adaptive(key, log2, float(value["coarse"]), float(value["reach"]), carried)
 
 
 def _check_analysis(sweep: Sweep, path: Path) -> None:
     """Refuse words that no analysis knows before anything is trained."""
     swept = tuple(item.name for item in fields(BaseHyperparameters))
     checks: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = [
-        ("kind", (sweep.kind,), KINDS),
+        ("kind", (sweep.kind,), tuple(KINDS)),
         ("swept", sweep.swept, swept),
         ("axis", (sweep.axis,), AXES),
         ("tied", sweep.tied, AXES),
@@ -222,14 +240,25 @@ def _check_analysis(sweep: Sweep, path: Path) -> None:
             if word not in known:
                 hint = did_you_mean(word, known, f"there are {', '.join(known)}")
                 raise InputError(key, word, f"in {path} is unknown", hint)
-    if sweep.adaptive is not None:
-        _check_adaptive(sweep.adaptive, sweep, path)
     if sweep.kind == "gain" and sweep.reference is None:
         raise InputError("reference", "", f"in {path} must be given", "kind gain compares with a parametrization")
+    count = KINDS[sweep.kind]
+    if len(set(sweep.swept)) != (len(sweep.swept) if count is None else count) or not sweep.swept:
+        wanted = "different ones, at least one" if count is None else f"{count}"
+        raise InputError(
+            "swept", list(sweep.swept), f"in {path} is not what kind {sweep.kind} looks at", f"name {wanted}"
+        )
+    if sweep.axis in sweep.tied:
+        raise InputError("tied", sweep.axis, f"in {path} is the axis itself", "leave it out there")
+    if sweep.adaptive is not None:
+        _check_adaptive(sweep.adaptive, sweep, path)
 
 
 def _check_adaptive(adaptive: Adaptive, sweep: Sweep, path: Path) -> None:
     """Refuse a search along what the analysis does not look at."""
+    if sweep.kind not in SEARCHED:
+        hint = f"kinds {', '.join(SEARCHED)} may search"
+        raise InputError("adaptive", adaptive.key, f"in {path} is not for kind {sweep.kind}", hint)
     if adaptive.key not in [f"hparams.{name}" for name in sweep.swept[:1]]:
         hint = f"swept={list(sweep.swept)}; both name one hyperparameter"
         raise InputError("adaptive.key", adaptive.key, f"in {path} is not what is swept", hint)

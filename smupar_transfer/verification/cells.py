@@ -34,6 +34,8 @@ SETTINGS = (
 """Columns that tell cells apart, beside the parametrization; those that are swept do not."""
 
 
+SIZES = ("width", "sparsity", "depth", "tokens")
+"""Those that say how much there is to compute."""
 USUAL = 2 / 3
 """Part of the families that has to agree in a setting for labels to leave it out."""
 
@@ -133,19 +135,25 @@ class Cell(Setup):
 
     @property
     def mean_losses(self) -> Floats:
-        """Mean over the seeds that ran at each value, (values,); infinite where one diverged.
+        """See ``levelled_means``, (values,)."""
+        return levelled_means(self.losses)
 
-        Where only some of the seeds ran, their mean is shifted by what sets them apart from all seeds where all ran, so
-        that a curve does not jump where its seeds change.
-        """
-        ran = ~np.isnan(self.losses)
-        full = ran.all(axis=0) & np.isfinite(self.losses).all(axis=0)
-        offsets = np.zeros(len(self.seeds))
-        if full.any():
-            offsets = self.losses[:, full].mean(axis=1)
-            offsets = offsets - offsets.mean()
-        shifted = np.where(ran, self.losses - offsets[:, None], 0.0)
-        return np.asarray(shifted.sum(axis=0) / ran.sum(axis=0), dtype=np.float64)
+
+def levelled_means(losses: Floats) -> Floats:
+    """Mean over the seeds that ran at each value, (values,); infinite where one diverged, NaN where none ran.
+
+    Where only some of the seeds ran, each counts less its level: the median of what sets it apart where all ran. So a
+    curve does not jump where its seeds change, and one bad run does not move the level of a seed.
+
+    Args:
+        losses: (seeds, values); NaN where there is no run.
+    """
+    ran = ~np.isnan(losses)
+    common = losses[:, np.isfinite(losses).all(axis=0)]
+    levels = np.median(common - common.mean(axis=0), axis=1) if common.size else np.zeros(len(losses))
+    levelled = np.where(ran.all(axis=0), losses, losses - levels[:, None])
+    total, count = np.where(ran, levelled, 0.0).sum(axis=0), ran.sum(axis=0)
+    return np.asarray(np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0))
 
 
 def cells(runs: pd.DataFrame, design: Design | None = None) -> list[Cell]:
@@ -229,11 +237,6 @@ class Family:
     @property
     def _own(self) -> list[tuple[str, Setting]]:
         return [pair for pair in self.apart if pair not in self.shared]
-
-    @property
-    def log2_places(self) -> Floats:
-        """log2 of where each cell lies along the axis, (cells,)."""
-        return np.log2([cell.place(self.axis) for cell in self.cells])
 
 
 def apart(sweep: Sequence[Setup], design: Design) -> list[tuple[tuple[str, Setting], ...]]:

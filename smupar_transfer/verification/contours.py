@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy import ndimage
+from scipy.spatial import Delaunay
 
 from smupar_transfer.verification.cells import Floats, Setup, apart, grouped
 from smupar_transfer.verification.design import Design
@@ -124,18 +126,17 @@ def _bowl(surface: Surface) -> tuple[_Bowl | None, Status, tuple[int, int]]:
     place = (best[0], best[1])
     if not np.isfinite(means[place]):
         return None, Status.NOTHING, place
-    rows, columns = np.nonzero(np.isfinite(means).any(axis=1))[0], np.nonzero(np.isfinite(means).any(axis=0))[0]
-    if place[0] in (rows[0], rows[-1]) or place[1] in (columns[0], columns[-1]):
+    around = (slice(max(place[0] - 1, 0), place[0] + 2), slice(max(place[1] - 1, 0), place[1] + 2))
+    if means[around].shape != (3, 3) or not np.isfinite(means[around]).all():
         return None, Status.EDGE, place
     inside = means <= means[place] * (1 + WINDOW)
-    inside[place[0] - 1 : place[0] + 2, place[1] - 1 : place[1] + 2] |= np.isfinite(
-        means[place[0] - 1 : place[0] + 2, place[1] - 1 : place[1] + 2]
-    )
-    i, j = np.nonzero(inside)
+    inside[around] = True
+    connected, _ = ndimage.label(inside, np.ones((3, 3)))  # a dip beyond higher points is no part of the valley
+    i, j = np.nonzero(connected == connected[place])
     centre = np.array([surface.log2_values[0][place[0]], surface.log2_values[1][place[1]]])
     offsets = np.stack([surface.log2_values[0][i], surface.log2_values[1][j]]) - centre[:, None]
     bowl = _fit(offsets, surface.losses[:, i, j])
-    if bowl is None or not all(o.min() <= at <= o.max() for o, at in zip(offsets, bowl.at, strict=True)):
+    if bowl is None or Delaunay(offsets.T).find_simplex(bowl.at) < 0:  # outside of the points that were run
         return None, Status.NOT_CONVEX, place
     return _Bowl(bowl.at + centre, bowl.moves, bowl.losses, bowl.doubt, bowl.misfit), Status.FIT, place
 
@@ -188,8 +189,8 @@ def _joint(
     if bowl is not None and not math.isnan(noise):
         variances = noise / len(surface.seeds) + bowl.misfit * bowl.doubt
         covariance = (bowl.moves * variances) @ bowl.moves.T
-        # Hotelling: 2 F(2, n - 1) at 95 %; F(2, m) has the closed form m / 2 (p**(-2 / m) - 1)
-        radius = math.sqrt(2 * (freedom - 1) / 2 * (0.05 ** (-2 / (freedom - 1)) - 1)) if freedom > 1 else math.nan
+        # 2 F(2, freedom) at 95 %, where F(2, m) has the closed form m / 2 (p**(-2 / m) - 1)
+        radius = math.sqrt(freedom * (0.05 ** (-2 / freedom) - 1))
         half_widths = student(freedom) * np.sqrt(np.diag(covariance))
     low, high = at - half_widths, at + half_widths
     pair = [(float(values[0]), float(values[1])) for values in (at, low, high)]

@@ -11,6 +11,7 @@ from smupar_transfer.records import CoordinateRecord, Manifest
 from smupar_transfer.theory import PARAMETRIZATIONS, Coordinate
 from smupar_transfer.verification.coordinates_drawn import scale_rows, shown, step_rows
 from smupar_transfer.verification.figures.coordinates import draw_panels
+from smupar_transfer.verification.kinds.verdicts import DOES_NOT_HOLD, HOLDS, OPEN
 from smupar_transfer.verification.outcome import Outcome, Picture, Table
 from smupar_transfer.verification.slopes import (
     EXACT,
@@ -96,9 +97,10 @@ def sentence(judgements: Sequence[Judgement], axis: str) -> str:
 
 
 def _overall(judgements: Sequence[Judgement]) -> str:
-    if any(item.verdict is Verdict.OPEN for item in judgements):
-        return "open"
-    return "holds" if all(item.verdict is item.expected for item in judgements) else "does not hold"
+    known = [item for item in judgements if item.verdict is not Verdict.OPEN]
+    if any(item.verdict is not item.expected for item in known):
+        return DOES_NOT_HOLD
+    return HOLDS if judgements and len(known) == len(judgements) else OPEN
 
 
 def _notes(found: Sequence[Slope], records: Sequence[CoordinateRecord]) -> tuple[str, ...]:

@@ -14,6 +14,8 @@ WINDOW = 0.15
 """Points within this part of the smallest loss above it, without a gap, enter the fit."""
 SOFTNESS = 0.0075
 """A point this part of the smallest loss above it counts half: 1 / (1 + (distance / softness)**2)."""
+MOST = 2 / 3
+"""Share of the seeds that has to have run a point for it to be the best: one seed may be lucky."""
 PARABOLA_WINDOW = 0.05
 """Nats above the smallest loss of the plain parabola that other work fits."""
 
@@ -24,7 +26,7 @@ class Status(StrEnum):
     FIT = "fit"
     """Minimum of the fitted curve."""
     EDGE = "edge"
-    """Smallest point of the grid, which is at its edge: the optimum may lie beyond."""
+    """Smallest point, at the edge of what was run or of what trained: the optimum may lie beyond."""
     NOT_CONVEX = "not convex"
     """Smallest point of the grid: its neighbourhood has no minimum within."""
     FLAT = "flat"
@@ -89,37 +91,30 @@ class LocalFit:
             found[:, power] = math.perm(power, order) * at ** (power - order)
         return found
 
-    def drawn(self, points: int = 41) -> tuple[Floats, Floats]:
-        """log2 values over the window, and the fitted losses there, for a line in a figure."""
-        at = np.linspace(self.offsets[0], self.offsets[-1], points)
-        return at + self.origin, np.asarray(np.polyval(self.coefficients[::-1], at))
-
 
 def local_fit(log2_values: Floats, losses: Floats, support: Floats | None = None) -> tuple[LocalFit | None, Status]:
     """Fit one mean loss curve around its smallest point.
 
     Args:
         log2_values: increasing, (values,).
-        losses: nats, (values,); points that are not finite are left out.
+        losses: nats, (values,); infinite where a run diverged: a wall that no fit reaches across.
         support: share of the seeds that a point is the mean of, (values,); 1 if left out.
 
     Returns:
         the fit, and ``Status.FIT``; or None and why there is none.
     """
-    columns = np.flatnonzero(np.isfinite(losses))
-    if len(columns) == 0:
+    support = np.ones(len(losses)) if support is None else support
+    best = smallest(losses, support)
+    if not np.isfinite(losses[best]):
         return None, Status.NOTHING
-    values = losses[columns]
-    best = int(values.argmin())
-    if best in (0, len(values) - 1):
+    if _at_edge(losses, best):
         return None, Status.EDGE
-    columns = columns[_window(values, best, WINDOW * values[best])]
-    heights = losses[columns] - values.min()
-    origin = float(log2_values[columns[heights.argmin()]])
+    columns = _window(losses, best, WINDOW * losses[best])
+    origin = float(log2_values[best])
     offsets = log2_values[columns] - origin
-    doubt = (heights / (SOFTNESS * values.min())) ** 2
+    doubt = (np.maximum(losses[columns] - losses[best], 0) / (SOFTNESS * losses[best])) ** 2
     powers = np.vander(offsets, min(4, len(columns)), increasing=True)
-    seen = np.ones(len(columns)) if support is None else support[columns]
+    seen = support[columns]
     weights = seen / (1 + doubt)
     weighted = powers.T * weights
     maps = np.linalg.solve(weighted @ powers, weighted)
@@ -135,13 +130,25 @@ def local_fit(log2_values: Floats, losses: Floats, support: Floats | None = None
     return LocalFit(columns, origin, offsets, doubt, seen, maps, coefficients, vertex, misfit, freedom), Status.FIT
 
 
-def _window(values: Floats, best: int, height: float) -> slice:
-    """The run of points up to ``height`` above the best, its neighbours included; a dip far away is no part of it."""
-    inside = values <= values[best] + height
+def smallest(losses: Floats, support: Floats) -> int:
+    """Index of the smallest loss among the points that most seeds ran; of all if none of these trained."""
+    most = np.where((support >= MOST) & np.isfinite(losses), losses, np.inf)
+    every = np.where(np.isfinite(losses), losses, np.inf)
+    return int(most.argmin() if np.isfinite(most).any() else every.argmin())
+
+
+def _at_edge(losses: Floats, best: int) -> bool:
+    """Whether there is no point on one side of the best, or one that diverged."""
+    return best in (0, len(losses) - 1) or not np.isfinite(losses[[best - 1, best + 1]]).all()
+
+
+def _window(losses: Floats, best: int, height: float) -> np.ndarray:
+    """Columns up to ``height`` above the best, its neighbours included; a dip beyond higher points is no part of it."""
+    inside = losses <= losses[best] + height
     inside[best - 1 : best + 2] = True
     outside = np.flatnonzero(~inside)
     left = outside[outside < best].max(initial=-1) + 1
-    return slice(left, outside[outside > best].min(initial=len(values)))
+    return np.arange(left, outside[outside > best].min(initial=len(losses)))
 
 
 def _minimum(coefficients: Floats) -> float:
@@ -153,16 +160,16 @@ def _minimum(coefficients: Floats) -> float:
     return float(-2 * b / (2 * c + math.sqrt(under)))  # the root where the second derivative is + sqrt(under)
 
 
-def parabola_vertex(log2_values: Floats, losses: Floats) -> float:
+def parabola_vertex(log2_values: Floats, losses: Floats, support: Floats | None = None) -> float:
     """Vertex of the plain parabola through the points within ``PARABOLA_WINDOW``, for comparison with other work.
 
     NaN where the smallest point is at the edge, or the parabola has no minimum within its points.
     """
-    finite = np.isfinite(losses)
-    x, values = log2_values[finite], losses[finite]
-    if len(values) < 3 or (best := int(values.argmin())) in (0, len(values) - 1):
+    best = smallest(losses, np.ones(len(losses)) if support is None else support)
+    if _at_edge(losses, best):
         return math.nan
-    window = _window(values, best, PARABOLA_WINDOW)
-    c, b, _ = np.polyfit(x[window] - x[best], values[window], 2)
-    vertex = x[best] - b / (2 * c) if c > 0 else math.nan
-    return float(vertex) if x[window][0] <= vertex <= x[window][-1] else math.nan
+    window = _window(losses, best, PARABOLA_WINDOW)
+    x = log2_values[window] - log2_values[best]
+    c, b, _ = np.polyfit(x, losses[window], 2)
+    vertex = -b / (2 * c) if c > 0 else math.nan
+    return float(log2_values[best] + vertex) if x[0] <= vertex <= x[-1] else math.nan

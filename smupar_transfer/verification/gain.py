@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from smupar_transfer.theory import InputError
-from smupar_transfer.verification.cells import Cell, Family, Floats
+from smupar_transfer.verification.cells import SIZES, Cell, Family, Floats
 from smupar_transfer.verification.noise import student
 from smupar_transfer.verification.regret import paired
 
@@ -47,7 +47,8 @@ def gains(found: Sequence[Family], reference: str = "sp") -> list[Gain]:
 
     Args:
         found: families whose cells have a single value each: what was transferred.
-        reference: parametrization; of its families the one counts that shares most with the one it is compared with.
+        reference: parametrization; its cell of the same size and sparsity counts, of several that of the family which
+            shares most with the one it is compared with.
 
     Raises:
         InputError: a cell has several values, so it was tuned.
@@ -57,10 +58,10 @@ def gains(found: Sequence[Family], reference: str = "sp") -> list[Gain]:
 
 
 def _counterpart(family: Family, cell: Cell, references: Sequence[Family]) -> Cell | None:
-    own = set(family.apart)
+    own, size = set(family.apart), [cell.settings[name] for name in SIZES]
     for other in sorted(references, key=lambda other: -len(own & set(other.apart))):
         for candidate in other.cells:
-            if candidate.place(family.axis) == cell.place(family.axis):
+            if size == [candidate.settings[name] for name in SIZES]:
                 return candidate
     return None
 

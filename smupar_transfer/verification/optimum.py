@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from smupar_transfer.verification.cells import Cell, Floats
-from smupar_transfer.verification.fit import LocalFit, Status, local_fit, parabola_vertex
+from smupar_transfer.verification.cells import Cell, Floats, levelled_means
+from smupar_transfer.verification.fit import LocalFit, Status, local_fit, parabola_vertex, smallest
 from smupar_transfer.verification.noise import moderate, student
 
 __all__ = ["Optimum", "Status", "complete", "estimate"]
@@ -23,8 +23,8 @@ class Optimum:
 
     Attributes:
         log2_value: of the minimum; NaN if nothing trained.
-        low, high: 95 % interval, infinite on a side that neither the fit nor a clearly worse run ends; NaN without a
-            fit or with one seed.
+        low, high: 95 % interval, infinite on a side that neither the fit nor a clearly worse run ends; of an optimum at
+            the edge, clearly worse runs alone; NaN if not convex or with one seed.
         standard_error: of ``log2_value``, octaves, to first order; NaN as the interval. freedom: behind it.
         curvature: second derivative of the loss there, nats per octave squared. curvature_error: its standard error.
         fitted_loss: minimum of the fitted curve, nats. These three are NaN without a fit.
@@ -55,11 +55,12 @@ def complete(cell: Cell) -> tuple[np.ndarray, np.ndarray]:
     """Rows (seeds) and columns (values) of a cell that every one of these seeds ran.
 
     The most seeds whose common values, three at least, hold a minimum: between two others, or at the edge of all that
-    was run. Where there are none, the set of seeds with most values in common. So a seed that has hardly begun does not
-    cost the others theirs.
+    was run. Where there are none, the set of seeds with most values in common. So neither a seed that has hardly begun
+    nor one that diverged nearly everywhere costs the others theirs.
     """
     ran = ~np.isnan(cell.losses)
-    patterns = [pattern for pattern in np.unique(ran, axis=1).T if pattern.any()]
+    seeds_at = np.concatenate([ran, np.isfinite(cell.losses)], axis=1)
+    patterns = [pattern for pattern in np.unique(seeds_at, axis=1).T if pattern.any()]
     assert patterns, "a cell has a run"
     edges = np.flatnonzero(ran.any(axis=0))[[0, -1]]
     choices = [(np.flatnonzero(pattern), np.flatnonzero(ran[pattern].all(axis=0))) for pattern in patterns]
@@ -83,7 +84,7 @@ class _Curve:
 
     Attributes:
         rows, columns: seeds and values of ``complete``. values: all that some of these seeds ran.
-        means: at these, nats; a seed that ran elsewhere too counts less its level, (values,).
+        means: at these, nats, as of ``levelled_means``; infinite where a run diverged, (values,).
         support: share of the seeds behind each, (values,).
     """
 
@@ -97,16 +98,15 @@ class _Curve:
     @classmethod
     def of(cls, cell: Cell) -> _Curve:
         rows, columns = complete(cell)
-        losses = cell.losses[rows]
-        ran = ~np.isnan(losses)
+        ran = ~np.isnan(cell.losses[rows])
         values = np.flatnonzero(ran.any(axis=0))
-        common = losses[:, columns[np.isfinite(losses[:, columns]).all(axis=0)]]
-        levels = np.median(common - common.mean(axis=0), axis=1) if common.size else np.zeros(len(rows))
-        partly = ~ran.all(axis=0)
-        levelled = np.where(partly, losses - levels[:, None], losses)
-        means = np.where(ran, levelled, 0.0)[:, values].sum(axis=0) / ran.sum(axis=0)[values]
-        means = np.where(np.isfinite(means), means, np.inf)
+        means = levelled_means(cell.losses[rows])[values]
         return cls(cell, rows, columns, values, means, ran.mean(axis=0)[values])
+
+    @property
+    def best(self) -> int:
+        """Index of the best of ``values``."""
+        return smallest(self.means, self.support)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,20 +131,24 @@ class _Bottom:
         if len(curve.rows) < 2:
             return math.nan
         if len(slope) < 2:
-            return _residual_variance(curve.cell.losses[np.ix_(curve.rows, curve.columns)])
+            return _residual_variance(curve.cell.losses[np.ix_(curve.rows, curve.columns)])[0]
         slope = slope - slope.mean()
         losses = curve.cell.losses[np.ix_(curve.rows, fitted[whole])]
         return float((losses @ slope).var(ddof=1) / (slope @ slope))
 
 
-def _residual_variance(losses: Floats) -> float:
-    """Of runs (seeds, values) beside the levels of their seeds and values; NaN if fewer than two values trained."""
+def _residual_variance(losses: Floats) -> tuple[float, float]:
+    """Of runs (seeds, values) beside the levels of their seeds and values, and its degrees of freedom.
+
+    NaN with one seed, or if fewer than two values trained.
+    """
     losses = losses[:, np.isfinite(losses).all(axis=0)]
     seeds, values = losses.shape
-    if values < 2:
-        return math.nan
+    if seeds < 2 or values < 2:
+        return math.nan, math.nan
     residuals = losses - losses.mean(axis=0) - losses.mean(axis=1, keepdims=True) + losses.mean()
-    return float((residuals**2).sum() / ((seeds - 1) * (values - 1)))
+    freedom = float((seeds - 1) * (values - 1))
+    return float((residuals**2).sum()) / freedom, freedom
 
 
 def _bottom(cell: Cell) -> _Bottom:
@@ -157,8 +161,16 @@ def estimate(sweep: Sequence[Cell]) -> list[Optimum]:
 
     The interval holds the values at which the slope of the fitted curve is within Student's t of zero (Fieller 1954).
     The slope's variance is that of its mean over seeds, which takes out what a seed adds to all losses alike and keeps
-    the correlation between values, plus that of the misfit that the residuals of the mean curve show.
+    the correlation between values, plus that of the misfit that the residuals of the mean curve show. Cells of the same
+    losses, as parametrizations have them where they agree, count once.
     """
+    losses = [(cell.seeds, cell.log2_values.tobytes(), cell.losses.tobytes()) for cell in sweep]
+    different = list(dict(zip(losses, sweep, strict=True)).values())
+    found = dict(zip(dict.fromkeys(losses), _estimate(different), strict=True))
+    return [found[key] for key in losses]
+
+
+def _estimate(sweep: Sequence[Cell]) -> list[Optimum]:
     bottoms = [_bottom(cell) for cell in sweep]
     noises = [math.nan if bottom.fit is None else bottom.noise for bottom in bottoms]
     several = [index for index, noise in enumerate(noises) if not math.isnan(noise)]
@@ -186,7 +198,7 @@ def _with_misfit(bottoms: Sequence[_Bottom]) -> list[_Bottom]:
 def _optimum(bottom: _Bottom, noise: float, freedom: float) -> Optimum:
     curve, fit, status = bottom.curve, bottom.fit, bottom.status
     log2_values = curve.cell.log2_values[curve.values]
-    loss, where = float(curve.means.min()), float(log2_values[curve.means.argmin()])
+    loss, where = float(curve.means[curve.best]), float(log2_values[curve.best])
     value = where if status is not Status.NOTHING else math.nan
     low = high = error = curvature = curvature_error = fitted = math.nan
     if fit is not None:
@@ -198,6 +210,8 @@ def _optimum(bottom: _Bottom, noise: float, freedom: float) -> Optimum:
             if not math.isfinite(high - low):
                 low, high = _bracket(bottom, low, high, noise, freedom)
             status = Status.FIT if math.isfinite(low) and math.isfinite(high) else Status.FLAT
+    elif status is Status.EDGE:
+        low, high = _beside_edge(curve)
     return Optimum(
         log2_value=value,
         low=low,
@@ -209,7 +223,7 @@ def _optimum(bottom: _Bottom, noise: float, freedom: float) -> Optimum:
         fitted_loss=fitted,
         loss=loss,
         grid_log2_value=where if status is not Status.NOTHING else math.nan,
-        parabola=parabola_vertex(log2_values, curve.means),
+        parabola=parabola_vertex(log2_values, curve.means, curve.support),
         status=status,
         seeds=tuple(curve.cell.seeds[row] for row in curve.rows),
         curve=fit,
@@ -259,22 +273,40 @@ def _interval(fit: LocalFit, noise: float, half_width: float) -> tuple[float, fl
 def _bracket(bottom: _Bottom, low: float, high: float, noise: float, freedom: float) -> tuple[float, float]:
     """Close an interval's open ends at points that are clearly worse than the best one, if there are any.
 
-    A loss curve falls and then rises: its minimum is not on the far side of such a point. Here all values count, also
-    those that a single seed has seen. Seeds are paired; two runs have the variance of two. As the best is compared with
-    every other value, half widths are Bonferroni's.
+    A loss curve falls and then rises: its minimum is not on the far side of such a point.
     """
     assert bottom.fit is not None
-    curve, values = bottom.curve, bottom.curve.cell.log2_values
-    best = curve.values[bottom.fit.columns[bottom.fit.doubt.argmin()]]
-    losses = curve.cell.losses[np.isfinite(curve.cell.losses[:, best])]
-    above = losses - losses[:, [best]]
-    count = (~np.isnan(above)).sum(axis=0)
-    mean = np.nan_to_num(above, nan=0.0, posinf=np.inf).sum(axis=0) / np.maximum(count, 1)
-    half_width = student(freedom, comparisons=len(curve.values) - 1)
-    worse = values[mean > half_width * np.sqrt(2 * noise * len(curve.rows) / np.maximum(count, 1))]
-    nearest, farthest = sorted((float(values[best]), bottom.fit.log2_value))
+    curve = bottom.curve
+    worse = _clearly_worse(curve, noise * len(curve.rows), freedom)
+    best = float(curve.cell.log2_values[curve.values[curve.best]])
+    nearest, farthest = sorted((best, bottom.fit.log2_value))
     if low == -math.inf:
         low = float(worse[worse < nearest].max(initial=-math.inf))
     if high == math.inf:
         high = float(worse[worse > farthest].min(initial=math.inf))
     return low, high
+
+
+def _beside_edge(curve: _Curve) -> tuple[float, float]:
+    """An optimum at the edge lies between the clearly worse points beside it; NaN where the noise is not known."""
+    noise, freedom = _residual_variance(curve.cell.losses[np.ix_(curve.rows, curve.columns)])
+    if math.isnan(noise):
+        return math.nan, math.nan
+    worse = _clearly_worse(curve, noise, freedom)
+    best = curve.cell.log2_values[curve.values[curve.best]]
+    return float(worse[worse < best].max(initial=-math.inf)), float(worse[worse > best].min(initial=math.inf))
+
+
+def _clearly_worse(curve: _Curve, noise: float, freedom: float) -> Floats:
+    """log2 values that are worse than the best beyond chance; ``noise`` is the variance of one run.
+
+    All values count, also those that a single seed has seen. Seeds are paired; two runs have the variance of two. As
+    the best is compared with every other value, half widths are Bonferroni's.
+    """
+    best = curve.values[curve.best]
+    losses = curve.cell.losses[np.isfinite(curve.cell.losses[:, best])]
+    above = losses - losses[:, [best]]
+    count = (~np.isnan(above)).sum(axis=0)
+    mean = np.nan_to_num(above, nan=0.0, posinf=np.inf).sum(axis=0) / np.maximum(count, 1)
+    half_width = student(freedom, comparisons=max(1, len(curve.values) - 1))
+    return np.asarray(curve.cell.log2_values[mean > half_width * np.sqrt(2 * noise / np.maximum(count, 1))])

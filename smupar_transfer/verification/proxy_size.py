@@ -9,13 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from smupar_transfer.verification.cells import Cell
+from smupar_transfer.verification.cells import SIZES, Cell
 from smupar_transfer.verification.noise import CONFIDENCE, draws
 from smupar_transfer.verification.optimum import Optimum, Status, estimate
 from smupar_transfer.verification.regret import Regret, carried_over, losses_at
 from smupar_transfer.verification.stability import best_losses
-
-SIZES = ("width", "sparsity", "depth", "tokens")
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,8 +23,9 @@ class ProxySize:
     Attributes:
         proxy, target: cells of one parametrization that differ in size and sparsity. optimum: of the proxy.
         regret: of the target at the proxy's optimum, against the best of the target's own grid.
+        best_loss: mean of the latter, nats.
         low, high: 95 % interval of the regret in nats: the proxy's optimum and the target's losses both vary as their
-            standard errors say; NaN with one seed.
+            standard errors say; without an end where runs of the target diverged, NaN with one seed.
         search_flops: of training every value of the proxy once, over those of training the target once.
     """
 
@@ -34,6 +33,7 @@ class ProxySize:
     target: Cell
     optimum: Optimum
     regret: Regret
+    best_loss: float
     low: float
     high: float
     search_flops: float
@@ -67,6 +67,7 @@ def _proxy_size(proxy: Cell, target: Cell, optimum: Optimum, best: Optimum) -> P
         target=target,
         optimum=optimum,
         regret=carried_over(target, optimum.log2_value, own),
+        best_loss=float(np.nanmean(own)),
         low=low,
         high=high,
         search_flops=len(proxy.log2_values) * proxy.flops / target.flops,
@@ -83,10 +84,14 @@ def _interval(target: Cell, optimum: Optimum, own: np.ndarray) -> tuple[float, f
         at = min(max(optimum.log2_value + moved, target.log2_values[0]), target.log2_values[-1])
         difference = losses_at(target, float(at)) - own
         difference = difference[~np.isnan(difference)]
-        noise = float(difference.std(ddof=1)) / math.sqrt(len(difference)) if len(difference) > 1 else math.nan
-        found.append(float(difference.mean()) + luck * noise)
+        if np.isinf(difference).any():
+            found.append(math.inf)
+        elif len(difference) > 1:
+            found.append(float(difference.mean()) + luck * float(difference.std(ddof=1)) / math.sqrt(len(difference)))
+    if not found:
+        return math.nan, math.nan
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(found, [tail, 1 - tail])
+    low, high = np.quantile(found, [tail, 1 - tail], method="nearest")
     return float(low), float(high)
 
 

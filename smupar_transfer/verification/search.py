@@ -13,11 +13,10 @@ import numpy as np
 import pandas as pd
 
 from smupar_transfer.theory import PARAMETRIZATIONS, InputError
-from smupar_transfer.verification.cells import Floats
+from smupar_transfer.verification.cells import SETTINGS, SIZES, Floats
 from smupar_transfer.verification.noise import CONFIDENCE
 
 RESAMPLES = 1000
-SIZES = ["width", "sparsity", "depth", "tokens"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +28,7 @@ class SearchCurve:
         draws: points drawn, with replacement, (lengths,).
         cost: FLOPs of it all over those of training the target once, counting the weights that exist, (lengths,).
         loss: expected validation loss of the target, nats, (lengths,).
-        low, high: 95 % bootstrap interval of it over the points, the same resamples both ways, (lengths,).
+        resampled: bootstrap of ``loss`` over the points, the same resamples both ways, (resamples, lengths).
     """
 
     parametrization: str
@@ -37,8 +36,23 @@ class SearchCurve:
     draws: tuple[int, ...]
     cost: Floats
     loss: Floats
-    low: Floats
-    high: Floats
+    resampled: Floats
+
+    @property
+    def low(self) -> Floats:
+        """Lower end of the 95 % interval of ``loss``, (lengths,)."""
+        return np.asarray(interval(self.resampled)[0])
+
+    @property
+    def high(self) -> Floats:
+        """Upper end of it, (lengths,)."""
+        return np.asarray(interval(self.resampled)[1])
+
+
+def interval(resampled: Floats) -> Floats:
+    """95 % interval of what was resampled along the first axis, (2, ...)."""
+    tail = (1 - CONFIDENCE) / 2
+    return np.asarray(np.quantile(resampled, [tail, 1 - tail], axis=0))
 
 
 def search_curves(runs: pd.DataFrame, swept: Sequence[str]) -> list[SearchCurve]:
@@ -51,14 +65,16 @@ def search_curves(runs: pd.DataFrame, swept: Sequence[str]) -> list[SearchCurve]
         swept: names of the hyperparameters that make a point.
 
     Raises:
-        InputError: there is one size only, a parametrization has several proxies, or none of its points is in common.
+        InputError: there is one size only, a parametrization has several proxies, none of its points is in common, or
+            its runs differ in something that is not swept.
     """
-    costs = runs.groupby(SIZES)["flops_sparse"].median()
+    costs = runs.groupby(list(SIZES))["flops_sparse"].median()
     if len(costs) < 2:
         raise InputError("sweep", len(costs), "sizes of network were trained, not a proxy and a target")
     found = []
     for name in (name for name in PARAMETRIZATIONS if name in set(runs["parametrization"])):
-        own = [group for _, group in runs[runs["parametrization"] == name].groupby(SIZES)]
+        _same_but_for(name, runs[runs["parametrization"] == name], (*SIZES, *swept))
+        own = [group for _, group in runs[runs["parametrization"] == name].groupby(list(SIZES))]
         proxies = [group for group in own if float(group["flops_sparse"].median()) < costs.max()]
         if len(proxies) > 1:
             raise InputError("sweep", name, f"has {len(proxies)} sizes of proxy")
@@ -75,6 +91,14 @@ def search_curves(runs: pd.DataFrame, swept: Sequence[str]) -> list[SearchCurve]
     return found
 
 
+def _same_but_for(parametrization: str, runs: pd.DataFrame, names: Sequence[str]) -> None:
+    for setting in SETTINGS:
+        values = [] if setting in names else sorted(runs[setting].unique())
+        if len(values) > 1:
+            told = ", ".join(map(str, values))
+            raise InputError("sweep", told, f"are values of {setting} under {parametrization}, which is not swept")
+
+
 def _points(runs: pd.DataFrame, swept: Sequence[str]) -> pd.Series:
     losses = np.fmin(runs["validation_loss"].fillna(np.inf), runs["chance_loss"])
     return runs.assign(loss=losses).groupby(list(swept))["loss"].mean()
@@ -84,12 +108,10 @@ def _curves(name: str, both: Floats, ratio: float) -> list[SearchCurve]:
     count = len(both)
     lengths = np.arange(1, count + 1)
     rows = np.random.default_rng(0).integers(count, size=(RESAMPLES, count))
-    tail = (1 - CONFIDENCE) / 2
     curves = []
     for way, column in (("transfer", 0), ("direct", 1)):
         expected = _expected(both[None, :, column], both[None, :, 1], lengths)[0]
         resampled = _expected(both[rows, column], both[rows, 1], lengths)
-        low, high = np.quantile(resampled, [tail, 1 - tail], axis=0)
         once, each = (1.0, ratio) if way == "transfer" else (0.0, 1.0)
         curves.append(
             SearchCurve(
@@ -98,8 +120,7 @@ def _curves(name: str, both: Floats, ratio: float) -> list[SearchCurve]:
                 tuple(lengths.tolist()),
                 np.asarray(once + each * lengths, dtype=np.float64),
                 expected,
-                low,
-                high,
+                resampled,
             )
         )
     return curves

@@ -16,13 +16,9 @@ import pandas as pd
 
 from smupar_transfer.records import CoordinateRecord
 from smupar_transfer.theory import PARAMETRIZATIONS, Coordinate, InputError, predicted
+from smupar_transfer.verification.noise import student
 
 AXES = ("sparsity", "width")
-# Student's t, 97.5 %, for 1 to 20 degrees of freedom; the last stands for all beyond, which is a little too careful.
-_STUDENT = (
-    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
-    *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
-)
 
 
 class Moment(StrEnum):
@@ -97,7 +93,7 @@ class Estimate:
         count = len(self.by_seed)
         if count < 2:
             return math.nan, math.nan
-        half = _STUDENT[min(count - 1, len(_STUDENT)) - 1] * float(np.std(self._values, ddof=1)) / math.sqrt(count)
+        half = student(count - 1.0) * float(np.std(self._values, ddof=1)) / math.sqrt(count)
         return self.mean - half, self.mean + half
 
     def judge(self, exponent: float, allowance: Allowance) -> Verdict:

@@ -12,7 +12,7 @@ import pandas as pd
 from smupar_transfer.verification.cells import Cell, Family, Floats, families
 from smupar_transfer.verification.design import Design
 from smupar_transfer.verification.drift import Slope, Spread, slope, spread
-from smupar_transfer.verification.noise import draws
+from smupar_transfer.verification.noise import draws, student
 from smupar_transfer.verification.optimum import Optimum, Status, estimate
 from smupar_transfer.verification.regret import Regret, carried_over
 
@@ -64,8 +64,11 @@ class FamilySummary:
         parabola_octaves: drift by plain parabolas, for comparison with other work; NaN unless each has one.
         sensitivity: mean over cells, nats.
         largest_regret, largest_zero_shot_regret: in percent, over cells; NaN if not known.
-        regret_at_least: some cell has its best loss at the end of its grid: the latter is a lower bound.
+        regret_at_least: the latter is a lower bound: a cell has its best loss at the end of its grid, or was not run
+            as far as what was carried over.
         exact: whether every optimum came from a fit with an interval that ends on both sides.
+        surely: octaves that the optima's own intervals lie apart; NaN unless two have one. Less than the drift's lower
+            end, but known as well where optima lie at the edge.
     """
 
     family: Family
@@ -79,6 +82,7 @@ class FamilySummary:
     largest_zero_shot_regret: float
     regret_at_least: bool
     exact: bool
+    surely: float
 
 
 def summarise(
@@ -208,6 +212,30 @@ def summarise_families(summaries: Sequence[CellSummary]) -> list[FamilySummary]:
     ]
 
 
+def _stretched(errors: Floats, members: Sequence[CellSummary]) -> Floats:
+    """Errors (draws, cells) of optima, wider on a side on which the interval reaches farther than to first order.
+
+    An interval that the fit left open ends at a run that is clearly worse, or with the grid. The error is negative
+    where the truth lies above.
+    """
+    optima = [member.optimum for member in members]
+    grids = [member.cell.log2_values for member in members]
+    half = np.array([student(optimum.freedom) * optimum.standard_error for optimum in optima])
+    low, high = (np.array([getattr(optimum, side) for optimum in optima]) for side in ("low", "high"))
+    value = np.array([optimum.log2_value for optimum in optima])
+    above = np.minimum(high, [grid[-1] for grid in grids]) - value
+    below = value - np.maximum(low, [grid[0] for grid in grids])
+    return np.asarray(errors * np.where(errors < 0, np.maximum(above / half, 1), np.maximum(below / half, 1)))
+
+
+def _surely(members: Sequence[CellSummary]) -> float:
+    """The range that is left if every optimum lies at that end of its interval which is nearest to the others."""
+    known = [member.optimum for member in members if not math.isnan(member.optimum.low)]
+    if len(known) < 2:
+        return math.nan
+    return max(0.0, max(optimum.low for optimum in known) - min(optimum.high for optimum in known))
+
+
 def _largest(values: Iterable[float]) -> float:
     """The largest of those that are known."""
     return max((value for value in values if not math.isnan(value)), default=math.nan)
@@ -221,7 +249,7 @@ def _family_summary(every: Sequence[CellSummary]) -> FamilySummary:
     errors = bends = None
     if all(math.isfinite(optimum.standard_error) for optimum in optima):
         freedom = np.array([optimum.freedom for optimum in optima])
-        errors = draws(np.array([optimum.standard_error for optimum in optima]), freedom)
+        errors = _stretched(draws(np.array([optimum.standard_error for optimum in optima]), freedom), members)
         relative = np.array([optimum.curvature_error / optimum.curvature for optimum in optima])
         bends = draws(relative / math.log(2), freedom)
     parabolas = np.array([optimum.parabola for optimum in optima])
@@ -242,8 +270,9 @@ def _family_summary(every: Sequence[CellSummary]) -> FamilySummary:
         sensitivity=float(np.mean([member.sensitivity for member in members])),
         largest_regret=_largest(member.regret.percent for member in every),
         largest_zero_shot_regret=largest,
-        regret_at_least=math.isfinite(largest) and any(edge for value, edge in carried if not math.isnan(value)),
-        exact=found == {Status.FIT},
+        regret_at_least=math.isfinite(largest) and any(edge or math.isnan(value) for value, edge in carried),
+        exact=found == {Status.FIT} and errors is not None,
+        surely=_surely(members),
     )
 
 
@@ -296,6 +325,7 @@ def drift_table(found: Sequence[FamilySummary]) -> pd.DataFrame:
                 "largest_zero_shot_regret": summary.largest_zero_shot_regret,
                 "regret_at_least": summary.regret_at_least,
                 "exact": summary.exact,
+                "surely": summary.surely,
                 "at_least": summary.at_least,
             }
             for summary in found

@@ -23,11 +23,11 @@ def family_table(found: Sequence[FamilySummary], design: Design) -> Table:
         title=f"Drift of the optimal {name} over {design.axis}",
         note=f"Drift: largest less smallest log2 {symbol}*, with 95 % interval (noise alone makes a range, so it can "
         "reach 0); ≥: an optimum lies at the edge of its grid. By parabola: of plain parabolas, as other work fits "
-        "them. Slope: per octave of "
-        f"{'density' if design.axis == 'sparsity' else design.axis}. Zero-shot regret: loss at what the proxy says "
-        "less the best, largest over cells (≥: a best lies at the edge). Sensitivity: mean loss over the grid, "
-        "capped at that of a guess, less the best, nats. κ: growth of relative curvature per octave of scale; above 0, "
-        "an error costs ever more." + _shared(one.family for one in found),
+        f"them. Slope: per octave of {'density' if design.axis == 'sparsity' else design.axis}. Zero-shot regret: loss "
+        "at what the proxy says less the best, largest over cells (≥: a best lies at the edge, or a cell was not run "
+        "that far). Sensitivity: mean loss over the grid, capped at that of a guess, less the best, nats. κ: growth of "
+        "relative curvature per octave of scale; above 0, an error costs ever more."
+        + _shared(one.family for one in found),
         frame=drift_table(found),
         columns=(
             "",
@@ -70,11 +70,11 @@ def cell_table(summaries: Sequence[CellSummary], design: Design) -> Table:
     return Table(
         name="summary",
         title="Optimum of every cell",
-        note="Fit: minimum of a cubic through the bottom of the mean loss curve. Edge: smallest point of the grid, at "
-        f"its end. Flat: noise allows any {name} up to an end. Regrets are of the proxy's optimum (of its best "
-        "trial where a sweep has no cell of the proxy), with standard errors over paired seeds, which a single seed "
-        'there does not give; "to best of all" is against the best of all parametrizations.'
-        + _shared(one.family for one in summaries),
+        note="Fit: minimum of a cubic through the bottom of the mean loss curve. Edge: smallest point, at the end of "
+        "the grid or of what trained; its interval ends at runs that are clearly worse. Flat: noise allows any "
+        f"{name} up to an end. Regrets are of the proxy's optimum (of its best trial where a sweep has no cell of the "
+        "proxy), with standard errors over paired seeds, which a single seed there does not give; "
+        '"to best of all" is against the best of all parametrizations.' + _shared(one.family for one in summaries),
         frame=summary_table(summaries),
         columns=(
             *("", design.axis, f"log2 {symbol}*", "95 % interval", "found by", "best loss"),

@@ -67,7 +67,15 @@ def test_parsed_grids() -> None:
     ],
 )
 def test_octaves_that_are_none(bounds: Any) -> None:
-    assert parse_octaves({"log2": bounds}) is None
+    assert parse_octaves({"log2": bounds}, Path("some.yaml")) is None
+
+
+def test_steps_lead_from_first_to_last() -> None:
+    axis = parse_octaves({"log2": {"first": 0, "last": 0.3, "step": 0.1}}, Path("some.yaml"))
+    assert axis is not None
+    assert axis.expand() == pytest.approx([1, 2**0.1, 2**0.2, 2**0.3])
+    with pytest.raises(InputError, match=r"^log2=.*: in some\.yaml has no whole number of steps from first to last"):
+        parse_octaves({"log2": {"first": -10, "last": -2, "step": 0.75}}, Path("some.yaml"))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -98,14 +99,19 @@ def test_grids_may_add_seeds_to_a_cell() -> None:
     [
         pytest.param("coarse: 2", "coarse: 1.3", r"^adaptive.coarse=1.3: .*multiple of step=0.5", id="between steps"),
         pytest.param("coarse: 2", "coarse: wide", r"^adaptive.coarse=wide: ", id="coarse is a word"),
+        pytest.param("coarse: 2", "coarse: true", r"^adaptive.coarse=True: ", id="coarse is a truth value"),
         pytest.param("reach: 1", "reach: 0", r"^adaptive.reach=0: ", id="no reach"),
+        pytest.param(
+            "key: hparams.learning_rate", "key: [a]", r"^adaptive.key=\['a'\]: .* is no key", id="key is a list"
+        ),
+        pytest.param(
+            "adaptive:", "kind: search\nadaptive:", r"^adaptive=.*is not for kind search; kinds stability", id="kind"
+        ),
         pytest.param("  reach: 1\n", "", r"^adaptive=.*mapping of key, log2, coarse, reach", id="key missing"),
         pytest.param("reach: 1", "reach: 1\n  more: 1", r"^adaptive=.*more", id="key too many"),
         pytest.param("step: 0.5", "step: 0", r"^adaptive.log2=.*first, last, step", id="step of zero"),
         pytest.param("reach: 1", "reach: 1\n  carried: 1", r"^adaptive.carried=1: .*true nor false", id="carried"),
-        pytest.param(
-            "  reach: 1", "  reach: 1\n  carried: true\nkind: gain\nreference: sp", "carried=True", id="no regret"
-        ),
+        pytest.param("  reach: 1", "  reach: 1\n  carried: true\nkind: proxy_size", "carried=True", id="no regret"),
         pytest.param("key: hparams.learning_rate", "key: seed", r"^adaptive.key=seed: .*axis of grids too", id="twice"),
         pytest.param("key: hparams.learning_rate", "key: hparams.init_std", r"^adaptive.key=.*swept", id="not swept"),
         pytest.param("    seed: [1, 0]\n", "", r"^grids=.*has no seed", id="no seed"),
@@ -126,6 +132,34 @@ def test_wrong_keys_of_search_and_analysis_are_refused_in_one_line(
     with pytest.raises(InputError, match=message) as caught:
         load_sweep(str(changed(adaptive_file, old, new)))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("swept: []", r"^swept=\[\]: .* kind stability looks at; name 1"),
+        ("swept: [learning_rate, init_std]", r"^swept=.*; name 1"),
+        ("kind: contours\nswept: [learning_rate]", r"^swept=.* kind contours looks at; name 2"),
+        ("kind: search\nswept: [init_std, init_std]", r"^swept=.* kind search looks at; name different ones"),
+        ("axis: width\ntied: [width]", r"^tied=width: .* is the axis itself"),
+    ],
+)
+def test_what_no_analysis_can_use_is_refused_before_anything_is_trained(
+    grid_file: Path, words: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        load_sweep(str(changed(grid_file, "overrides:", f"{words}\noverrides:")))
+
+
+def test_a_key_given_by_hand_counts_although_the_sweep_sets_the_same(
+    grid_file: Path, composed: Callable[..., DictConfig]
+) -> None:
+    sweep = load_sweep(str(changed(grid_file, "overrides: [target.width=32]", "overrides: [target.width=32, seed=0]")))
+    words = [*sweep.overrides, "seed=0"]
+    sweep = replace(sweep, grids=[{**grid, "seed": Axis(values=[4])} for grid in sweep.grids])
+    found = narrowed(sweep, composed("sweep", f"sweep={grid_file}", *words), words)
+    assert {point["seed"] for point in found.points()} == {0}
+    assert {point["seed"] for point in narrowed(sweep, composed("sweep", *words[:-1]), words[:-1]).points()} == {4}
 
 
 def test_a_sweep_is_read_from_a_path(grid_file: Path) -> None:

@@ -153,3 +153,32 @@ def test_tables_have_a_row_a_point_and_a_row_a_surface() -> None:
     (row,) = joint.to_dict("records")
     assert row["family"] == "SμPar"
     assert row["low_init_std"] < row["log2_init_std"] < row["high_init_std"]
+
+
+def test_points_beyond_the_window_and_dips_beyond_them_do_not_count() -> None:
+    losses = np.stack([bowl(-5.2, -3.3)] * 2)
+    plain = one(losses)
+    far = losses[0] > 1.16 * losses[0].min()
+    assert far.sum() > 4
+    assert one(losses + 3 * far).log2_values == pytest.approx(plain.log2_values)
+    walled = losses + 3 * far
+    walled[:, 0, :2], walled[:, 1, :2] = 5.0, 5.0
+    walled[:, 0, 0] = losses.min() + 0.01  # as good as the best, in a corner behind the wall
+    assert one(walled).log2_values == pytest.approx(plain.log2_values)
+
+
+def test_a_bowl_that_no_quadratic_fits_has_a_wider_region() -> None:
+    dx, dy = np.meshgrid(X + 5.2, Y + 3.3, indexing="ij")
+    steps = 1e-6 * np.array([1.0, -1.0])[:, None, None] * X[:, None]
+    smooth, kinked = one(bowl(-5.2, -3.3) + steps), one(2 + 0.1 * np.abs(dx) + 0.1 * np.abs(dy) + steps)
+    assert kinked.high[0] - kinked.low[0] > 50 * (smooth.high[0] - smooth.low[0])
+
+
+def test_next_to_runs_that_diverged_the_optimum_is_at_the_edge() -> None:
+    """Guards against a minimum placed where every run diverged."""
+    losses = np.stack([bowl(-4.4, -2.4)] * 2)
+    losses[:, 4:, 4:] = math.inf
+    assert one(losses).status is Status.EDGE
+    found = one(np.stack([bowl(-6.6, -4.5)] * 2) + np.where(np.isinf(losses), math.inf, 0.0))
+    assert found.status is Status.FIT
+    assert found.log2_values == pytest.approx((-6.6, -4.5), abs=1e-6)

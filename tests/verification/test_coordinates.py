@@ -60,6 +60,12 @@ def test_what_is_not_as_expected_is_said(
     assert outcome(MANIFEST, checks(make_check, powers, seeds)).verdict == verdict
 
 
+def test_what_is_open_hides_no_refutation(make_check: MakeCheck) -> None:
+    """SuPar drifts for sure, SP has one seed."""
+    records = checks(make_check, {"smupar": (0.5, 0.5, 1.0)}) + checks(make_check, {"sp": (0.5, 0.5, 1.0)}, seeds=1)
+    assert outcome(MANIFEST, records).verdict == "does not hold"
+
+
 def test_notes_name_what_departs_from_theory(make_check: MakeCheck) -> None:
     notes = outcome(MANIFEST, checks(make_check, {"smupar": (0.5, 0.0, 0.0)})).notes
     assert notes == tuple(

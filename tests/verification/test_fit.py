@@ -135,11 +135,38 @@ def test_next_to_diverged_points_the_optimum_is_at_the_edge() -> None:
     assert local_fit(GRID, np.full(len(GRID), math.inf)) == (None, Status.NOTHING)
 
 
-def test_a_drawn_curve_spans_the_window_and_goes_through_exact_points() -> None:
-    fit = fitted(GRID, valley(-4.8))
-    x, losses = fit.drawn(3)
-    assert (x[0], x[-1]) == (GRID[fit.columns[0]], GRID[fit.columns[-1]])
-    assert losses == pytest.approx(2 + 0.05 * (x + 4.8) ** 2)
+def test_no_fit_reaches_across_a_run_that_diverged() -> None:
+    """Guards against a minimum that is placed on the far side of a wall."""
+    losses = valley(-4.0)
+    losses[np.abs(GRID + 5.5) < 0.1] = math.inf
+    fit = fitted(GRID, losses)
+    assert (GRID[fit.columns] > -5.5).all()
+    assert fit.log2_value == pytest.approx(-4.0, abs=1e-6)
+    losses[np.abs(GRID + 3.5) < 0.1] = math.inf
+    assert local_fit(GRID, losses) == (None, Status.EDGE)
+    assert math.isnan(parabola_vertex(GRID, losses))
+
+
+def test_a_point_that_few_seeds_ran_counts_less() -> None:
+    losses, support = valley(-4.8) + 0.01 * np.cos(3 * GRID), np.where(np.arange(len(GRID)) % 2, 1.0, 2 / 3)
+    fit, _ = local_fit(GRID, losses, support)
+    assert fit is not None
+    weights = support[fit.columns] / (1 + fit.doubt)
+    by_numpy = np.polyfit(fit.offsets, losses[fit.columns], 3, w=np.sqrt(weights))[::-1]
+    assert fit.coefficients == pytest.approx(by_numpy)
+
+
+def test_the_best_point_is_one_that_most_seeds_ran() -> None:
+    """One seed far off may be lucky."""
+    losses, support = valley(-4.8), np.ones(len(GRID))
+    losses[0], support[0] = 1.5, 1 / 3
+    assert fitted(GRID, valley(-4.8)).log2_value == pytest.approx(-4.8)
+    fit, status = local_fit(GRID, losses, support)
+    assert status is Status.FIT
+    assert fit is not None
+    assert fit.log2_value == pytest.approx(-4.8, abs=0.01)
+    assert parabola_vertex(GRID, losses, support) == pytest.approx(-4.8)
+    assert local_fit(GRID, losses) == (None, Status.EDGE)
 
 
 def test_the_plain_parabola_is_the_one_of_other_work() -> None:

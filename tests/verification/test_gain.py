@@ -92,3 +92,12 @@ def test_the_table_has_a_row_a_cell(make_cell: MakeCell) -> None:
     table = gain_table(gains(families([single(make_cell, 2.0, parametrization="sp"), single(make_cell, 1.8)])))
     assert table["family"].tolist() == ["SP", "SμPar"]
     assert table["percent"].to_numpy() == pytest.approx([0.0, -10.0])
+
+
+def test_networks_of_different_size_are_not_compared(make_cell: MakeCell) -> None:
+    """Only SuPar has a narrow network too: nothing of SP's sets the two apart."""
+    cells = [single(make_cell, 3.0, parametrization="sp", width=256)]
+    cells += [single(make_cell, loss, width=width) for loss, width in ((4.0, 64), (2.5, 256))]
+    found = {(gain.cell.parametrization, gain.cell.width): gain for gain in gains(families(cells))}
+    assert math.isnan(found["smupar", 64].nats)
+    assert found["smupar", 256].nats == pytest.approx(-0.5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 
 from smupar_transfer.verification import Cell, Optimum, Status, estimate
 from smupar_transfer.verification.cells import Floats
-from smupar_transfer.verification.optimum import complete
+from smupar_transfer.verification.fit import local_fit
+from smupar_transfer.verification.optimum import _variances, complete
 
 MakeCell = Callable[..., Cell]
 GRID = np.arange(-8.0, -1.75, 0.5)
@@ -56,7 +58,81 @@ def test_where_nothing_trained_there_is_no_optimum(make_cell: MakeCell) -> None:
 def test_an_edge_is_reported_and_not_fitted(make_cell: MakeCell) -> None:
     found = one(make_cell([valley(-9.0), valley(-9.5)], rates=GRID))
     assert (found.status, found.log2_value, found.curve) == (Status.EDGE, -8.0, None)
-    assert np.isnan([found.low, found.high, found.standard_error, found.curvature]).all()
+    assert np.isnan([found.standard_error, found.curvature]).all()
+    assert found.low == -math.inf, "it may lie beyond"
+    assert -8.0 < found.high < -5.0, "but not on the far side of what is clearly worse"
+    alone = one(make_cell([valley(-9.0)], rates=GRID))
+    assert (alone.status, math.isnan(alone.low), math.isnan(alone.high)) == (Status.EDGE, True, True)
+
+
+def test_an_optimum_next_to_a_run_that_diverged_ends_there(make_cell: MakeCell) -> None:
+    losses = np.stack([valley(-4.0), valley(-4.2)])
+    losses[:, GRID > -4.5] = math.inf
+    found = one(make_cell(losses, rates=GRID))
+    assert (found.status, found.log2_value, found.high) == (Status.EDGE, -4.5, -4.0)
+    assert math.isfinite(found.low)
+
+
+@pytest.mark.parametrize(("factor", "high"), [(0.98, -6.0), (1.02, -7.0)])
+def test_what_is_clearly_worse_than_the_best_is_told_by_bonferroni(
+    make_cell: MakeCell, factor: float, high: float
+) -> None:
+    """Two seeds at four values: residuals e, -e, e, -e and their opposites, with three degrees of freedom."""
+    e = 0.003
+    residuals = e * np.array([[1, -1, 1, -1], [-1, 1, -1, 1]])
+    # Student's t for three comparisons, three degrees of freedom: 4.8567; the mean of two differences has variance s**2
+    barely = 4.8567 * math.sqrt(8 * e**2 / 3)
+    found = one(make_cell(np.array([2.0, 2.0 + factor * barely, 2.5, 3.0]) + residuals))
+    assert (found.status, found.low, found.high) == (Status.EDGE, -math.inf, high)
+
+
+def test_the_interval_of_three_points_by_hand(make_cell: MakeCell) -> None:
+    """Losses c x**2 at -1, 0 and 1, and slopes -d, 0 and d: a run has variance 2 d**2, the parabola fits exactly."""
+    c, d = 0.1, 0.001
+    x = np.array([-1.0, 0.0, 1.0])
+    found = one(make_cell(c * x**2 + 2 + d * np.array([[-1], [0], [1]]) * x, rates=x))
+    noise, t = 2 * d**2 / 3, 4.302653
+    assert found.standard_error == pytest.approx(math.sqrt(noise / 2) / (2 * c))
+    assert found.freedom == pytest.approx(2.0)
+    # Fieller: |2 c x| = t sqrt(noise ((x - 1/2)**2 + 4 x**2 + (x + 1/2)**2))
+    end = math.sqrt(noise * t**2 / 2 / (4 * c**2 - 6 * noise * t**2))
+    assert found.low == pytest.approx(-end, rel=1e-3)
+    assert found.high == pytest.approx(end, rel=1e-3)
+    assert found.curvature_error == pytest.approx(math.sqrt(6 * noise))
+
+
+def test_the_error_of_a_curvature_is_how_far_it_scatters_on_a_skewed_curve(make_cell: MakeCell) -> None:
+    curve = valley(-5.0, 0.2) + 0.02 * (GRID + 5.0) ** 3
+    random = np.random.default_rng(11)
+    found = [one(make_cell(curve + 0.004 * random.normal(size=(6, len(GRID))), rates=GRID)) for _ in range(150)]
+    scatter = np.std([each.curvature for each in found])
+    assert np.median([each.curvature_error for each in found]) == pytest.approx(scatter, rel=0.2)
+
+
+def test_points_of_fewer_seeds_have_the_variance_of_fewer() -> None:
+    fit, _ = local_fit(GRID, valley(-4.8), np.where(GRID < -5, 1 / 3, 1.0))
+    assert fit is not None
+    weights = np.linspace(-1, 1, len(fit.columns))
+    fit = replace(fit, misfit=0.5)
+    by_hand = sum(w**2 * (0.25 / s + 0.5 * d) for w, s, d in zip(weights, fit.support, fit.doubt, strict=True))
+    assert _variances(fit, weights, 0.25) == pytest.approx(by_hand)
+
+
+def test_misfit_that_few_points_show_has_few_degrees_of_freedom(make_cell: MakeCell) -> None:
+    """Noise is known from twelve cells, misfit from the residuals of one curve alone: Welch and Satterthwaite."""
+    losses = 2 + 0.04 * np.abs(GRID + 5.2) + 1e-6 * np.random.default_rng(0).normal(size=(3, len(GRID)))
+    first = estimate([make_cell(losses + 0.001 * n, rates=GRID) for n in range(12)])[0]
+    assert first.curve is not None
+    assert first.freedom == pytest.approx(first.curve.misfit_freedom, rel=1e-3)
+
+
+def test_cells_of_the_same_losses_count_once(make_cell: MakeCell) -> None:
+    """Parametrizations that agree where nothing is sparse share their runs."""
+    cells = [noisy(make_cell, -5.2, 0.006, seed) for seed in range(5)]
+    copies = [replace(cells[0], parametrization=name) for name in ("mup", "init_only", "lr_only")]
+    plain, beside = estimate(cells), estimate([*cells, *copies])
+    assert [(one.low, one.high) for one in beside[:5]] == [(one.low, one.high) for one in plain]
+    assert {(one.low, one.high) for one in beside[5:]} == {(plain[0].low, plain[0].high)}
 
 
 def test_one_seed_has_no_interval(make_cell: MakeCell) -> None:
@@ -268,6 +344,19 @@ def test_a_seed_that_has_hardly_begun_does_not_cost_the_others_their_grid(make_c
     assert (rows.tolist(), len(columns)) == ([0, 1], len(GRID))
     losses[2, 3:] = losses[1, 3:]
     assert complete(make_cell(losses, rates=GRID))[0].tolist() == [0, 1, 2]
+
+
+def test_a_seed_that_diverged_nearly_everywhere_costs_the_others_nothing(make_cell: MakeCell) -> None:
+    near = slice(4, 9)
+    losses = np.full((3, len(GRID)), math.nan)
+    losses[0], losses[1:, near] = valley(-4.8), valley(-4.8)[near]
+    losses[2, [4, 5, 6, 7]] = math.inf
+    found = one(make_cell(losses, rates=GRID))
+    assert (found.status, found.seeds) == (Status.FIT, (0, 1))
+    assert math.isfinite(found.low)
+    losses = np.stack([valley(-4.8)] * 3)
+    losses[2] = math.inf
+    assert one(make_cell(losses, rates=GRID)).seeds == (0, 1)
 
 
 def test_at_the_edge_of_all_that_was_run_the_most_seeds_count(make_cell: MakeCell) -> None:

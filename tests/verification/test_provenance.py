@@ -24,8 +24,8 @@ def test_everything_it_takes_to_make_it_again(make_record: MakeRecord) -> None:
     assert dict(about.facts) == {
         "Runs": "4 of 100 planned, 2 diverged; seeds 0, 1",
         "Time": "72.0 s of training in all, median 18.0 s a run",
-        "Network": "GPT, 2 blocks, heads of 16, feed-forward 4 times as wide (gelu), positions learned, tied embeddings, "
-        "no biases, 256 tokens; width 64",
+        "Network": "GPT, 2 blocks, heads of 16, feed-forward 4 times as wide (gelu), positions learned, "
+        "tied embeddings, no biases, 256 tokens; width 64",
         "Training": "204,800 tokens in 200 steps of 32 × 32",
         "Base hyperparameters": "learning rate varied, init std 0.125, input multiplier 1, output multiplier 1.75, "
         "weight decay 0",

@@ -51,6 +51,23 @@ def test_an_uncertain_proxy_makes_an_uncertain_regret(make_cell: MakeCell, sweep
     assert unsure[1] - unsure[0] > 3 * (sure[1] - sure[0])
 
 
+def test_noise_of_the_target_alone_makes_an_uncertain_regret(make_cell: MakeCell) -> None:
+    """The proxy is as good as exact; of the target, two seeds differ in what -4 costs."""
+    target, proxy = make_cell(valley(-5.0, noise=0.01), 0.875, width=256), make_cell(valley(-4.0, noise=1e-9), width=64)
+    (found,) = proxy_sizes([target, proxy])
+    # differences 0.11, 0.09 and 0.1: standard error 0.01 / sqrt(3), Student's t with two degrees of freedom 4.303
+    assert found.high - found.low == pytest.approx(2 * 4.303 * 0.01 / 3**0.5, rel=0.2)
+
+
+def test_a_target_that_may_diverge_has_a_regret_without_an_end(make_cell: MakeCell) -> None:
+    losses = np.array(valley(-5.0))
+    losses[0, GRID >= -3] = math.inf
+    target, proxy = make_cell(losses, 0.875, width=256), make_cell(valley(-4.0, noise=0.05), width=64)
+    (found,) = proxy_sizes([target, proxy])
+    assert math.isfinite(found.low)
+    assert found.high == math.inf
+
+
 def test_one_seed_gives_a_regret_without_interval(make_cell: MakeCell) -> None:
     target, proxy = make_cell(valley(-5.0)[:1], width=128), make_cell(valley(-4.0)[:1], width=32)
     (found,) = proxy_sizes([target, proxy])

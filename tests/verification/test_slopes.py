@@ -234,3 +234,18 @@ def test_gaps_to_the_control(make_check: MakeCheck) -> None:
     assert high - low == pytest.approx(0.0, abs=1e-9), "noise that both share is no noise"
     assert (measured[1].low_layer, measured[1].high_layer) == pytest.approx((1.0, 1.0))
     assert gaps(found(checks(make_check, {"smupar": (0.0, 0.0, 0.0)})), "sparsity") == []
+
+
+def test_over_width_the_control_is_sp(make_check: MakeCheck) -> None:
+    records = [
+        make_check(name, 0.75, seed, width=width, powers=powers, axis="width")
+        for name, powers in {"sp": (0.5, 0.0, 1.0), "mup": (0.0, 0.0, 0.0), "smupar": (0.0, 0.0, 0.0)}.items()
+        for width in (64, 128)
+        for seed in (0, 1)
+    ]
+    measured = gaps(slopes(sizes_table(records, "width"), "width", 2), "width")
+    assert [(gap.parametrization, gap.control, gap.predicted) for gap in measured] == [
+        ("mup", "sp", 1.0),
+        ("smupar", "sp", 1.0),
+    ]
+    assert [gap.estimate.mean for gap in measured] == pytest.approx([1.0, 1.0])

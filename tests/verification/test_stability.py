@@ -87,7 +87,8 @@ def test_an_optimum_without_an_upper_end_leaves_the_drift_without_one(moving: li
     flat = replace(last.optimum, high=math.inf, status=Status.FLAT)
     (open_ended,) = summarise_families([*others, replace(last, optimum=flat)])
     assert (open_ended.exact, open_ended.at_least) == (False, False), "no lower bound: the fit has a minimum"
-    assert (open_ended.drift.low, open_ended.drift.high) == (bounded.drift.low, math.inf)
+    assert open_ended.drift.low == pytest.approx(bounded.drift.low, abs=1e-3)
+    assert open_ended.drift.high == math.inf
 
 
 def test_what_did_not_train_is_left_out_and_makes_the_rest_inexact(make_cell: MakeCell, moving: list[Cell]) -> None:
@@ -208,3 +209,49 @@ def test_tables_have_a_row_a_cell_and_a_row_a_family(moving: list[Cell], still: 
     assert families["slope"].to_numpy() == pytest.approx([-1.5, 0.0], abs=1e-6)
     assert (families["slope_low"] < families["slope_high"]).all()
     assert families["largest_zero_shot_regret"].to_numpy() == pytest.approx([40.9, 6.7], abs=0.1)
+
+
+def test_the_drift_reaches_as_far_as_an_interval_that_runs_end(make_cell: MakeCell, moving: list[Cell]) -> None:
+    """Guards against a first-order error in place of an end that the fit left open."""
+    *others, last = summarise(moving)
+    plain = summarise_families([*others, last])[0].drift
+    wide = replace(last.optimum, high=last.optimum.log2_value + 0.8)
+    stretched = summarise_families([*others, replace(last, optimum=wide)])[0].drift
+    assert plain.high < 3.1
+    assert stretched.high == pytest.approx(3.8, abs=0.1)
+    assert stretched.low == pytest.approx(plain.low, abs=0.01)
+
+
+def test_what_is_sure_of_a_drift_is_what_intervals_leave(make_cell: MakeCell, moving: list[Cell]) -> None:
+    found = family([*moving, make_cell(valley(0.0), 0.875, "sp")])
+    assert math.isnan(found.drift.low)
+    assert found.surely == pytest.approx(3.0, abs=0.1), "the edge is at -2, and -3 is clearly worse"
+    assert math.isnan(family([make_cell(valley(-5.0)[:1], s) for s in (0.0, 0.5)]).surely), "one seed"
+    overlapping = family([make_cell(valley(-5.0), sparsity) for sparsity in (0.0, 0.5)])
+    assert overlapping.surely == 0.0
+
+
+def test_one_seed_makes_no_exact_drift(make_cell: MakeCell) -> None:
+    assert not family([make_cell(valley(-5.0)[:1], sparsity) for sparsity in (0.0, 0.5)]).exact
+
+
+def test_regrets_at_an_edge_or_beyond_what_was_run_are_bounds(make_cell: MakeCell, moving: list[Cell]) -> None:
+    assert not family(moving, proxy=-5.0).regret_at_least
+    at_edge = family([*moving, make_cell(valley(0.0), 0.875, "sp")], proxy=-5.0)
+    assert at_edge.regret_at_least
+    short = make_cell(np.array(valley(-4.0))[:, 4:], 0.875, "sp", rates=GRID[4:])
+    found = family([*moving, short], proxy=-6.5)
+    assert math.isfinite(found.largest_zero_shot_regret)
+    assert found.regret_at_least
+
+
+def test_kappas_interval_is_that_of_relative_curvatures(moving: list[Cell]) -> None:
+    first, *_, last = summarise(moving)
+    errors = [0.1, 0.2]
+    pair = [
+        replace(one, optimum=replace(one.optimum, curvature_error=part * one.optimum.curvature, freedom=1e6))
+        for one, part in zip((first, last), errors, strict=True)
+    ]
+    (found,) = summarise_families(pair)
+    half_width = 1.96 * math.hypot(*errors) / math.log(2) / 2  # over two octaves of density
+    assert (found.kappa.high - found.kappa.low) / 2 == pytest.approx(half_width, rel=0.1)

@@ -56,14 +56,15 @@ class Move:
     """How far the joint optimum of a family moved from its first cell to that where it lies farthest away.
 
     Attributes:
-        octaves: along both hyperparameters, signed. apart: along one of them at least the intervals do not meet.
-        most: octaves along either that the intervals allow, from the first cell to any; NaN without intervals.
-        exact: all optima of the family came from fits.
+        octaves: along both hyperparameters, signed.
+        least, most: octaves along one of them, from the first cell to any, that the intervals leave, and that they
+            allow; NaN without intervals.
+        exact: all optima of the family came from fits with intervals.
     """
 
     family: Surfaces
     octaves: tuple[float, float]
-    apart: bool
+    least: float
     most: float
     exact: bool
 
@@ -82,7 +83,7 @@ def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
         sentence=sentence(moves, design),
         claim=f"{STAYS}, along either hyperparameter",
         verdict=judged(
-            [move.apart and max(map(abs, move.octaves)) > LARGEST_DRIFT for move in moves if _held(move)],
+            [move.least > LARGEST_DRIFT for move in moves if _held(move)],
             [move.exact and max(map(abs, move.octaves)) <= LARGEST_DRIFT for move in moves if _held(move)],
             [move.most <= LARGEST_DRIFT for move in moves if _held(move)],
         ),
@@ -117,9 +118,11 @@ def moved(family: Surfaces, optima: dict[int, JointOptimum]) -> Move | None:
         return other.log2_values[0] - first.log2_values[0], other.log2_values[1] - first.log2_values[1]
 
     farthest = max(others, key=lambda other: max(map(abs, steps(other))))
-    separate = any(farthest.low[axis] > first.high[axis] or farthest.high[axis] < first.low[axis] for axis in range(2))
-    most = np.max([np.subtract(high.high, low.low) for one in others for high, low in ((one, first), (first, one))])
-    return Move(family, steps(farthest), separate, float(most), all(one.status is Status.FIT for one in trained))
+    ways = [(one, other) for rest in others for one, other in ((rest, first), (first, rest))]
+    least = np.max([np.subtract(one.low, other.high) for one, other in ways])
+    most = np.max([np.subtract(one.high, other.low) for one, other in ways])
+    exact = all(one.status is Status.FIT and math.isfinite(one.high[0]) for one in trained)
+    return Move(family, steps(farthest), float(least), float(most), exact)
 
 
 def sentence(moves: Sequence[Move], design: Design) -> str:

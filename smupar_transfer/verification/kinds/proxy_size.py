@@ -77,7 +77,7 @@ def _cost(one: ProxySize) -> str:
 
 def _per_nat(one: ProxySize) -> float:
     """Percent per nat."""
-    return one.regret.percent / one.regret.nats if one.regret.nats and math.isfinite(one.regret.nats) else 0.0
+    return 100 / one.best_loss
 
 
 def verdict(found: Sequence[ProxySize]) -> str:

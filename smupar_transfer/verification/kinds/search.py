@@ -13,8 +13,8 @@ from smupar_transfer.verification.cells import runs_table
 from smupar_transfer.verification.figures.compute import ComputeCurve, draw_compute_curves
 from smupar_transfer.verification.kinds.verdicts import judged
 from smupar_transfer.verification.outcome import Outcome, Picture, Table
-from smupar_transfer.verification.search import SearchCurve, search_curves, search_table
-from smupar_transfer.verification.wording import bracketed, fixed, span
+from smupar_transfer.verification.search import SearchCurve, interval, search_curves, search_table
+from smupar_transfer.verification.wording import bracketed, fixed, signed, span
 
 WAYS = {"transfer": "tuned on the proxy", "direct": "tuned directly"}
 
@@ -66,28 +66,32 @@ def sentence(curves: Sequence[SearchCurve]) -> str:
     parts = []
     for transfer, direct in pairs(curves):
         needed = equal_loss(transfer, direct)
-        index = at_cost(direct, float(transfer.cost[-1]))
+        nats, low, high = difference(transfer, direct)
         than = f"more than {direct.cost[-1]:.0f}" if needed is None else f"{needed:.0f}"
         parts.append(
             f"{PARAMETRIZATIONS[transfer.parametrization].title}: {transfer.draws[-1]} runs of the proxy and one of "
             f"the target, {transfer.cost[-1]:.1f} trainings of the target in all, reach {transfer.loss[-1]:.3f} nats"
             f"{bracketed(float(transfer.low[-1]), float(transfer.high[-1]), 3)}; tuning directly reaches "
-            f"{direct.loss[index]:.3f} for as much and needs {than} trainings for the same"
+            f"{transfer.loss[-1] - nats:.3f} for as much (transfer less direct: {signed(nats, 3)}"
+            f"{bracketed(low, high, 3)}) and needs {than} trainings for the same"
         )
     return ". ".join(parts) + "." if parts else "There is no parametrization with proxy and target yet."
 
 
 def verdict(curves: Sequence[SearchCurve]) -> str:
     """Whether under SuPar transfer reaches a lower loss at equal compute: the transfer is useful."""
-    found = []
-    for transfer, direct in pairs(curves):
-        if transfer.parametrization == "smupar":
-            index = at_cost(direct, float(transfer.cost[-1]))
-            found.append((transfer, float(direct.low[index]), float(direct.high[index]), float(direct.loss[index])))
-    return judged(
-        [transfer.low[-1] > high for transfer, _, high, _ in found],
-        [transfer.loss[-1] < loss and transfer.high[-1] < high for transfer, _, high, loss in found],
-    )
+    found = [difference(*pair) for pair in pairs(curves) if pair[0].parametrization == "smupar"]
+    return judged([low > 0 for _, low, _ in found], [nats < 0 for nats, _, _ in found], [h < 0 for _, _, h in found])
+
+
+def difference(transfer: SearchCurve, direct: SearchCurve) -> tuple[float, float, float]:
+    """Loss after the whole transfer less that of direct search for as much compute, nats, and its 95 % interval.
+
+    Resamples of the points are paired: both ways search the same.
+    """
+    index = at_cost(direct, float(transfer.cost[-1]))
+    low, high = interval(transfer.resampled[:, -1] - direct.resampled[:, index])
+    return float(transfer.loss[-1] - direct.loss[index]), float(low), float(high)
 
 
 def drawn_curves(curves: Sequence[SearchCurve]) -> list[ComputeCurve]:

@@ -70,7 +70,7 @@ def verdict(found: Sequence[FamilySummary]) -> str:
     """Whether the optimum stays put within ``LARGEST_DRIFT`` where the theory says that it does."""
     held = [one for one in found if held_by_theory(one.family.cells[0])]
     return judged(
-        [(one.drift.low if math.isfinite(one.drift.low) else one.drift.value) > LARGEST_DRIFT for one in held],
+        [one.drift.low > LARGEST_DRIFT or one.surely > LARGEST_DRIFT for one in held],
         [one.exact and one.drift.value <= LARGEST_DRIFT for one in held],
         [one.drift.high <= LARGEST_DRIFT for one in held],
     )

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from smupar_transfer.records import Manifest, RunRecord
+from smupar_transfer.verification import Status
+from smupar_transfer.verification.contours import JointOptimum, Surface
 from smupar_transfer.verification.figures.contours import Contours
 from smupar_transfer.verification.kinds import outcome_of
-from smupar_transfer.verification.kinds.contours import LEVELS, RANGE, contour_levels
+from smupar_transfer.verification.kinds.contours import LEVELS, RANGE, Move, Surfaces, contour_levels, moved
 from smupar_transfer.verification.outcome import Outcome
 
 MakeRecord = Callable[..., RunRecord]
@@ -62,6 +64,27 @@ def test_supar_staying_put_is_expected_and_moving_is_not(outcome: Callable[..., 
     assert outcome({**MOVING, **STILL}).verdict == "holds"
     assert outcome({**STILL, ("smupar", 0.75): (-4.0, -3.0)}).verdict == "does not hold"
     assert outcome(MOVING).verdict == "open"
+
+
+def test_each_hyperparameter_is_judged_by_its_own_interval() -> None:
+    def at(x: float, y: float, half: tuple[float, float]) -> JointOptimum:
+        low, high = (x - half[0], y - half[1]), (x + half[0], y + half[1])
+        return JointOptimum((x, y), low, high, np.eye(2), 1.0, 2.0, Status.FIT)
+
+    axes = (np.zeros(1), np.zeros(1))
+    cells = [Surface("smupar", {}, ("learning_rate", "init_std"), axes, (0,), np.zeros(1)) for _ in range(2)]
+    family = Surfaces("SμPar", tuple(cells))
+
+    def move(second: JointOptimum) -> Move:
+        found = moved(family, {id(cells[0]): at(-5, -3, (0.01, 0.3)), id(cells[1]): second})
+        assert found is not None
+        return found
+
+    # the rate has moved by 0.05 for sure, the deviation by 0.5 in all likelihood: neither is a drift of 0.35 for sure
+    unsure = move(at(-4.95, -2.5, (0.01, 0.3)))
+    assert unsure.least == pytest.approx(0.03)
+    assert unsure.most == pytest.approx(1.1)
+    assert move(at(-4.5, -3.0, (0.1, 0.3))).least == pytest.approx(0.39)
 
 
 def test_an_optimum_at_the_edge_is_about_where_it_is_said_to_be(outcome: Callable[..., Outcome]) -> None:

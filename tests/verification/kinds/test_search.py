@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from smupar_transfer.records import Manifest, RunRecord
 from smupar_transfer.verification.kinds import outcome_of
-from smupar_transfer.verification.kinds.search import at_cost, equal_loss
+from smupar_transfer.verification.kinds.search import at_cost, equal_loss, verdict
 from smupar_transfer.verification.outcome import Outcome
-from smupar_transfer.verification.search import SearchCurve
+from smupar_transfer.verification.search import SearchCurve, interval
 
 MakeRecord = Callable[..., RunRecord]
 SWEPT = ("learning_rate", "init_std")
@@ -40,13 +41,37 @@ def test_a_proxy_that_ranks_as_the_target_is_useful(outcome: Callable[..., Outco
         "SμPar: 8 runs of the proxy and one of the target, 1.1 trainings of the target in all,"
     )
     # the better of the eight draws either way, so direct search needs eight trainings; one reaches the mean, 2.35
-    assert "tuning directly reaches 2.350 for as much and needs 8 trainings for the same" in made.sentence
+    assert "tuning directly reaches 2.350 for as much (transfer less direct: " in made.sentence
+    assert made.sentence.endswith(") and needs 8 trainings for the same.")
 
 
 def test_a_proxy_that_ranks_backwards_is_not(outcome: Callable[..., Outcome]) -> None:
     made = outcome(LOSSES[::-1])
     assert made.verdict != "holds"
     assert "needs 1 trainings" in made.sentence
+
+
+@pytest.mark.parametrize(
+    ("shifts", "verdict_"),
+    [
+        ((-0.1, -0.05, -0.2), "holds"),
+        ((-0.3, -0.1, 0.02), "holds by its estimate, not by its interval"),
+        ((0.3, 0.1, -0.02), "open"),
+        ((0.1, 0.05, 0.2), "does not hold"),
+    ],
+)
+def test_the_verdict_is_about_paired_resamples(shifts: tuple[float, ...], verdict_: str) -> None:
+    """The levels of resamples scatter far more than what sets the two ways apart."""
+    levels = np.array([[0.0], [1.0], [2.0]])
+    direct = curve([3.0, 3.0])
+    transfer = replace(direct, way="transfer", loss=np.array([3.0, 3.0 + np.median(shifts)]))
+    direct = replace(direct, resampled=2 + levels + np.zeros((3, 2)))
+    transfer = replace(transfer, resampled=2 + levels + np.array(shifts)[:, None] + np.zeros((3, 2)))
+    assert verdict([transfer, direct]) == verdict_
+
+
+def test_intervals_leave_a_fortieth_on_either_side() -> None:
+    assert interval(np.linspace(0, 1, 1001)[:, None])[:, 0] == pytest.approx([0.025, 0.975])
 
 
 def test_the_table_has_lengths_that_double(outcome: Callable[..., Outcome]) -> None:
@@ -67,7 +92,7 @@ def test_the_picture_has_both_ways(outcome: Callable[..., Outcome]) -> None:
 def curve(losses: list[float]) -> SearchCurve:
     numbers = np.array(losses)
     steps = tuple(range(1, len(losses) + 1))
-    return SearchCurve("smupar", "direct", steps, np.array(steps, dtype=np.float64), numbers, numbers, numbers)
+    return SearchCurve("smupar", "direct", steps, np.array(steps, dtype=np.float64), numbers, numbers[None])
 
 
 @pytest.mark.parametrize(("reached", "needed"), [(2.5, 1.0), (2.2, 3.0), (1.9, None)])

@@ -56,6 +56,12 @@ def test_the_verdict_is_about_what_the_theory_holds(
     assert outcome({**MOVING, ("smupar", 0.75, 64): sparse}).verdict == verdict
 
 
+def test_without_intervals_there_is_no_verdict(outcome: Callable[..., Outcome]) -> None:
+    """Guards against calling the noise of one seed a drift, or its absence."""
+    for sparse in (-4.8, -4.0):
+        assert outcome({**MOVING, ("smupar", 0.75, 64): sparse}, seeds=(0,)).verdict == "open"
+
+
 def test_without_supar_there_is_no_verdict(outcome: Callable[..., Outcome]) -> None:
     assert outcome({key: value for key, value in MOVING.items() if key[0] == "sp"}).verdict == "open"
 
