@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +25,10 @@ from bench.shapes import FORMS, Shape, shapes
 from smupar_transfer.records import RunStore
 from smupar_transfer.verification.adaptive import Search, planned
 from smupar_transfer.verification.cells import Cell, Floats, cells, runs_table
-from smupar_transfer.verification.drift import spread
+from smupar_transfer.verification.drift import Spread
 from smupar_transfer.verification.fit import Status, local_fit
-from smupar_transfer.verification.noise import draws
 from smupar_transfer.verification.optimum import Optimum, estimate
+from smupar_transfer.verification.stability import summarise, summarise_families
 
 CHANCE = math.log(256)
 RANGE = 3.0  # octaves of grid on either side of its middle
@@ -65,6 +65,9 @@ class Plan:
         return found
 
 
+SPARSITIES = (0.0, 0.5, 0.75, 0.875, 0.9375)
+FIRST = "exponentials"
+"""The form with normal noise, on which the settings of the estimator were chosen."""
 PLANS = {"1": Plan(1.0), "1/2": Plan(0.5), "adaptive": Plan(0.5, adaptive=True)}
 
 
@@ -102,7 +105,7 @@ def measure_optima(found: Sequence[Shape], form: str, seeds: int, name: str, swe
     for sweep in range(sweeps):
         truths = random.uniform(-OFF_CENTRE, OFF_CENTRE, size=len(found))
         made = [
-            simulate(shape, truth, PLANS[name], seeds, random, form != "exponentials")
+            simulate(shape, truth, PLANS[name], seeds, random, form != FIRST)
             for shape, truth in zip(found, truths, strict=True)
         ]
         for cell, truth, optimum in zip(made, truths, estimate(made), strict=True):
@@ -140,39 +143,56 @@ def _reach(optimum: Optimum, truth: float) -> float:
 def measure_drift(
     found: Sequence[Shape], form: str, seeds: int, name: str, drift: float, count: int
 ) -> dict[str, object]:
-    """Coverage of the interval of the drift over ``count`` families of five cells with evenly spaced optima."""
+    """Coverage of the interval of the drift over ``count`` families of five cells with evenly spaced optima.
+
+    A family has shapes of one parametrization. One without an interval, since an optimum is at the edge or not convex,
+    is drawn again.
+    """
     random = np.random.default_rng([7, list(FORMS).index(form), seeds, list(PLANS).index(name), int(100 * drift)])
-    held: list[bool] = []
-    raw: list[float] = []
-    noise: list[float] = []
-    widths: list[float] = []
-    while len(raw) < count:
-        names = sorted({shape.source.parametrization for shape in found})
-        own = [shape for shape in found if shape.source.parametrization == random.choice(names)] or list(found)
-        truths = random.uniform(-0.5, 0.5) + drift * (np.arange(5) / 4 - 0.5)
+    names = sorted({shape.source.parametrization for shape in found})
+    drifts: list[Spread] = []
+    while len(drifts) < count:
+        chosen = random.choice(names)
+        own = [shape for shape in found if shape.source.parametrization == chosen]
+        truths = random.uniform(-0.5, 0.5) + drift * (np.arange(len(SPARSITIES)) / (len(SPARSITIES) - 1) - 0.5)
         made = [
-            simulate(own[random.integers(len(own))], truth, PLANS[name], seeds, random, form != "exponentials")
-            for truth in truths
+            at_sparsity(simulate(own[random.integers(len(own))], truth, PLANS[name], seeds, random, form != FIRST), s)
+            for truth, s in zip(truths, SPARSITIES, strict=True)
         ]
-        optima = estimate(made)
-        if any(optimum.status is not Status.FIT for optimum in optima):
-            continue
-        errors = draws(np.array([o.standard_error for o in optima]), np.array([o.freedom for o in optima]))
-        result = spread(np.array([o.log2_value for o in optima]), errors)
-        raw.append(result.value)
-        noise.append(result.noise)
-        widths.append(result.high - result.low)
-        held.append(result.low <= drift <= result.high)
+        (family,) = summarise_families(summarise(made))
+        if not math.isnan(family.drift.low):
+            drifts.append(family.drift)
+    widths = [found.high - found.low for found in drifts if math.isfinite(found.high)]
     return {
         "form": form,
         "seeds": seeds,
         "grid": name,
         "true_drift": drift,
-        "median_drift": float(np.median(raw)),
-        "median_of_noise_alone": float(np.median(noise)),
+        "median_drift": float(np.median([found.value for found in drifts])),
+        "median_of_noise_alone": float(np.median([found.noise for found in drifts])),
+        "without_end": 1 - len(widths) / count,
         "median_width": float(np.median(widths)),
-        "coverage": float(np.mean(held)),
+        "coverage": float(np.mean([found.low <= drift <= found.high for found in drifts])),
     }
+
+
+def at_sparsity(cell: Cell, sparsity: float) -> Cell:
+    """The cell at another place of a family, whatever its shape was taken from."""
+    every = {**cell.settings, "sparsity": sparsity, "width": 256, "base_width": 64, "depth": 2, "tokens": 204_800}
+    return replace(cell, settings=every)
+
+
+def sources(folders: Sequence[Path], without: Sequence[Path]) -> list[Cell]:
+    """Cells of sweeps, equal ones once, and none that has a run in common with the sweeps in ``without``."""
+    known = {record.same_as or record.key for folder in without for record in RunStore(folder)}
+    found: dict[bytes, Cell] = {}
+    for folder in folders:
+        records = list(RunStore(folder))
+        others = [record for record in records if (record.same_as or record.key) not in known]
+        untouched = {cell.losses.tobytes() for cell in cells(runs_table(others))}
+        every = cells(runs_table(records))
+        found |= {cell.losses.tobytes(): cell for cell in every if cell.losses.tobytes() in untouched}
+    return list(found.values())
 
 
 def main() -> None:
@@ -181,14 +201,16 @@ def main() -> None:
     parser.add_argument(
         "--records", type=Path, nargs="+", default=[Path("results/lr_by_sparsity")], help="folders of sweeps"
     )
+    parser.add_argument("--without", type=Path, nargs="*", default=[], help="folders of sweeps whose runs do not count")
     parser.add_argument("--sweeps", type=int, default=80, help="synthetic sweeps per row, a curve per shape each")
     parser.add_argument("--families", type=int, default=200, help="synthetic families per row of the drift table")
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
-    sweep = [cell for folder in arguments.records for cell in cells(runs_table(RunStore(folder)))]
+    sweep = sources(arguments.records, arguments.without)
     optima, drifts = [], []
     for form in FORMS:
         found = shapes(sweep, form)
+        print(f"{form}: {len(found)} shapes of {len(sweep)} different cells")
         for seeds in (3, 5):
             for name in PLANS:
                 optima.append(measure_optima(found, form, seeds, name, arguments.sweeps))

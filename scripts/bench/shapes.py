@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smupar_transfer.verification.cells import Cell, Floats
+from smupar_transfer.verification.cells import Cell, Floats, levelled_means
 from smupar_transfer.verification.optimum import complete
 
 VALLEY = 0.35  # nats above the smallest loss that shapes are fitted to
@@ -81,7 +81,8 @@ def shapes(sweep: Sequence[Cell], form: str) -> list[Shape]:
     found = []
     for cell in sweep:
         rows, columns = complete(cell)
-        means = _mean_curve(cell, rows, columns)
+        means = levelled_means(cell.losses[rows])
+        means = np.where(np.isfinite(means), means, np.nan)
         keep = means < np.nanmin(means) + VALLEY
         if int(np.nanargmin(means)) in (0, len(means) - 1) or keep.sum() < 5 or len(rows) < 2:
             continue
@@ -90,14 +91,6 @@ def shapes(sweep: Sequence[Cell], form: str) -> list[Shape]:
         walk, single = _noise(cell.log2_values[noisy] - optimum, cell.losses[np.ix_(rows, noisy)])
         found.append(Shape(cell, _centred(loss, optimum), walk, single))
     return found
-
-
-def _mean_curve(cell: Cell, rows: np.ndarray, columns: np.ndarray) -> Floats:
-    """Mean over seeds; where some are missing, those that ran against themselves at the best value. NaN without any."""
-    means = cell.losses[np.ix_(rows, columns)].mean(axis=0)
-    best = columns[means.argmin()]
-    above = np.ma.masked_invalid(cell.losses - cell.losses[:, [best]])
-    return np.asarray(means.min() + above.mean(axis=0).filled(np.nan))
 
 
 def _centred(loss: Callable[[Floats], Floats], optimum: float) -> Callable[[Floats], Floats]:

@@ -38,29 +38,58 @@ class Slope:
     high: float = math.nan
 
 
-def spread(positions: Floats, errors: Floats | None) -> Spread:
+@dataclass(frozen=True)
+class Errors:
+    """Of several estimates.
+
+    Attributes:
+        drawn: estimates less what they estimate, simulated, (draws, estimates).
+        below, above: how many times as far what is estimated may lie on that side as ``drawn`` has it, (estimates,).
+    """
+
+    drawn: Floats
+    below: Floats
+    above: Floats
+
+    @property
+    def widest(self) -> Floats:
+        """With all reach on both sides."""
+        return self.stretched(np.True_, np.True_)
+
+    def stretched(self, upwards: np.ndarray | np.bool, downwards: np.ndarray | np.bool) -> Floats:
+        """With the reach above of estimates that may lie too low (``upwards``), and below of those ``downwards``."""
+        above, below = np.where(upwards, self.above, 1.0), np.where(downwards, self.below, 1.0)
+        return np.asarray(self.drawn * np.where(self.drawn < 0, above, below))
+
+
+def spread(positions: Floats, errors: Errors | None) -> Spread:
     """The range of estimates and its interval.
 
     The interval is a test turned round: of all configurations that look like the estimates but are stretched to a range
-    of r, it holds those r at which the range that was observed is neither among the smallest nor the largest 2.5 %.
+    of r, it holds those r at which the range that was observed is neither among the smallest nor the largest 2.5 %. For
+    its lower end estimates may err inwards as far as their own intervals reach, for its upper end outwards.
 
     Args:
         positions: estimates, (estimates,).
-        errors: of them, simulated, (draws, estimates); None where there are none.
+        errors: of them; None where there are none.
     """
     value = float(np.ptp(positions))
     if errors is None:
         return Spread(value)
     shape = (positions - positions.mean()) / value if value > 0 else np.zeros(len(positions))
-    tail = (1 - CONFIDENCE) / 2
+    tail, upper = (1 - CONFIDENCE) / 2, shape > 0
+    inward, outward = errors.stretched(~upper, upper), errors.stretched(upper, ~upper)
 
-    def quantile(width: float, level: float) -> float:
-        return float(np.quantile(np.ptp(width * shape + errors, axis=1), level))
+    def quantile(drawn: Floats, width: float, level: float) -> float:
+        return float(np.quantile(np.ptp(width * shape + drawn, axis=1), level))
 
-    most = value + float(np.ptp(errors, axis=1).max())
-    low = 0.0 if quantile(0.0, 1 - tail) >= value else _crossing(lambda w: quantile(w, 1 - tail) - value, most)
-    high = value if quantile(value, tail) >= value else _crossing(lambda w: quantile(w, tail) - value, most)
-    return Spread(value, low, max(high, value), quantile(0.0, 0.5))
+    most = value + max(float(np.ptp(drawn, axis=1).max()) for drawn in (inward, outward))
+    low, high = 0.0, value
+    if quantile(inward, 0.0, 1 - tail) < value:
+        low = _crossing(lambda width: quantile(inward, width, 1 - tail) - value, most)
+    if quantile(outward, value, tail) < value:
+        high = max(value, _crossing(lambda width: quantile(outward, width, tail) - value, most))
+    return Spread(value, low, high, quantile(errors.drawn, 0.0, 0.5))
 
 
 def _crossing(rising: Callable[[float], float], most: float) -> float:
@@ -73,7 +102,10 @@ def _crossing(rising: Callable[[float], float], most: float) -> float:
 
 
 def slope(places: Floats, values: Floats, errors: Floats | None) -> Slope:
-    """Least-squares slope of ``values`` on ``places`` (estimates,), and its interval from simulated ``errors``."""
+    """Least-squares slope of ``values`` on ``places`` (estimates,), and its interval.
+
+    ``errors`` are simulated ones of ``values``, (draws, estimates).
+    """
     centred = places - places.mean()
     if not centred.any():
         return Slope(math.nan)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from smupar_transfer.verification.cells import Cell, Family, Floats, families
 from smupar_transfer.verification.design import Design
-from smupar_transfer.verification.drift import Slope, Spread, slope, spread
+from smupar_transfer.verification.drift import Errors, Slope, Spread, slope, spread
 from smupar_transfer.verification.noise import draws, student
 from smupar_transfer.verification.optimum import Optimum, Status, estimate
 from smupar_transfer.verification.regret import Regret, carried_over
@@ -212,20 +212,23 @@ def summarise_families(summaries: Sequence[CellSummary]) -> list[FamilySummary]:
     ]
 
 
-def _stretched(errors: Floats, members: Sequence[CellSummary]) -> Floats:
-    """Errors (draws, cells) of optima, wider on a side on which the interval reaches farther than to first order.
+def _errors(members: Sequence[CellSummary]) -> Errors | None:
+    """Of the optima; None unless all have one.
 
-    An interval that the fit left open ends at a run that is clearly worse, or with the grid. The error is negative
-    where the truth lies above.
+    They reach farther than to first order where an interval that the fit left open ends at a run that is clearly worse,
+    or with the grid.
     """
     optima = [member.optimum for member in members]
-    grids = [member.cell.log2_values for member in members]
+    scale, freedom, value, low, high = (
+        np.array([getattr(optimum, name) for optimum in optima])
+        for name in ("standard_error", "freedom", "log2_value", "low", "high")
+    )
+    if not np.isfinite(scale).all():
+        return None
     half = np.array([student(optimum.freedom) * optimum.standard_error for optimum in optima])
-    low, high = (np.array([getattr(optimum, side) for optimum in optima]) for side in ("low", "high"))
-    value = np.array([optimum.log2_value for optimum in optima])
-    above = np.minimum(high, [grid[-1] for grid in grids]) - value
-    below = value - np.maximum(low, [grid[0] for grid in grids])
-    return np.asarray(errors * np.where(errors < 0, np.maximum(above / half, 1), np.maximum(below / half, 1)))
+    first, last = (np.array([member.cell.log2_values[end] for member in members]) for end in (0, -1))
+    below, above = (value - np.maximum(low, first)) / half, (np.minimum(high, last) - value) / half
+    return Errors(draws(scale, freedom), np.maximum(below, 1), np.maximum(above, 1))
 
 
 def _surely(members: Sequence[CellSummary]) -> float:
@@ -246,10 +249,9 @@ def _family_summary(every: Sequence[CellSummary]) -> FamilySummary:
     family, optima = members[0].family, [member.optimum for member in members]
     positions = np.array([optimum.log2_value for optimum in optima])
     places = np.log2([member.cell.place(family.axis) for member in members])
-    errors = bends = None
-    if all(math.isfinite(optimum.standard_error) for optimum in optima):
+    errors, bends = _errors(members), None
+    if errors is not None:
         freedom = np.array([optimum.freedom for optimum in optima])
-        errors = _stretched(draws(np.array([optimum.standard_error for optimum in optima]), freedom), members)
         relative = np.array([optimum.curvature_error / optimum.curvature for optimum in optima])
         bends = draws(relative / math.log(2), freedom)
     parabolas = np.array([optimum.parabola for optimum in optima])
@@ -264,7 +266,7 @@ def _family_summary(every: Sequence[CellSummary]) -> FamilySummary:
         family=family,
         drift=drift,
         at_least=not found.isdisjoint({Status.EDGE, Status.NOTHING}),
-        slope=slope(places, positions, errors),
+        slope=slope(places, positions, None if errors is None else errors.widest),
         kappa=slope(outwards * places, relative_curvature, bends),
         parabola_octaves=float(np.ptp(parabolas)),
         sensitivity=float(np.mean([member.sensitivity for member in members])),

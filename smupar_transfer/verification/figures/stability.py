@@ -89,7 +89,7 @@ def _draw_curve(axes: Axes, curve: Curve, colour: Colour, marker: str) -> Artist
     )
     for x, y, partial in zip(curve.log2_values, curve.losses, curve.partial, strict=True):
         if partial:
-            axes.plot(x, y, marker, color=colour, markerfacecolor="white")
+            axes.plot(x, y, marker, color=colour, markerfacecolor="white", zorder=3)  # above the line
     if curve.optimum is not None:
         face = "white" if curve.at_edge else colour
         axes.plot(

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from smupar_transfer.records import Manifest, RunRecord
+from smupar_transfer.theory import PARAMETRIZATIONS
 from smupar_transfer.verification.asked import HYPERPARAMETER_WORDS, design_of, place_label, proxy_log2
 from smupar_transfer.verification.cells import cells, runs_table, with_shared
 from smupar_transfer.verification.design import Design
@@ -24,6 +25,9 @@ from smupar_transfer.verification.outcome import Outcome, Picture
 from smupar_transfer.verification.stability import CellSummary, FamilySummary, summarise, summarise_families
 from smupar_transfer.verification.tables import cell_table, family_table
 from smupar_transfer.verification.wording import bracketed, joined, percent
+
+SPOKEN = 8
+"""Families that a sentence names one by one."""
 
 
 def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
@@ -50,20 +54,41 @@ def sentence(found: Sequence[FamilySummary], design: Design) -> str:
     reach = (
         f"From {design.axis} {ends[0][0]} to {ends[0][1]}" if ends.count(ends[0]) == len(ends) else "Within a family"
     )
-    moved = f"{reach} the optimal {name} moved: {'; '.join(map(_moved, found))}."
+    told = [_moved(one) for one in found] if len(found) <= SPOKEN else _by_parametrization(found)
+    moved = f"{reach} the optimal {name} moved: {'; '.join(told)}."
     return with_shared(moved, (one.family for one in found))
+
+
+def _by_parametrization(found: Sequence[FamilySummary]) -> list[str]:
+    """The drifts of each parametrization, from least to most over its families."""
+    told: list[str] = []
+    for name in dict.fromkeys(one.family.parametrization for one in found):
+        own = [one for one in found if one.family.parametrization == name]
+        least, most = (pick(own, key=lambda one: one.drift.value) for pick in (min, max))
+        reach = f"{least.drift.value:.2f} to {most.drift.value:.2f} octaves"
+        bound = "at least " if any(one.at_least for one in own) else ""
+        variants = f" over {joined([one.family.variant for one in own])}" if not told else ""
+        told.append(f"{PARAMETRIZATIONS[name].title} {bound}{reach}{variants}{_cost(own)}")
+    return told
 
 
 def _moved(one: FamilySummary) -> str:
     amount = (
         f"{'at least ' if one.at_least else ''}{one.drift.value:.2f} octaves{bracketed(one.drift.low, one.drift.high)}"
     )
-    regret = one.largest_zero_shot_regret
+    return f"{one.family.label} {amount}{_cost([one])}"
+
+
+def _cost(members: Sequence[FamilySummary]) -> str:
+    """The largest zero-shot regret of these families, with a space before it; nothing if none is known."""
+    regret = max(
+        (one.largest_zero_shot_regret for one in members if not math.isnan(one.largest_zero_shot_regret)),
+        default=math.nan,
+    )
     if math.isnan(regret):
-        return f"{one.family.label} {amount}"
-    bound = " or more" if one.regret_at_least else ""
-    cost = f"regret up to {percent(regret)}{bound}" if math.isfinite(regret) else "carried over, a run diverged"
-    return f"{one.family.label} {amount} ({cost})"
+        return ""
+    bound = " or more" if any(one.regret_at_least for one in members) else ""
+    return f" (regret up to {percent(regret)}{bound})" if math.isfinite(regret) else " (carried over, a run diverged)"
 
 
 def verdict(found: Sequence[FamilySummary]) -> str:

@@ -94,6 +94,7 @@ def test_points_of_fewer_seeds_are_open(points: Points) -> None:
     opened = [line for line in axes.get_lines() if line.get_markerfacecolor() == "white"]
     assert [points(axes)[axes.get_lines().index(line)] for line in opened] == [[(-8.0, 2.5)], [(-6.0, 2.375)]]
     assert {line.get_marker() for line in opened} == {axes.get_lines()[0].get_marker()}
+    assert all(line.get_zorder() > axes.get_lines()[0].get_zorder() for line in opened), "not hidden by the line"
 
 
 def test_panels_share_the_loss_axis() -> None:

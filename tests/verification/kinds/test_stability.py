@@ -127,6 +127,22 @@ def test_what_all_families_share_is_said_once(outcome: Callable[..., Outcome]) -
     assert [row[0] for row in summary.rows] == ["SP, width 64", "SP", "SP", "SμPar, width 64", "SμPar", "SμPar"]
 
 
+def test_many_families_are_told_by_parametrization(parabolas: Parabolas, make_manifest: MakeManifest) -> None:
+    records = [
+        replace(record, key=f"{record.key}{decay}", spec=replace(record.spec, hparams=hparams))
+        for decay in (0.0, 0.1, 0.2, 0.3, 0.4)
+        for record in parabolas({key: at + (decay if key[1] else 0) for key, at in MOVING.items()})
+        for hparams in [replace(record.spec.hparams, weight_decay=decay)]
+    ]
+    made = outcome_of(make_manifest(records), records)
+    assert made.sentence.startswith(
+        "From sparsity 0 to 0.75 the optimal learning rate moved: SP 3.00 to 3.40 octaves over no decay, decay 0.1, "
+        "decay 0.2, decay 0.3 and decay 0.4 (regret up to "
+    )
+    assert "; SμPar 0.20 to 0.60 octaves (regret up to " in made.sentence
+    assert len(made.tables[0].rows) == 10
+
+
 def test_what_is_tied_to_the_axis_is_told_with_it(outcome: Callable[..., Outcome]) -> None:
     made = outcome({("smupar", 0.0, 64): -5.0, ("smupar", 0.75, 128): -5.0}, axis="width", tied=("sparsity",))
     assert [row[1] for row in made.tables[1].rows] == ["64, s = 0", "128, s = 0.75"]
