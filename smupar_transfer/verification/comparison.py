@@ -34,6 +34,11 @@ class Comparison:
     regret_percent: float | None
     regret_to_best_percent: float | None
 
+    @property
+    def at_edge(self) -> bool:
+        """Whether the best of the grid is at its end: regret is a lower bound."""
+        return self.was_tuned and self.tuned_log2_rate in (self.rates[0], self.rates[-1])
+
 
 def compare(records: Sequence[RunRecord], zero_shot_log2_rate: float) -> list[Comparison]:
     """Compare parametrizations, in the order of ``theory``.

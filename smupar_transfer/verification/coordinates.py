@@ -62,13 +62,14 @@ def outcome(manifest: Manifest, records: Sequence[CoordinateRecord]) -> Outcome:
         pictures=(
             Picture(
                 manifest.name,
-                f"Sizes against {scale}: geometric means over layers and seeds, a line a step.",
+                f"Sizes against {scale}: geometric means over layers and seeds, a line per number of steps that were "
+                "taken; updates are those of the step that follows, hence none after the last.",
                 draw_panels(scale_rows(sizes, found), position, "step", flipped=axis == "sparsity"),
             ),
             Picture(
                 "steps",
                 f"Size of layer outputs over the first steps, a line a {scale}.",
-                draw_panels(step_rows(sizes), "optimizer step", scale),
+                draw_panels(step_rows(sizes, axis), "optimizer step", scale),
             ),
         ),
     )

@@ -41,8 +41,8 @@ def scale_rows(sizes: pd.DataFrame, found: Sequence[Slope]) -> list[Row]:
     return rows
 
 
-def step_rows(sizes: pd.DataFrame) -> list[Row]:
-    """One row, a panel a parametrization, a line a scale: log2 rms of layer outputs over steps."""
+def step_rows(sizes: pd.DataFrame, axis: str) -> list[Row]:
+    """One row, a panel a parametrization, a line a scale from the proxy's on: log2 rms of layer outputs over steps."""
     means = log2_means(sizes)
     outputs = means[means["coordinate"] == "output"]
     panels = []
@@ -50,7 +50,7 @@ def step_rows(sizes: pd.DataFrame) -> list[Row]:
         here = outputs[outputs["parametrization"] == name]
         lines = tuple(
             _line(f"{scale:g}", here[here["scale"] == scale]["step"], here[here["scale"] == scale]["height"])
-            for scale in sorted(here["scale"].unique(), reverse=True)
+            for scale in sorted(here["scale"].unique(), reverse=axis == "sparsity")
         )
         panels.append(Panel(PARAMETRIZATIONS[name].title, lines, ""))
     return [Row("layer outputs\nlog2 rms($Wx$)", tuple(panels))]

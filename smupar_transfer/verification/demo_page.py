@@ -10,7 +10,7 @@ from smupar_transfer.verification.comparison import Comparison
 from smupar_transfer.verification.page import embedded
 from smupar_transfer.verification.provenance import versions
 from smupar_transfer.verification.templating import render
-from smupar_transfer.verification.wording import duration, loss, percent
+from smupar_transfer.verification.wording import duration, least, loss, percent
 
 
 def verdict(comparisons: Sequence[Comparison]) -> str:
@@ -28,7 +28,8 @@ def verdict(comparisons: Sequence[Comparison]) -> str:
 
 COLUMNS = ("parametrization", "zero-shot (nats)", "tuned directly (nats)", "regret", "regret to best of all")
 FIGURES = {
-    "demo": "The target under each parametrization: stars are zero-shot, lines are tuned directly.",
+    "demo": "The target under each parametrization: stars are zero-shot, lines are tuned directly. Regret: at least so "
+    "much (≥) where the best is at the end of its line.",
     "history": "The search on the dense proxy.",
     "slices": "Loss of the proxy against each hyperparameter.",
 }
@@ -39,7 +40,7 @@ def _row(item: Comparison) -> tuple[str, ...]:
         item.title,
         loss(item.zero_shot),
         loss(item.tuned) if item.was_tuned else "-",
-        "-" if item.regret_percent is None else percent(item.regret_percent),
+        "-" if item.regret_percent is None else least(not item.at_edge, percent(item.regret_percent)),
         "diverged" if item.regret_to_best_percent is None else percent(item.regret_to_best_percent),
     )
 

@@ -38,6 +38,16 @@ def test_zero_shot_is_compared_with_direct_tuning(found: dict[str, Comparison]) 
     assert (sp.regret_percent, sp.regret_to_best_percent) == (25.0, 25.0)
 
 
+def test_a_best_at_the_end_of_its_grid_is_told(make_record: MakeRecord) -> None:
+    losses = {"sp": (2.5, 2.0, 2.2), "smupar": (2.0, 2.1, 2.2), "mup": (2.2, 2.1, 2.0)}
+    records = [
+        make_record(name, log2_rate=-6.0 + n, loss=loss) for name, row in losses.items() for n, loss in enumerate(row)
+    ]
+    assert {item.name: item.at_edge for item in compare(records, -5.0)} == {"sp": False, "mup": True, "smupar": True}
+    (alone,) = compare([make_record("sp", log2_rate=-5.0, loss=2.0)], -5.0)
+    assert not alone.at_edge, "it was not tuned"
+
+
 def test_a_single_run_was_not_tuned(found: dict[str, Comparison]) -> None:
     smupar = found["smupar"]
     assert (smupar.zero_shot, smupar.tuned, smupar.was_tuned, smupar.regret_percent) == (2.05, 2.05, False, None)

@@ -48,12 +48,14 @@ def test_a_row_a_coordinate_a_panel_a_parametrization_a_line_a_step(records: lis
 
 
 def test_outputs_over_steps_from_dense_to_sparse(records: list[CoordinateRecord]) -> None:
-    (row,) = step_rows(sizes_table(records, "sparsity"))
+    (row,) = step_rows(sizes_table(records, "sparsity"), "sparsity")
     sp, _ = row.panels
     assert [line.label for line in sp.lines] == ["1", "0.25"]
     assert sp.lines[0].positions == (0.0, 1.0, 2.0)
     assert sp.lines[0].heights == pytest.approx((1.0, 2.0, 2.585), abs=1e-3)
     assert sp.lines[1].heights[0] == pytest.approx(0.0)
+    (row,) = step_rows(sizes_table(records, "sparsity"), "width")
+    assert [line.label for line in row.panels[0].lines] == ["0.25", "1"], "from narrow to wide"
 
 
 def test_sizes_of_zero_are_left_out(records: list[CoordinateRecord]) -> None:

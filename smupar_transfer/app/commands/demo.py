@@ -19,6 +19,7 @@ from smupar_transfer.verification.comparison import Comparison, compare
 from smupar_transfer.verification.demo_page import render_demo_page
 from smupar_transfer.verification.figures.demo import draw_demo
 from smupar_transfer.verification.figures.style import save
+from smupar_transfer.verification.wording import least, percent
 
 
 def run(config: DictConfig) -> None:
@@ -81,7 +82,7 @@ def publish(
             show.loss(item.zero_shot),
             show.loss(item.tuned) if item.was_tuned else "-",
             f"2^{item.tuned_log2_rate:.2f}" if item.was_tuned else "-",
-            "-" if item.regret_percent is None else f"{item.regret_percent:.2f} %",
+            "-" if item.regret_percent is None else least(not item.at_edge, percent(item.regret_percent)),
             "-" if item.regret_to_best_percent is None else f"{item.regret_to_best_percent:.2f} %",
         ]
         for item in comparisons

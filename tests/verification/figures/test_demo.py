@@ -45,6 +45,13 @@ def test_zero_shot_losses_are_written_out(axes: Axes) -> None:
     assert [text.get_text() for text in axes.texts] == ["SP: 2.500", "SMUPAR: 2.000"]
 
 
+def test_what_is_written_beside_a_star_stands_clear_of_the_curve() -> None:
+    rising, falling = comparison("sp", (2.75, 2.5, 2.75), 2.5), comparison("smupar", (2.25, 2.0, 1.75), 2.0)
+    (axes,) = draw_demo([rising, falling], "t").axes
+    below, above = (text.get_position()[1] for text in axes.texts)
+    assert below < 0 < above
+
+
 def test_a_zero_shot_run_that_diverged_has_no_star(points: Points) -> None:
     (axes,) = draw_demo([comparison("sp", (2.75, math.inf), math.inf)], "t").axes
     assert points(axes)[0] == [(-6.0, 2.75)]
