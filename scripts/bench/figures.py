@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator, StrMethodFormatter
 
 from bench.cells import Result
-from bench.numbers import Crossover, Curve, crossovers, curves, sparse_variant, widths
+from bench.numbers import Crossover, Curve, crossovers, curves, part_milliseconds, sparse_variant, widths
 from bench.parts import PARTS
 from smupar_transfer.verification.figures.style import sequential, style
 
@@ -92,7 +92,7 @@ def _sparsity_axis(axes: Axes, sparsities: list[float]) -> None:
 
 
 def draw_split(results: list[Result], variant: str, title: str) -> Figure:
-    """Milliseconds of each part of a step, stacked: a panel a width, a bar a sparsity.
+    """Milliseconds of each part of the median step, stacked: a panel a width, a bar a sparsity.
 
     Args:
         results: cells of one setting.
@@ -107,7 +107,7 @@ def draw_split(results: list[Result], variant: str, title: str) -> Figure:
             bars = [each for each in results if each.cell.width == width and variant in each.variants]
             bottom = [0.0] * len(bars)
             for part, colour, hatch in zip(PARTS, sequential(len(PARTS)), HATCHES, strict=True):
-                heights = [1e3 * each.variants[variant].split[part] for each in bars]
+                heights = [part_milliseconds(each.variants[variant])[part] for each in bars]
                 axes.bar(
                     [f"{each.cell.sparsity:g}" for each in bars],
                     heights,

@@ -172,3 +172,8 @@ def shares(measured: Measurement) -> dict[str, float]:
     """Parts of a step as fractions of the whole."""
     whole = sum(measured.split.values())
     return {part: seconds / whole for part, seconds in measured.split.items()}
+
+
+def part_milliseconds(measured: Measurement) -> dict[str, float]:
+    """Of the median step, by the shares of steps that had clocks in them, which take longer."""
+    return {part: share * milliseconds(measured).middle for part, share in shares(measured).items()}

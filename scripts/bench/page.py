@@ -16,6 +16,7 @@ from bench.numbers import (
     in_words,
     milliseconds,
     of_setting,
+    part_milliseconds,
     settings,
     shares,
     sparse_variant,
@@ -238,14 +239,14 @@ def split_section(results: list[Result]) -> str:
         for name in (name for name in ("textbook", "dense_bf16", sparse) if name in result.variants):
             sparsity = f"{result.cell.sparsity:g}" if name == sparse else "any"
             measured = result.variants[name]
-            parts = [f"{1e3 * measured.split[part]:,.1f} ({shares(measured)[part]:.0%})" for part in PARTS]
+            parts = [f"{part_milliseconds(measured)[part]:,.1f} ({shares(measured)[part]:.0%})" for part in PARTS]
             sums.append(1e3 * sum(measured.split.values()) / milliseconds(measured).middle)
             label = (result.cell.width, sparsity, name)
             rows.setdefault(label, [*map(str, label), *parts])
     note = (
-        f"Milliseconds (and share) a step with clocks in it, {_title(chosen)}; forward and backward pass together.\n"
-        "Such steps are taken once, after the turns: the parts add up to between\n"
-        f"{min(sums):.2f} and {max(sums):.2f} times the step of the table above.\n\n"
+        f"Milliseconds (and share) of the median step, {_title(chosen)}; forward and backward pass together.\n"
+        "Shares, here and in all figures, are those of steps with clocks in them, taken once after the turns; here\n"
+        f"such steps took between {min(sums):.2f} and {max(sums):.2f} times as long.\n\n"
     )
     return note + table(["width", "s", "variant", *PARTS], rows.values())
 

@@ -42,7 +42,7 @@ def test_page_holds_numbers_notes_and_figures(results: list[Result]) -> None:
         "(split_4x256_1.svg)",
         "1.75x, **missed**",
         "62.50x, met",
-        "between\n1.00 and 1.00 times",
+        "between 1.00 and 1.00 times",
     ):
         assert piece in text
     assert text.endswith("## One layer\n")
