@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
@@ -17,12 +19,28 @@ SYMBOLS = {
     "output_multiplier": "output multiplier $α_{out}$",
     "weight_decay": "weight decay λ",
 }
+CEILING = 1.1
+"""Times the best loss, up to which losses are shown; of what lies above, a wedge at the top tells that it is there."""
 COMPLETE, GIVEN_UP, BEST = "#0072b2", "#999999", "#d55e00"
 
 
 def best_so_far(values: Sequence[float | None]) -> list[float]:
     """Running minimum; infinite until the first value."""
     return list(itertools.accumulate((float("inf") if value is None else value for value in values), min))
+
+
+def beyond(points: Sequence[float], losses: Sequence[float]) -> tuple[float, list[float]]:
+    """Top of the loss axis, and the points whose losses lie above it."""
+    top = CEILING * min(losses, default=math.inf)
+    return top, [point for point, loss in zip(points, losses, strict=True) if loss > top]
+
+
+def _cut(axes: Axes, points: Sequence[float], losses: Sequence[float]) -> None:
+    """Cut the loss axis where few trials lie beyond, with a wedge for each of them."""
+    top, above = beyond(points, losses)
+    if above:
+        axes.set_ylim(top=top)
+        axes.plot(above, [0.97] * len(above), "^", color=GIVEN_UP, transform=axes.get_xaxis_transform())
 
 
 def draw_history(numbers: Sequence[int], values: Sequence[float | None]) -> Figure:
@@ -43,6 +61,7 @@ def draw_history(numbers: Sequence[int], values: Sequence[float | None]) -> Figu
             label="pruned or diverged",
         )
         axes.step(numbers, best_so_far(values), where="post", color=BEST, label="best so far")
+        _cut(axes, [number for number, _ in complete], [value for _, value in complete])
         axes.set(xlabel="trial", ylabel="validation loss (nats)", title="Search on the dense proxy")
         legend(axes)
     return figure
@@ -66,7 +85,8 @@ def draw_slices(
                 axes.set_xscale("log", base=2)
                 axes.xaxis.set_minor_formatter(NullFormatter())
                 if name != "learning_rate":
-                    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+                    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            _cut(axes, points, losses)
             axes.set_xlabel(SYMBOLS.get(name, name))
         panels[0].set_ylabel("validation loss (nats)")
         figure.colorbar(shades, ax=panels[-1], label="trial")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.axes import Axes
 
-from smupar_transfer.verification.figures.search import best_so_far, draw_history, draw_slices
+from smupar_transfer.verification.figures.search import best_so_far, beyond, draw_history, draw_slices
 
 Points = Callable[[Axes], list[list[tuple[float, float]]]]
 
@@ -33,7 +33,7 @@ def test_the_best_so_far_is_the_running_minimum(values: list[float | None]) -> N
 
 def test_the_history_has_every_trial(points: Points) -> None:
     (axes,) = draw_history([0, 1, 2, 3, 4, 5], VALUES).axes
-    complete, lost, best = points(axes)
+    complete, lost, best, _ = points(axes)
     assert complete == [(0, 2.5), (2, 2.25), (3, 2.75), (5, 2.0)]
     assert [trial for trial, _ in lost] == [1, 4]
     assert best == [(0, 2.5), (1, 2.5), (2, 2.25), (3, 2.25), (4, 2.25), (5, 2.0)]
@@ -60,8 +60,18 @@ def test_a_panel_a_hyperparameter(points: Points) -> None:
     scattered = [np.asarray(axes.collections[0].get_offsets()).tolist() for axes in (left, right)]
     assert scattered[0] == [[0.01, 2.5], [0.02, 2.25], [0.04, 2.75], [0.03, 2.0]]
     assert scattered[1] == [[0.0, 2.5], [0.2, 2.25], [0.3, 2.75], [0.5, 2.0]]
-    assert points(left) == [[(0.03, 2.0)]]
-    assert points(right) == [[(0.5, 2.0)]]
+    assert points(left)[0] == [(0.03, 2.0)]
+    assert points(right)[0] == [(0.5, 2.0)]
+
+
+def test_losses_far_above_the_best_are_wedges_at_the_top(points: Points) -> None:
+    assert beyond([1, 2, 3], [2.0, 2.1, 2.3]) == (pytest.approx(2.2), [3])
+    assert beyond([], []) == (math.inf, [])
+    (axes,) = draw_history([0, 1, 2], [2.0, 2.1, 2.3]).axes
+    assert axes.get_ylim()[1] == pytest.approx(2.2)
+    assert [trial for trial, _ in points(axes)[-1]] == [2]
+    (axes,) = draw_history([0, 1], [2.0, 2.1]).axes
+    assert axes.get_ylim()[1] < 2.2, "nothing is cut where nothing is far"
 
 
 def test_trials_are_shaded_by_number() -> None:
