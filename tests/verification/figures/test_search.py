@@ -65,7 +65,9 @@ def test_a_panel_a_hyperparameter(points: Points) -> None:
 
 
 def test_losses_far_above_the_best_are_wedges_at_the_top(points: Points) -> None:
-    assert beyond([1, 2, 3], [2.0, 2.1, 2.3]) == (pytest.approx(2.2), [3])
+    top, above = beyond([1, 2, 3], [2.0, 2.1, 2.3])
+    assert top == pytest.approx(2.2)
+    assert above == [3]
     assert beyond([], []) == (math.inf, [])
     (axes,) = draw_history([0, 1, 2], [2.0, 2.1, 2.3]).axes
     assert axes.get_ylim()[1] == pytest.approx(2.2)
