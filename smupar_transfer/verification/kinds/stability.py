@@ -37,7 +37,7 @@ def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
     found = summarise_families(summaries)
     return Outcome(
         sentence=sentence(found, design),
-        claim=STAYS,
+        claim=claim(found),
         verdict=verdict(found),
         notes=_notes(summaries, design),
         tables=(family_table(found, design), cell_table(summaries, design)),
@@ -60,10 +60,13 @@ def sentence(found: Sequence[FamilySummary], design: Design) -> str:
 
 
 def _by_parametrization(found: Sequence[FamilySummary]) -> list[str]:
-    """The drifts of each parametrization, from least to most over its families."""
+    """The drifts of each parametrization, from least to most over its families; SuPar's one by one."""
     told: list[str] = []
     for name in dict.fromkeys(one.family.parametrization for one in found):
         own = [one for one in found if one.family.parametrization == name]
+        if name == "smupar":
+            told += [_moved(one) for one in own]
+            continue
         least, most = (pick(own, key=lambda one: one.drift.value) for pick in (min, max))
         reach = f"{least.drift.value:.2f} to {most.drift.value:.2f} octaves"
         bound = "at least " if any(one.at_least for one in own) else ""
@@ -89,6 +92,12 @@ def _cost(members: Sequence[FamilySummary]) -> str:
         return ""
     bound = " or more" if any(one.regret_at_least for one in members) else ""
     return f" (regret up to {percent(regret)}{bound})" if math.isfinite(regret) else " (carried over, a run diverged)"
+
+
+def claim(found: Sequence[FamilySummary]) -> str:
+    """What the theory says of these families."""
+    own = [one.family.cells[0] for one in found if one.family.parametrization == "smupar"]
+    return STAYS if all(map(held_by_theory, own)) else f"{STAYS}, unless weight decay is coupled"
 
 
 def verdict(found: Sequence[FamilySummary]) -> str:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from smupar_transfer.records import Evaluation, Manifest, RunRecord
+from smupar_transfer.theory import WeightDecayForm
 from smupar_transfer.verification.kinds import KINDS, outcome_of
 from smupar_transfer.verification.outcome import Outcome
 
@@ -139,8 +140,21 @@ def test_many_families_are_told_by_parametrization(parabolas: Parabolas, make_ma
         "From sparsity 0 to 0.75 the optimal learning rate moved: SP 3.00 to 3.40 octaves over no decay, decay 0.1, "
         "decay 0.2, decay 0.3 and decay 0.4 (regret up to "
     )
-    assert "; SμPar 0.20 to 0.60 octaves (regret up to " in made.sentence
+    assert "; SμPar, no decay 0.20 octaves [0.20, 0.20] (regret up to 0.00 %); SμPar, decay 0.1 0.30" in made.sentence
     assert len(made.tables[0].rows) == 10
+    assert made.claim.endswith("as in the paper's own figure")
+
+
+def test_the_claim_leaves_out_coupled_decay(parabolas: Parabolas, make_manifest: MakeManifest) -> None:
+    records = []
+    for decay in (0.0, 0.1):
+        for record in parabolas(MOVING):
+            optimizer = replace(record.spec.optimizer, weight_decay_form=WeightDecayForm.COUPLED)
+            hparams = replace(record.spec.hparams, weight_decay=decay)
+            spec = replace(record.spec, hparams=hparams, optimizer=optimizer)
+            records.append(replace(record, key=f"{record.key}{decay}", spec=spec))
+    made = outcome_of(make_manifest(records), records)
+    assert made.claim.endswith("as in the paper's own figure, unless weight decay is coupled")
 
 
 def test_what_is_tied_to_the_axis_is_told_with_it(outcome: Callable[..., Outcome]) -> None:
