@@ -13,7 +13,7 @@ import pytest
 from smupar_transfer.records import RunRecord
 from smupar_transfer.theory import InputError
 from smupar_transfer.verification import Cell, Design, cells, families, runs_table
-from smupar_transfer.verification.cells import with_shared
+from smupar_transfer.verification.cells import levelled_means, with_shared
 
 MakeRecord = Callable[..., RunRecord]
 MakeCell = Callable[..., Cell]
@@ -178,3 +178,12 @@ def test_labels_leave_out_what_most_families_agree_in(make_cell: MakeCell) -> No
     ]
     assert with_shared("It moved.", found) == "At tokens 200, ε = 1e-08, warm-up 0.1 unless said otherwise, it moved."
     assert [family.label for family in families(sweep[:4])] == ["SμPar, ε = 1e-08", "SμPar, ε = 1e-14"]
+
+
+def test_one_bad_run_does_not_move_the_level_of_its_seed() -> None:
+    """The second seed lies 0.1 above the first, but for one run; the last value only the first has seen."""
+    losses = np.array([[2.0, 2.0, 2.0, 2.0, 2.5], [2.1, 2.1, 2.1, 4.6, math.nan]])
+    assert levelled_means(losses) == pytest.approx([2.05, 2.05, 2.05, 3.3, 2.55])
+    losses[1, 0] = math.inf
+    assert levelled_means(losses)[0] == math.inf
+    assert math.isnan(levelled_means(np.array([[2.0, math.nan], [2.1, math.nan]]))[1])

@@ -10,7 +10,10 @@ import pytest
 
 from smupar_transfer.records import Evaluation, Manifest, RunRecord
 from smupar_transfer.theory import WeightDecayForm
+from smupar_transfer.verification import cells, runs_table, summarise, summarise_families
+from smupar_transfer.verification.drift import Spread
 from smupar_transfer.verification.kinds import KINDS, outcome_of
+from smupar_transfer.verification.kinds.stability import verdict
 from smupar_transfer.verification.outcome import Outcome
 
 MakeManifest = Callable[..., Manifest]
@@ -55,6 +58,20 @@ def test_the_verdict_is_about_what_the_theory_holds(
     outcome: Callable[..., Outcome], sparse: float, verdict: str
 ) -> None:
     assert outcome({**MOVING, ("smupar", 0.75, 64): sparse}).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("drift", "said"),
+    [
+        (Spread(0.2, 0.0, 0.3), "holds"),
+        (Spread(0.2, 0.0, 0.5), "holds by its estimate, not by its interval"),
+        (Spread(0.5, 0.2, 0.8), "open"),
+        (Spread(0.8, 0.5, 1.0), "does not hold"),
+    ],
+)
+def test_the_interval_decides(parabolas: Parabolas, drift: Spread, said: str) -> None:
+    found = summarise_families(summarise(cells(runs_table(parabolas(MOVING)))))
+    assert verdict([replace(one, drift=drift) for one in found]) == said
 
 
 def test_without_intervals_there_is_no_verdict(outcome: Callable[..., Outcome]) -> None:
