@@ -85,6 +85,9 @@ def _circumstances(records: Sequence[RunRecord] | Sequence[CoordinateRecord]) ->
     environments = [record.environment for record in records]
     return {
         "Network": _networks([record.spec.model for record in records]),
+        "Sparsity of hidden weights": joined(
+            [f"{sparsity:g}" for sparsity in sorted({round(1 - r.spec.sparsity.density, 6) for r in records})]
+        ),
         "Base hyperparameters": _hyperparameters(records),
         "Data": "; ".join(sorted({f"{r.spec.data.name}, sha256 {r.spec.data.sha256}" for r in records})),
         "Machine": "; ".join(sorted({f"{e.machine}, {_counted(e.threads, 'thread')} a run" for e in environments})),

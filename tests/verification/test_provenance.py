@@ -26,6 +26,7 @@ def test_everything_it_takes_to_make_it_again(make_record: MakeRecord) -> None:
         "Time": "72.0 s of training in all, median 18.0 s a run",
         "Network": "GPT, 2 blocks, heads of 16, feed-forward 4 times as wide (gelu), positions learned, "
         "tied embeddings, no biases, 256 tokens; width 64",
+        "Sparsity of hidden weights": "0.75",
         "Training": "204,800 tokens in 200 steps of 32 × 32",
         "Base hyperparameters": "learning rate varied, init std 0.125, input multiplier 1, output multiplier 1.75, "
         "weight decay 0",
@@ -77,5 +78,6 @@ def test_of_a_coordinate_check(make_check: Callable[..., CoordinateRecord]) -> N
     facts = dict(about.facts)
     assert facts["Runs"] == "4 of 5 planned; seeds 0, 1"
     assert facts["Training"] == "2 steps of 32 × 32 tokens"
+    assert facts["Sparsity of hidden weights"] == "0 and 0.5"
     assert about.files == ("coordinates.jsonl", "sweep.json")
     assert {"Data", "Machine", "Sparse layers", "Versions", "Base hyperparameters", "Time"} <= facts.keys()
