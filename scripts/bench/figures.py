@@ -35,7 +35,7 @@ def draw_speed_up(results: list[Result], title: str) -> Figure:
     across = widths(results)
     with style():
         figure = Figure(figsize=(1.2 + 3.3 * len(across), 3.9))
-        panels = figure.subplots(1, len(across), sharey=True, squeeze=False)[0]
+        panels = figure.subplots(1, len(across), sharex=True, sharey=True, squeeze=False)[0]
         for axes, width in zip(panels, across, strict=True):
             axes.axhline(1, color="black", linewidth=0.8)
             for curve in (each for each in curves(results) if each.width == width and each.variant != "textbook"):
@@ -45,6 +45,7 @@ def draw_speed_up(results: list[Result], title: str) -> Figure:
                     _mark(axes, crossing)
             _sparsity_axis(axes, sorted({each.cell.sparsity for each in results}))
             axes.set(title=f"width {width}", xlabel="sparsity", yscale="log")
+            axes.margins(x=0.12)  # room for what is written beside the first point
             axes.yaxis.set_minor_locator(NullLocator())
             axes.set_yticks([0.25, 0.5, 1, 2, 4, 8, 16, 32])
             axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
