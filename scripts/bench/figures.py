@@ -45,7 +45,7 @@ def draw_speed_up(results: list[Result], title: str) -> Figure:
                     _mark(axes, crossing)
             _sparsity_axis(axes, sorted({each.cell.sparsity for each in results}))
             axes.set(title=f"width {width}", xlabel="sparsity", yscale="log")
-            axes.margins(x=0.12)  # room for what is written beside the first point
+            axes.margins(x=0.15)  # room for what is written beside the first point
             axes.yaxis.set_minor_locator(NullLocator())
             axes.set_yticks([0.25, 0.5, 1, 2, 4, 8, 16, 32])
             axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
