@@ -26,6 +26,8 @@ from smupar_transfer.verification.labels import full_name
 
 APART = 3.5
 """Points between tracks at the same place, so that intervals can be told apart."""
+CHARACTER = 0.075
+"""Inches of a legend."""
 LONGEST_TICK = 7
 """Characters below a place; longer words are turned."""
 
@@ -102,7 +104,8 @@ def draw_panels(
     """
     panels = panels_of(tracks)
     if len(panels) == 1:
-        figure, (axes,) = grid_of_panels(1, 6.0, 3.8)
+        longest = max((len(track.label) for track in tracks), default=0)
+        figure, (axes,) = grid_of_panels(1, 4.2, 3.8, beside=0.5 + longest * CHARACTER)
         draw_tracks(axes, tracks, ticks)
         finish(axes, tracks)
         axes.set_ylabel(quantity)

@@ -83,3 +83,13 @@ def test_otherwise_all_are_in_one_panel(tracks: list[Track]) -> None:
     axes = the_axes(tracks)
     assert axes.get_ylabel() == "a quantity"
     assert not axes.get_title()
+
+
+def test_long_names_take_no_room_from_the_panel() -> None:
+    widths = []
+    for variant in ("", "tokens 204,800, ε = 1e-14, warm-up 0.1"):
+        figure = drawn([replace(SMUPAR, variant=variant)])
+        figure.draw_without_rendering()
+        (axes,) = figure.axes
+        widths.append(axes.get_window_extent().width)
+    assert widths[1] == pytest.approx(widths[0], rel=0.15)
