@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -84,13 +85,13 @@ def parse_grids(value: Any, path: Path) -> list[Grid]:
 def _axis(value: Any, key: str, path: Path) -> Axis:
     if isinstance(value, list) and value and all(isinstance(item, str | int | float | None) for item in value):
         return Axis(values=value)
-    octaves = parse_octaves(value, path)
+    octaves = parse_octaves(value, key, path)
     if octaves is None:
         raise InputError(key, value, f"in {path} is neither a list nor log2: {{first, last, step}}")
     return octaves
 
 
-def parse_octaves(value: Any, path: Path) -> Axis | None:
+def parse_octaves(value: Any, key: str, path: Path) -> Axis | None:
     """The axis that ``log2: {first, last, step}`` describes; None if it does not.
 
     Raises:
@@ -99,8 +100,11 @@ def parse_octaves(value: Any, path: Path) -> Axis | None:
     numbers = _numbers(value, {"first", "last", "step"})
     if numbers is None or numbers["step"] <= 0 or numbers["last"] < numbers["first"]:
         return None
-    if not is_whole((numbers["last"] - numbers["first"]) / numbers["step"]):
-        raise InputError("log2", numbers, f"in {path} has no whole number of steps from first to last")
+    steps = (numbers["last"] - numbers["first"]) / numbers["step"]
+    if not is_whole(steps):
+        below, above = (numbers["first"] + round_(steps) * numbers["step"] for round_ in (math.floor, math.ceil))
+        hint = f"last: {below:g} or {above:g}"
+        raise InputError(key, value, f"in {path} has no whole number of steps from first to last", hint)
     return Axis(first=numbers["first"], last=numbers["last"], step=numbers["step"])
 
 
@@ -114,8 +118,8 @@ def _numbers(value: Any, names: set[str]) -> dict[str, float] | None:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value of a file is a number, and no truth value."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether a value of a file is a finite number, and no truth value."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def is_whole(value: float) -> bool:

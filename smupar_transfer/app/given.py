@@ -20,6 +20,13 @@ def words_given() -> list[str]:
     return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
 
 
+def words_by_hand() -> list[str]:
+    """What a person gave: the command line behind the name of the sweep, before which its own settings stand."""
+    words = words_given()
+    named = [index for index, word in enumerate(words) if key_of(word) == "sweep"]
+    return words[named[-1] + 1 :] if named else words
+
+
 def key_of(override: str) -> str:
     """``a.b`` of ``a.b=1``, ``+a.b=1``, ``++a.b=1`` and ``~a.b``."""
     return override.partition("=")[0].lstrip("+~")

@@ -112,16 +112,12 @@ def narrowed(sweep: Sweep, config: DictConfig, words: Iterable[str]) -> Sweep:
     Args:
         sweep: as its file has it.
         config: composed from the sweep's own settings and the words.
-        words: of the command line, such as ``parametrization=mup`` or ``seed=0``.
+        words: that a person gave, such as ``parametrization=mup`` or ``seed=0``.
 
     Raises:
         InputError: the key of an adaptive grid, or of random points, is among them.
     """
-    by_hand = list(words)
-    for word in sweep.overrides:  # once each: a person may say the same again
-        if word in by_hand:
-            by_hand.remove(word)
-    given = [word.partition("=")[0].lstrip("+~") for word in by_hand]
+    given = [word.partition("=")[0].lstrip("+~") for word in words]
 
     def is_fixed(key: str) -> bool:
         return any(key == name or key.startswith(f"{name}.") for name in given)
@@ -209,7 +205,7 @@ def _adaptive(value: Any, grids: Sequence[Grid], path: Path) -> Adaptive:
     carried = value.get("carried", False)
     if not isinstance(carried, bool):
         raise InputError("adaptive.carried", carried, f"in {path} is neither true nor false")
-    key, log2 = value["key"], parse_octaves({"log2": value["log2"]}, path)
+    key, log2 = value["key"], parse_octaves({"log2": value["log2"]}, "adaptive", path)
     if not isinstance(key, str):
         raise InputError("adaptive.key", key, f"in {path} is no key of the configuration")
     if log2 is None:
@@ -242,16 +238,23 @@ def _check_analysis(sweep: Sweep, path: Path) -> None:
                 raise InputError(key, word, f"in {path} is unknown", hint)
     if sweep.kind == "gain" and sweep.reference is None:
         raise InputError("reference", "", f"in {path} must be given", "kind gain compares with a parametrization")
-    count = KINDS[sweep.kind]
-    if len(set(sweep.swept)) != (len(sweep.swept) if count is None else count) or not sweep.swept:
-        wanted = "different ones, at least one" if count is None else f"{count}"
-        raise InputError(
-            "swept", list(sweep.swept), f"in {path} is not what kind {sweep.kind} looks at", f"name {wanted}"
-        )
+    _check_swept(sweep, path)
     if sweep.axis in sweep.tied:
         raise InputError("tied", sweep.axis, f"in {path} is the axis itself", "leave it out there")
     if sweep.adaptive is not None:
         _check_adaptive(sweep.adaptive, sweep, path)
+
+
+def _check_swept(sweep: Sweep, path: Path) -> None:
+    """Refuse more or fewer hyperparameters than the analysis looks at, and words that are said twice."""
+    for key, words in (("swept", sweep.swept), ("tied", sweep.tied)):
+        if len(set(words)) < len(words):
+            raise InputError(key, list(words), f"in {path} names something twice", "name each once")
+    count = KINDS[sweep.kind]
+    if not sweep.swept or (count is not None and len(sweep.swept) != count):
+        examples = ["learning_rate", "init_std"][: count or 2]
+        hint = f"name {count or 'one or more'}, as in swept: [{', '.join(examples)}]"
+        raise InputError("swept", list(sweep.swept), f"in {path} is not what kind {sweep.kind} looks at", hint)
 
 
 def _check_adaptive(adaptive: Adaptive, sweep: Sweep, path: Path) -> None:

@@ -36,8 +36,10 @@ class Comparison:
 
     @property
     def at_edge(self) -> bool:
-        """Whether the best of the grid is at its end: regret is a lower bound."""
-        return self.was_tuned and self.tuned_log2_rate in (self.rates[0], self.rates[-1])
+        """Whether there is no run, or one that diverged, on one side of the best: regret is a lower bound."""
+        at = self.rates.index(self.tuned_log2_rate)
+        beside = (math.inf, *self.losses, math.inf)
+        return self.was_tuned and math.isinf(beside[at]) | math.isinf(beside[at + 2])
 
 
 def compare(records: Sequence[RunRecord], zero_shot_log2_rate: float) -> list[Comparison]:

@@ -126,7 +126,7 @@ def regret_tracks(summaries: Sequence[CellSummary]) -> list[Track]:
         if member.zero_shot is None:
             return math.nan, math.nan, math.nan, True, (False, False)
         value, error = member.zero_shot.percent, 100 * member.zero_shot.standard_error / member.optimum.loss
-        return value, value - error, value + error, True, (False, False)
+        return value, value - error, value + error, not member.at_edge, (False, False)
 
     return _tracks(summaries, point)
 

@@ -61,7 +61,8 @@ def _counterpart(family: Family, cell: Cell, references: Sequence[Family]) -> Ce
     own, size = set(family.apart), [cell.settings[name] for name in SIZES]
     for other in sorted(references, key=lambda other: -len(own & set(other.apart))):
         for candidate in other.cells:
-            if size == [candidate.settings[name] for name in SIZES]:
+            alike = size == [candidate.settings[name] for name in SIZES]
+            if alike and candidate.place(family.axis) == cell.place(family.axis):
                 return candidate
     return None
 

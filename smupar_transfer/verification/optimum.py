@@ -54,9 +54,9 @@ class Optimum:
 def complete(cell: Cell) -> tuple[np.ndarray, np.ndarray]:
     """Rows (seeds) and columns (values) of a cell that every one of these seeds ran.
 
-    The most seeds whose common values, three at least, hold a minimum: between two others, or at the edge of all that
-    was run. Where there are none, the set of seeds with most values in common. So neither a seed that has hardly begun
-    nor one that diverged nearly everywhere costs the others theirs.
+    The most seeds whose common values, three at least, of which two trained, hold a minimum: between two others, or at
+    the edge of all that was run. Where there are none, the set of seeds with most values in common. So neither a seed
+    that has hardly begun nor one that diverged at all values but one costs the others theirs.
     """
     ran = ~np.isnan(cell.losses)
     seeds_at = np.concatenate([ran, np.isfinite(cell.losses)], axis=1)
@@ -72,7 +72,7 @@ def complete(cell: Cell) -> tuple[np.ndarray, np.ndarray]:
 
 def _holds_a_minimum(losses: Floats, columns: np.ndarray, edges: np.ndarray) -> bool:
     means = losses.mean(axis=0)
-    if len(columns) < ENOUGH_VALUES or not np.isfinite(means).any():
+    if len(columns) < ENOUGH_VALUES or np.isfinite(means).sum() < 2:
         return False
     best = columns[np.where(np.isfinite(means), means, np.inf).argmin()]
     return bool(columns[0] < best < columns[-1] or best in edges)

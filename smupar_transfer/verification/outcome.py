@@ -41,7 +41,7 @@ class Outcome:
 
     Attributes:
         sentence: with numbers, also where it is not what the paper says.
-        claim: about SuPar, with the rule by which it is judged.
+        claim: of the theory, with the rule by which it is judged.
         verdict: on it: "holds", "holds by its estimate, not by its interval", "open" or "does not hold".
         notes: what a reader must know beside it.
     """

@@ -96,7 +96,11 @@ def _same_but_for(parametrization: str, runs: pd.DataFrame, names: Sequence[str]
         values = [] if setting in names else sorted(runs[setting].unique())
         if len(values) > 1:
             told = ", ".join(map(str, values))
-            raise InputError("sweep", told, f"are values of {setting} under {parametrization}, which is not swept")
+            title = PARAMETRIZATIONS[parametrization].title
+            hint = "sweep each by itself"
+            raise InputError(
+                "sweep", told, f"are {setting} of runs under {title} that this analysis takes for one", hint
+            )
 
 
 def _points(runs: pd.DataFrame, swept: Sequence[str]) -> pd.Series:

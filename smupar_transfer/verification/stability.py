@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import pandas as pd
 
-from smupar_transfer.verification.cells import Cell, Family, Floats, families
+from smupar_transfer.verification.cells import SIZES, Cell, Family, Floats, families
 from smupar_transfer.verification.design import Design
 from smupar_transfer.verification.drift import Errors, Slope, Spread, slope, spread
 from smupar_transfer.verification.noise import draws, student
@@ -55,7 +55,8 @@ class FamilySummary:
     Attributes:
         drift: range of log2 of the optimum, octaves. Its interval has no upper end where an optimum's has none.
         at_least: an optimum lies at the edge of its grid, or a cell did not train at all: the drift is a lower bound.
-        slope: d log2 optimum / d log2 place on the axis (density for ``sparsity``).
+        slope: d log2 optimum / d log2 place on the axis (density for ``sparsity``); without an interval where that of
+            an optimum has no end.
         kappa: d log2 (curvature / loss) / d log2 scale, where scale grows away from the proxy (1 / density for
             ``sparsity``): how fast the relative cost of a given error in octaves grows; lower is more robust. With
             loss ~ n**-alpha, optimum ~ n**-beta and d2 loss / d optimum2 ~ n**gamma it is alpha - 2 beta + gamma
@@ -154,7 +155,7 @@ def _for_seeds(seeds: Sequence[int], rival: Cell, best: Optimum) -> Floats:
 
 
 def _size(cell: Cell) -> tuple[object, ...]:
-    return tuple(cell.settings[name] for name in ("width", "sparsity", "depth", "tokens"))
+    return tuple(cell.settings[name] for name in SIZES)
 
 
 def proxy_value(
@@ -164,7 +165,7 @@ def proxy_value(
 
     Of several, which differ in depth or tokens, the cheapest. ``otherwise`` if the sweep has none.
     """
-    free = {"width", "sparsity", "depth", "tokens", axis} - {"base_width"}
+    free = {*SIZES, axis} - {"base_width"}
     same = [
         (other, optimum)
         for other, optimum in trained
@@ -215,8 +216,7 @@ def summarise_families(summaries: Sequence[CellSummary]) -> list[FamilySummary]:
 def _errors(members: Sequence[CellSummary]) -> Errors | None:
     """Of the optima; None unless all have one.
 
-    They reach farther than to first order where an interval that the fit left open ends at a run that is clearly worse,
-    or with the grid.
+    They reach as far as the optima's own intervals where those are wider than to first order, but not beyond the grid.
     """
     optima = [member.optimum for member in members]
     scale, freedom, value, low, high = (
@@ -266,7 +266,7 @@ def _family_summary(every: Sequence[CellSummary]) -> FamilySummary:
         family=family,
         drift=drift,
         at_least=not found.isdisjoint({Status.EDGE, Status.NOTHING}),
-        slope=slope(places, positions, None if errors is None else errors.widest),
+        slope=slope(places, positions, None if errors is None or Status.FLAT in found else errors.widest),
         kappa=slope(outwards * places, relative_curvature, bends),
         parabola_octaves=float(np.ptp(parabolas)),
         sensitivity=float(np.mean([member.sensitivity for member in members])),

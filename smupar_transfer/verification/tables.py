@@ -88,7 +88,7 @@ def cell_table(summaries: Sequence[CellSummary], design: Design) -> Table:
                 span(one.optimum.low, one.optimum.high),
                 str(one.optimum.status),
                 loss(one.optimum.loss),
-                _nats(one.zero_shot),
+                _nats(one.zero_shot, one.at_edge),
                 _percent(one.zero_shot, one.at_edge),
                 _percent(one.zero_shot_to_best),
                 str(len(one.optimum.seeds)),
@@ -98,8 +98,10 @@ def cell_table(summaries: Sequence[CellSummary], design: Design) -> Table:
     )
 
 
-def _nats(regret: Regret | None) -> str:
-    return "-" if regret is None else with_error(regret.nats, regret.standard_error)
+def _nats(regret: Regret | None, at_least: bool) -> str:
+    if regret is None:
+        return "-"
+    return least(not (at_least and math.isfinite(regret.nats)), with_error(regret.nats, regret.standard_error))
 
 
 def _percent(regret: Regret | None, at_least: bool = False) -> str:

@@ -63,19 +63,20 @@ def test_parsed_grids() -> None:
             {"first": 1, "last": 0, "step": 1},
             {"first": "a", "last": 1, "step": 1},
             {"first": 0, "last": 1, "step": True},
+            {"first": 0, "last": math.inf, "step": 1},
         ),
     ],
 )
 def test_octaves_that_are_none(bounds: Any) -> None:
-    assert parse_octaves({"log2": bounds}, Path("some.yaml")) is None
+    assert parse_octaves({"log2": bounds}, "a.key", FILE) is None
 
 
 def test_steps_lead_from_first_to_last() -> None:
-    axis = parse_octaves({"log2": {"first": 0, "last": 0.3, "step": 0.1}}, Path("some.yaml"))
+    axis = parse_octaves({"log2": {"first": 0, "last": 0.3, "step": 0.1}}, "a.key", FILE)
     assert axis is not None
     assert axis.expand() == pytest.approx([1, 2**0.1, 2**0.2, 2**0.3])
-    with pytest.raises(InputError, match=r"^log2=.*: in some\.yaml has no whole number of steps from first to last"):
-        parse_octaves({"log2": {"first": -10, "last": -2, "step": 0.75}}, Path("some.yaml"))
+    with pytest.raises(InputError, match=r"^a\.key=.* whole number of steps from first to last; last: -2\.5 or -1\.75"):
+        parse_octaves({"log2": {"first": -10, "last": -2, "step": 0.75}}, "a.key", FILE)
 
 
 @pytest.mark.parametrize(

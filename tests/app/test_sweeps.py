@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -12,8 +11,9 @@ import pytest
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
-from smupar_transfer.app import paths
+from smupar_transfer.app import given, paths
 from smupar_transfer.app.axes import Axis, Grid
+from smupar_transfer.app.launch import _expand_name
 from smupar_transfer.app.sweeps import (
     Sweep,
     at_point,
@@ -76,7 +76,7 @@ def test_what_a_person_fixes_by_hand_takes_the_place_of_an_axis(
 
 def test_what_the_file_itself_sets_fixes_no_axis(grid_file: Path, composed: Callable[..., DictConfig]) -> None:
     sweep = load_sweep(str(changed(grid_file, "overrides: [target.width=32]", "overrides: [target.width=32, seed=5]")))
-    found = narrowed(sweep, composed("sweep", f"sweep={grid_file}", *sweep.overrides), sweep.overrides)
+    found = narrowed(sweep, composed("sweep", f"sweep={grid_file}", *sweep.overrides), [])
     assert list(found.points()) == list(sweep.points())
 
 
@@ -137,10 +137,12 @@ def test_wrong_keys_of_search_and_analysis_are_refused_in_one_line(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("swept: []", r"^swept=\[\]: .* kind stability looks at; name 1"),
+        ("swept: []", r"^swept=\[\]: .* kind stability looks at; name 1, as in swept: \[learning_rate\]"),
         ("swept: [learning_rate, init_std]", r"^swept=.*; name 1"),
-        ("kind: contours\nswept: [learning_rate]", r"^swept=.* kind contours looks at; name 2"),
-        ("kind: search\nswept: [init_std, init_std]", r"^swept=.* kind search looks at; name different ones"),
+        ("swept: [init_std, init_std]", r"^swept=.* names something twice"),
+        ("kind: contours\nswept: [learning_rate]", r"^swept=.* kind contours looks at; name 2, as in"),
+        ("kind: search\nswept: []", r"^swept=.* kind search looks at; name one or more"),
+        ("tied: [width, width]", r"^tied=.* names something twice"),
         ("axis: width\ntied: [width]", r"^tied=width: .* is the axis itself"),
     ],
 )
@@ -151,15 +153,19 @@ def test_what_no_analysis_can_use_is_refused_before_anything_is_trained(
         load_sweep(str(changed(grid_file, "overrides:", f"{words}\noverrides:")))
 
 
-def test_a_key_given_by_hand_counts_although_the_sweep_sets_the_same(
-    grid_file: Path, composed: Callable[..., DictConfig]
+@pytest.mark.parametrize(
+    ("words", "widths"), [(["target.width=256"], {256}), (["target.width=128"], {128}), (["seed=0"], {None, 256})]
+)
+def test_a_key_given_by_hand_counts_although_the_sweep_sets_it(
+    words: list[str], widths: set[int | None], composed: Callable[..., DictConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sweep = load_sweep(str(changed(grid_file, "overrides: [target.width=32]", "overrides: [target.width=32, seed=0]")))
-    words = [*sweep.overrides, "seed=0"]
-    sweep = replace(sweep, grids=[{**grid, "seed": Axis(values=[4])} for grid in sweep.grids])
-    found = narrowed(sweep, composed("sweep", f"sweep={grid_file}", *words), words)
-    assert {point["seed"] for point in found.points()} == {0}
-    assert {point["seed"] for point in narrowed(sweep, composed("sweep", *words[:-1]), words[:-1]).points()} == {4}
+    """``lr_by_sparsity`` sets width 256, and has cells of the proxy's own width beside it."""
+    line = _expand_name("sweep", ["lr_by_sparsity", *words])
+    monkeypatch.setattr(given, "words_given", lambda: line)
+    assert given.words_by_hand() == words
+    config = composed("sweep", *line)
+    found = narrowed(load_sweep("lr_by_sparsity"), config, given.words_by_hand())
+    assert {point.get("target.width", config.target.width) for point in found.points()} == widths
 
 
 def test_a_sweep_is_read_from_a_path(grid_file: Path) -> None:

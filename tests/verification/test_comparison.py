@@ -44,6 +44,9 @@ def test_a_best_at_the_end_of_its_grid_is_told(make_record: MakeRecord) -> None:
         make_record(name, log2_rate=-6.0 + n, loss=loss) for name, row in losses.items() for n, loss in enumerate(row)
     ]
     assert {item.name: item.at_edge for item in compare(records, -5.0)} == {"sp": False, "mup": True, "smupar": True}
+    beside = [(-6.0, 2.5), (-5.0, 2.0), (-4.0, None)]
+    (walled,) = compare([make_record("sp", log2_rate=rate, loss=loss) for rate, loss in beside], -5.0)
+    assert walled.at_edge, "beside a run that diverged"
     (alone,) = compare([make_record("sp", log2_rate=-5.0, loss=2.0)], -5.0)
     assert not alone.at_edge, "it was not tuned"
 

@@ -81,7 +81,7 @@ def test_points_that_diverged_are_not_drawn(make_cell: MakeCell) -> None:
     (curve,) = loss_panels(found, DESIGN)[0].curves
     assert curve.log2_values == (-8.0, -7.0)
     assert curve.losses == pytest.approx([2.1, 2.0])
-    assert curve.optimum == (-7.0, 2.0)
+    assert curve.optimum == pytest.approx((-7.0, 2.0))
     assert curve.at_edge
 
 
@@ -160,6 +160,8 @@ def test_regret_is_in_percent_with_a_standard_error_each_way(make_cell: MakeCell
     assert (track.values[0] - track.low[0]) == pytest.approx(100 * 0.025 / 2)
     assert track.lost == (-1.0,), "where every run diverged"
     assert track.exact == (True,)
+    (bound,) = regret_tracks(summarised([make_cell([FALLING, FALLING])], proxy=-5.0))
+    assert bound.exact == (False,), "the best may lie beyond the grid"
 
 
 def test_learning_curves_are_of_the_best_points(make_record: MakeRecord) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from smupar_transfer.theory import InputError
-from smupar_transfer.verification import Cell, families
+from smupar_transfer.verification import Cell, Design, families
 from smupar_transfer.verification.gain import Gain, gain_table, gains
 
 MakeCell = Callable[..., Cell]
@@ -101,3 +101,15 @@ def test_networks_of_different_size_are_not_compared(make_cell: MakeCell) -> Non
     found = {(gain.cell.parametrization, gain.cell.width): gain for gain in gains(families(cells))}
     assert math.isnan(found["smupar", 64].nats)
     assert found["smupar", 256].nats == pytest.approx(-0.5)
+
+
+def test_networks_at_different_places_are_not_compared(make_cell: MakeCell) -> None:
+    """Along base width all networks are of one size."""
+    losses = {64: 2.0, 128: 3.0}
+    cells = [
+        single(make_cell, loss, parametrization=name, base_width=base)
+        for name in ("mup", "smupar")
+        for base, loss in losses.items()
+    ]
+    found = gains(families(cells, Design(axis="base_width")), "mup")
+    assert [gain.nats for gain in found] == [0.0] * 4

@@ -366,6 +366,9 @@ def test_a_seed_that_diverged_nearly_everywhere_costs_the_others_nothing(make_ce
     losses = np.stack([valley(-4.8)] * 3)
     losses[2] = math.inf
     assert one(make_cell(losses, rates=GRID)).seeds == (0, 1)
+    losses[2, 2] = 2.5
+    found = one(make_cell(losses, rates=GRID))
+    assert (found.status, found.seeds) == (Status.FIT, (0, 1)), "one value that it trained at is no minimum"
 
 
 def test_at_the_edge_of_all_that_was_run_the_most_seeds_count(make_cell: MakeCell) -> None:

@@ -79,9 +79,7 @@ def test_a_run_that_diverged_is_as_good_as_a_guess(make_record: MakeRecord) -> N
 def test_runs_that_differ_in_what_is_not_swept_are_refused(make_record: MakeRecord) -> None:
     runs = table(make_record, [2.4, 2.2, 2.3], [2.3, 2.1, 1.9])
     runs.loc[0, "weight_decay"] = 0.1
-    with pytest.raises(
-        InputError, match=r"^sweep=0\.0, 0\.1: are values of weight_decay under smupar, which is not swept"
-    ):
+    with pytest.raises(InputError, match=r"^sweep=0\.0, 0\.1: are weight_decay of runs under SμPar that this"):
         search_curves(runs, SWEPT)
 
 

@@ -231,6 +231,14 @@ def test_what_is_sure_of_a_drift_is_what_intervals_leave(make_cell: MakeCell, mo
     assert overlapping.surely == 0.0
 
 
+def test_where_an_optimum_has_no_end_the_slope_has_no_interval(moving: list[Cell]) -> None:
+    *others, last = summarise(moving)
+    flat = replace(last, optimum=replace(last.optimum, high=math.inf, status=Status.FLAT))
+    (found,) = summarise_families([*others, flat])
+    assert found.slope.value == pytest.approx(-1.5)
+    assert math.isnan(found.slope.low)
+
+
 def test_one_seed_makes_no_exact_drift(make_cell: MakeCell) -> None:
     assert not family([make_cell(valley(-5.0)[:1], sparsity) for sparsity in (0.0, 0.5)]).exact
 

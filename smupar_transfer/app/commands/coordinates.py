@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from smupar_transfer.app import specs
 from smupar_transfer.app.commands.plot import publish, stored
 from smupar_transfer.app.commands.sweep import manifest
-from smupar_transfer.app.given import config_dir, words_given
+from smupar_transfer.app.given import config_dir, words_by_hand
 from smupar_transfer.app.launch import CheckFailedError
 from smupar_transfer.app.planner import Planner
 from smupar_transfer.app.runs import Means, measure_missing
@@ -30,7 +30,7 @@ def run(config: DictConfig) -> None:
     sweep = load_sweep(config.sweep, config_dir())
     if sweep.kind != COORDINATES or sweep.axis not in AXES:
         raise InputError("sweep", config.sweep, "is no coordinate check", "see `smupar sweep`")
-    sweep = narrowed(sweep, config, words_given())
+    sweep = narrowed(sweep, config, words_by_hand())
     planned = Planner(config, sweep).planned({})
     if len({(spec.model.width, spec.sparsity.density) for spec in planned}) < 2:
         raise InputError("axis", sweep.axis, "has a single value: there is no slope", "measure at two at least")

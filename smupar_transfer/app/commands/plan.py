@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from rich.console import Group
 
 from smupar_transfer.app import show, specs
-from smupar_transfer.app.given import config_dir, words_given
+from smupar_transfer.app.given import config_dir, words_by_hand
 from smupar_transfer.app.kernels import resolved
 from smupar_transfer.app.planner import Planner
 from smupar_transfer.app.runs import by_computation, other_records
@@ -112,7 +112,7 @@ def what_to_do(config: DictConfig) -> Todo:
     if not config.sweep:
         planned, folder = [specs.target_spec(config)], Path(config.results_dir) / "train"
         return _by_key(folder, planned, RunStore(folder).keys())
-    sweep = narrowed(load_sweep(config.sweep, config_dir()), config, words_given())
+    sweep = narrowed(load_sweep(config.sweep, config_dir()), config, words_by_hand())
     show.console().print(f"{sweep.question}\nexpected: {sweep.expected.strip()}\n")
     folder = Path(config.results_dir) / sweep.name
     planner = Planner(config, sweep)

@@ -9,7 +9,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from smupar_transfer.app import show, specs
-from smupar_transfer.app.given import config_dir, words_given
+from smupar_transfer.app.given import config_dir, words_by_hand
 from smupar_transfer.app.planner import Planner
 from smupar_transfer.app.runs import Means, other_records, train_planned
 from smupar_transfer.app.sweeps import COORDINATES, Sweep, load_sweep, narrowed
@@ -29,7 +29,7 @@ def run(config: DictConfig) -> None:
     sweep = load_sweep(config.sweep, config_dir())
     if sweep.kind == COORDINATES:
         raise InputError("sweep", config.sweep, "is a coordinate check", f"run: smupar coordinates {config.sweep}")
-    sweep = narrowed(sweep, config, words_given())
+    sweep = narrowed(sweep, config, words_by_hand())
     planner = Planner(config, sweep)
     folder = Path(config.results_dir) / sweep.name
     means = Means(
@@ -53,9 +53,7 @@ def run(config: DictConfig) -> None:
 
 def manifest(config: DictConfig, sweep: Sweep, planned: list[RunSpec], command: str = "sweep") -> Manifest:
     """What the sweep is, for those who read its folder later."""
-    words = words_given()
-    own = {*sweep.overrides, f"sweep={config.sweep}"}
-    given = [word for word in words if word not in own and not word.startswith(("results_dir=", "workers="))]
+    given = [word for word in words_by_hand() if not word.startswith(("results_dir=", "workers="))]
     folder = config_dir()
     own_folder = [] if folder is None else ["--config-dir", folder]
     proxy = specs.hyperparameters(config)

@@ -87,9 +87,9 @@ def _draw_curve(axes: Axes, curve: Curve, colour: Colour, marker: str) -> Artist
     container = axes.errorbar(
         curve.log2_values, curve.losses, yerr=curve.errors, color=colour, marker=marker, label=curve.label, elinewidth=1
     )
-    for x, y, partial in zip(curve.log2_values, curve.losses, curve.partial, strict=True):
-        if partial:
-            axes.plot(x, y, marker, color=colour, markerfacecolor="white", zorder=3)  # above the line
+    opened = [point for *point, partial in zip(curve.log2_values, curve.losses, curve.partial, strict=True) if partial]
+    if opened:
+        axes.plot(*zip(*opened, strict=True), marker, color=colour, markerfacecolor="white", zorder=3)  # above the line
     if curve.optimum is not None:
         face = "white" if curve.at_edge else colour
         axes.plot(

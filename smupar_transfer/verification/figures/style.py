@@ -66,6 +66,7 @@ def save(figure: Figure, path: Path) -> list[Path]:
         buffer = io.BytesIO()
         with style():
             figure.savefig(buffer, format=suffix[1:], metadata=metadata)
+        figure.set_layout_engine("none")  # found once, for all formats
         target = path.with_name(path.name + suffix)
         write_atomically(target, buffer.getvalue())
         written.append(target)

@@ -119,7 +119,8 @@ def moved(family: Surfaces, optima: dict[int, JointOptimum]) -> Move | None:
 
     farthest = max(others, key=lambda other: max(map(abs, steps(other))))
     ways = [(one, other) for rest in others for one, other in ((rest, first), (first, rest))]
-    least = np.max([np.subtract(one.low, other.high) for one, other in ways])
+    apart = [np.subtract(one.low, other.high) for one, other in ways if not math.isnan(one.low[0] + other.high[0])]
+    least = np.max(apart) if apart else math.nan
     most = np.max([np.subtract(one.high, other.low) for one, other in ways])
     exact = all(one.status is Status.FIT and math.isfinite(one.high[0]) for one in trained)
     return Move(family, steps(farthest), float(least), float(most), exact)

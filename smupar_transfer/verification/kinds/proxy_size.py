@@ -89,7 +89,7 @@ def verdict(found: Sequence[ProxySize]) -> str:
     ]
     return judged(
         [one.low * _per_nat(one) > LARGEST_REGRET or one.regret.percent == math.inf for one in large],
-        [one.regret.percent <= LARGEST_REGRET for one in large],
+        [one.regret.percent <= LARGEST_REGRET and not math.isnan(one.high) for one in large],
         [one.high * _per_nat(one) <= LARGEST_REGRET for one in large],
     )
 

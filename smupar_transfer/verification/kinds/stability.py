@@ -62,15 +62,17 @@ def sentence(found: Sequence[FamilySummary], design: Design) -> str:
 def _by_parametrization(found: Sequence[FamilySummary]) -> list[str]:
     """The drifts of each parametrization, from least to most over its families; SuPar's one by one."""
     told: list[str] = []
+    said = False  # which variants there are, of which the first parametrization tells
     for name in dict.fromkeys(one.family.parametrization for one in found):
         own = [one for one in found if one.family.parametrization == name]
-        if name == "smupar":
-            told += [_moved(one) for one in own]
+        if name == "smupar" or len(own) == 1:
+            told += map(_moved, own)
             continue
         least, most = (pick(own, key=lambda one: one.drift.value) for pick in (min, max))
         reach = f"{least.drift.value:.2f} to {most.drift.value:.2f} octaves"
         bound = "at least " if any(one.at_least for one in own) else ""
-        variants = f" over {joined([one.family.variant for one in own])}" if not told else ""
+        variants = f" over {joined([one.family.variant for one in own])}" if not said else ""
+        said = True
         told.append(f"{PARAMETRIZATIONS[name].title} {bound}{reach}{variants}{_cost(own)}")
     return told
 
@@ -143,7 +145,8 @@ def _pictures(
     if regrets := regret_tracks(summaries):
         words = (
             f"What it costs to use the proxy's {word} as it is; bars are a standard error each way, "
-            "which a single seed does not give. Linear up to 1 %, logarithmic beyond. Crosses: diverged."
+            "which a single seed does not give; open markers are lower bounds. Linear up to 1 %, logarithmic beyond. "
+            "Crosses: diverged."
         )
         pictures.append(Picture("regret", words, draw_regret(regrets, ticks)))
     if trained := learning_curves(summaries, records, design):

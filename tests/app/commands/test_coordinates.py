@@ -108,7 +108,7 @@ def test_only_supar_stays_put_over_density(smupar: Run, data: tuple[str, ...], c
     assert verdicts() == {"sp": "drifts", "mup": "drifts", "smupar": "stays put"}
     table = slopes_at_start()
     assert (table["slope"] - table["predicted"]).abs().max() < 0.1
-    assert "The theory's claim: holds" in result.stdout
+    assert "Verdict: holds" in result.stdout
     assert {path.name for path in Path("results/check").iterdir() if not path.name.startswith(".")} == LEFT
     page = Path("results/check/README.md").read_text(encoding="utf-8")
     manifest = read_manifest(Path("results/check"))

@@ -37,7 +37,7 @@ def test_it_tells_the_whole_story(smupar: Run, tiny: tuple[str, ...]) -> None:
     recipe, tuned = read_recipe(folder / "recipe.yaml"), read_tuned(folder / "tuned.yaml")
     assert (recipe.hparams, recipe.model.width, recipe.sparsity.density) == (tuned.hparams, 32, 0.5)
     records = list(RunStore(folder))
-    assert len(records) == 6 + 1 + 3
+    assert len(records) == 6 + 1 + 4
     offsets = {
         name: sorted(
             math.log2(record.spec.hparams.learning_rate / tuned.hparams.learning_rate)
@@ -48,7 +48,7 @@ def test_it_tells_the_whole_story(smupar: Run, tiny: tuple[str, ...]) -> None:
     }
     assert offsets["sp"] == pytest.approx([-3, -2, -1, 0, 1, 2], abs=1e-9)
     assert offsets["mup"] == pytest.approx([0], abs=1e-9)
-    assert offsets["smupar"] == pytest.approx([-1, 0, 1], abs=1e-9)
+    assert offsets["smupar"] == pytest.approx([-2, -1, 0, 1], abs=1e-9)
     assert {record.spec.hparams.init_std for record in records} == {tuned.hparams.init_std}
 
     report = (folder / "report.html").read_text(encoding="utf-8")

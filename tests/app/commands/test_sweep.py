@@ -192,7 +192,7 @@ def test_an_adaptive_sweep_runs_in_rounds_and_tells_what_it_saved(
     shared = [record for record in records.values() if record.same_as]
     assert {record.spec.parametrization for record in shared} == {"smupar"}  # dense, so that muP is the same
     assert sorted(trained) == sorted(set(records) - {record.key for record in shared})
-    assert f"{len(trained)} trained" in Path("results/adaptive/README.md").read_text()
+    assert f"{len(trained)} different trainings" in Path("results/adaptive/README.md").read_text()
 
 
 @pytest.mark.parametrize("kept", [9])  # in the second round; every other point: tests/verification/test_adaptive.py

@@ -92,7 +92,7 @@ def test_optima_that_are_bounds_are_open_stars() -> None:
 def test_points_of_fewer_seeds_are_open(points: Points) -> None:
     (axes,) = curves_of([Panel("SP", (replace(DENSE, partial=(True, False, True)),))]).axes
     opened = [line for line in axes.get_lines() if line.get_markerfacecolor() == "white"]
-    assert [points(axes)[axes.get_lines().index(line)] for line in opened] == [[(-8.0, 2.5)], [(-6.0, 2.375)]]
+    assert [points(axes)[axes.get_lines().index(line)] for line in opened] == [[(-8.0, 2.5), (-6.0, 2.375)]]
     assert {line.get_marker() for line in opened} == {axes.get_lines()[0].get_marker()}
     assert all(line.get_zorder() > axes.get_lines()[0].get_zorder() for line in opened), "not hidden by the line"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -116,3 +117,19 @@ def test_levels_begin_at_the_best_loss_and_grow() -> None:
     levels = contour_levels([panel])
     assert (levels[0], levels[-1], len(levels)) == (2.0, 2.0 + RANGE, LEVELS)
     assert (np.diff(levels, n=2) > 0).all()
+
+
+def test_a_cell_at_the_edge_hides_no_move_of_others() -> None:
+    axes = (np.zeros(1), np.zeros(1))
+    cells = [Surface("smupar", {}, ("learning_rate", "init_std"), axes, (0,), np.zeros(1)) for _ in range(3)]
+    nothing = (math.nan, math.nan)
+    optima = [
+        JointOptimum((0, 0), (-0.1, -0.1), (0.1, 0.1), np.eye(2), 1.0, 2.0, Status.FIT),
+        JointOptimum((2, 0), (1.9, -0.1), (2.1, 0.1), np.eye(2), 1.0, 2.0, Status.FIT),
+        JointOptimum((3, 0), nothing, nothing, np.eye(2), 1.0, 2.0, Status.EDGE),
+    ]
+    found = moved(Surfaces("SμPar", tuple(cells)), dict(zip(map(id, cells), optima, strict=True)))
+    assert found is not None
+    assert found.least == pytest.approx(1.8)
+    assert math.isnan(found.most)
+    assert not found.exact
