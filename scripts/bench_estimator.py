@@ -26,9 +26,10 @@ from smupar_transfer.records import RunStore
 from smupar_transfer.verification.adaptive import Search, planned
 from smupar_transfer.verification.cells import Cell, Floats, cells, runs_table
 from smupar_transfer.verification.drift import Spread
+from smupar_transfer.verification.family import summarise_families
 from smupar_transfer.verification.fit import Status, local_fit
 from smupar_transfer.verification.optimum import Optimum, estimate
-from smupar_transfer.verification.stability import summarise, summarise_families
+from smupar_transfer.verification.stability import summarise
 
 CHANCE = math.log(256)
 RANGE = 3.0  # octaves of grid on either side of its middle

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from smupar_transfer.verification.cells import Cell, Floats, levelled_means
-from smupar_transfer.verification.optimum import complete
+from smupar_transfer.verification.mean_curve import complete
 
 VALLEY = 0.35  # nats above the smallest loss that shapes are fitted to
 

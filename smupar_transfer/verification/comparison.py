@@ -39,7 +39,7 @@ class Comparison:
         """Whether there is no run, or one that diverged, on one side of the best: regret is a lower bound."""
         at = self.rates.index(self.tuned_log2_rate)
         beside = (math.inf, *self.losses, math.inf)
-        return self.was_tuned and math.isinf(beside[at]) | math.isinf(beside[at + 2])
+        return self.was_tuned and math.inf in (beside[at], beside[at + 2])
 
 
 def compare(records: Sequence[RunRecord], zero_shot_log2_rate: float) -> list[Comparison]:

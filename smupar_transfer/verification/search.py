@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -38,12 +39,12 @@ class SearchCurve:
     loss: Floats
     resampled: Floats
 
-    @property
+    @cached_property
     def low(self) -> Floats:
         """Lower end of the 95 % interval of ``loss``, (lengths,)."""
         return np.asarray(interval(self.resampled)[0])
 
-    @property
+    @cached_property
     def high(self) -> Floats:
         """Upper end of it, (lengths,)."""
         return np.asarray(interval(self.resampled)[1])
@@ -73,8 +74,9 @@ def search_curves(runs: pd.DataFrame, swept: Sequence[str]) -> list[SearchCurve]
         raise InputError("sweep", len(costs), "sizes of network were trained, not a proxy and a target")
     found = []
     for name in (name for name in PARAMETRIZATIONS if name in set(runs["parametrization"])):
-        _same_but_for(name, runs[runs["parametrization"] == name], (*SIZES, *swept))
-        own = [group for _, group in runs[runs["parametrization"] == name].groupby(list(SIZES))]
+        every = runs[runs["parametrization"] == name]
+        _same_but_for(name, every, (*SIZES, *swept))
+        own = [group for _, group in every.groupby(list(SIZES))]
         proxies = [group for group in own if float(group["flops_sparse"].median()) < costs.max()]
         if len(proxies) > 1:
             raise InputError("sweep", name, f"has {len(proxies)} sizes of proxy")

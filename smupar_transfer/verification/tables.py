@@ -9,9 +9,10 @@ from smupar_transfer.verification.asked import HYPERPARAMETER_WORDS, place_label
 from smupar_transfer.verification.cells import Family, shared_words
 from smupar_transfer.verification.design import Design
 from smupar_transfer.verification.drift import Slope
+from smupar_transfer.verification.family import FamilySummary, drift_table
 from smupar_transfer.verification.outcome import Table
 from smupar_transfer.verification.regret import Regret
-from smupar_transfer.verification.stability import CellSummary, FamilySummary, drift_table, summary_table
+from smupar_transfer.verification.stability import CellSummary, summary_table
 from smupar_transfer.verification.wording import bracketed, fixed, least, loss, percent, signed, span, with_error
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from smupar_transfer.verification import Cell, Optimum, Status, estimate
 from smupar_transfer.verification.cells import Floats
 from smupar_transfer.verification.fit import local_fit
-from smupar_transfer.verification.optimum import _errors, _variances, complete
+from smupar_transfer.verification.optimum import _errors, _variances
 
 MakeCell = Callable[..., Cell]
 GRID = np.arange(-8.0, -1.75, 0.5)
@@ -346,15 +346,6 @@ def test_a_fit_without_residuals_borrows_the_misfit_of_the_others(make_cell: Mak
     assert lent.standard_error > 10 * alone.standard_error
 
 
-def test_a_seed_that_has_hardly_begun_does_not_cost_the_others_their_grid(make_cell: MakeCell) -> None:
-    losses = np.stack([valley(-4.8)] * 3)
-    losses[2, 3:] = np.nan
-    rows, columns = complete(make_cell(losses, rates=GRID))
-    assert (rows.tolist(), len(columns)) == ([0, 1], len(GRID))
-    losses[2, 3:] = losses[1, 3:]
-    assert complete(make_cell(losses, rates=GRID))[0].tolist() == [0, 1, 2]
-
-
 def test_a_seed_that_diverged_nearly_everywhere_costs_the_others_nothing(make_cell: MakeCell) -> None:
     near = slice(4, 9)
     losses = np.full((3, len(GRID)), math.nan)
@@ -369,13 +360,3 @@ def test_a_seed_that_diverged_nearly_everywhere_costs_the_others_nothing(make_ce
     losses[2, 2] = 2.5
     found = one(make_cell(losses, rates=GRID))
     assert (found.status, found.seeds) == (Status.FIT, (0, 1)), "one value that it trained at is no minimum"
-
-
-def test_at_the_edge_of_all_that_was_run_the_most_seeds_count(make_cell: MakeCell) -> None:
-    losses = np.stack([valley(-9.0)] * 2)
-    losses[1, 4:] = np.nan
-    rows, columns = complete(make_cell(losses, rates=GRID))
-    assert (rows.tolist(), len(columns)) == ([0, 1], 4)
-    losses[1, 2:] = np.nan
-    rows, columns = complete(make_cell(losses, rates=GRID))
-    assert (rows.tolist(), len(columns)) == ([0], len(GRID)), "two values are too few"

@@ -18,11 +18,12 @@ from smupar_transfer.verification.drawn import (
     regret_tracks,
     ticks_of,
 )
+from smupar_transfer.verification.family import FamilySummary, largest_known, summarise_families
 from smupar_transfer.verification.figures.curves import draw_learning_curves
 from smupar_transfer.verification.figures.stability import draw_loss_curves, draw_optimum_tracks, draw_regret
 from smupar_transfer.verification.kinds.verdicts import LARGEST_DRIFT, STAYS, held_by_theory, judged
 from smupar_transfer.verification.outcome import Outcome, Picture
-from smupar_transfer.verification.stability import CellSummary, FamilySummary, summarise, summarise_families
+from smupar_transfer.verification.stability import CellSummary, summarise
 from smupar_transfer.verification.tables import cell_table, family_table
 from smupar_transfer.verification.wording import bracketed, joined, percent
 
@@ -86,10 +87,7 @@ def _moved(one: FamilySummary) -> str:
 
 def _cost(members: Sequence[FamilySummary]) -> str:
     """The largest zero-shot regret of these families, with a space before it; nothing if none is known."""
-    regret = max(
-        (one.largest_zero_shot_regret for one in members if not math.isnan(one.largest_zero_shot_regret)),
-        default=math.nan,
-    )
+    regret = largest_known(one.largest_zero_shot_regret for one in members)
     if math.isnan(regret):
         return ""
     bound = " or more" if any(one.regret_at_least for one in members) else ""
