@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 
 import hydra
@@ -17,15 +18,12 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from smupar_transfer.app import paths, schema
+from smupar_transfer.app.endings import CheckFailedError, CheckUndecidedError, ExitCode
 from smupar_transfer.app.given import key_of
 from smupar_transfer.app.hints import did_you_mean
 from smupar_transfer.app.main import DEFAULT_NAMES, TAKES_NAME
 from smupar_transfer.app.sweeps import shipped_sweeps, sweep_overrides
 from smupar_transfer.theory import InputError
-
-
-class CheckFailedError(Exception):
-    """What a person required of a result does not hold; the message says what."""
 
 
 def launch(command: str, words: list[str], program: str = "") -> int:
@@ -52,18 +50,22 @@ def launch(command: str, words: list[str], program: str = "") -> int:
             raise refused[0]
     except KeyboardInterrupt:
         print("\nsmupar: interrupted; run the same command again to go on", file=sys.stderr)
-        return 130
+        return ExitCode.INTERRUPTED
     except InputError as error:
-        return _complain(str(error))
+        return _complain(str(error), ExitCode.BAD_INPUT)
     except CheckFailedError as error:
-        _complain(str(error))
-        return 1
+        return _complain(str(error), ExitCode.CHECK_FAILED)
+    except CheckUndecidedError as error:
+        return _complain(str(error), ExitCode.UNDECIDED)
     except (HydraException, OmegaConfBaseException) as error:
-        return _complain(_first_line(error))
+        return _complain(_first_line(error), ExitCode.BAD_INPUT)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    return 0
+        return ExitCode.GOOD
+    except Exception:  # whatever else: a fault of ours, which must not look like a check's verdict
+        traceback.print_exc()
+        return _complain("this is a fault of smupar itself, not of your input", ExitCode.CRASHED)
+    return ExitCode.GOOD
 
 
 def _terminate(number: int, frame: object) -> None:
@@ -77,7 +79,7 @@ def _hydra_entry(command: str, refused: list[Exception]) -> Callable[[], None]:
         body = importlib.import_module(f"smupar_transfer.app.commands.{command}")
         try:
             body.run(config)
-        except (InputError, CheckFailedError, OmegaConfBaseException, BrokenPipeError) as error:
+        except Exception as error:
             if HydraConfig.get().mode is RunMode.MULTIRUN:  # maybe in another process: only an exception gets back
                 raise
             refused.append(error)  # past Hydra, which would print all overrides before the message
@@ -185,6 +187,6 @@ def _first_line(error: BaseException) -> str:
     return f"{full_key}: {message}" if full_key and full_key not in message else message
 
 
-def _complain(message: str) -> int:
+def _complain(message: str, code: ExitCode) -> ExitCode:
     print(f"smupar: {message}", file=sys.stderr)
-    return 2
+    return code

@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: without the program's name; those of the process if left out.
 
     Returns:
-        Exit code: 0 for a good end, 1 for a check that failed, 2 for bad input, 130 after Ctrl-C.
+        Exit code, one of ``endings.ExitCode``.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("--help", "-h", "help"):

@@ -15,6 +15,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 from smupar_transfer.app import launch
 from smupar_transfer.app.commands import explain
+from smupar_transfer.app.endings import CheckFailedError, CheckUndecidedError, ExitCode
 from smupar_transfer.records import RunStore
 
 Run = Callable[..., CompletedProcess[str]]
@@ -111,13 +112,35 @@ def test_ctrl_c_is_one_line(smupar: Run, tiny: tuple[str, ...], monkeypatch: pyt
     assert result.stderr.split("\n") == ["", "smupar: interrupted; run the same command again to go on", ""]
 
 
-def test_a_programming_error_is_not_hidden(smupar: Run, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_programming_error_shows_where_it_is_and_is_never_taken_for_a_verdict(
+    smupar: Run, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit code 1 says that a check failed: a traceback with that code once passed for "SuPar drifts"."""
+
     def broken(config: object) -> NoReturn:
         raise ZeroDivisionError("a bug")
 
     monkeypatch.setattr(explain, "run", broken)
-    with pytest.raises(ZeroDivisionError, match="a bug"):
-        smupar("explain", *tiny)
+    result = smupar("explain", *tiny)
+    assert result.returncode == ExitCode.CRASHED
+    assert result.returncode not in (ExitCode.CHECK_FAILED, ExitCode.BAD_INPUT, ExitCode.UNDECIDED)
+    assert "ZeroDivisionError: a bug" in result.stderr
+    assert result.stderr.splitlines()[-1] == "smupar: this is a fault of smupar itself, not of your input"
+    assert "Error executing job with overrides" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("ending", "code"), [(CheckFailedError("it drifts"), 1), (CheckUndecidedError("it is open"), 3)]
+)
+def test_a_checks_endings_have_codes_of_their_own(
+    smupar: Run, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, ending: Exception, code: int
+) -> None:
+    def judged(config: object) -> NoReturn:
+        raise ending
+
+    monkeypatch.setattr(explain, "run", judged)
+    result = smupar("explain", *tiny)
+    assert (result.returncode, result.stderr) == (code, f"smupar: {ending}\n")
 
 
 @pytest.mark.parametrize("form", ["json", "table"])

@@ -10,8 +10,8 @@ from omegaconf import DictConfig
 from smupar_transfer.app import specs
 from smupar_transfer.app.commands.plot import publish, stored
 from smupar_transfer.app.commands.sweep import manifest
+from smupar_transfer.app.endings import CheckFailedError
 from smupar_transfer.app.given import config_dir, words_by_hand
-from smupar_transfer.app.launch import CheckFailedError
 from smupar_transfer.app.planner import Planner
 from smupar_transfer.app.runs import Means, measure_missing
 from smupar_transfer.app.sweeps import COORDINATES, load_sweep, narrowed
