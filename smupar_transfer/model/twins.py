@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import astuple, replace
+from dataclasses import astuple, fields, replace
 
 from smupar_transfer.model.multipliers import multipliers
 from smupar_transfer.records import RunSpec
 from smupar_transfer.theory import Role, ScaleFactors, WeightDecayForm, scale
+
+
+IN_NUMBERS = frozenset({"base_width", "hparams", "parametrization"})
+"""Fields of a ``RunSpec`` that count through the absolute numbers alone. Every other field, one that is added later
+among them, counts as it is: a field that is forgotten here keeps runs apart, it never gives one the record of another."""
 
 
 def computation(spec: RunSpec) -> Hashable:
@@ -24,6 +29,10 @@ def computation(spec: RunSpec) -> Hashable:
         for width in (1.0, spec.width_factor)
         for rho in (1.0, spec.sparsity.density)
     )
-    optimizer = replace(spec.optimizer, weight_decay_form=WeightDecayForm.COUPLED, epsilon=1.0)
-    data = replace(spec.data, path=None)
-    return numbers, multipliers(spec), spec.model, spec.sparsity, optimizer, data, spec.budget, spec.seed
+    neutral = replace(
+        spec,
+        optimizer=replace(spec.optimizer, weight_decay_form=WeightDecayForm.COUPLED, epsilon=1.0),  # both in numbers
+        data=replace(spec.data, path=None),  # data count by content
+    )
+    rest = tuple(getattr(neutral, item.name) for item in fields(RunSpec) if item.name not in IN_NUMBERS)
+    return numbers, multipliers(spec), rest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 
 from smupar_transfer.records import RunRecord
@@ -26,9 +27,12 @@ def carried_values(
     Returns:
         a value a cell; None if it is not known, or of no use because nothing trained in the cell.
     """
+    members = [list(runs) for runs in sweep]
+    table = runs_table(record for runs in members for record in runs)  # at once: what varies between cells is known
+    starts = itertools.accumulate(map(len, members), initial=0)
     found = []
-    for runs in sweep:
-        (cell,) = cells(runs_table(runs), design)
+    for start, runs in zip(starts, members, strict=False):
+        (cell,) = cells(table.iloc[start : start + len(runs)], design)
         found.append(cell)
     pairs = list(zip(found, estimate(found), strict=True))
     trained = [pair for pair in pairs if pair[1].status is not Status.NOTHING]

@@ -14,6 +14,7 @@ from smupar_transfer.records import GPTSpec, RunRecord
 from smupar_transfer.theory import PARAMETRIZATIONS, InputError
 from smupar_transfer.verification.design import Design
 from smupar_transfer.verification.labels import Setting, label, said, variant
+from smupar_transfer.verification.varying import FIELD, varying_fields
 
 Floats = NDArray[np.float64]
 
@@ -31,7 +32,8 @@ SETTINGS = (
     "warmup",
     "mask",
 )
-"""Columns that tell cells apart, beside the parametrization; those that are swept do not."""
+"""Columns that tell cells apart, beside the parametrization; those that are swept do not. Further columns, after these
+in a table, are fields of the specification that vary over its runs (see ``varying_fields``)."""
 
 
 SIZES = ("width", "sparsity", "depth", "tokens")
@@ -46,7 +48,14 @@ def runs_table(records: Iterable[RunRecord]) -> pd.DataFrame:
     ``tokens`` are those of the budget, FLOPs those of the whole training; ``warmup`` is the part of the steps that warm
     up, ``epsilon`` that of the proxy, and ``chance_loss`` the loss of a uniform guess, where training begins.
     """
-    return pd.DataFrame([_row(record) for record in records])
+    records = list(records)
+    table = pd.DataFrame([_row(record) for record in records])
+    return table.assign(**varying_fields([record.spec for record in records]))
+
+
+def setting_names(runs: pd.DataFrame) -> list[str]:
+    """Columns of a table of runs that tell cells apart: ``SETTINGS``, and the fields that vary besides."""
+    return [*SETTINGS, *(name for name in runs.columns if name.startswith(FIELD))]
 
 
 def _row(record: RunRecord) -> dict[str, object]:
@@ -90,7 +99,7 @@ class Setup:
     """What the runs of a cell have in common.
 
     Attributes:
-        settings: of ``SETTINGS``, those that are not swept.
+        settings: of ``setting_names``, those that are not swept.
     """
 
     parametrization: str
@@ -194,7 +203,7 @@ def grouped(runs: pd.DataFrame, swept: tuple[str, ...]) -> list[tuple[dict[str, 
     Raises:
         InputError: as ``cells``.
     """
-    names = [name for name in SETTINGS if name not in swept]
+    names = [name for name in setting_names(runs) if name not in swept]
     order = list(PARAMETRIZATIONS)
     found = []
     for _, group in runs.groupby(["parametrization", *names], sort=True):
@@ -213,7 +222,7 @@ class Family:
     """Cells that differ along the axis (and in what is tied to it) only.
 
     Attributes:
-        apart: settings that tell this family from others of its parametrization, in the order of ``SETTINGS``.
+        apart: settings that tell this family from others of its parametrization, in the order of their columns.
         cells: from the proxy's end of the axis on: from dense to sparse, else upwards.
         shared: those of ``apart`` that most families of two cells or more agree in; empty for a family of one cell.
     """
@@ -240,11 +249,12 @@ class Family:
 
 
 def apart(sweep: Sequence[Setup], design: Design) -> list[tuple[tuple[str, Setting], ...]]:
-    """For each setup, the settings that tell its family from others of its parametrization, ordered as ``SETTINGS``.
+    """For each setup, the settings that tell its family from others of its parametrization, in the order of their columns.
 
     Those that vary over the setups of its parametrization and are neither swept nor the axis nor tied to it.
     """
-    names = [name for name in SETTINGS if name not in (design.axis, *design.tied, *design.swept)]
+    known = dict.fromkeys(name for setup in sweep for name in setup.settings)
+    names = [name for name in known if name not in (design.axis, *design.tied, *design.swept)]
     varying: dict[str, list[str]] = {}
     for parametrization in {setup.parametrization for setup in sweep}:
         own = [setup.settings for setup in sweep if setup.parametrization == parametrization]

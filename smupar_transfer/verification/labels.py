@@ -23,7 +23,10 @@ def said(name: str, value: Setting) -> str:
     """A setting as people say it, such as "s = 0.75" or "width 256"."""
     if name in ("optimizer", "mask"):
         return f"{value}".replace("_", " ")
-    start = f"{SYMBOLS[name]} = " if name in SYMBOLS else f"{WORDS.get(name, name)} "
+    word = WORDS.get(name, name.rpartition(".")[2].replace("_", " "))
+    if word == "sha256":
+        return f"data {value!s:.8}"
+    start = f"{SYMBOLS[name]} = " if name in SYMBOLS else f"{word} "
     return start + (value if isinstance(value, str) else f"{value:,.7g}")
 
 

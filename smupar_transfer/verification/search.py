@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from smupar_transfer.theory import PARAMETRIZATIONS, InputError
-from smupar_transfer.verification.cells import SETTINGS, SIZES, Floats
+from smupar_transfer.verification.cells import SIZES, Floats, setting_names
 from smupar_transfer.verification.noise import CONFIDENCE
 
 RESAMPLES = 1000
@@ -94,7 +94,7 @@ def search_curves(runs: pd.DataFrame, swept: Sequence[str]) -> list[SearchCurve]
 
 
 def _same_but_for(parametrization: str, runs: pd.DataFrame, names: Sequence[str]) -> None:
-    for setting in SETTINGS:
+    for setting in setting_names(runs):
         values = [] if setting in names else sorted(runs[setting].unique())
         if len(values) > 1:
             told = ", ".join(map(str, values))

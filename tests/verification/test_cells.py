@@ -6,14 +6,16 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
 
-from smupar_transfer.records import RunRecord
+from smupar_transfer.records import Precision, RunRecord, to_plain
 from smupar_transfer.theory import InputError
 from smupar_transfer.verification import Cell, Design, cells, families, runs_table
 from smupar_transfer.verification.cells import levelled_means, with_shared
+from smupar_transfer.verification.varying import IN_COLUMNS, _leaves, varying_fields
 
 MakeRecord = Callable[..., RunRecord]
 MakeCell = Callable[..., Cell]
@@ -132,6 +134,51 @@ def test_runs_that_differ_in_nothing_we_see_are_refused(make_record: MakeRecord)
     other = replace(first, key="other")
     with pytest.raises(InputError, match="nothing a sweep tells apart"):
         cells(runs_table([first, other]))
+
+
+def made_otherwise(record: RunRecord, path: str, value: Any) -> RunRecord:
+    """The same record of a run that has another value in one field of its specification."""
+    group, _, name = path.rpartition(".")
+    spec = replace(record.spec, **{name: value}) if not group else record.spec
+    if group:
+        spec = replace(spec, **{group: replace(getattr(spec, group), **{name: value})})
+    return replace(record, key=spec.key, spec=spec)
+
+
+FIELDS = [
+    ("precision", Precision.BFLOAT16, "precision bfloat16"),
+    ("optimizer.beta2", 0.5, "beta2 0.5"),
+    ("optimizer.gradient_clip", 0.0, "gradient clip 0"),
+    ("budget.batch_size", 16, "batch size 16"),
+    ("budget.final_fraction", 0.5, "final fraction 0.5"),
+    ("model.tied", False, "tied false"),
+    ("model.activation", "swiglu", "activation swiglu"),
+    ("data.sha256", "cd" * 32, "data cdcdcdcd"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "said"), FIELDS)
+def test_any_field_of_the_specification_tells_cells_and_families_apart(
+    make_record: MakeRecord, path: str, value: Any, said: str
+) -> None:
+    """Guards against a list of settings beside the fields of ``RunSpec``: runs of another precision at another sparsity
+    were one family, and at the same one they were refused once all was trained."""
+    rates = (-6, -5, -4)
+    usual = [make_record(sparsity=s, log2_rate=rate) for s in (0.0, 0.5) for rate in rates]
+    others = [made_otherwise(record, path, value) for record in usual]
+    found = cells(runs_table([*usual, *others]))
+    assert len(found) == 4
+    labels = [family.label for family in families(found)]
+    assert len(labels) == 2
+    assert any(said in label for label in labels), labels
+    assert len(cells(runs_table(usual))) == 2, "what does not vary tells nothing apart"
+    assert [family.variant for family in families(cells(runs_table(usual)))] == [""]
+
+
+def test_every_field_of_a_specification_is_a_column_or_tells_cells_apart(make_record: MakeRecord) -> None:
+    spec = make_record().spec
+    assert {name for name, _ in _leaves(to_plain(spec))} >= IN_COLUMNS
+    assert varying_fields([spec, spec]) == {}
 
 
 def test_families_go_from_dense_to_sparse_and_from_narrow_to_wide(make_cell: MakeCell) -> None:
