@@ -9,10 +9,12 @@ from smupar_transfer.model.multipliers import multipliers
 from smupar_transfer.records import RunSpec
 from smupar_transfer.theory import Role, ScaleFactors, WeightDecayForm, scale
 
-
 IN_NUMBERS = frozenset({"base_width", "hparams", "parametrization"})
-"""Fields of a ``RunSpec`` that count through the absolute numbers alone. Every other field, one that is added later
-among them, counts as it is: a field that is forgotten here keeps runs apart, it never gives one the record of another."""
+"""Fields of a ``RunSpec`` that count through the absolute numbers alone.
+
+Every other field, one that is added later among them, counts as it is: what is forgotten here keeps runs apart, and never
+gives one the record of another.
+"""
 
 
 def computation(spec: RunSpec) -> Hashable:

@@ -222,7 +222,7 @@ class Family:
     """Cells that differ along the axis (and in what is tied to it) only.
 
     Attributes:
-        apart: settings that tell this family from others of its parametrization, in the order of their columns.
+        apart: settings that tell this family from others of its parametrization, ordered as their columns.
         cells: from the proxy's end of the axis on: from dense to sparse, else upwards.
         shared: those of ``apart`` that most families of two cells or more agree in; empty for a family of one cell.
     """
@@ -249,7 +249,7 @@ class Family:
 
 
 def apart(sweep: Sequence[Setup], design: Design) -> list[tuple[tuple[str, Setting], ...]]:
-    """For each setup, the settings that tell its family from others of its parametrization, in the order of their columns.
+    """For each setup, the settings that tell its family from others of its parametrization, ordered as their columns.
 
     Those that vary over the setups of its parametrization and are neither swept nor the axis nor tied to it.
     """
