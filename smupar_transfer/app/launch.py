@@ -8,7 +8,7 @@ import re
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from smupar_transfer.app import paths, schema
 from smupar_transfer.app.endings import CheckFailedError, CheckUndecidedError, ExitCode
-from smupar_transfer.app.given import key_of
+from smupar_transfer.app.given import key_of, keys_of
 from smupar_transfer.app.hints import did_you_mean
 from smupar_transfer.app.main import DEFAULT_NAMES, TAKES_NAME
 from smupar_transfer.app.sweeps import shipped_sweeps, sweep_overrides
@@ -100,10 +100,14 @@ def _expand_name(command: str, words: list[str]) -> list[str]:
         name = DEFAULT_NAMES[command]
     if command == "plot":  # reads records only
         return [f"sweep={name}", *rest]
-    own = {key_of(override): override for override in sweep_overrides(name, _config_dir(rest))}
-    for word in rest:
-        own.pop(key_of(word), None)
-    return [*own.values(), f"sweep={name}", *rest]
+    typed = keys_of([word for word in rest if not word.startswith("-")])
+    own = [word for word in sweep_overrides(name, _config_dir(rest)) if not _overruled(key_of(word), typed)]
+    return [*own, f"sweep={name}", *rest]
+
+
+def _overruled(key: str, typed: Iterable[str]) -> bool:
+    """Whether a person typed a key, or a whole group that it is in: then the file has no say."""
+    return any(key == word or key.startswith(f"{word}.") for word in typed)
 
 
 def _name_and_rest(words: list[str]) -> tuple[str | None, list[str]]:

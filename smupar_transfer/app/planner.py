@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from omegaconf import DictConfig
 
 from smupar_transfer.app import specs
+from smupar_transfer.app.base import require_source, resolve_base, with_base
 from smupar_transfer.app.sweeps import SEED, Adaptive, Sweep, at_point
-from smupar_transfer.records import RunRecord, RunSpec
+from smupar_transfer.records import RunRecord, RunSpec, Source
 from smupar_transfer.verification.adaptive import Place, Search, beside, planned, typical
 from smupar_transfer.verification.carried import carried_values
 from smupar_transfer.verification.design import Design
@@ -36,12 +37,21 @@ class Planner:
         self._carries = sweep.adaptive is not None and sweep.adaptive.carried
         self._known: list[RunSpec] | None = None  # carried runs, once all searches are over
         self._sweep = sweep
-        base = specs.with_tuned_hyperparameters(config)
+        base = resolve_base(config)
+        shared, axes = with_base(config, base), frozenset(key for grid in sweep.grids for key in grid)
+
+        def make(point: Mapping[str, Any]) -> RunSpec:
+            """The run at a point of the grid; what a point varies on purpose need not be as the proxy was tuned."""
+            spec = specs.target_spec(at_point(shared, dict(point)))
+            if base.tuned is not None:
+                require_source(config, Source.of(base.tuned), spec, axes)
+            return spec
+
         if sweep.adaptive is None:
-            self._fixed = [specs.target_spec(at_point(base, point)) for point in sweep.points()]
+            self._fixed = [make(point) for point in sweep.points()]
         else:
-            self._cells = [_Cell(base, point, seeds, sweep.adaptive) for point, seeds in sweep.cells()]
-        self._tuned = vars(specs.hyperparameters(config))
+            self._cells = [_Cell(make, point, seeds, sweep.adaptive) for point, seeds in sweep.cells()]
+        self._tuned = vars(base.hparams)
 
     def planned(self, records: Records) -> list[RunSpec]:
         """All runs that are needed as far as the records tell; they are all once each of them has a record."""
@@ -87,7 +97,7 @@ class Planner:
 class _Cell:
     """One cell of an adaptive sweep."""
 
-    base: DictConfig
+    make: Callable[[Mapping[str, Any]], RunSpec]
     point: dict[str, Any]
     seeds: tuple[int, ...]
     adaptive: Adaptive
@@ -104,7 +114,7 @@ class _Cell:
     def at(self, place: Place) -> RunSpec:
         if place not in self.runs:
             own = {**self.point, self.adaptive.key: self.values[place[0]], SEED: place[1]}
-            self.runs[place] = specs.target_spec(at_point(self.base, own))
+            self.runs[place] = self.make(own)
         return self.runs[place]
 
     def loss(self, place: Place, records: Records) -> float | None:

@@ -80,12 +80,17 @@ class OptimizerConfig:
 
 @dataclass
 class BudgetConfig:
-    """``budget=...``; ``tokens_per_parameter`` (non-zero ones, of what is trained) replaces ``steps`` where given."""
+    """``budget=...``.
+
+    ``tokens_per_parameter`` (non-zero ones, of what is trained) replaces ``steps`` where given, and ``warmup_steps``
+    replaces ``warmup_fraction``.
+    """
 
     steps: int = MISSING
     batch_size: int = MISSING
     sequence_length: int = MISSING
-    warmup_steps: int = MISSING
+    warmup_steps: int | None = None
+    warmup_fraction: float = MISSING
     decay: str = MISSING
     final_fraction: float = MISSING
     evaluations: int = MISSING

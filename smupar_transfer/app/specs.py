@@ -2,42 +2,31 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import fields, replace
 from enum import StrEnum
-from pathlib import Path
 from typing import Any, TypeVar
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
-from smupar_transfer.model import network_cost, outline, plan_parameters
+from smupar_transfer.app.base import require_source, resolve_base
+from smupar_transfer.app.budget import provisional_budget, with_budget
+from smupar_transfer.app.given import keys_of, words_by_hand
 from smupar_transfer.records import (
     Activation,
-    BudgetSpec,
-    Decay,
     GPTSpec,
     MaskKind,
     MLPSpec,
     ModelSpec,
     Positions,
     Precision,
-    Recipe,
     RunSpec,
+    Source,
     SparsitySpec,
-    Tuned,
-    read_recipe,
-    read_tuned,
 )
-from smupar_transfer.theory import (
-    BaseHyperparameters,
-    InputError,
-    Optimizer,
-    OptimizerSettings,
-    WeightDecayForm,
-)
+from smupar_transfer.theory import InputError, Optimizer, OptimizerSettings, WeightDecayForm
 from smupar_transfer.training import Data, DataRequest, ExampleData, Execution, load
+from smupar_transfer.transfer import unread_settings
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -70,24 +59,6 @@ def execution(config: DictConfig) -> Execution:
     return Execution(config.device, config.sparsity.backend, config.threads)
 
 
-def hyperparameters(config: DictConfig) -> BaseHyperparameters:
-    """Base hyperparameters: given by hand, else from the tuned point, else the defaults."""
-    values = _plain(config, "hparams")
-    tuned = tuned_point(config)
-    if tuned is not None:
-        by_hand = _overridden("hparams.")
-        values = {**vars(tuned.hparams), **{name: values[name] for name in by_hand}}
-    return BaseHyperparameters(**values)
-
-
-def with_tuned_hyperparameters(config: DictConfig) -> DictConfig:
-    """The same configuration with the tuned point written into ``hparams``, so that axes of a grid win over it."""
-    resolved = config.copy()
-    resolved.hparams.update(vars(hyperparameters(config)))
-    resolved.tuned = None
-    return resolved
-
-
 def workers(config: DictConfig) -> int:
     """Number of worker processes.
 
@@ -100,30 +71,25 @@ def workers(config: DictConfig) -> int:
     return count
 
 
-def _overridden(prefix: str) -> list[str]:
-    """Keys below a prefix that a person set on the command line."""
-    if not HydraConfig.initialized():
-        return []
-    words = HydraConfig.get().overrides.task
-    names = (word.partition("=")[0].lstrip("+~") for word in words)
-    return [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
-
-
-def tuned_point(config: DictConfig) -> Tuned | None:
-    """The tuned point that ``tuned`` names, if it names one."""
-    return None if config.tuned is None else read_tuned(Path(config.tuned))
-
-
 def optimizer_settings(config: DictConfig) -> OptimizerSettings:
-    """The optimizer."""
+    """The optimizer.
+
+    Raises:
+        InputError: a value is impossible, or a person typed one that the optimizer does not read.
+    """
     values = _plain(config, "optimizer")
-    return OptimizerSettings(
+    settings = OptimizerSettings(
         **{
             **values,
             "name": _choose(Optimizer, "optimizer.name", values["name"]),
             "weight_decay_form": _choose(WeightDecayForm, "optimizer.weight_decay_form", values["weight_decay_form"]),
         }
     )
+    typed = keys_of(words_by_hand())
+    for name in sorted(unread_settings(settings.name)):
+        if f"optimizer.{name}" in typed:
+            raise InputError(f"optimizer.{name}", values[name], f"is not read by {settings.name}", "leave it out")
+    return settings
 
 
 def sparsity_spec(config: DictConfig) -> SparsitySpec:
@@ -167,36 +133,37 @@ def _refuse_unknown(group: str, values: dict[str, Any], spec: type[GPTSpec] | ty
             raise InputError(f"{group}.{name}", value, "is no such key")
 
 
-def _budget(config: DictConfig) -> BudgetSpec:
-    values = _plain(config, "budget")
-    values.pop("tokens_per_parameter")
-    return BudgetSpec(**{**values, "decay": _choose(Decay, "budget.decay", values["decay"])})
-
-
 def target_spec(config: DictConfig) -> RunSpec:
     """The run that trains the target.
 
     Raises:
-        InputError: a value is impossible; the message names the key.
+        InputError: a value is impossible, or base hyperparameters were tuned on another proxy or other data; the
+            message names the key.
     """
     data = load(data_request(config))
     proxy = proxy_model(config, data)
     data.check(config.budget.sequence_length)
-    width = config.target.width
-    target = proxy if width is None else _widened(proxy, width)
+    base = resolve_base(config)
     spec = RunSpec(
-        model=target,
+        model=proxy if config.target.width is None else _widened(proxy, config.target.width),
         base_width=proxy.width,
         sparsity=sparsity_spec(config),
         parametrization=config.parametrization.name,
-        hparams=hyperparameters(config),
+        hparams=base.hparams,
         optimizer=optimizer_settings(config),
         data=data.spec,
-        budget=_budget(config),
+        budget=provisional_budget(config),
         seed=config.seed,
-        precision=_choose(Precision, "precision", config.precision),
+        precision=precision(config),
     )
-    return _with_token_budget(spec, config.budget.tokens_per_parameter)
+    if base.tuned is not None:
+        require_source(config, Source.of(base.tuned), spec)
+    return with_budget(config, spec)
+
+
+def precision(config: DictConfig) -> Precision:
+    """What products are computed in."""
+    return _choose(Precision, "precision", config.precision)
 
 
 def _widened(proxy: ModelSpec, width: int) -> ModelSpec:
@@ -213,49 +180,3 @@ def proxy_spec(config: DictConfig) -> RunSpec:
     dense = config.copy()
     dense.target.width, dense.target.sparsity = None, 0.0
     return target_spec(dense)
-
-
-def recipe_spec(config: DictConfig, recipe: Recipe) -> RunSpec:
-    """The run that trains a recipe on the configured data and budget.
-
-    Raises:
-        InputError: the recipe's network does not fit the data.
-    """
-    data = load(data_request(config))
-    data.check(config.budget.sequence_length)
-    model = recipe.model
-    expected = (data.features, data.classes) if isinstance(data, ExampleData) else (data.vocab_size,)
-    fits = (model.features, model.classes) if isinstance(model, MLPSpec) else (model.vocab_size,)
-    if fits != expected:
-        raise InputError("data", data.spec.name, f"has sizes {expected}, the recipe's network {fits}")
-    spec = RunSpec(
-        model=model,
-        base_width=recipe.base_width,
-        sparsity=recipe.sparsity,
-        parametrization=recipe.parametrization,
-        hparams=recipe.hparams,
-        optimizer=recipe.optimizer,
-        data=data.spec,
-        budget=_budget(config),
-        seed=config.seed,
-        precision=_choose(Precision, "precision", config.precision),
-    )
-    return _with_token_budget(spec, config.budget.tokens_per_parameter)
-
-
-def configured_spec(config: DictConfig) -> RunSpec:
-    """The run of ``recipe`` where one is named, else of the configured target."""
-    if config.recipe is None:
-        return target_spec(config)
-    return recipe_spec(config, read_recipe(Path(config.recipe)))
-
-
-def _with_token_budget(spec: RunSpec, tokens_per_parameter: float | None) -> RunSpec:
-    if tokens_per_parameter is None:
-        return spec
-    if not (tokens_per_parameter > 0 and math.isfinite(tokens_per_parameter)):
-        raise InputError("budget.tokens_per_parameter", tokens_per_parameter, "must be positive and finite")
-    nonzero = network_cost(plan_parameters(outline(spec), spec), spec).nonzero_parameters
-    steps = max(1, math.ceil(tokens_per_parameter * nonzero / spec.budget.tokens_per_step))
-    warmup = min(spec.budget.warmup_steps, steps)
-    return replace(spec, budget=replace(spec.budget, steps=steps, warmup_steps=warmup))

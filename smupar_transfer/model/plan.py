@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from smupar_transfer.model.roles import role_table
-from smupar_transfer.records import RunSpec
-from smupar_transfer.sparsity import SparseLinear
+from smupar_transfer.records import MaskKind, RunSpec
+from smupar_transfer.sparsity import SparseLinear, draw_mask, named_generator
 from smupar_transfer.theory import Role, ScaleFactors, scale
 
 
@@ -17,10 +17,15 @@ class ParameterPlan:
     """One parameter of one network.
 
     Attributes:
-        name, shape: as in ``named_parameters``; the shape is that of the dense tensor, whatever the backend.
-        role: row of the parametrization. fan_in: inputs an output sums over, zeros included; 1 for vectors.
-        density: actual, measured on the mask. init_std: 0 for vectors, which start from a constant.
-        learning_rate: peak. weight_decay, epsilon: as torch's optimizers take them.
+        name: as in ``named_parameters``.
+        shape: of the dense tensor, whatever the backend keeps of it.
+        role: row of the parametrization.
+        fan_in: inputs an output sums over, zeros included; 1 for vectors.
+        density: of its mask; 1 for what has none.
+        init_std: standard deviation of initial values; 0 for vectors, which start from a constant.
+        learning_rate: peak.
+        weight_decay: as torch's optimizers take it.
+        epsilon: Adam's, as torch takes it.
         forward_multiplier: on the layer's output.
     """
 
@@ -49,7 +54,7 @@ def plan_parameters(network: nn.Module, spec: RunSpec) -> tuple[ParameterPlan, .
         owner = network.get_submodule(name.rpartition(".")[0])
         if isinstance(owner, SparseLinear) and claim.role is Role.HIDDEN:
             shape: tuple[int, ...] = owner.shape
-            density = owner.density
+            density = _density(owner, name, spec)
         else:
             shape, density = tuple(network.get_parameter(name).shape), 1.0
         factors = ScaleFactors(width=spec.width_factor if claim.grows else 1.0, density=density)
@@ -69,3 +74,14 @@ def plan_parameters(network: nn.Module, spec: RunSpec) -> tuple[ParameterPlan, .
             )
         )
     return tuple(rows)
+
+
+def _density(layer: SparseLinear, name: str, spec: RunSpec) -> float:
+    """Rho of a layer: counted on its mask or, on the meta device, as the mask of this run's seed will come out.
+
+    Only Bernoulli masks have to be drawn for that; the others keep a count that is known.
+    """
+    if not (layer.mask_bits.is_meta and layer.mask_kind is MaskKind.BERNOULLI):
+        return layer.density
+    drawn = draw_mask(layer.mask_kind, layer.shape, layer.nominal_density, named_generator(spec.seed, "mask", name))
+    return int(drawn.sum()) / drawn.numel()

@@ -12,8 +12,8 @@ from smupar_transfer.theory import Role, ScaleFactors, WeightDecayForm, scale
 IN_NUMBERS = frozenset({"base_width", "hparams", "parametrization"})
 """Fields of a ``RunSpec`` that count through the absolute numbers alone.
 
-Every other field, one that is added later among them, counts as it is: what is forgotten here keeps runs apart, and never
-gives one the record of another.
+Every other field, one that is added later among them, counts as it is: what is forgotten here keeps runs apart, and
+never gives one the record of another.
 """
 
 

@@ -3,7 +3,7 @@
 from smupar_transfer.sparsity.backends import AUTO, BACKENDS, Backend, computing_backend, make_backend, require_backend
 from smupar_transfer.sparsity.calibration import DENSE, Timing, Work, calibrate, choose_backend
 from smupar_transfer.sparsity.linear import SparseLinear
-from smupar_transfer.sparsity.masks import draw_mask, nominal_nonzero
+from smupar_transfer.sparsity.masks import draw_mask, expected_dead_outputs, nominal_nonzero
 from smupar_transfer.sparsity.native import attention_suits, native_problem
 from smupar_transfer.sparsity.report import backends_in_use, sparsity_report
 from smupar_transfer.sparsity.seeds import named_generator
@@ -22,6 +22,7 @@ __all__ = [
     "choose_backend",
     "computing_backend",
     "draw_mask",
+    "expected_dead_outputs",
     "make_backend",
     "named_generator",
     "native_problem",

@@ -6,6 +6,7 @@ kind), so that runs that differ in sparsity only differ by the weights that were
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -84,3 +85,19 @@ def nominal_nonzero(kind: MaskKind, shape: tuple[int, int], density: float) -> i
     if kind is MaskKind.FIXED_FAN_IN:
         return rows * _kept(density, columns)
     return _kept(density, rows * columns)
+
+
+def expected_dead_outputs(kind: MaskKind, shape: tuple[int, int], density: float) -> float:
+    """Mean number of outputs (rows) that a drawn mask leaves without a single weight: they compute nothing."""
+    rows, columns = shape
+    if density == 1 or kind is MaskKind.FIXED_FAN_IN:
+        return 0.0
+    if kind is MaskKind.BERNOULLI:
+        return float(rows * (1 - density) ** columns)
+    size, kept = rows * columns, _kept(density, rows * columns)
+    if size - columns < kept:
+        return 0.0
+    # hypergeometric: all that is kept lies in other rows, C(size - columns, kept) / C(size, kept)
+    log = math.lgamma(size - columns + 1) - math.lgamma(size - columns - kept + 1)
+    log -= math.lgamma(size + 1) - math.lgamma(size - kept + 1)
+    return rows * math.exp(log)

@@ -1,84 +1,74 @@
-"""From a tuned point to the recipe of a target."""
+"""From base hyperparameters and a target to a recipe, and from a recipe back to what is trained."""
 
 from __future__ import annotations
 
-from smupar_transfer.records import ModelSpec, Recipe, Source, SparsitySpec, Tuned, derive_roles, width_factor
-from smupar_transfer.records.spec import GPTSpec
-from smupar_transfer.theory import PARAMETRIZATIONS, BaseHyperparameters, InputError, OptimizerSettings
+import math
+from collections.abc import Iterable
+from dataclasses import astuple
 
-MINIMUM_WEIGHTS_PER_NEURON = 16
-"""Fewest non-zero weights per neuron that SuPar was tried with (arXiv 2405.15743: width 1024, density 1/64)."""
+from smupar_transfer.model import ParameterPlan, outline, plan_parameters
+from smupar_transfer.records import MaskKind, Recipe, RoleValues, RunSpec, Source, derive_roles, derive_values
+from smupar_transfer.theory import InputError, Role, ScaleFactors
+
+AGREEMENT = 1e-9  # relative: the last bits of another machine are forgiven, nothing else
 
 
-def make_recipe(
-    hparams: BaseHyperparameters | Tuned,
-    model: ModelSpec,
-    sparsity: SparsitySpec,
-    base_width: int,
-    parametrization: str,
-    optimizer: OptimizerSettings,
-) -> Recipe:
-    """Rescale base hyperparameters to a target, role by role.
+def make_recipe(spec: RunSpec, source: Source | None) -> Recipe:
+    """Rescale base hyperparameters to a target: by role, and layer by layer where layers differ in density.
 
     Args:
-        hparams: a tuned point, or hyperparameters given by hand.
-        model: the target's shape.
-        sparsity: the target's.
-        base_width: width of the proxy.
-        parametrization: name of the parametrization to apply.
-        optimizer: of the target.
+        spec: the run that trains the target; its data, budget and seed do not count.
+        source: where its base hyperparameters come from; None if nobody tuned them.
+    """
+    roles = derive_roles(spec.parametrization, spec.hparams, spec.optimizer, spec.width_factor, spec.sparsity.density)
+    layers = {
+        row.name: derive_values(
+            spec.parametrization,
+            Role.HIDDEN,
+            spec.hparams,
+            spec.optimizer,
+            ScaleFactors(spec.width_factor, row.density),
+        )
+        for row in _hidden_rows(spec)
+    }
+    return Recipe(
+        hparams=spec.hparams,
+        source=source,
+        parametrization=spec.parametrization,
+        optimizer=spec.optimizer,
+        base_width=spec.base_width,
+        model=spec.model,
+        sparsity=spec.sparsity,
+        roles=roles,
+        layers=layers if any(values != roles[Role.HIDDEN] for values in layers.values()) else {},
+    )
+
+
+def _hidden_rows(spec: RunSpec) -> Iterable[ParameterPlan]:
+    """The plan's rows whose density is known before masks are drawn; none for Bernoulli masks."""
+    if spec.sparsity.mask is MaskKind.BERNOULLI and spec.sparsity.density < 1:
+        return []
+    return [row for row in plan_parameters(outline(spec), spec) if row.role is Role.HIDDEN]
+
+
+def require_agreement(recipe: Recipe, spec: RunSpec) -> None:
+    """Check that what a recipe says is what ``spec``, made from it, trains with.
 
     Raises:
-        InputError: a tuned point belongs to a proxy of another width, architecture or optimizer.
+        InputError: a number of the recipe is another one than that of the run's plan.
     """
-    source = None
-    if isinstance(hparams, Tuned):
-        _check_proxy(hparams, model, base_width, optimizer)
-        source, hparams = Source.of(hparams), hparams.hparams
-    roles = derive_roles(parametrization, hparams, optimizer, width_factor(model.width, base_width), sparsity.density)
-    return Recipe(hparams, source, parametrization, optimizer, base_width, model, sparsity, roles)
-
-
-def _check_proxy(tuned: Tuned, model: ModelSpec, base_width: int, optimizer: OptimizerSettings) -> None:
-    proxy = tuned.proxy.model
-    if tuned.proxy.optimizer.name is not optimizer.name:
-        raise InputError(
-            "optimizer", str(optimizer.name), f"is not the {tuned.proxy.optimizer.name} that the proxy was tuned with"
+    for row in _hidden_rows(spec):
+        says = recipe.values_of(Role.HIDDEN, row.name)
+        trained = RoleValues(
+            m_d=spec.width_factor,
+            m_rho=row.density,
+            init_std=row.init_std,
+            learning_rate=row.learning_rate,
+            weight_decay=row.weight_decay,
+            epsilon=row.epsilon,
+            forward_multiplier=row.forward_multiplier,
         )
-    if tuned.proxy.base_width != base_width:
-        raise InputError(
-            "model.width",
-            base_width,
-            f"is not the width {tuned.proxy.base_width} of the proxy that was tuned",
-            "use the proxy's",
-        )
-    differing = [name for name, value in vars(proxy).items() if name != "width" and getattr(model, name, None) != value]
-    if differing:
-        name = differing[0]
-        raise InputError(
-            f"model.{name}",
-            getattr(model, name, model.kind),
-            f"differs from the tuned proxy's {getattr(proxy, name)}",
-            "only width and sparsity transfer: tune a proxy of this architecture",
-        )
-
-
-def cautions(recipe: Recipe) -> list[str]:
-    """What a person should know before trusting a recipe: one sentence each."""
-    found = []
-    ratio = recipe.model.mlp_ratio if isinstance(recipe.model, GPTSpec) else 1.0
-    smallest = recipe.model.width * min(1.0, ratio) * recipe.sparsity.density
-    if smallest < MINIMUM_WEIGHTS_PER_NEURON * (1 - 1e-4):  # a sparsity is written with a few digits
-        found.append(
-            f"{smallest:.3g} non-zero weights per neuron are fewer than the {MINIMUM_WEIGHTS_PER_NEURON} that transfer "
-            "was tested with; use a smaller target.sparsity or a larger target.width"
-        )
-    if recipe.source is not None and recipe.source.proxy_parametrization != recipe.parametrization:
-        proxy, own = (PARAMETRIZATIONS[name] for name in (recipe.source.proxy_parametrization, recipe.parametrization))
-        if proxy.attention_exponent != own.attention_exponent:
-            found.append(
-                f"the proxy was tuned under {proxy.title}, which scales attention differently from {own.title}"
-            )
-    if recipe.model.width < recipe.base_width:
-        found.append(f"the target is narrower than its proxy ({recipe.model.width} < {recipe.base_width})")
-    return found
+        pairs = zip(astuple(says), astuple(trained), strict=True)
+        if not all(math.isclose(said, right, rel_tol=AGREEMENT) for said, right in pairs):
+            problem = f"says m_rho = {says.m_rho:.6g} for {row.name}, whose mask has {row.density:.6g}"
+            raise InputError("recipe", row.name, problem, "transfer again: it is of an earlier version, or edited")

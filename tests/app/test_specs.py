@@ -10,6 +10,8 @@ import pytest
 from omegaconf import DictConfig
 
 from smupar_transfer.app import specs
+from smupar_transfer.app.base import resolve_base
+from smupar_transfer.app.recipes import recipe_spec
 from smupar_transfer.records import GPTSpec, MaskKind, MLPSpec, RunSpec, read_recipe
 from smupar_transfer.theory import InputError, Optimizer, WeightDecayForm
 
@@ -63,8 +65,8 @@ def test_tokens_per_parameter_replace_steps(target: Callable[..., RunSpec]) -> N
     assert dense.budget.steps == -(-(4096 + 3072 + 48) // 2 // 32)
     sparse = target("budget.tokens_per_parameter=0.5", "target.sparsity=0.5")
     assert sparse.budget.steps == -(-(4096 + 1536 + 48) // 2 // 32)
-    shortest = target("budget.tokens_per_parameter=1e-9", "budget.warmup_steps=4")
-    assert (shortest.budget.steps, shortest.budget.warmup_steps) == (1, 1)
+    shortest = target("budget.tokens_per_parameter=1e-9", "budget.warmup_steps=null")
+    assert (shortest.budget.steps, shortest.budget.warmup_steps) == (1, 0)
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "nan"])
@@ -121,17 +123,17 @@ def test_execution_never_enters_the_run_key(composed: Compose, tiny: tuple[str, 
 
 def test_a_tuned_point_gives_the_base_hyperparameters(composed: Compose, tiny: tuple[str, ...], finished: Path) -> None:
     config = composed("train", *tiny, f"tuned={finished / 'proxy' / 'tuned.yaml'}")
-    tuned = specs.tuned_point(config)
-    assert tuned is not None
-    assert specs.hyperparameters(config) == tuned.hparams
-    assert specs.tuned_point(composed("train", *tiny)) is None
+    base = resolve_base(config)
+    assert base.tuned is not None
+    assert base.hparams == base.tuned.hparams == specs.target_spec(config).hparams
+    assert resolve_base(composed("train", *tiny)).tuned is None
 
 
 def test_a_recipe_replaces_the_model_and_keeps_data_and_budget(
     composed: Compose, tiny: tuple[str, ...], finished: Path
 ) -> None:
     recipe = read_recipe(finished / "recipe.yaml")
-    spec = specs.recipe_spec(composed("train", *tiny, "model.width=32", "budget.steps=9", "seed=3"), recipe)
+    spec = recipe_spec(composed("train", *tiny, "model.width=32", "budget.steps=9", "seed=3"), recipe)
     assert (spec.model, spec.sparsity, spec.base_width) == (recipe.model, recipe.sparsity, 16)
     assert (spec.hparams, spec.optimizer) == (recipe.hparams, recipe.optimizer)
     assert (spec.budget.steps, spec.seed, spec.data.name) == (9, 3, "text")
@@ -142,4 +144,4 @@ def test_a_recipe_for_other_data_is_refused(composed: Compose, tiny: tuple[str, 
     assert isinstance(recipe.model, GPTSpec)
     other = replace(recipe, model=replace(recipe.model, vocab_size=100))
     with pytest.raises(InputError, match=r"^data=text: has sizes \(256,\), the recipe's network \(100,\)"):
-        specs.recipe_spec(composed("train", *tiny), other)
+        recipe_spec(composed("train", *tiny), other)

@@ -8,6 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from smupar_transfer.app import specs
+from smupar_transfer.app.cautions import tell_of_runs
 from smupar_transfer.app.commands.plot import publish, stored
 from smupar_transfer.app.commands.sweep import manifest
 from smupar_transfer.app.endings import CheckFailedError
@@ -35,6 +36,7 @@ def run(config: DictConfig) -> None:
     if len({(spec.model.width, spec.sparsity.density) for spec in planned}) < 2:
         raise InputError("axis", sweep.axis, "has a single value: there is no slope", "measure at two at least")
     required = _required(config, planned)
+    tell_of_runs(config, planned)
     folder = Path(config.results_dir) / sweep.name
     for _ in CoordinateStore(folder):  # a damaged record is told before anything is written
         pass

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from smupar_transfer.app import show, specs
 from smupar_transfer.app.commands import transfer, tune
 from smupar_transfer.app.runs import train_missing
-from smupar_transfer.records import RunRecord, RunSpec, write_atomically, write_recipe
+from smupar_transfer.records import RunRecord, RunSpec, Source, write_atomically, write_recipe
 from smupar_transfer.theory import InputError, parametrization
 from smupar_transfer.transfer import make_recipe
 from smupar_transfer.verification.comparison import Comparison, compare
@@ -39,9 +39,7 @@ def run(config: DictConfig) -> None:
     out.print(tune.trial_table(search))
 
     target = replace(untuned, hparams=tuned.hparams)
-    recipe = make_recipe(
-        tuned, target.model, target.sparsity, target.base_width, target.parametrization, target.optimizer
-    )
+    recipe = make_recipe(target, Source.of(tuned))
     write_recipe(folder / "recipe.yaml", recipe)
     out.print(f"\n2. transfer: {folder / 'recipe.yaml'}")
     out.print(transfer.role_table(recipe))

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from omegaconf import DictConfig
 from rich.console import Group
 
-from smupar_transfer.app import show, specs
+from smupar_transfer.app import show
+from smupar_transfer.app.recipes import announced_spec
 from smupar_transfer.model import ParameterPlan, outline, plan_parameters
 from smupar_transfer.theory import InputError, Role
 from smupar_transfer.theory.parametrization import Parametrization
@@ -35,7 +36,7 @@ def run(config: DictConfig) -> None:
     """Print the plan of the target as a table, JSON or CSV; no weight is allocated."""
     if config.format not in FORMATS:
         raise InputError("format", config.format, f"is not one of {', '.join(FORMATS)}")
-    spec = specs.configured_spec(config)
+    spec = announced_spec(config)
     plan = plan_parameters(outline(spec), spec)
     if config.format == "json":
         print(json.dumps([_plain(row) for row in plan], indent=1))

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from rich.console import Group
 
 from smupar_transfer.app import show, specs
+from smupar_transfer.app.cautions import tell_of_runs
 from smupar_transfer.app.given import config_dir, words_by_hand
 from smupar_transfer.app.kernels import resolved
 from smupar_transfer.app.planner import Planner
@@ -91,6 +92,7 @@ def run(config: DictConfig) -> None:
         execution = resolved(execution)
     console = show.console()
     todo = what_to_do(config)
+    tell_of_runs(config, todo.planned)
     left = {spec.key for spec in todo.missing}
     done = {spec.key for spec in todo.planned} - left
     batches = group(todo.planned, done, comparable(RunStore(todo.folder), execution))

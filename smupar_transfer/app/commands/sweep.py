@@ -9,6 +9,8 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from smupar_transfer.app import show, specs
+from smupar_transfer.app.base import resolve_base
+from smupar_transfer.app.cautions import tell_of_runs
 from smupar_transfer.app.given import config_dir, words_by_hand
 from smupar_transfer.app.planner import Planner
 from smupar_transfer.app.runs import Means, other_records, train_planned
@@ -43,7 +45,9 @@ def run(config: DictConfig) -> None:
         write_manifest(folder, manifest(config, sweep, planned))
         return planned
 
-    train_planned(sweep.name, plan, len(planner.expected(records)), means)
+    expected = planner.expected(records)
+    tell_of_runs(config, expected)
+    train_planned(sweep.name, plan, len(expected), means)
     from smupar_transfer.app.commands import plot
 
     plot.publish(folder)
@@ -56,7 +60,7 @@ def manifest(config: DictConfig, sweep: Sweep, planned: list[RunSpec], command: 
     given = [word for word in words_by_hand() if not word.startswith(("results_dir=", "workers="))]
     folder = config_dir()
     own_folder = [] if folder is None else ["--config-dir", folder]
-    proxy = specs.hyperparameters(config)
+    proxy = resolve_base(config).hparams
     return Manifest(
         name=sweep.name,
         question=sweep.question,

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from smupar_transfer.app import show, specs
 from smupar_transfer.app.kernels import resolved
+from smupar_transfer.app.recipes import announced_spec
 from smupar_transfer.records import RunRecord, RunSpec, RunStore, to_plain, write_atomically
 from smupar_transfer.theory import InputError
 from smupar_transfer.training import Execution, load, load_network, require_byte_model, sample
@@ -19,10 +20,14 @@ from smupar_transfer.verification.figures.style import save
 
 def run(config: DictConfig) -> None:
     """Train, resuming from a checkpoint; a run whose record exists is not trained again."""
-    spec = specs.configured_spec(config)
     execution = specs.execution(config)
     if config.sample < 0:
         raise InputError("sample", config.sample, "must not be negative")
+    if config.prompt and not config.sample:
+        raise InputError(
+            "prompt", config.prompt, "has no say without sample", "give sample=BYTES, the length of the text"
+        )
+    spec = announced_spec(config)
     if config.sample:
         require_byte_model(spec.model, config.sample)
     folder = Path(config.results_dir) / config.name

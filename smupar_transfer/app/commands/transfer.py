@@ -8,59 +8,99 @@ from omegaconf import DictConfig
 from rich.console import Group
 
 from smupar_transfer.app import show, specs
+from smupar_transfer.app.base import resolve_base
+from smupar_transfer.app.cautions import tell_of_transfer
 from smupar_transfer.app.given import RUN_WORDS, next_command, path_word
-from smupar_transfer.records import Recipe, write_recipe
-from smupar_transfer.theory import parametrization
-from smupar_transfer.transfer import cautions, make_recipe
+from smupar_transfer.records import Recipe, RoleValues, read_recipe, write_recipe
+from smupar_transfer.theory import InputError, Role, parametrization
+from smupar_transfer.transfer import make_recipe
 
 
 def run(config: DictConfig) -> None:
     """Write the recipe of the target and print its role table."""
-    recipe = recipe_from(config)
+    base, spec = resolve_base(config), specs.target_spec(config)
+    recipe = make_recipe(spec, base.source)
     path = Path(config.recipe)
+    before = _kept(path, recipe)
     write_recipe(path, recipe)
     out = show.console()
     out.print(role_table(recipe))
-    out.print(
-        f"\nm_d = {recipe.model.width / recipe.base_width:g}, m_rho = {recipe.sparsity.density:g} on hidden weights"
-    )
-    for caution in cautions(recipe):
-        out.print(f"caution: {caution}", style="yellow")
+    out.print(f"\nm_d = {spec.width_factor:g}, m_rho = {_density_words(recipe)} on hidden weights")
+    tell_of_transfer(base, spec)
+    for change in [] if before is None else _changes(before, recipe):
+        out.print(f"in place of {change}", soft_wrap=True)
     out.print(f"wrote {path}\nnext: {next_command('train', [path_word('recipe', path)], RUN_WORDS)}", soft_wrap=True)
 
 
-def recipe_from(config: DictConfig) -> Recipe:
-    """The recipe of the configured target: from ``tuned``, where ``hparams`` given by hand win, or from ``hparams``."""
-    target = specs.target_spec(config)
-    tuned = specs.tuned_point(config)
-    untouched = tuned is not None and tuned.hparams == target.hparams
-    return make_recipe(
-        tuned if tuned is not None and untouched else target.hparams,
-        target.model,
-        target.sparsity,
-        target.base_width,
-        target.parametrization,
-        target.optimizer,
-    )
+def _kept(path: Path, recipe: Recipe) -> Recipe | None:
+    """The recipe that stands where the new one shall go, if there is one; it may only be an older one of this target.
+
+    Raises:
+        InputError: there is the recipe of another target, or something else.
+    """
+    if not path.exists():
+        return None
+    remedy = "give recipe=PATH to write this one elsewhere, or move that file away"
+    try:
+        before = read_recipe(path)
+    except InputError:
+        raise InputError("recipe", str(path), "exists and is no recipe that this version reads", remedy) from None
+    if _target(before) != _target(recipe):
+        raise InputError("recipe", str(path), f"holds the recipe of another target ({_target_words(before)})", remedy)
+    return before
+
+
+def _target(recipe: Recipe) -> tuple[object, ...]:
+    return recipe.model, recipe.base_width, recipe.sparsity, recipe.parametrization, recipe.optimizer.name
+
+
+def _target_words(recipe: Recipe) -> str:
+    title = parametrization(recipe.parametrization).title
+    return f"{title}, width {recipe.base_width} -> {recipe.model.width}, sparsity {1 - recipe.sparsity.density:g}"
+
+
+def _changes(before: Recipe, now: Recipe) -> list[str]:
+    """What an older recipe of the same target had otherwise."""
+    old, new = vars(before.hparams), vars(now.hparams)
+    changed = [f"{name} {show.number(old[name])}" for name in old if old[name] != new[name]]
+    changed += ["other settings of the optimizer"] if before.optimizer != now.optimizer else []
+    return [", ".join(changed)] if changed else []
+
+
+def _density_words(recipe: Recipe) -> str:
+    densities = sorted({show.number(values.m_rho, 3) for values in recipe.layers.values()}, key=float)
+    if not densities:
+        return f"{recipe.sparsity.density:g}"
+    return " to ".join(dict.fromkeys((densities[0], densities[-1])))
 
 
 def role_table(recipe: Recipe) -> Group:
     """A row per role: the exponents, and what they make of the base hyperparameters."""
     table = parametrization(recipe.parametrization)
-    rows = [
-        [
-            str(role),
-            str(table[role].init_variance),
-            show.number(values.init_std),
-            show.number(values.learning_rate),
-            show.number(values.weight_decay),
-            show.number(values.epsilon, 3),
-            show.number(values.forward_multiplier),
-        ]
-        for role, values in recipe.roles.items()
-    ]
+    rows = [row for role in recipe.roles for row in _rows(recipe, role)]
     title = (
         f"{table.title}: width {recipe.base_width} -> {recipe.model.width}, density 1 -> {recipe.sparsity.density:g}"
     )
     columns = ["role", "variance x", "init std", "learning rate", "weight decay", "epsilon", "multiplier"]
     return show.table(title, columns, rows)
+
+
+def _rows(recipe: Recipe, role: Role) -> list[list[str]]:
+    """One row, or one for each density where masks could not keep the same part of every layer."""
+    layers = list(recipe.layers.values()) if role is Role.HIDDEN and recipe.layers else [recipe.roles[role]]
+    by_density: dict[str, list[RoleValues]] = {}
+    for values in layers:
+        by_density.setdefault(show.number(values.m_rho, 3), []).append(values)
+    power = str(parametrization(recipe.parametrization)[role].init_variance)
+    return [
+        [
+            str(role) if len(by_density) == 1 else f"{role} x{len(members)} ({density})",
+            power,
+            show.number(members[0].init_std),
+            show.number(members[0].learning_rate),
+            show.number(members[0].weight_decay),
+            show.number(members[0].epsilon, 3),
+            show.number(members[0].forward_multiplier),
+        ]
+        for density, members in by_density.items()
+    ]

@@ -9,10 +9,11 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Group
 
 from smupar_transfer.app import show, specs
-from smupar_transfer.app.given import PROXY_WORDS, RUN_WORDS, next_command, path_word
+from smupar_transfer.app.given import PROXY_WORDS, RUN_WORDS, next_command, path_word, set_by_hand
 from smupar_transfer.app.kernels import resolved
 from smupar_transfer.app.show import console, progress_bar
 from smupar_transfer.records import Tuned, write_tuned
+from smupar_transfer.theory import InputError
 from smupar_transfer.transfer import MINIMUM_WEIGHTS_PER_NEURON
 from smupar_transfer.tuning import (
     Range,
@@ -29,7 +30,14 @@ SHOWN_TRIALS = 5
 
 
 def run(config: DictConfig) -> None:
-    """Search, print the best trials, write ``tuned.yaml`` and the figures of the search."""
+    """Search, print the best trials, write ``tuned.yaml`` and the figures of the search.
+
+    Raises:
+        InputError: a value is impossible, or a person set a target, of which a search on the proxy knows nothing.
+    """
+    for key in set_by_hand(config, "target"):
+        problem = "has no say in a search, which is for the dense proxy"
+        raise InputError(key, OmegaConf.select(config, key), problem, "give it to smupar transfer")
     search = make_search(config)
     tuned = tune(config, search)
     folder = Path(config.results_dir) / config.study.name

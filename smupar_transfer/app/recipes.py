@@ -1,0 +1,114 @@
+"""The run of a recipe, and what may stand beside ``recipe=`` on a command line."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from smupar_transfer.app.base import require_source
+from smupar_transfer.app.budget import provisional_budget, with_budget
+from smupar_transfer.app.cautions import tell_of_recipe, tell_of_runs
+from smupar_transfer.app.given import set_by_hand
+from smupar_transfer.app.specs import data_request, precision, target_spec
+from smupar_transfer.records import MLPSpec, Recipe, RunSpec, read_recipe
+from smupar_transfer.theory import InputError
+from smupar_transfer.training import ExampleData, load
+from smupar_transfer.transfer import require_agreement
+
+HELD = ("model", "target", "hparams", "parametrization", "optimizer", "sparsity", "tuned")
+"""Groups and keys that a recipe decides."""
+FREE = frozenset({"sparsity.backend"})
+"""Keys in these groups that say how to compute, not what."""
+
+
+def configured_recipe(config: DictConfig) -> Recipe | None:
+    """The recipe that a command names, if it names one.
+
+    Raises:
+        InputError: the file is none, or a person set a key that the recipe decides to another value.
+    """
+    if config.recipe is None:
+        return None
+    recipe = read_recipe(Path(config.recipe))
+    _require_no_other_word(config, recipe)
+    return recipe
+
+
+def announced_spec(config: DictConfig) -> RunSpec:
+    """The run of ``recipe`` where one is named, else of the configured target; cautions about it are told."""
+    recipe = configured_recipe(config)
+    if recipe is None:
+        spec = target_spec(config)
+        tell_of_runs(config, [spec])
+    else:
+        spec = recipe_spec(config, recipe)
+        tell_of_recipe(recipe, spec)
+    return spec
+
+
+def recipe_spec(config: DictConfig, recipe: Recipe) -> RunSpec:
+    """The run that trains a recipe on the configured data and budget.
+
+    Raises:
+        InputError: the recipe's network does not fit the data, its numbers are not what would be trained, or it was
+            tuned on other data than what nobody chose.
+    """
+    data = load(data_request(config))
+    data.check(config.budget.sequence_length)
+    model = recipe.model
+    expected = (data.features, data.classes) if isinstance(data, ExampleData) else (data.vocab_size,)
+    fits = (model.features, model.classes) if isinstance(model, MLPSpec) else (model.vocab_size,)
+    if fits != expected:
+        raise InputError("data", data.spec.name, f"has sizes {expected}, the recipe's network {fits}")
+    spec = RunSpec(
+        model=model,
+        base_width=recipe.base_width,
+        sparsity=recipe.sparsity,
+        parametrization=recipe.parametrization,
+        hparams=recipe.hparams,
+        optimizer=recipe.optimizer,
+        data=data.spec,
+        budget=provisional_budget(config),
+        seed=config.seed,
+        precision=precision(config),
+    )
+    require_agreement(recipe, spec)
+    if recipe.source is not None:
+        require_source(config, recipe.source, spec)
+    return with_budget(config, spec)
+
+
+def _require_no_other_word(config: DictConfig, recipe: Recipe) -> None:
+    """A word that the recipe overrules is refused; one that says the same is none of its business."""
+    held = _values(recipe)
+    for key in set_by_hand(config, *HELD):
+        if key in FREE:
+            continue
+        value = OmegaConf.select(config, key)
+        if key not in held or not _same(value, held[key]):
+            has = f"the recipe has {held[key]}" if key in held else "the recipe holds base hyperparameters of its own"
+            remedy = "transfer again with this word, or leave recipe= out"
+            raise InputError(key, value, f"{has} ({config.recipe})", remedy)
+
+
+def _values(recipe: Recipe) -> dict[str, Any]:
+    """What a recipe decides, by the key that would say it."""
+    values = {
+        "target.width": recipe.model.width,
+        "target.sparsity": 1 - recipe.sparsity.density,
+        "parametrization.name": recipe.parametrization,
+        "sparsity.mask": str(recipe.sparsity.mask),
+        **{f"model.{name}": value for name, value in vars(recipe.model).items()},
+        **{f"hparams.{name}": value for name, value in vars(recipe.hparams).items()},
+        **{f"optimizer.{name}": value for name, value in vars(recipe.optimizer).items()},
+    }
+    return {**values, "model.width": recipe.base_width}
+
+
+def _same(value: Any, held: Any) -> bool:
+    if isinstance(value, float) and isinstance(held, float):
+        return math.isclose(value, held, rel_tol=1e-9, abs_tol=1e-12)  # 1 - (1 - sparsity) loses the last bits
+    return bool(value == held)
