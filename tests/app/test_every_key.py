@@ -48,12 +48,12 @@ OTHER_WORDS: dict[str, str] = {
     "sparsity.mask": "fixed_fan_in",
     "study.name": "other",
     "study.storage": "sqlite:///other.db",
-    "target.width": "64",
+    "target.width": "48",
     "tuned": "other.yaml",
 }
 """Another valid value of every key whose type does not tell one."""
 NO_SAY: dict[str, frozenset[str]] = {
-    "explain": frozenset({"device", "sparsity.backend", "threads", "results_dir"}),  # computes and writes nothing
+    "explain": frozenset({"device", "sparsity.backend", "threads", "results_dir", "format"}),  # computes nothing
     "plan": frozenset({"workers"}),  # divides what it prints last
     "train": frozenset({"sample"}),  # read once training is over
     "transfer": frozenset({"device", "sparsity.backend", "threads", "results_dir"}),  # recipe= says where to
@@ -103,7 +103,8 @@ def stopped(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(train, "run_spec", stop_training)
     monkeypatch.setattr(explain, "plan_parameters", lambda network, spec: stop(spec))
-    monkeypatch.setattr(transfer, "write_recipe", stop)
+    monkeypatch.setattr(transfer, "make_recipe", lambda spec, source: (spec, source))
+    monkeypatch.setattr(transfer, "_kept", stop)
     asked = plan.what_to_do
     monkeypatch.setattr(plan, "what_to_do", lambda config: stop(asked(config), specs.execution(config)))
     monkeypatch.setattr(sweep, "train_planned", stop_with_plan)
@@ -133,7 +134,7 @@ def scene(
     (tmp_path / "check.yaml").write_text(CHECK, encoding="utf-8")
     (tmp_path / "other.txt").write_bytes(b"another text\n" * 400)
     tuned = yaml.safe_load((results / "proxy" / "tuned.yaml").read_text(encoding="utf-8"))
-    tuned["hparams"]["learning_rate"] *= 1.5
+    tuned["hparams"] = {name: 1.5 * value for name, value in tuned["hparams"].items()}
     (tmp_path / "other.yaml").write_text(yaml.safe_dump(tuned), encoding="utf-8")
     proxy = [word for word in tiny if not word.startswith("model.")]  # a recipe has a model of its own
 
@@ -182,7 +183,7 @@ def test_every_key_has_an_effect_or_is_refused(scene: Callable[..., CompletedPro
     assert "\n".join(filter(None, faults)) == ""
 
 
-GROUPS = ("budget=own", "data=python", "model=gpt_swiglu", "optimizer=sgd", "parametrization=mup")
+GROUPS: tuple[str, ...] = ("budget=own", "data=python", "model=gpt_swiglu", "optimizer=sgd", "parametrization=mup")
 GROUPS += ("sparsity=bernoulli", "target=wide_sparse")
 
 

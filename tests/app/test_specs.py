@@ -145,3 +145,36 @@ def test_a_recipe_for_other_data_is_refused(composed: Compose, tiny: tuple[str, 
     other = replace(recipe, model=replace(recipe.model, vocab_size=100))
     with pytest.raises(InputError, match=r"^data=text: has sizes \(256,\), the recipe's network \(100,\)"):
         recipe_spec(composed("train", *tiny), other)
+
+
+def test_warm_up_is_a_part_of_the_steps_unless_a_number_is_given(composed: Compose, data: tuple[str, ...]) -> None:
+    """``budget.steps=10`` alone was refused for a warm-up of 20 steps that nobody had asked for."""
+    steps = {10: 1, 200: 20, 700: 70}
+    for count, warmup in steps.items():
+        budget = specs.target_spec(composed("train", *data, f"budget.steps={count}")).budget
+        assert (budget.steps, budget.warmup_steps) == (count, warmup)
+    given = specs.target_spec(composed("train", *data, "budget.steps=10", "budget.warmup_steps=3")).budget
+    assert given.warmup_steps == 3
+    with pytest.raises(InputError, match=r"^budget\.warmup_steps=11: must lie in \[0, steps=10\]"):
+        specs.target_spec(composed("train", *data, "budget.steps=10", "budget.warmup_steps=11"))
+    with pytest.raises(InputError, match=r"^budget\.warmup_fraction=1\.5: must lie in \[0, 1\]"):
+        specs.target_spec(composed("train", *data, "budget.warmup_fraction=1.5"))
+
+
+def test_tokens_per_parameter_decide_what_a_warm_up_may_be(target: Callable[..., RunSpec]) -> None:
+    """A warm-up was refused for a number of ``steps`` that is not used where tokens per parameter are given."""
+    long = target("budget.tokens_per_parameter=20", "budget.warmup_steps=500")
+    assert long.budget.steps > 500 == long.budget.warmup_steps
+    message = r"^budget\.warmup_steps=500: is more than the \d+ steps that budget\.tokens_per_parameter=0\.5 makes"
+    with pytest.raises(InputError, match=message):
+        target("budget.tokens_per_parameter=0.5", "budget.warmup_steps=500")
+
+
+@pytest.mark.parametrize("command", ["train", "explain", "transfer", "plan", "sweep", "coordinates"])
+def test_the_same_words_mean_the_same_network_in_every_command(
+    composed: Compose, tiny: tuple[str, ...], command: str
+) -> None:
+    """``explain target.width=256`` was sparse, ``train target.width=256`` was dense."""
+    words = ["sweep=x"] if command in ("sweep", "coordinates") else []
+    spec = specs.target_spec(composed(command, *tiny, *words, "target.width=32"))
+    assert (spec.model.width, spec.sparsity.density) == (32, 1.0)

@@ -67,6 +67,7 @@ def _report(record: RunRecord, folder: Path) -> None:
         ["tokens", f"{record.tokens:,} ({record.epochs:.3g} epochs)"],
         ["parameters", f"{record.parameters:,}, {record.nonzero_parameters:,} of them not zero"],
         ["weights per neuron", show.number(record.weights_per_neuron)],
+        ["outputs without any input", f"{sum(layer.dead_outputs for layer in record.layers):,}"],
         ["training FLOPs", f"{record.flops_sparse:.3g} ({record.flops_dense:.3g} if zeros counted)"],
         ["time", show.seconds(record.wall_seconds)],
     ]
