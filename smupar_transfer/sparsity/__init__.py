@@ -4,6 +4,7 @@ from smupar_transfer.sparsity.backends import AUTO, BACKENDS, Backend, computing
 from smupar_transfer.sparsity.calibration import DENSE, Timing, Work, calibrate, choose_backend
 from smupar_transfer.sparsity.linear import SparseLinear
 from smupar_transfer.sparsity.masks import draw_mask, expected_dead_outputs, nominal_nonzero
+from smupar_transfer.sparsity.moments import LAYOUTS, change_mask, check_moments
 from smupar_transfer.sparsity.native import attention_suits, native_problem
 from smupar_transfer.sparsity.report import backends_in_use, sparsity_report
 from smupar_transfer.sparsity.seeds import named_generator
@@ -12,6 +13,7 @@ __all__ = [
     "AUTO",
     "BACKENDS",
     "DENSE",
+    "LAYOUTS",
     "Backend",
     "SparseLinear",
     "Timing",
@@ -19,6 +21,8 @@ __all__ = [
     "attention_suits",
     "backends_in_use",
     "calibrate",
+    "change_mask",
+    "check_moments",
     "choose_backend",
     "computing_backend",
     "draw_mask",

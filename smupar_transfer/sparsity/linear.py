@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import increment_version
 
 from smupar_transfer.records import MaskKind
 from smupar_transfer.sparsity.backends import AUTO, Backend, DenseBackend, make_backend, require_backend
 from smupar_transfer.sparsity.bits import pack_bits, unpack_bits
 from smupar_transfer.sparsity.calibration import Work, choose_backend
 from smupar_transfer.sparsity.masks import draw_mask, nominal_nonzero
+from smupar_transfer.sparsity.moments import watch
+from smupar_transfer.theory import InputError
 
 TYPICAL_TOKENS = 1024
 """Rows of a step, where nobody said how many."""
@@ -56,6 +60,8 @@ class SparseLinear(nn.Module):
         self.bias = nn.Parameter(torch.empty(out_features)) if bias else None
         self.register_buffer("mask_bits", pack_bits(torch.ones(self.shape, dtype=torch.bool)))
         self._backend: Backend | None = None
+        self._layout: int | None = None
+        watch(self)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -66,16 +72,48 @@ class SparseLinear(nn.Module):
     def mask(self) -> Tensor:
         """Boolean (fan_out, fan_in), True where a weight exists: a new tensor, since the layer keeps bits.
 
-        Assigning another mask keeps the weights that exist under both.
+        Assigning another mask keeps the weights that exist under both, and their gradients; new ones are zero. An
+        optimizer that holds moments for the old mask refuses its next step: in training, use ``moments.change_mask``.
         """
         return unpack_bits(self.mask_bits, self.in_features)
 
     @mask.setter
+    @torch.no_grad()
     def mask(self, mask: Tensor) -> None:
-        dense = self.dense_weight().detach()
+        self.require_mask(mask)
+        dense, gradient = self.dense_weight(), self._dense_gradient()
         self.mask_bits = pack_bits(mask.to(self.mask_bits.device))
-        self._backend = None
+        self._forget()
         self.set_weight(dense)
+        self._set_gradient(gradient)
+
+    def require_mask(self, mask: Tensor) -> None:
+        """Check a mask before anything is made of it.
+
+        Raises:
+            InputError: it is not boolean, or not of the layer's shape.
+        """
+        if mask.dtype is not torch.bool or mask.shape != self.shape:
+            problem = f"must be boolean, of shape (fan_out, fan_in) = {self.shape}"
+            raise InputError("mask", f"{mask.dtype} {tuple(mask.shape)}", problem)
+
+    def _dense_gradient(self) -> Tensor | None:
+        return None if self.weight.grad is None else self.backend.unpack(self.weight.grad)
+
+    def _set_gradient(self, dense: Tensor | None) -> None:
+        self.weight.grad = None if dense is None else self.in_layout(dense)
+
+    @property
+    def layout(self) -> int:
+        """Which weight each entry of the parameter stands for, as a number of 63 bits.
+
+        Equal where mask and shape of the parameter are, in other processes too; other masks have other numbers but for
+        a chance of 2^-63.
+        """
+        if self._layout is None:
+            content = f"{self.shape} {self.weight.ndim}\n".encode() + self.mask_bits.cpu().numpy().tobytes()
+            self._layout = int.from_bytes(hashlib.sha256(content).digest()[:8], "little") >> 1
+        return self._layout
 
     @property
     def nonzero(self) -> int:
@@ -97,6 +135,7 @@ class SparseLinear(nn.Module):
     def set_weight(self, dense: Tensor) -> None:
         """Take values for the weights that exist from a dense (fan_out, fan_in) matrix; the others become zero."""
         self.weight.data = self.in_layout(dense.to(self.weight))
+        increment_version(self.weight)  # a graph of the old weights must not be run backwards into the new ones
 
     def dense_weight(self) -> Tensor:
         """The weight as a dense matrix (fan_out, fan_in), zero off the mask."""
@@ -164,13 +203,21 @@ class SparseLinear(nn.Module):
             self._renew_backend()
         return self
 
+    def _forget(self) -> None:
+        self._backend = self._layout = None
+
     def _renew_backend(self) -> None:
         # At once, for compilers cannot trace it: what a mask holds decides what is made.
-        self._backend = None
+        self._forget()
         self._backend = self.backend
+        watch(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_backend": None}  # copies and pickles make their own, around their own mask
+        return {
+            **self.__dict__,
+            "_backend": None,
+            "_layout": None,
+        }  # copies and pickles make their own, around their own mask
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[no-untyped-call]
@@ -191,6 +238,7 @@ class SparseLinear(nn.Module):
         if weight is None:
             errors.append(f"{prefix}weight is missing: a mask cannot be restored without the weights it belongs to")
             return
+        parameter, gradient = self.weight, self._dense_gradient()
         if packed.shape == self.mask_bits.shape:
             try:
                 weight = self.in_layout(weight, unpack_bits(packed, self.in_features))
@@ -202,3 +250,5 @@ class SparseLinear(nn.Module):
                 self.weight.data, self.weight.grad = self.weight.new_empty(weight.shape), None
         super()._load_from_state_dict(state, prefix, metadata, strict, *rest)
         self._renew_backend()
+        if self.weight is parameter:  # and not assigned anew
+            self._set_gradient(gradient)

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from smupar_transfer.records import Evaluation, write_atomically
-from smupar_transfer.sparsity import SparseLinear
+from smupar_transfer.sparsity import LAYOUTS, SparseLinear, check_moments
 from smupar_transfer.theory import InputError
 
 DAMAGE = (pickle.UnpicklingError, zipfile.BadZipFile)
@@ -69,7 +69,7 @@ def load_checkpoint(
     """Restore a run in place and tell how far it was.
 
     Raises:
-        InputError: the file is damaged, or belongs to a run with another key.
+        InputError: the file is damaged, belongs to a run with another key, or does not fit the network.
     """
     content = read_checkpoint(path)
     if content["key"] != key:
@@ -79,25 +79,42 @@ def load_checkpoint(
             f"belongs to run {content['key']}, not to {key}",
             "move it away or restore the settings it was made with",
         )
-    network.load_state_dict(content["network"])
-    optimizer.load_state_dict(_fitted(content["optimizer"], network, optimizer))
+    try:
+        network.load_state_dict(content["network"])
+        optimizer.load_state_dict(_fitted(content["optimizer"], network, optimizer))
+        check_moments(optimizer)
+    except (RuntimeError, ValueError, LookupError, TypeError) as error:
+        problem = f"does not fit the network: {' '.join(str(error).split())}"
+        raise InputError("checkpoint", str(path), problem, "delete it to start over") from error
     batches.set_state(content["batches"])
     state = content["progress"]
     return Progress(**{**state, "history": [Evaluation(**row) for row in state["history"]]})
 
 
 def _fitted(state: dict[str, Any], network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """An optimizer's state, its moments laid out as the weights are, whichever backend they were saved under."""
+    """An optimizer's state, its moments laid out as the weights are, whichever backend they were saved under.
+
+    Raises:
+        ValueError: a moment has no layout of its weights.
+    """
     layers = {id(module.weight): module for module in network.modules() if isinstance(module, SparseLinear)}
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     moments = {
-        index: {
-            name: value if layer is None or value.ndim == 0 else layer.in_layout(value) for name, value in row.items()
-        }
+        index: {name: _moment(value, parameters[index], layers) for name, value in row.items()}
         for index, row in state["state"].items()
-        for layer in [layers.get(id(parameters[index]))]
     }
-    return {**state, "state": moments}
+    groups = [{key: value for key, value in group.items() if key != LAYOUTS} for group in state["param_groups"]]
+    return {**state, "state": moments, "param_groups": groups}
+
+
+def _moment(value: Any, parameter: Tensor, layers: dict[int, SparseLinear]) -> Any:
+    """One entry of a parameter's state; a kernel that trusted a wrong shape would write past its end."""
+    if not isinstance(value, Tensor) or value.ndim == 0:
+        return value
+    moment = layers[id(parameter)].in_layout(value) if id(parameter) in layers else value
+    if moment.shape != parameter.shape:
+        raise ValueError(f"moments of shape {tuple(moment.shape)} for weights of shape {tuple(parameter.shape)}")
+    return moment
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -8,7 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from smupar_transfer.sparsity import SparseLinear, Work, calibrate, computing_backend, named_generator
+from smupar_transfer.sparsity import (
+    SparseLinear,
+    Work,
+    calibrate,
+    change_mask,
+    computing_backend,
+    named_generator,
+)
+from smupar_transfer.theory import InputError
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")
 
@@ -78,3 +86,22 @@ def test_under_autocast_masked_is_near() -> None:
 def test_layers_are_calibrated_there(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert set(calibrate(Work(64, 48, 300, False, 128, 1, device="cuda"))) == {"masked", "csr"}
+
+
+@pytest.mark.parametrize("backend", ["masked", "csr", "native"])
+@pytest.mark.parametrize("density", [0.05, 0.3, 0.9])
+def test_moments_follow_the_mask(backend: str, density: float) -> None:
+    """To fewer, as many and more weights; left behind they are refused."""
+    made, other = layer(backend, 24, 20, 0.3), layer(backend, 24, 20, density)
+    other.mask = other.mask.flip(0)
+    optimizer = torch.optim.AdamW([made.weight], fused=True)
+    stepped(made, 7)
+    optimizer.step()
+    expected = made.backend.unpack(optimizer.state[made.weight]["exp_avg"]) * (made.mask & other.mask)
+    change_mask(made, other.mask.cpu(), optimizer)
+    assert torch.equal(made.backend.unpack(optimizer.state[made.weight]["exp_avg"]), expected)
+    optimizer.step()
+    assert not made.dense_weight()[~made.mask].any()
+    made.mask = made.mask.flip(1)
+    with pytest.raises(InputError, match="moments for another mask"):
+        optimizer.step()

@@ -13,7 +13,7 @@ import torch
 from smupar_transfer.model import build
 from smupar_transfer.records import Evaluation, RunRecord, RunSpec
 from smupar_transfer.theory import BaseHyperparameters, InputError, Optimizer, OptimizerSettings
-from smupar_transfer.training import Silent, TokenData, make_optimizer, read_checkpoint, run
+from smupar_transfer.training import Execution, Silent, TokenData, make_optimizer, read_checkpoint, run
 from smupar_transfer.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 
 Timeless = Callable[[RunRecord], RunRecord]
@@ -171,8 +171,30 @@ def test_a_checkpoint_without_its_masks_is_refused(spec: RunSpec, corpus: TokenD
     content = read_checkpoint(checkpoint)
     del content["network"]["blocks.0.mlp.up.mask_bits"]
     torch.save(content, checkpoint)
-    with pytest.raises((InputError, RuntimeError), match=r"blocks\.0\.mlp\.up\.mask_bits is missing"):
+    with pytest.raises(InputError, match=r"blocks\.0\.mlp\.up\.mask_bits is missing: .*; delete it to start over"):
         run(spec, corpus, checkpoint=checkpoint)
+
+
+@pytest.mark.parametrize("backend", ["masked", "csr"])
+def test_moments_of_other_shapes_are_refused(spec: RunSpec, corpus: TokenData, checkpoint: Path, backend: str) -> None:
+    """A fused optimizer would write past their end, whether their weights are sparse or not."""
+    intact = read_checkpoint(checkpoint)
+    for index, state in intact["optimizer"]["state"].items():
+        damaged = {**intact["optimizer"]["state"], index: {**state, "exp_avg": torch.zeros(3)}}
+        torch.save({**intact, "optimizer": {**intact["optimizer"], "state": damaged}}, checkpoint)
+        with pytest.raises(InputError, match=r"run\.pt: does not fit the network: .*; delete it to start over$"):
+            run(spec, corpus, Execution(backend=backend), checkpoint=checkpoint)
+
+
+def test_a_checkpoint_of_an_earlier_version_goes_on(
+    spec: RunSpec, corpus: TokenData, checkpoint: Path, timeless: Timeless
+) -> None:
+    """It does not tell which masks its moments were made for."""
+    content = read_checkpoint(checkpoint)
+    noted = [group.pop("mask_layouts", None) for group in content["optimizer"]["param_groups"]]
+    assert any(noted)
+    torch.save(content, checkpoint)
+    assert timeless(run(spec, corpus, checkpoint=checkpoint)) == timeless(run(spec, corpus))
 
 
 def test_a_folder_that_cannot_be_written_is_an_input_error(spec: RunSpec, corpus: TokenData, tmp_path: Path) -> None:

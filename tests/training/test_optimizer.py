@@ -14,7 +14,8 @@ from torch import nn
 
 from smupar_transfer.model import ParameterPlan, build
 from smupar_transfer.records import BudgetSpec, Decay, GPTSpec, RunSpec, SparsitySpec
-from smupar_transfer.theory import BaseHyperparameters, Optimizer, OptimizerSettings, Role
+from smupar_transfer.sparsity import SparseLinear, change_mask
+from smupar_transfer.theory import BaseHyperparameters, InputError, Optimizer, OptimizerSettings, Role
 from smupar_transfer.training import make_optimizer, parameter_groups, schedule
 from smupar_transfer.training.optimizer import set_learning_rates
 
@@ -179,3 +180,25 @@ def test_shapes_differ_in_the_middle_by_what_their_formulas_say() -> None:
     by_decay = {decay: schedule(25, replace(budget, decay=decay)) for decay in Decay}
     cosine = 0.2 + 0.8 * 0.5 * (1 + math.cos(math.pi / 4))
     assert by_decay == pytest.approx({Decay.LINEAR: 0.8, Decay.COSINE: cosine, Decay.NONE: 1.0})
+
+
+@pytest.mark.parametrize("optimizer_settings", [ADAMW, SGD], ids=["adamw", "sgd"])
+def test_moments_follow_the_mask_or_nothing_moves(wide: RunSpec, optimizer_settings: OptimizerSettings) -> None:
+    """SGD decays weights before its step proper: not even that may happen."""
+    network, plan = build(replace(wide, optimizer=optimizer_settings), "csr")
+    optimizer = make_optimizer(network, plan, optimizer_settings)
+
+    def step() -> None:
+        for parameter in network.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        optimizer.step()
+
+    step()
+    sparse = next(module for module in network.modules() if isinstance(module, SparseLinear))
+    change_mask(sparse, ~sparse.mask, optimizer)
+    step()
+    sparse.mask = ~sparse.mask
+    before = [parameter.detach().clone() for parameter in network.parameters()]
+    with pytest.raises(InputError, match="moments for another mask"):
+        step()
+    assert all(map(torch.equal, before, network.parameters()))
