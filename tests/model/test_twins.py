@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import product
 from typing import Any
 
 import pytest
 
 from smupar_transfer.model import computation, multipliers, outline, plan_parameters
-from smupar_transfer.records import BudgetSpec, MaskKind, RunSpec, SparsitySpec
+from smupar_transfer.records import BudgetSpec, MaskKind, Precision, RunSpec, SparsitySpec
 from smupar_transfer.theory import PARAMETRIZATIONS, BaseHyperparameters, OptimizerSettings, WeightDecayForm
 
 SpecMaker = Callable[..., RunSpec]
@@ -90,3 +90,24 @@ def test_whatever_else_differs_is_another_run(gpt: SpecMaker) -> None:
         gpt(parametrization="mup", density=0.5, depth=3),
     ]
     assert len({computation(run), *map(computation, others)}) == len(others) + 1
+
+
+def test_every_field_of_a_specification_counts(gpt: SpecMaker) -> None:
+    """A new field must not make two different runs one."""
+    base = gpt(density=0.5)
+    other: dict[str, object] = {
+        "model": replace(base.model, depth=3),
+        "base_width": 8,
+        "sparsity": SparsitySpec(0.25),
+        "parametrization": "sp",
+        "hparams": replace(base.hparams, init_std=0.3),
+        "optimizer": replace(base.optimizer, beta1=0.5),
+        "data": replace(base.data, sha256="another"),
+        "budget": replace(base.budget, steps=base.budget.steps + 1),
+        "seed": base.seed + 1,
+        "precision": Precision.BFLOAT16,
+    }
+    assert set(other) == {field.name for field in fields(RunSpec)}
+    for name, value in other.items():
+        assert computation(replace(base, **{name: value})) != computation(base), name  # type: ignore[arg-type]
+    assert computation(replace(base)) == computation(base)
