@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from omegaconf import DictConfig
 
-from smupar_transfer.app import specs
+from smupar_transfer.app import show, specs
 from smupar_transfer.app.base import require_source, resolve_base, with_base
-from smupar_transfer.app.sweeps import SEED, Adaptive, Sweep, at_point
+from smupar_transfer.app.sweep_definition import COORDINATES, HPARAMS, SEED, Adaptive, Sweep
+from smupar_transfer.app.sweeps import at_point, typed
 from smupar_transfer.records import RunRecord, RunSpec, Source
+from smupar_transfer.theory import InputError
 from smupar_transfer.verification.adaptive import Place, Search, beside, planned, typical
 from smupar_transfer.verification.carried import carried_values
 from smupar_transfer.verification.design import Design
@@ -32,26 +34,42 @@ class Planner:
     """
 
     def __init__(self, config: DictConfig, sweep: Sweep) -> None:
+        sweep = typed(sweep, config)
         self._cells: list[_Cell] = []
         self._fixed: list[RunSpec] = []
         self._carries = sweep.adaptive is not None and sweep.adaptive.carried
         self._known: list[RunSpec] | None = None  # carried runs, once all searches are over
         self._sweep = sweep
         base = resolve_base(config)
-        shared, axes = with_base(config, base), frozenset(key for grid in sweep.grids for key in grid)
+        axes = frozenset(key for grid in sweep.grids for key in grid)
 
-        def make(point: Mapping[str, Any]) -> RunSpec:
-            """The run at a point of the grid; what a point varies on purpose need not be as the proxy was tuned."""
-            spec = specs.target_spec(at_point(shared, dict(point)))
+        def check(spec: RunSpec) -> None:
+            """What a grid varies on purpose need not be as the proxy was tuned."""
             if base.tuned is not None:
                 require_source(config, Source.of(base.tuned), spec, axes)
-            return spec
 
+        self._specs = _Specs(with_base(config, base), check)
         if sweep.adaptive is None:
-            self._fixed = [make(point) for point in sweep.points()]
+            points = list(sweep.points())
+            self._fixed = [self._specs.at(point) for point in show.tracked("planning", points)]
+            _refuse_alike(points, self._fixed, sweep)
         else:
-            self._cells = [_Cell(make, point, seeds, sweep.adaptive) for point, seeds in sweep.cells()]
+            cells = show.tracked("planning", list(sweep.cells()))
+            self._cells = [_Cell(self._specs, point, seeds, sweep.adaptive) for point, seeds in cells]
+            points = [cell.point for cell in self._cells]
+            _refuse_alike(points, [cell.at((0, cell.seeds[0])) for cell in self._cells], sweep)
         self._tuned = vars(base.hparams)
+
+    @property
+    def bound(self) -> str:
+        """What an adaptive sweep may come to, in words; nothing for others."""
+        return f" expected of at most {self._sweep.count()}" if self._cells else ""
+
+    def possible(self) -> set[str]:
+        """Keys of all runs that there may come to be: those of the full grid."""
+        if self._cells:
+            return {self._specs.at(point).key for point in self._sweep.points()}
+        return {run.key for run in self._fixed}
 
     def planned(self, records: Records) -> list[RunSpec]:
         """All runs that are needed as far as the records tell; they are all once each of them has a record."""
@@ -93,11 +111,59 @@ class Planner:
         return [run for cell, value in pairs if value is not None for run in cell.beside(value)]
 
 
+def _refuse_alike(points: Sequence[Mapping[str, Any]], runs: Sequence[RunSpec], sweep: Sweep) -> None:
+    """Refuse runs that no table could tell apart, which would be found out after the last of them.
+
+    Args:
+        points: of the grids.
+        runs: of these points.
+        sweep: of the grids.
+    """
+    seen: dict[object, tuple[Mapping[str, Any], RunSpec]] = {}
+    for point, run in zip(points, runs, strict=True):
+        other, first = seen.setdefault(_told(run, sweep), (point, run))
+        if first != run:
+            keys = sorted(key for key in {*point, *other} if point.get(key) != other.get(key))
+            hint = "write a sweep file for each of its values"
+            raise InputError("grids", ", ".join(keys), f"in {sweep.name} is nothing that tables tell apart", hint)
+
+
+def _told(run: RunSpec, sweep: Sweep) -> object:
+    """What tables of a sweep say of a run."""
+    if sweep.kind != COORDINATES:
+        return run  # every field that varies is told
+    return run.parametrization, run.seed, run.model.width if sweep.axis == "width" else run.sparsity.density
+
+
+class _Specs:
+    """Makes specifications of points; what differs in seed and base hyperparameters alone is composed once.
+
+    Args:
+        base: configuration that all runs share.
+        check: raises an exception for a run that must not be.
+    """
+
+    def __init__(self, base: DictConfig, check: Callable[[RunSpec], None]) -> None:
+        self._base, self._check = base, check
+        self._composed: dict[tuple[tuple[str, Any], ...], RunSpec] = {}
+
+    def at(self, point: Mapping[str, Any]) -> RunSpec:
+        """The run of a point: configuration keys and values, as ``sweeps.typed`` leaves them."""
+        hparams = {key.removeprefix(HPARAMS): value for key, value in point.items() if key.startswith(HPARAMS)}
+        rest = {key: value for key, value in point.items() if key != SEED and not key.startswith(HPARAMS)}
+        like = tuple(rest.items())
+        if like not in self._composed:
+            self._composed[like] = specs.target_spec(at_point(self._base, rest))
+            self._check(self._composed[like])
+        spec = self._composed[like]
+        return replace(spec, seed=point.get(SEED, spec.seed), hparams=replace(spec.hparams, **hparams))
+
+
 @dataclass
 class _Cell:
     """One cell of an adaptive sweep."""
 
-    make: Callable[[Mapping[str, Any]], RunSpec]
+    specs: _Specs
     point: dict[str, Any]
     seeds: tuple[int, ...]
     adaptive: Adaptive
@@ -114,7 +180,7 @@ class _Cell:
     def at(self, place: Place) -> RunSpec:
         if place not in self.runs:
             own = {**self.point, self.adaptive.key: self.values[place[0]], SEED: place[1]}
-            self.runs[place] = self.make(own)
+            self.runs[place] = self.specs.at(own)
         return self.runs[place]
 
     def loss(self, place: Place, records: Records) -> float | None:

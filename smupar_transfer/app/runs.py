@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from smupar_transfer.app.kernels import resolved
@@ -14,6 +15,8 @@ from smupar_transfer.records import CoordinateRecord, CoordinateStore, RunRecord
 from smupar_transfer.theory import InputError
 from smupar_transfer.training import DataRequest, Execution, load, measure, run, run_jobs
 
+Elsewhere = Callable[[], Mapping[Hashable, RunRecord]]
+"""Reads the records of other results, by what they compute."""
 Plan = Callable[[Mapping[str, RunRecord]], Sequence[RunSpec]]
 """From records, by key, to all runs that are needed as far as these tell."""
 
@@ -23,15 +26,19 @@ class Means:
     """How to run, and where records go.
 
     Attributes:
+        data: to load.
+        execution: of every run.
         folder: of the result.
-        elsewhere: records of other results; of a run that computes the same as one of these, the record is copied.
+        workers: processes.
+        elsewhere: of a run that computes the same as one of other results, the record is copied; asked only where
+            something is missing.
     """
 
     data: DataRequest
     execution: Execution
     folder: Path
     workers: int
-    elsewhere: Sequence[RunRecord] = ()
+    elsewhere: Elsewhere = dict
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,48 @@ def _measure(job: TrainJob) -> CoordinateRecord:
     return record
 
 
+@dataclass(frozen=True)
+class Todo:
+    """What is planned, and what of it is left to do.
+
+    Attributes:
+        folder: of the result.
+        planned: all runs.
+        exist: keys of the planned runs that have a record.
+        missing: runs to train, one of those that compute the same.
+        bound: what an adaptive sweep may come to, in words.
+    """
+
+    folder: Path
+    planned: Sequence[RunSpec]
+    exist: set[str]
+    missing: Sequence[RunSpec]
+    bound: str = ""
+
+    @property
+    def shared(self) -> int:
+        """Runs without a record that need no training, because another run or result computes the same."""
+        return len(self.planned) - len(self.exist) - len(self.missing)
+
+    def __str__(self) -> str:
+        sharing = f", {self.shared} compute the same as another run" if self.shared else ""
+        tokens = sum(spec.budget.tokens for spec in self.missing)
+        return (
+            f"{len(self.planned)} runs{self.bound}, {len(self.exist)} of them exist in {self.folder}{sharing}\n"
+            f"to do: {len(self.missing)} runs, {tokens:,} tokens"
+        )
+
+
+def what_to_do(
+    folder: Path, planned: Sequence[RunSpec], records: Mapping[str, RunRecord], elsewhere: Elsewhere, bound: str = ""
+) -> Todo:
+    """What of the planned runs is to be trained; what other results have needs no training."""
+    absent = [spec for spec in planned if spec.key not in records]
+    known = {computation(record.spec) for record in records.values()} | elsewhere().keys() if absent else set()
+    missing = [members[0] for what, members in by_computation(absent).items() if what not in known]
+    return Todo(folder, planned, {spec.key for spec in planned} & records.keys(), missing, bound)
+
+
 def train_missing(
     title: str,
     specs: Sequence[RunSpec],
@@ -68,7 +117,9 @@ def train_missing(
     return train_planned(title, lambda _: specs, len(specs), Means(data, execution, folder, workers))
 
 
-def train_planned(title: str, plan: Plan, expected: int, means: Means) -> list[RunRecord]:
+def train_planned(
+    title: str, plan: Plan, expected: int, means: Means, records: Mapping[str, RunRecord] | None = None
+) -> list[RunRecord]:
     """Train what ``plan`` asks for and has no record, ask it again, and so on until nothing is missing.
 
     Args:
@@ -76,12 +127,13 @@ def train_planned(title: str, plan: Plan, expected: int, means: Means) -> list[R
         plan: never drops what it once asked for, while records only grow in number.
         expected: runs in all, as far as one can tell beforehand.
         means: how, and where to.
+        records: of the folder, by key, where they have been read already.
 
     Returns:
         The records of all runs of the last plan, in its order.
     """
     store = RunStore(means.folder)
-    records = {record.key: record for record in store}
+    records = {record.key: record for record in store} if records is None else dict(records)
     specs = plan(records)
     with progress_bar(title, max(expected, len(specs)), sum(spec.key in records for spec in specs)) as bar:
         while missing := [spec for spec in specs if spec.key not in records]:
@@ -98,7 +150,7 @@ def train_planned(title: str, plan: Plan, expected: int, means: Means) -> list[R
 def _round(missing: Sequence[RunSpec], existing: Iterable[RunRecord], means: Means) -> Iterator[RunRecord]:
     """Records of all that is missing, stored; of runs that compute the same one is trained."""
     store = RunStore(means.folder)
-    found = {computation(record.spec): record for record in (*means.elsewhere, *existing)}
+    found = {**means.elsewhere(), **{computation(record.spec): record for record in existing}}
     groups = by_computation(missing)
     for shared in groups.keys() & found.keys():
         yield from _copies(found[shared], groups.pop(shared), store)
@@ -117,14 +169,19 @@ def by_computation(specs: Iterable[RunSpec]) -> dict[Hashable, list[RunSpec]]:
     return groups
 
 
-def other_records(folder: Path) -> list[RunRecord]:
-    """Records of the results beside ``folder``; those that cannot be read are left out."""
-    found: list[RunRecord] = []
-    for other in sorted(folder.parent.glob("*")):
-        if other.is_dir() and other != folder:
-            with contextlib.suppress(InputError):
-                found += RunStore(other)
-    return found
+def other_trainings(folder: Path) -> Elsewhere:
+    """Records of the results beside ``folder``, read when first asked for; those that cannot be read are left out."""
+
+    @cache
+    def read() -> dict[Hashable, RunRecord]:
+        found: dict[Hashable, RunRecord] = {}
+        for other in sorted(folder.parent.glob("*")):
+            if other.is_dir() and other != folder:
+                with contextlib.suppress(InputError):
+                    found |= {computation(record.spec): record for record in RunStore(other)}
+        return found
+
+    return read
 
 
 def _copies(record: RunRecord, specs: Iterable[RunSpec], store: RunStore) -> Iterator[RunRecord]:

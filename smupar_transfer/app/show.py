@@ -6,7 +6,7 @@ import itertools
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console, Group, JustifyMethod
 from rich.progress import (
@@ -17,6 +17,7 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
+    track,
 )
 from rich.table import Table
 from rich.text import Text
@@ -24,9 +25,16 @@ from rich.text import Text
 from smupar_transfer.records import Evaluation
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from smupar_transfer.app.sweep_definition import Sweep
     from smupar_transfer.verification.outcome import Outcome
 
 MAXIMUM_COLUMNS = 100
+MANY = 2000
+"""Items whose planning takes a second or more."""
+
+Item = TypeVar("Item")
 
 
 class _Console(Console):
@@ -77,6 +85,33 @@ def fitting(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
     return sum(end <= MAXIMUM_COLUMNS + 1 for end in ends)
 
 
+def introduction(sweep: Sweep, file: Path | None) -> None:
+    """Print what a sweep asks, at once: what comes next takes seconds.
+
+    Args:
+        sweep: the sweep.
+        file: where a person's own sweep is from; None for one that comes with the package.
+    """
+    lines = [
+        f"sweep {sweep.name}" + ("" if file is None else f" of {file}"),
+        sweep.question.strip(),
+        f"expected: {sweep.expected.strip()}" if sweep.expected.strip() else "",
+    ]
+    console().print("\n".join(filter(None, lines)), end="\n\n", markup=False, soft_wrap=True)
+
+
+def cost(stated: str, to_do: str, estimate: str) -> None:
+    """Print what there is to do, what it costs as the sweep's file says, which may be nothing, and what it takes here.
+
+    Args:
+        stated: in the file.
+        to_do: in words.
+        estimate: for this machine, in words; empty where there is nothing to do.
+    """
+    lines = [to_do, f"cost, by its file: {stated.strip()}" if stated.strip() else "", estimate]
+    console().print("\n".join(filter(None, lines)), markup=False, soft_wrap=True)
+
+
 def outcome(found: Outcome) -> None:
     """Print tables, as far to the right as 100 characters go, and the sentence."""
     out = console()
@@ -87,7 +122,7 @@ def outcome(found: Outcome) -> None:
         more = "" if count == len(made.columns) else f" (more columns in {made.name}.csv)"
         out.print(table(made.title + more, made.columns[:count], [row[:count] for row in made.rows]))
         out.print()
-    out.print(f"{found.sentence}\n{found.judgement}.", markup=False)
+    out.print("\n".join(filter(None, [found.sentence, found.judgement])), markup=False)
     for note in found.notes:
         out.print(note, markup=False)
 
@@ -126,6 +161,14 @@ class ProgressBar:
     def advance(self, text: str = "") -> None:
         """One more is done."""
         self._progress.update(self._task, advance=1, text=text)
+
+
+def tracked(title: str, items: Sequence[Item]) -> Iterator[Item]:
+    """The items; where there are very many, a bar on the terminal shows how far they are, and goes away again."""
+    screen = console(stderr=True)
+    yield from track(
+        items, title, console=screen, transient=True, disable=len(items) < MANY or not screen.is_interactive
+    )
 
 
 @contextmanager

@@ -1,143 +1,42 @@
-"""Sweep files: one YAML per question under ``sweeps/``."""
+"""Sweep files: one YAML per question, under ``sweeps/`` or a person's own; found, read, narrowed by words."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import MISSING, dataclass, fields, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException, ValidationError
 
-from smupar_transfer.app import paths
+from smupar_transfer.app import paths, schema
 from smupar_transfer.app.axes import (
     RANDOM,
     Axis,
     Grid,
     RandomPoints,
-    expand_grid,
     is_number,
     is_whole,
+    keys_of,
     parse_grids,
     parse_octaves,
 )
+from smupar_transfer.app.given import key_of
 from smupar_transfer.app.hints import did_you_mean
+from smupar_transfer.app.sweep_definition import SEED, Adaptive, Sweep, check_definition
 from smupar_transfer.records import from_plain, read_text
-from smupar_transfer.theory import PARAMETRIZATIONS, BaseHyperparameters, InputError
-
-COORDINATES = "coordinates"
-"""The kind of coordinate checks, and the command that makes them."""
-KINDS = {"stability": 1, "contours": 2, "gain": 1, "proxy_size": 1, "search": None, COORDINATES: None}
-"""Of analysis, with the number of hyperparameters that each looks at; None for any."""
-SEARCHED = ("stability", "proxy_size")
-"""Kinds that look for an optimum along one axis, which an adaptive grid may search."""
-AXES = ("sparsity", "width", "base_width", "depth", "tokens")
-SEED = "seed"
-
-
-@dataclass(frozen=True)
-class Adaptive:
-    """The axis of a sweep along which every cell runs no more than it takes to find its optimum.
-
-    Attributes:
-        key: of the configuration. log2: its full grid.
-        coarse: octaves between the points that every cell starts with, with its first seed.
-        reach: octaves on either side of the running optimum in which every point is run, with all seeds.
-        carried: run the points beside what the proxy's cell says, with all seeds, too: zero-shot regret has an error.
-    """
-
-    key: str
-    log2: Axis
-    coarse: float
-    reach: float
-    carried: bool = False
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """One question and the runs that answer it.
-
-    Attributes:
-        name: of the file, of the folder under ``results/`` and of its figures.
-        question, expected: in a sentence each. cost: what the runs take, in a sentence.
-        overrides: configuration that all runs share, as on the command line.
-        grids: each a product of axes; the runs are their union, times the full grid of ``adaptive`` where there is one.
-        runs: how many that makes; checked.
-        kind: of analysis. swept: hyperparameters whose optimum is looked for. axis: of scale, along which it may move.
-        tied: other columns that move along with the axis.
-        reference: parametrization that others are compared with, for the kinds that need one.
-    """
-
-    name: str
-    question: str
-    expected: str
-    cost: str
-    overrides: tuple[str, ...]
-    grids: list[Grid]
-    runs: int
-    kind: str = "stability"
-    swept: tuple[str, ...] = ("learning_rate",)
-    axis: str = "sparsity"
-    tied: tuple[str, ...] = ()
-    reference: str | None = None
-    adaptive: Adaptive | None = None
-
-    def points(self) -> Iterator[dict[str, Any]]:
-        """Configuration keys and values of every run of the full grid, without repetition."""
-        along = {} if self.adaptive is None else {self.adaptive.key: self.adaptive.log2}
-        seen = set()
-        for grid in self.grids:
-            for point in expand_grid({**grid, **along}):
-                identity = tuple(sorted(point.items()))
-                if identity not in seen:
-                    seen.add(identity)
-                    yield point
-
-    def cells(self) -> Iterator[tuple[dict[str, Any], tuple[int, ...]]]:
-        """Points of the grids without their seeds, and the seeds of each."""
-        found: dict[tuple[Any, ...], list[int]] = {}
-        for grid in self.grids:
-            for point in expand_grid(grid):
-                seed = point.pop(SEED)
-                seeds = found.setdefault(tuple(sorted(point.items())), [])
-                seeds.extend([seed] if seed not in seeds else [])
-        for cell, seeds in found.items():
-            yield dict(cell), tuple(seeds)
-
-
-def narrowed(sweep: Sweep, config: DictConfig, words: Iterable[str]) -> Sweep:
-    """The sweep with a single value, that of ``config``, on every axis that a person fixed by hand.
-
-    Args:
-        sweep: as its file has it.
-        config: composed from the sweep's own settings and the words.
-        words: that a person gave, such as ``parametrization=mup`` or ``seed=0``.
-
-    Raises:
-        InputError: the key of an adaptive grid, or of random points, is among them.
-    """
-    given = [word.partition("=")[0].lstrip("+~") for word in words]
-
-    def is_fixed(key: str) -> bool:
-        return any(key == name or key.startswith(f"{name}.") for name in given)
-
-    axes = [axis for grid in sweep.grids for axis in grid.values()]
-    searched = {key for axis in axes if isinstance(axis, RandomPoints) for key in axis.space}
-    searched |= {sweep.adaptive.key} if sweep.adaptive else set()
-    for key in sorted(filter(is_fixed, searched)):
-        raise InputError(key, OmegaConf.select(config, key), f"is what {sweep.name} searches over", "leave it out")
-    grids: list[Grid] = [
-        {
-            key: Axis(values=[OmegaConf.select(config, key)]) if is_fixed(key) and key != RANDOM else axis
-            for key, axis in grid.items()
-        }
-        for grid in sweep.grids
-    ]
-    return replace(sweep, grids=grids)
-
+from smupar_transfer.theory import InputError
 
 FILE_ENDINGS = (".yaml", ".yml")
+NO_SWEEPS = {"tuning", *schema.GROUPS}
+"""Folders whose files are options of a configuration group, and search spaces."""
+TARGET_WIDTH, TARGET_SPARSITY = "target.width", "target.sparsity"
+OF_A_RUN = ("model", "target", "parametrization", "hparams", "optimizer", "sparsity", "budget", "seed", "precision")
+"""Groups and keys in which the runs of one sweep may differ."""
+NOT_OF_A_RUN = ("sparsity.backend",)
+"""Keys below these in which they may not: how a run is computed is no part of it."""
 
 
 def sweep_name(sweep: str) -> str:
@@ -145,37 +44,68 @@ def sweep_name(sweep: str) -> str:
     return Path(sweep).stem if sweep.endswith(FILE_ENDINGS) else sweep
 
 
+def shipped_sweeps() -> dict[str, Path]:
+    """Name and file of every sweep that comes with the package."""
+    return {path.stem: path for path in _sweeps_in(paths.SWEEPS)}
+
+
+def _sweeps_in(folder: Path) -> list[Path]:
+    found = [path for ending in FILE_ENDINGS for path in folder.rglob(f"*{ending}")]
+    return sorted(path for path in found if path.parent.name not in NO_SWEEPS)
+
+
 def find_sweep(name: str, config_dir: str | None = None) -> Path:
-    """The file of a sweep: a path to a YAML file, or a name under ``sweeps/`` or the person's own folder.
+    """The file of a sweep: a path to a YAML file, or a name in the person's own folder or under ``sweeps/``.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or the folder has several.
     """
     if name.endswith(FILE_ENDINGS):
         return Path(name)
     if not re.fullmatch(r"[\w.-]+", name):
         raise InputError("sweep", name, "is no sweep", "give the name of one, or a path that ends in .yaml")
-    folders = [Path(config_dir), paths.SWEEPS] if config_dir else [paths.SWEEPS]
-    for folder in folders:
-        found = sorted(path for path in folder.rglob(f"{name}.yaml") if path.parent.name != "tuning")
-        if found:
-            return found[0]
-    known = sorted(shipped_sweeps())
-    raise InputError("sweep", name, "is no sweep", did_you_mean(name, known, f"there are {', '.join(known)}"))
+    known: set[str] = set()
+    for folder in [Path(config_dir), paths.SWEEPS] if config_dir else [paths.SWEEPS]:
+        sweeps = _sweeps_in(folder)
+        named = [path for path in sweeps if path.stem == name]
+        if len(named) > 1:
+            raise InputError("sweep", name, f"is the name of {' and '.join(map(str, named))}", "give the path of one")
+        if named:
+            return named[0]
+        known |= {path.stem for path in sweeps}
+    hint = did_you_mean(name, sorted(known), f"there are {', '.join(sorted(known))}")
+    raise InputError("sweep", name, "is no sweep", hint)
 
 
-def shipped_sweeps() -> dict[str, Path]:
-    """Name and file of every sweep that comes with the package."""
-    return {path.stem: path for path in sorted(paths.SWEEPS.rglob("*.yaml")) if path.parent.name != "tuning"}
+def own_file(name: str, config_dir: str | None = None) -> Path | None:
+    """The file of a sweep that does not come with the package; None if it does.
+
+    Raises:
+        InputError: see ``find_sweep``.
+    """
+    path = find_sweep(name, config_dir)
+    return None if path in shipped_sweeps().values() else path
 
 
 def load_sweep(name: str, config_dir: str | None = None) -> Sweep:
     """Read and check a sweep file.
 
     Raises:
-        InputError: there is no such file, a key is unknown or missing, or the number of runs is not the stated one.
+        InputError: there is no such file, a field is unknown, missing or of a wrong type, or ``check_definition``
+            refuses what they say together.
     """
     path = find_sweep(name, config_dir)
+    plain = _fields(path)
+    grids = parse_grids(plain.get("grids"), path)
+    adaptive = _adaptive(plain["adaptive"], grids, path) if "adaptive" in plain else None
+    sweep = from_plain({**plain, "name": path.stem, "grids": [], "adaptive": None}, Sweep, "sweep", path)
+    sweep = replace(sweep, grids=grids, adaptive=adaptive)
+    check_definition(sweep, path)
+    return sweep
+
+
+def _fields(path: Path) -> dict[str, Any]:
+    """What a sweep file says, by field; fields that no sweep has are refused."""
     text = read_text(path, "sweep")
     try:
         content = OmegaConf.to_container(OmegaConf.create(text), resolve=True)
@@ -184,15 +114,12 @@ def load_sweep(name: str, config_dir: str | None = None) -> Sweep:
     if not isinstance(content, dict):
         raise InputError("sweep", str(path), "is not a mapping")
     plain = {str(key): value for key, value in content.items()}
-    grids = parse_grids(plain.get("grids"), path)
-    adaptive = _adaptive(plain["adaptive"], grids, path) if "adaptive" in plain else None
-    sweep = from_plain({**plain, "name": path.stem, "grids": [], "adaptive": None}, Sweep, "sweep", path)
-    sweep = replace(sweep, grids=grids, adaptive=adaptive)
-    _check_analysis(sweep, path)
-    count = sum(1 for _ in sweep.points())
-    if count != sweep.runs:
-        raise InputError("runs", sweep.runs, f"{path} expands to {count} runs", "state that number")
-    return sweep
+    known = [item.name for item in fields(Sweep) if item.name != "name"]
+    for key in plain:
+        if key not in known:
+            hint = "its name is that of the file" if key == "name" else f"there are {', '.join(known)}"
+            raise InputError("sweep", str(path), f"{key}: unknown field", did_you_mean(key, known, hint))
+    return plain
 
 
 def _adaptive(value: Any, grids: Sequence[Grid], path: Path) -> Adaptive:
@@ -214,65 +141,105 @@ def _adaptive(value: Any, grids: Sequence[Grid], path: Path) -> Adaptive:
         if not is_number(value[name]) or not is_whole(value[name] / log2.step) or value[name] < log2.step / 2:
             raise InputError(f"adaptive.{name}", value[name], f"in {path} is no multiple of step={log2.step:g}")
     for grid in grids:
-        if key in grid:
+        if key in keys_of(grid):
             raise InputError("adaptive.key", key, f"in {path} is an axis of grids too", "leave it out there")
         if SEED not in grid:
             raise InputError("grids", sorted(grid), f"in {path} has no seed", "an adaptive sweep lists seeds")
     return Adaptive(key, log2, float(value["coarse"]), float(value["reach"]), carried)
 
 
-def _check_analysis(sweep: Sweep, path: Path) -> None:
-    """Refuse words that no analysis knows before anything is trained."""
-    swept = tuple(item.name for item in fields(BaseHyperparameters))
-    checks: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = [
-        ("kind", (sweep.kind,), tuple(KINDS)),
-        ("swept", sweep.swept, swept),
-        ("axis", (sweep.axis,), AXES),
-        ("tied", sweep.tied, AXES),
-        ("reference", () if sweep.reference is None else (sweep.reference,), tuple(PARAMETRIZATIONS)),
-    ]
-    for key, words, known in checks:
-        for word in words:
-            if word not in known:
-                hint = did_you_mean(word, known, f"there are {', '.join(known)}")
-                raise InputError(key, word, f"in {path} is unknown", hint)
-    if sweep.kind == "gain" and sweep.reference is None:
-        raise InputError("reference", "", f"in {path} must be given", "kind gain compares with a parametrization")
-    _check_swept(sweep, path)
-    if sweep.axis in sweep.tied:
-        raise InputError("tied", sweep.axis, f"in {path} is the axis itself", "leave it out there")
-    if sweep.adaptive is not None:
-        _check_adaptive(sweep.adaptive, sweep, path)
-
-
-def _check_swept(sweep: Sweep, path: Path) -> None:
-    """Refuse more or fewer hyperparameters than the analysis looks at, and words that are said twice."""
-    for key, words in (("swept", sweep.swept), ("tied", sweep.tied)):
-        if len(set(words)) < len(words):
-            raise InputError(key, list(words), f"in {path} names something twice", "name each once")
-    count = KINDS[sweep.kind]
-    if not sweep.swept or (count is not None and len(sweep.swept) != count):
-        examples = ["learning_rate", "init_std"][: count or 2]
-        hint = f"name {count or 'one or more'}, as in swept: [{', '.join(examples)}]"
-        raise InputError("swept", list(sweep.swept), f"in {path} is not what kind {sweep.kind} looks at", hint)
-
-
-def _check_adaptive(adaptive: Adaptive, sweep: Sweep, path: Path) -> None:
-    """Refuse a search along what the analysis does not look at."""
-    if sweep.kind not in SEARCHED:
-        hint = f"kinds {', '.join(SEARCHED)} may search"
-        raise InputError("adaptive", adaptive.key, f"in {path} is not for kind {sweep.kind}", hint)
-    if adaptive.key not in [f"hparams.{name}" for name in sweep.swept[:1]]:
-        hint = f"swept={list(sweep.swept)}; both name one hyperparameter"
-        raise InputError("adaptive.key", adaptive.key, f"in {path} is not what is swept", hint)
-    if adaptive.carried and sweep.kind != "stability":
-        hint = f"kind {sweep.kind} has no regret"
-        raise InputError("adaptive.carried", True, f"in {path} is for kind stability", hint)
-
-
 def sweep_overrides(name: str, config_dir: str | None = None) -> list[str]:
-    """What a sweep sets for all of its runs, as words of a command line."""
-    return list(load_sweep(name, config_dir).overrides)
+    """What a sweep sets for all of its runs, as words of a command line, whatever the target of the command is."""
+    own = load_sweep(name, config_dir).overrides
+    return [*([] if "target" in map(key_of, own) else ["target=proxy"]), *own]
+
+
+def narrowed(sweep: Sweep, config: DictConfig, words: Iterable[str]) -> Sweep:
+    """The sweep with a single value, that of ``config``, on every axis that a person fixed by hand.
+
+    Words about the target leave cells of the dense proxy as they are: without it, no regret would be known.
+
+    Args:
+        sweep: as its file has it.
+        config: composed from the sweep's own settings and the words.
+        words: that a person gave, such as ``parametrization=mup`` or ``seed=0``.
+
+    Raises:
+        InputError: the key of an adaptive grid, or of random points, is among them.
+    """
+    given = [key_of(word) for word in words]
+
+    def is_fixed(key: str) -> bool:
+        return any(key == name or key.startswith(f"{name}.") for name in given)
+
+    searched = {key for grid in sweep.grids for key in keys_of(grid) if key not in grid}
+    searched |= {sweep.adaptive.key} if sweep.adaptive else set()
+    for key in sorted(filter(is_fixed, searched)):
+        raise InputError(key, OmegaConf.select(config, key), f"is what {sweep.name} searches over", "leave it out")
+    grids: list[Grid] = []
+    for grid in sweep.grids:
+        kept = (TARGET_WIDTH, TARGET_SPARSITY) if _is_proxy(grid) else ()
+        fixed = [key for key in grid if key != RANDOM and key not in kept and is_fixed(key)]
+        grids.append({**grid, **{key: Axis(values=[OmegaConf.select(config, key)]) for key in fixed}})
+    return replace(sweep, grids=grids)
+
+
+def _is_proxy(grid: Grid) -> bool:
+    """Whether a grid has nothing but cells of the dense proxy: no width of the target, and no sparsity."""
+    width, sparsity = grid.get(TARGET_WIDTH), grid.get(TARGET_SPARSITY)
+    return width is not None and sparsity is not None and (width.expand(), sparsity.expand()) == ([None], [0])
+
+
+def typed(sweep: Sweep, config: DictConfig) -> Sweep:
+    """The sweep with all values of its axes as ``config`` takes them: whole powers of two are widths, too.
+
+    Raises:
+        InputError: a key does not exist, is a group, or is not one in which runs differ; or a value has a wrong type.
+    """
+    trial = config.copy()
+    grids: list[Grid] = []
+    for grid in sweep.grids:
+        made: dict[str, Axis | RandomPoints] = {}
+        for name, axis in grid.items():
+            for key in keys_of({name: axis}):
+                _refuse_key(key, sweep, config)
+            if isinstance(axis, RandomPoints):
+                for key in axis.space:
+                    _taken(trial, key, 0.5)
+                made[name] = axis
+            else:
+                made[name] = Axis(values=[_taken(trial, name, value) for value in axis.expand()])
+        grids.append(made)
+    return replace(sweep, grids=grids)
+
+
+def _refuse_key(key: str, sweep: Sweep, config: DictConfig) -> None:
+    where = f"is an axis of {sweep.name}, but"
+    if key not in schema.known_keys() and OmegaConf.select(config, key) is None:
+        hint = did_you_mean(key, schema.known_keys(), "smupar sweep --help lists the keys")
+        raise InputError("grids", key, f"{where} no key of the configuration", hint)
+    if OmegaConf.is_config(OmegaConf.select(config, key)):
+        below = ", ".join(f"{key}.{name}" for name in OmegaConf.select(config, key))
+        raise InputError("grids", key, f"{where} a group of keys", f"take one of {below}, or a file for each option")
+    if key.partition(".")[0] not in OF_A_RUN or key in NOT_OF_A_RUN:
+        raise InputError("grids", key, f"{where} the same in all of its runs", "put it into overrides")
+
+
+def _taken(trial: DictConfig, key: str, value: Any) -> Any:
+    """A value as a configuration takes it for a key; ``trial`` has it afterwards."""
+    try:
+        try:
+            OmegaConf.update(trial, key, value)
+        except ValidationError:
+            if not (isinstance(value, float) and value.is_integer()):
+                raise
+            OmegaConf.update(trial, key, int(value))
+    except OmegaConfBaseException as error:
+        raise InputError(key, value, f"is of a wrong type: {str(error).splitlines()[0]}") from error
+    taken = OmegaConf.select(trial, key)
+    if isinstance(taken, bool) != isinstance(value, bool):
+        raise InputError(key, value, "is of a wrong type", "true and false stand for themselves alone")
+    return taken
 
 
 def at_point(config: DictConfig, point: dict[str, Any]) -> DictConfig:

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import astuple, fields, replace
+from functools import lru_cache
 
 from smupar_transfer.model.multipliers import multipliers
 from smupar_transfer.records import RunSpec
-from smupar_transfer.theory import Role, ScaleFactors, WeightDecayForm, scale
+from smupar_transfer.theory import (
+    BaseHyperparameters,
+    OptimizerSettings,
+    Role,
+    ScaleFactors,
+    WeightDecayForm,
+    parametrization,
+    scale,
+)
 
 IN_NUMBERS = frozenset({"base_width", "hparams", "parametrization"})
 """Fields of a ``RunSpec`` that count through the absolute numbers alone.
@@ -25,12 +34,7 @@ def computation(spec: RunSpec) -> Hashable:
     decay are one where nothing decays. What a mask's density comes out as is not known here; numbers, being products of
     powers, are compared with and without width and density, and then agree at any density.
     """
-    numbers = tuple(
-        astuple(scale(spec.table, role, ScaleFactors(width, rho), spec.hparams, spec.optimizer))
-        for role in Role
-        for width in (1.0, spec.width_factor)
-        for rho in (1.0, spec.sparsity.density)
-    )
+    numbers = _numbers(spec.parametrization, spec.width_factor, spec.sparsity.density, spec.hparams, spec.optimizer)
     neutral = replace(
         spec,
         optimizer=replace(spec.optimizer, weight_decay_form=WeightDecayForm.COUPLED, epsilon=1.0),  # both in numbers
@@ -38,3 +42,17 @@ def computation(spec: RunSpec) -> Hashable:
     )
     rest = tuple(getattr(neutral, item.name) for item in fields(RunSpec) if item.name not in IN_NUMBERS)
     return numbers, multipliers(spec), rest
+
+
+@lru_cache(maxsize=4096)
+def _numbers(
+    name: str, width_factor: float, density: float, hparams: BaseHyperparameters, optimizer: OptimizerSettings
+) -> Hashable:
+    """Absolute numbers of all roles, which runs that differ in seed share."""
+    table = parametrization(name)
+    return tuple(
+        astuple(scale(table, role, ScaleFactors(width, rho), hparams, optimizer))
+        for role in Role
+        for width in (1.0, width_factor)
+        for rho in (1.0, density)
+    )

@@ -2,7 +2,7 @@
 
 from smupar_transfer.records.coordinates import CoordinateRecord, LayerSizes
 from smupar_transfer.records.files import from_plain, read_text, to_plain, write_atomically
-from smupar_transfer.records.manifest import Manifest, read_manifest, result_names, write_manifest
+from smupar_transfer.records.manifest import MANIFEST_FILE, Manifest, read_manifest, result_names, write_manifest
 from smupar_transfer.records.recipe import (
     Recipe,
     RoleValues,
@@ -34,6 +34,7 @@ from smupar_transfer.records.tuned import Tuned, read_tuned, write_tuned
 
 __all__ = [
     "COORDINATES_FILE",
+    "MANIFEST_FILE",
     "RECORDS_FILE",
     "SCHEMA_VERSION",
     "Activation",

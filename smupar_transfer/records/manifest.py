@@ -19,10 +19,12 @@ class Manifest:
 
     Attributes:
         name, question, expected: of the sweep file.
-        command: that was given. keys: of its runs, those not yet run included.
+        command: that was given.
+        keys: of its runs, those not yet run included.
         proxy_log2_learning_rate: log2 of the base learning rate that was tuned on the proxy; None if that is not known.
         proxy_hparams: name to value of all base hyperparameters that were tuned on the proxy; empty if not known.
-        kind, swept, axis, tied, reference: of the sweep file; see ``app.sweeps.Sweep``.
+        kind, swept, axis, tied, reference: of the sweep file; see ``app.sweep_definition.Sweep``.
+        claim: of the sweep file, too. Before it had that field, every sweep tested the claims of the SuPar paper.
         full_grid: runs of the whole grid, where ``keys`` are those that an adaptive sweep needed of it; else None.
     """
 
@@ -39,6 +41,7 @@ class Manifest:
     tied: tuple[str, ...] = ()
     reference: str | None = None
     full_grid: int | None = None
+    claim: str | None = "supar"
 
     @property
     def saved(self) -> str:

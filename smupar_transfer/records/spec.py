@@ -7,6 +7,7 @@ import json
 import math
 from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Literal
 
 from smupar_transfer.theory import (
@@ -249,7 +250,7 @@ class RunSpec:
         """The same network at the proxy's width."""
         return replace(self.model, width=self.base_width)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Name of the run: 16 hexadecimal digits of the sha256 over schema version and specification.
 

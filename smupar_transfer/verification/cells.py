@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from smupar_transfer.records import GPTSpec, RunRecord
+from smupar_transfer.records import GPTSpec, RunRecord, RunSpec
 from smupar_transfer.theory import PARAMETRIZATIONS, InputError
 from smupar_transfer.verification.design import Design
 from smupar_transfer.verification.labels import Setting, label, said, variant
@@ -63,21 +63,9 @@ def _row(record: RunRecord) -> dict[str, object]:
     outputs = spec.model.vocab_size if isinstance(spec.model, GPTSpec) else spec.model.classes
     return {
         "key": record.key,
-        "parametrization": spec.parametrization,
-        "width": spec.model.width,
-        "sparsity": 1 - spec.sparsity.density,
+        **told_of(spec),
         "density": spec.sparsity.density,
-        "base_width": spec.base_width,
-        "depth": spec.model.depth,
-        "tokens": spec.budget.tokens,
-        **{name: getattr(spec.hparams, name) for name in HYPERPARAMETERS},
         "log2_learning_rate": spec.log2_learning_rate,
-        "weight_decay_form": str(spec.optimizer.weight_decay_form),
-        "optimizer": str(spec.optimizer.name),
-        "epsilon": spec.optimizer.epsilon,
-        "warmup": spec.budget.warmup_steps / spec.budget.steps,
-        "mask": str(spec.sparsity.mask),
-        "seed": spec.seed,
         "train_loss": _number(record.train_loss),
         "validation_loss": _number(record.validation_loss),
         "bits_per_byte": _number(record.bits_per_byte),
@@ -87,6 +75,25 @@ def _row(record: RunRecord) -> dict[str, object]:
         "flops_dense": record.flops_dense,
         "flops_sparse": record.flops_sparse,
         "wall_seconds": record.wall_seconds,
+    }
+
+
+def told_of(spec: RunSpec) -> dict[str, object]:
+    """All that tells runs of a sweep apart: parametrization, ``SETTINGS`` and seed."""
+    return {
+        "parametrization": spec.parametrization,
+        "width": spec.model.width,
+        "sparsity": 1 - spec.sparsity.density,
+        "base_width": spec.base_width,
+        "depth": spec.model.depth,
+        "tokens": spec.budget.tokens,
+        **{name: getattr(spec.hparams, name) for name in HYPERPARAMETERS},
+        "weight_decay_form": str(spec.optimizer.weight_decay_form),
+        "optimizer": str(spec.optimizer.name),
+        "epsilon": spec.optimizer.epsilon,
+        "warmup": spec.budget.warmup_steps / spec.budget.steps,
+        "mask": str(spec.sparsity.mask),
+        "seed": spec.seed,
     }
 
 

@@ -41,8 +41,8 @@ class Outcome:
 
     Attributes:
         sentence: with numbers, also where it is not what the paper says.
-        claim: of the theory, with the rule by which it is judged.
-        verdict: on it: "holds", "holds by its estimate, not by its interval", "open" or "does not hold".
+        claim: of the theory, with the rule by which it is judged; empty if the sweep does not test it.
+        verdict: on it: "holds", "holds by its estimate, not by its interval", "open" or "does not hold"; else empty.
         notes: what a reader must know beside it.
     """
 
@@ -55,5 +55,5 @@ class Outcome:
 
     @property
     def judgement(self) -> str:
-        """The verdict, and what it is about."""
-        return f"Claim: {self.claim}. Verdict: {self.verdict}"
+        """The verdict, and what it is about, in two sentences; empty if nothing is claimed."""
+        return f"Claim: {self.claim}. Verdict: {self.verdict}." if self.claim else ""

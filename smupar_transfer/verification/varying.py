@@ -30,7 +30,6 @@ IN_COLUMNS = frozenset(
         "budget.warmup_steps",  # as a part of the steps
         "seed",
         "data.path",  # data count by content
-        "data.name",
     }
 )
 """Fields that columns of the table tell; a field of ``RunSpec`` that is not here counts where it varies."""

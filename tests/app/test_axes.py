@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from smupar_transfer.app.axes import Axis, Grid, RandomPoints, expand_grid, parse_grids, parse_octaves
+from smupar_transfer.app.axes import (
+    Axis,
+    Grid,
+    RandomPoints,
+    expand_grid,
+    keys_of,
+    parse_grids,
+    parse_octaves,
+    size_of,
+)
 from smupar_transfer.theory import InputError
 
 FILE = Path("a.yaml")
@@ -48,6 +57,13 @@ def test_random_points_are_crossed_with_the_other_axes() -> None:
     assert [{**point, "w": 256} for point in narrow] == wide
 
 
+def test_points_are_counted_without_making_them() -> None:
+    grid: Grid = {"w": Axis(first=-2, last=0, step=0.5), "random": RandomPoints(3, 0, SPACE), "seed": Axis(values=[0])}
+    assert size_of(grid) == len(list(expand_grid(grid))) == 15
+    assert keys_of(grid) == ["w", *SPACE, "seed"]
+    assert size_of({"w": Axis(first=0, last=1e300, step=1)}) > 10**299
+
+
 def test_parsed_grids() -> None:
     value = [{"a": [1, 2], "b": {"log2": {"first": -1, "last": 0, "step": 1}}}, *random_grid()]
     first, second = parse_grids(value, FILE)
@@ -83,6 +99,13 @@ def test_steps_lead_from_first_to_last() -> None:
     ("grids", "message"),
     [
         (3, r"^grids=3: "),
+        ([], r"^grids=\[\]: "),
+        ([{"a": [1, float("nan")]}], r"^a=nan: in a\.yaml is not finite"),
+        ([{"a": {"log2": {"first": -1e30, "last": 1, "step": 1}}}], r"^a=2\^-1e\+30: .* no number that a computer"),
+        ([{"a": {"log2": {"first": 0, "last": 1, "step": 1e-7}}}], r"^a=.* has more than 100,000 values"),
+        (random_grid(count=True), r"^random=.*positive whole count"),
+        (random_grid(space={"a": {"log2": {"first": 0, "last": 2000}}}), r"^a=2\^2000: .* no number that a computer"),
+        ([{**random_grid()[0], "a": [1]}], r"^a=random: in a\.yaml is an axis of the same grid too"),
         ([3], r"^grids=\[3\]: "),
         ([{"a": 3}], r"^a=3: in a\.yaml is neither a list nor log2"),
         ([{"random": [1]}], r"^random=\[1\]: in a\.yaml is not \{count"),

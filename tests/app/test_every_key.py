@@ -14,8 +14,8 @@ from typing import Any, NoReturn
 import pytest
 import yaml
 
-from smupar_transfer.app import paths, specs
-from smupar_transfer.app.commands import coordinates, explain, plan, sweep, train, transfer, tune
+from smupar_transfer.app import paths, runs, specs
+from smupar_transfer.app.commands import coordinates, explain, plan, train, transfer, tune
 from smupar_transfer.app.endings import CheckFailedError
 from smupar_transfer.app.given import flat
 
@@ -92,7 +92,9 @@ def stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(*about: object, **more: object) -> NoReturn:
         raise CheckFailedError(f"about to do: {about} {more}".replace("\n", " "))
 
-    def stop_with_plan(title: str, asks: Callable[[dict[str, Any]], list[Any]], expected: int, means: Any) -> NoReturn:
+    def stop_with_plan(
+        title: str, asks: Callable[[dict[str, Any]], list[Any]], expected: int, means: Any, records: object
+    ) -> NoReturn:
         stop(title, asks({}), expected, means.execution, means.folder, means.workers, means.data)
 
     def stop_with_means(title: str, specs: list[Any], means: Any, *more: object) -> NoReturn:
@@ -105,9 +107,9 @@ def stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(explain, "plan_parameters", lambda network, spec: stop(spec))
     monkeypatch.setattr(transfer, "make_recipe", lambda spec, source: (spec, source))
     monkeypatch.setattr(transfer, "_kept", stop)
-    asked = plan.what_to_do
-    monkeypatch.setattr(plan, "what_to_do", lambda config: stop(asked(config), specs.execution(config)))
-    monkeypatch.setattr(sweep, "train_planned", stop_with_plan)
+    asked = plan.of_target
+    monkeypatch.setattr(plan, "of_target", lambda config: stop(asked(config)[0], specs.execution(config)))
+    monkeypatch.setattr(runs, "train_planned", stop_with_plan)
     monkeypatch.setattr(coordinates, "measure_missing", stop_with_means)
     monkeypatch.setattr(tune, "tune", lambda config, search: stop(search, config.results_dir))
 

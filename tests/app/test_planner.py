@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,9 @@ from omegaconf import DictConfig
 
 from smupar_transfer.app import specs
 from smupar_transfer.app.planner import Planner
-from smupar_transfer.app.sweeps import load_sweep
+from smupar_transfer.app.sweeps import at_point, load_sweep
 from smupar_transfer.records import RunRecord, RunSpec
+from smupar_transfer.theory import InputError
 from smupar_transfer.training import Execution, load
 from smupar_transfer.training import run as train
 
@@ -81,7 +83,7 @@ def test_what_is_expected_lies_between_what_is_asked_for_and_the_full_grid(
     sweep = load_sweep(str(adaptive_file))
     planner = Planner(config, sweep)
     expected = planner.expected({})
-    assert len(planner.planned({})) < len(expected) < sweep.runs
+    assert len(planner.planned({})) < len(expected) < sweep.count()
     assert set(planner.planned({})) <= set(expected)
     records = {run.key: answered(record, run) for run in planner.planned({})}
     assert set(planner.planned(records)) <= set(planner.expected(records))
@@ -156,3 +158,71 @@ def test_what_is_carried_is_guessed_as_long_as_the_proxy_is_not_known(config: Di
     tuned.hparams.learning_rate = 2.0**-3.75
     expected = Planner(tuned, load_sweep(str(tmp_path / "carried.yaml"))).expected({})
     assert {-4.0, -3.5} <= set(at(expected, "sp", 32, 0))
+
+
+def test_what_differs_in_seed_and_hyperparameters_alone_is_composed_once(
+    config: DictConfig, grid_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And comes out as if each of its runs had been composed by itself."""
+    sweep = load_sweep(str(grid_file))
+    alone = [specs.target_spec(at_point(config, point)) for point in sweep.points()]
+    composed: list[DictConfig] = []
+    compose = specs.target_spec
+
+    def counted(point: DictConfig) -> RunSpec:
+        composed.append(point)
+        return compose(point)
+
+    monkeypatch.setattr(specs, "target_spec", counted)
+    runs = Planner(config, sweep).planned({})
+    assert runs == alone
+    assert [run.key for run in runs] == [run.key for run in alone]
+    assert len(composed) == 4  # two parametrizations at two sparsities
+
+
+def test_impossible_hyperparameters_are_refused_by_name(config: DictConfig, grid_file: Path) -> None:
+    axis = "hparams.init_std: [0.1, -0.1]\n    seed: [0]"
+    grid_file.write_text(grid_file.read_text().replace("seed: [0]", axis).replace("runs: 12\n", ""), encoding="utf-8")
+    with pytest.raises(InputError, match=r"^hparams\.init_std=-0\.1: must be finite and not negative"):
+        Planner(config, load_sweep(str(grid_file)))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "axis"),
+    [
+        ("seed: [0]", "seed: [0]\n    model.head_dim: [8, 16]", "model.head_dim"),
+        ("seed: [0]", "seed: [0]\n    optimizer.beta1: [0.8, 0.9]", "optimizer.beta1"),
+        ("seed: [1, 0]", "seed: [1, 0]\n    precision: [float32, bfloat16]", "precision"),
+    ],
+)
+def test_runs_that_no_table_could_tell_apart_are_refused_before_they_are_trained(
+    config: DictConfig, grid_file: Path, adaptive_file: Path, old: str, new: str, axis: str
+) -> None:
+    file = adaptive_file if "[1, 0]" in old else grid_file
+    file.write_text(re.sub(r"runs: .*\n", "", file.read_text().replace(old, new)), encoding="utf-8")
+    with pytest.raises(InputError, match=rf"^grids={axis}: in {file.stem} is nothing that tables tell apart; write"):
+        Planner(config, load_sweep(str(file)))
+    file.write_text(file.read_text().replace(new, f"{old}\n    optimizer.epsilon: [1e-8, 1e-9]"), encoding="utf-8")
+    Planner(config, load_sweep(str(file)))
+
+
+def test_a_coordinate_check_tells_its_axis_apart_and_nothing_else(config: DictConfig, tmp_path: Path) -> None:
+    file = tmp_path / "check.yaml"
+    content = "question: Why?\nkind: coordinates\naxis: AXIS\ngrids:\n  - target.width: [16, 32]\n    seed: [0, 1]\n"
+    file.write_text(content.replace("AXIS", "width"), encoding="utf-8")
+    assert len(Planner(config, load_sweep(str(file))).planned({})) == 4
+    file.write_text(content.replace("AXIS", "sparsity"), encoding="utf-8")
+    with pytest.raises(InputError, match=r"^grids=target\.width: in check is nothing that tables tell apart"):
+        Planner(config, load_sweep(str(file)))
+
+
+def test_all_that_may_be_asked_for_is_the_full_grid(
+    config: DictConfig, adaptive_file: Path, grid_file: Path, record: RunRecord
+) -> None:
+    planner = Planner(config, load_sweep(str(adaptive_file)))
+    assert len(planner.possible()) == 42
+    assert planner.bound == " expected of at most 42"
+    records = {run.key: answered(record, run) for run in planner.planned({})}
+    assert {run.key for run in planner.planned(records)} <= planner.possible()
+    fixed = Planner(config, load_sweep(str(grid_file)))
+    assert (fixed.possible(), fixed.bound) == ({run.key for run in fixed.planned({})}, "")

@@ -148,7 +148,9 @@ def test_a_record_that_is_there_is_shared_and_so_is_one_of_another_result(
     monkeypatch.setattr(runs, "run", None)  # nothing more is trained
     again = runs.train_missing("title", [smupar], request_, Execution(), tmp_path / "first", 1)
     assert again == [replace(first[0], key=smupar.key, spec=smupar, same_as=mup.key)]
-    means = runs.Means(request_, Execution(), tmp_path / "second", 1, elsewhere=[again[0], first[0]])
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / store.RECORDS_FILE).write_text("{", encoding="utf-8")  # and is left out
+    means = runs.Means(request_, Execution(), tmp_path / "second", 1, runs.other_trainings(tmp_path / "second"))
     copied = runs.train_planned("title", lambda _: [mup, smupar], 2, means)
     assert copied == [first[0], again[0]]
     assert RunStore(tmp_path / "second").keys() == {mup.key, smupar.key}

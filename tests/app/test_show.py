@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
 from smupar_transfer.app import show
+from smupar_transfer.app.sweep_definition import Sweep
 from smupar_transfer.records import Evaluation
 from smupar_transfer.verification import Outcome, Table
 
@@ -111,3 +114,28 @@ def test_the_training_bar_shows_loss_validation_and_rate(capsys: pytest.CaptureF
     err = capsys.readouterr().err
     assert "2/2 loss 3.125  validation 3.500" in err
     assert "tokens/s" in err
+
+
+@pytest.mark.parametrize("count", [3, show.MANY])
+def test_what_is_tracked_is_handed_on_and_leaves_no_trace(count: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert list(show.tracked("planning", list(range(count)))) == list(range(count))
+    assert capsys.readouterr() == ("", "")
+
+
+def test_an_introduction_says_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    show.introduction(Sweep("mine", "Why [b]not[/b]?\n"), Path("own/mine.yaml"))
+    show.introduction(Sweep("theirs", "Why?", "Because.\n", "much"), None)
+    said = "sweep mine of own/mine.yaml\nWhy [b]not[/b]?\n\nsweep theirs\nWhy?\nexpected: Because.\n\n"
+    assert capsys.readouterr().out == said
+
+
+def test_what_is_stated_stands_beside_what_is_estimated(capsys: pytest.CaptureFixture[str]) -> None:
+    show.cost(" an hour\n", "to do: 3 runs", "estimated time: 3 s")
+    show.cost("", "to do: nothing", "")
+    said = "to do: 3 runs\ncost, by its file: an hour\nestimated time: 3 s\nto do: nothing\n"
+    assert capsys.readouterr().out == said
+
+
+def test_an_outcome_without_a_claim_has_no_verdict(capsys: pytest.CaptureFixture[str]) -> None:
+    show.outcome(Outcome("It moved.", "", "", (), (), ()))
+    assert capsys.readouterr().out == "It moved.\n"

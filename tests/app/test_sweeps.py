@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
 from omegaconf import DictConfig
@@ -14,14 +15,15 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 from smupar_transfer.app import given, paths
 from smupar_transfer.app.axes import Axis, Grid
 from smupar_transfer.app.launch import _expand_name
+from smupar_transfer.app.sweep_definition import Sweep
 from smupar_transfer.app.sweeps import (
-    Sweep,
     at_point,
     find_sweep,
     load_sweep,
     narrowed,
     shipped_sweeps,
     sweep_overrides,
+    typed,
 )
 from smupar_transfer.theory import InputError
 
@@ -75,7 +77,10 @@ def test_what_a_person_fixes_by_hand_takes_the_place_of_an_axis(
 
 
 def test_what_the_file_itself_sets_fixes_no_axis(grid_file: Path, composed: Callable[..., DictConfig]) -> None:
-    sweep = load_sweep(str(changed(grid_file, "overrides: [target.width=32]", "overrides: [target.width=32, seed=5]")))
+    content = grid_file.read_text(encoding="utf-8").replace("[target.width=32]", "[target.width=32, seed=5]")
+    content = content.replace("runs: 12", "  - hparams.learning_rate: [0.5]\nruns: 13")
+    grid_file.write_text(content, encoding="utf-8")
+    sweep = load_sweep(str(grid_file))
     found = narrowed(sweep, composed("sweep", f"sweep={grid_file}", *sweep.overrides), [])
     assert list(found.points()) == list(sweep.points())
 
@@ -154,18 +159,29 @@ def test_what_no_analysis_can_use_is_refused_before_anything_is_trained(
 
 
 @pytest.mark.parametrize(
-    ("words", "widths"), [(["target.width=256"], {256}), (["target.width=128"], {128}), (["seed=0"], {None, 256})]
+    ("words", "targets"),
+    [
+        (["target.width=256"], {(256, sparsity) for sparsity in (0.0, 0.5, 0.75, 0.875, 0.9375)}),
+        (["target.width=128", "target.sparsity=0.875"], {(128, 0.875)}),
+        (["target=wide_sparse"], {(256, 0.9375)}),
+        (["seed=0"], {(256, sparsity) for sparsity in (0.0, 0.5, 0.75, 0.875, 0.9375)}),
+    ],
 )
 def test_a_key_given_by_hand_counts_although_the_sweep_sets_it(
-    words: list[str], widths: set[int | None], composed: Callable[..., DictConfig], monkeypatch: pytest.MonkeyPatch
+    words: list[str],
+    targets: set[tuple[int, float]],
+    composed: Callable[..., DictConfig],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """``lr_by_sparsity`` sets width 256, and has cells of the proxy's own width beside it."""
+    """``lr_by_sparsity`` sets width 256; its cells of the dense proxy, where regret starts, stay as they are."""
     line = _expand_name("sweep", ["lr_by_sparsity", *words])
     monkeypatch.setattr(given, "words_given", lambda: line)
     assert given.words_by_hand() == words
     config = composed("sweep", *line)
-    found = narrowed(load_sweep("lr_by_sparsity"), config, given.words_by_hand())
-    assert {point.get("target.width", config.target.width) for point in found.points()} == widths
+    points = list(narrowed(load_sweep("lr_by_sparsity"), config, given.words_by_hand()).points())
+    found = {(point.get("target.width", config.target.width), point["target.sparsity"]) for point in points}
+    assert found == {(None, 0.0), *targets}
+    assert {point["seed"] for point in points} == ({0} if words == ["seed=0"] else {0, 1, 2, 3, 4})
 
 
 def test_a_sweep_is_read_from_a_path(grid_file: Path) -> None:
@@ -176,7 +192,9 @@ def test_a_sweep_is_read_from_a_path(grid_file: Path) -> None:
     assert len(points) == 12
     expected = {"parametrization.name": "sp", "target.sparsity": 0.0, "hparams.learning_rate": 2.0**-8, "seed": 0}
     assert points[0] == expected
-    assert sweep_overrides(str(grid_file)) == ["target.width=32"]
+    assert sweep_overrides(str(grid_file)) == ["target=proxy", "target.width=32"]
+    own = changed(grid_file, "[target.width=32]", "[target=wide_sparse, target.width=32]")
+    assert sweep_overrides(str(own)) == ["target=wide_sparse", "target.width=32"]
 
 
 def test_shipped_sweeps_are_found_by_name_and_search_spaces_are_none() -> None:
@@ -220,10 +238,15 @@ def test_a_name_is_no_pattern_and_no_path(name: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        pytest.param("cost:", "costs:", r"sweep=.*costs", id="unknown key"),
-        pytest.param("cost: a second\n", "", r"sweep=.*cost", id="missing key"),
+        pytest.param("cost:", "costs:", r"^sweep=.* costs: unknown field; did you mean cost\?", id="unknown field"),
+        pytest.param("cost:", "zzz:", r"^sweep=.* zzz: unknown field; there are question, expected", id="far field"),
+        pytest.param("cost:", "name: mine\ncost:", r" name: unknown field; its name is that of the file", id="name"),
+        pytest.param("cost:", "seed: 0\ncost:", r" seed: unknown field", id="key outside of grids"),
+        pytest.param("question: Does", "quest: Does", r" quest: unknown field; did you mean question", id="question"),
+        pytest.param("cost: a second", "cost: 3", r"^sweep=.* cost: 3 is not text", id="cost is a number"),
+        pytest.param("cost: a second", "cost: a\ncost: b", r"not valid YAML: .*duplicate key cost", id="field twice"),
+        pytest.param("seed: [0]", "seed: [0]\n    seed: [1]", r"not valid YAML: .*duplicate key seed", id="axis twice"),
         pytest.param("runs: 12", "runs: 13", r"^runs=13: .* expands to 12 runs", id="wrong number of runs"),
-        pytest.param("runs: 12\n", "", r"sweep=.*runs", id="no number of runs"),
         pytest.param("runs: 12", "runs: many", r"sweep=.*runs", id="number of runs is a word"),
         pytest.param("seed: [0]", "seed: 0", r"^seed=0: .*neither a list nor log2", id="axis is a number"),
         pytest.param("seed: [0]", "seed: []", r"^seed=\[\]: ", id="axis is empty"),
@@ -237,12 +260,72 @@ def test_a_name_is_no_pattern_and_no_path(name: str) -> None:
         pytest.param("overrides: [target.width=32]", "overrides: 32", r"sweep=.*overrides", id="overrides is a number"),
         pytest.param("[target.width=32]", "target.width=32", r"sweep=.*overrides", id="overrides is a word"),
         pytest.param("overrides: [", "overrides: [[", r"is not valid YAML", id="no YAML"),
+        pytest.param(
+            "[target.width=32]", "[target.width]", r"^overrides=target.width: .* is no setting", id="no value"
+        ),
+        pytest.param("[target.width=32]", "[--multirun]", r"^overrides=--multirun: .* is no setting", id="flag"),
+        pytest.param("[target.width=32]", "[sweep=other]", r"^overrides=sweep=other: .* names a sweep", id="sweep"),
+        pytest.param(
+            "[target.width=32]", "[seed=1, seed=2]", r"^overrides=seed=1: .* is given twice; keep one", id="word twice"
+        ),
+        pytest.param(
+            "[target.width=32]", "[seed=1]", r"^overrides=seed=1: .* is an axis of every grid too", id="word and axis"
+        ),
+        pytest.param("first: -8", "first: -1e30", r"^hparams.learning_rate=2\^-1e\+30: .* is no number", id="endless"),
+        pytest.param("last: -6", "last: 2000", r"^hparams.learning_rate=2\^2000: .* is no number", id="beyond floats"),
+        pytest.param("step: 1}", "step: 1e-6}", r"^hparams.learning_rate=.* more than 100,000 values", id="tiny step"),
+        pytest.param("step: 1}", "step: 1e-320}", r"^hparams.learning_rate=.* more than 100,000", id="tiniest step"),
+        pytest.param("step: 1}", "step: 5e-5}", r"^grids=160,004 runs: .* are more than 100,000", id="too many runs"),
+        pytest.param("seed: [0]", "seed: [0, .inf]", r"^seed=inf: .* is not finite", id="infinite value"),
+        pytest.param(
+            "seed: [0]",
+            "random: {count: 1000000000, seed: 0, space: {hparams.init_std: {log2: {first: -1, last: 0}}}}",
+            r"^grids=12,000,000,000 runs: .* are more than",
+            id="too many random points",
+        ),
+        pytest.param(
+            "seed: [0]",
+            "random: {count: 2, seed: 0, space: {target.sparsity: {log2: {first: -1, last: 0}}}}",
+            r"^target.sparsity=random: .* is an axis of the same grid too",
+            id="random axis twice",
+        ),
     ],
 )
 def test_a_wrong_sweep_file_is_refused_in_one_line(grid_file: Path, old: str, new: str, message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         load_sweep(str(changed(grid_file, old, new)))
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_expected_what_it_costs_and_the_number_of_runs_may_be_left_out(grid_file: Path) -> None:
+    left_out = changed(grid_file, "expected: It does.\ncost: a second\noverrides: [target.width=32]\n", "")
+    short = load_sweep(str(changed(left_out, "runs: 12\n", "")))
+    assert (short.expected, short.cost, short.overrides, short.runs, short.count()) == ("", "", (), None, 12)
+    assert short.claim is None
+
+
+@pytest.mark.parametrize("name", shipped_sweeps())
+def test_a_shipped_sweep_leaves_nothing_out(name: str) -> None:
+    """And all but the coordinate checks, which have verdicts of their own, and ``quick`` test the paper's claims."""
+    sweep = load_sweep(name)
+    assert sweep.runs is not None
+    assert min(len(text.split()) for text in (sweep.question, sweep.expected, sweep.cost)) > 5
+    assert sweep.claim == (None if sweep.kind == "coordinates" or name == "quick" else "supar")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("claim: other", r"^claim=other: .* is unknown; there are supar"),
+        ("kind: coordinates\nclaim: supar", r"^claim=supar: .* is not for kind coordinates"),
+        ("reference: sp", r"^reference=sp: .* is for kind gain; leave it out"),
+        ("swept: [init_std]", r"^swept=init_std: .* same value in all runs; grids need an axis hparams.init_std"),
+        ("kind: contours\nswept: [learning_rate, init_std]", r"^swept=init_std: .* same value in all runs"),
+    ],
+)
+def test_fields_that_would_do_nothing_are_refused(grid_file: Path, words: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load_sweep(str(changed(grid_file, "overrides:", f"{words}\noverrides:")))
 
 
 @pytest.mark.parametrize("content", ["[1, 2]", "grids: [1]", "just a sentence", ""])
@@ -252,10 +335,90 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path, content: str) -> No
         load_sweep("other.yaml")
 
 
+def test_a_name_that_two_files_of_a_folder_have_is_refused(grid_file: Path, tmp_path: Path) -> None:
+    for folder, name in (("a", "mine.yaml"), ("b", "mine.yml")):
+        (tmp_path / "own" / folder).mkdir(parents=True)
+        (tmp_path / "own" / folder / name).write_bytes(grid_file.read_bytes())
+    with pytest.raises(
+        InputError, match=r"^sweep=mine: is the name of .*a/mine\.yaml and .*b/mine\.yml; give the path"
+    ):
+        find_sweep("mine", str(tmp_path / "own"))
+    (tmp_path / "own" / "a" / "mine.yaml").unlink()
+    assert find_sweep("mine", str(tmp_path / "own")) == tmp_path / "own" / "b" / "mine.yml"
+    with pytest.raises(InputError, match=r"^sweep=mien: is no sweep; did you mean mine\?"):
+        find_sweep("mien", str(tmp_path / "own"))
+
+
+def test_options_of_configuration_groups_are_no_sweeps(tmp_path: Path) -> None:
+    (tmp_path / "own" / "model").mkdir(parents=True)
+    (tmp_path / "own" / "model" / "lr_by_sparsity.yaml").write_text("width: 16\n", encoding="utf-8")
+    assert find_sweep("lr_by_sparsity", str(tmp_path / "own")) == shipped_sweeps()["lr_by_sparsity"]
+
+
 def test_a_missing_file_is_not_called_bad_yaml() -> None:
     with pytest.raises(InputError, match=r"^sweep=nowhere\.yaml: cannot be read: No such file") as caught:
         load_sweep("nowhere.yaml")
     assert "YAML:" not in str(caught.value)
+
+
+def axis_of(key: str, values: str, composed: Callable[..., DictConfig], folder: Path) -> list[Any]:
+    """Values of an axis, written as YAML, as the configuration takes them."""
+    path = folder / "axis.yaml"
+    path.write_text(f"question: Why?\nkind: search\ngrids:\n  - {key}: {values}\n", encoding="utf-8")
+    sweep = typed(load_sweep(str(path)), composed("sweep", "sweep=axis"))
+    return [point[key] for point in sweep.points()]
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "taken"),
+    [
+        ("target.width", "{log2: {first: 5, last: 7, step: 1}}", [32, 64, 128]),
+        ("target.width", "[null, 32.0]", [None, 32]),
+        ("target.sparsity", "[0, 0.5]", [0.0, 0.5]),
+        ("seed", '["3", 4]', [3, 4]),
+        ("model.bias", "[true, false]", [True, False]),
+        ("hparams.weight_decay", "[1e-3, 0]", [0.001, 0.0]),
+    ],
+)
+def test_values_of_axes_become_what_the_configuration_takes(
+    key: str, values: str, taken: list[Any], composed: Callable[..., DictConfig], tmp_path: Path
+) -> None:
+    found = axis_of(key, values, composed, tmp_path)
+    assert found == taken
+    assert list(map(type, found)) == list(map(type, taken))
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "message"),
+    [
+        ("seed", "[0, 0.5]", r"^seed=0.5: is of a wrong type: .*Integer"),
+        ("seed", "[one]", r"^seed=one: is of a wrong type"),
+        ("seed", "[true]", r"^seed=True: is of a wrong type"),
+        ("seed", "[null]", r"^seed=None: is of a wrong type"),
+        ("target.width", "{log2: {first: 5, last: 6, step: 0.5}}", r"^target.width=45.25\d+: is of a wrong type"),
+        ("model.bias", "[2]", r"^model.bias=2: is of a wrong type; true and false stand"),
+        ("parametrization.name", "[true]", r"^parametrization.name=True: is of a wrong type"),
+        ("target.sparsty", "[0.5]", r"^grids=target.sparsty: .* no key of the configuration; did you mean target.spa"),
+        ("model", "[gpt, mlp]", r"^grids=model: .* a group of keys; take one of model.kind, model.width"),
+        ("parametrization", "[sp, mup]", r"^grids=parametrization: .* take one of parametrization.name, or"),
+        ("data.path", "[a, b]", r"^grids=data.path: .* the same in all of its runs; put it into overrides"),
+        ("sparsity.backend", "[csr, masked]", r"^grids=sparsity.backend: .* the same in all of its runs"),
+        ("workers", "[1, 2]", r"^grids=workers: .* the same in all of its runs"),
+        ("tuned", "[a.yaml]", r"^grids=tuned: .* the same in all of its runs"),
+    ],
+)
+def test_axes_that_no_run_can_have_are_refused_before_anything_is_trained(
+    key: str, values: str, message: str, composed: Callable[..., DictConfig], tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        axis_of(key, values, composed, tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_random_points_are_no_whole_numbers(composed: Callable[..., DictConfig], tmp_path: Path) -> None:
+    space = "{count: 2, seed: 0, space: {target.width: {log2: {first: 4, last: 6}}}}"
+    with pytest.raises(InputError, match=r"^target\.width=0\.5: is of a wrong type"):
+        axis_of("random", space, composed, tmp_path)
 
 
 def test_a_point_changes_its_keys_and_leaves_the_configuration_alone(composed: Callable[..., DictConfig]) -> None:
@@ -287,6 +450,21 @@ def test_commands_refuse_a_wrong_sweep_and_write_nothing(
     assert len(result.stderr.splitlines()) == 1, result.stderr
     assert all(needle in result.stderr for needle in needles)
     assert not Path("results").exists()
+
+
+@pytest.mark.parametrize("words", [(), ("target=wide_sparse", "target.width=64"), ("target.width=48",)])
+def test_plan_and_sweep_mean_the_same_target(
+    smupar: Run, data: tuple[str, ...], grid_file: Path, words: tuple[str, ...]
+) -> None:
+    """Without a sweep, ``plan`` is about a wide sparse target, and ``train`` about the proxy."""
+    grid_file.write_text(grid_file.read_text().replace("overrides: [target.width=32]\n", ""), encoding="utf-8")
+    printed = [smupar(command, str(grid_file), *words, "--cfg", "job").stdout for command in ("plan", "sweep")]
+    targets = [re.findall(r"^target:\n(?:  .*\n)+", text, re.MULTILINE) for text in printed]
+    assert targets[0] == targets[1]
+    assert targets[0] == [
+        f"target:\n  width: {words[-1][13:] if words else 'null'}\n"
+        + ("  sparsity: 0.9375\n" if len(words) == 2 else "  sparsity: 0.0\n")
+    ]
 
 
 def test_what_a_person_sets_wins_over_the_sweeps_own_settings(

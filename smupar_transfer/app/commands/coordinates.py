@@ -11,11 +11,13 @@ from smupar_transfer.app import specs
 from smupar_transfer.app.cautions import tell_of_runs
 from smupar_transfer.app.commands.plot import publish, stored
 from smupar_transfer.app.commands.sweep import manifest
+from smupar_transfer.app.continuing import refuse_to_replace
 from smupar_transfer.app.endings import CheckFailedError
 from smupar_transfer.app.given import config_dir, words_by_hand
 from smupar_transfer.app.planner import Planner
 from smupar_transfer.app.runs import Means, measure_missing
-from smupar_transfer.app.sweeps import COORDINATES, load_sweep, narrowed
+from smupar_transfer.app.sweep_definition import COORDINATES
+from smupar_transfer.app.sweeps import load_sweep, narrowed
 from smupar_transfer.records import CoordinateStore, RunSpec, write_manifest
 from smupar_transfer.theory import PARAMETRIZATIONS, InputError
 from smupar_transfer.verification.coordinates import described, judged
@@ -38,8 +40,8 @@ def run(config: DictConfig) -> None:
     required = _required(config, planned)
     tell_of_runs(config, planned)
     folder = Path(config.results_dir) / sweep.name
-    for _ in CoordinateStore(folder):  # a damaged record is told before anything is written
-        pass
+    known = {record.key for record in CoordinateStore(folder)}  # a damaged one is told before anything is written
+    refuse_to_replace(folder, sweep.kind, known, {spec.key for spec in planned})
     means = Means(specs.data_request(config), specs.execution(config), folder, specs.workers(config))
     described_as = manifest(config, sweep, planned, COORDINATES)
     write_manifest(folder, described_as)

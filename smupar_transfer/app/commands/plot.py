@@ -9,7 +9,8 @@ from omegaconf import DictConfig
 
 from smupar_transfer.app import show
 from smupar_transfer.app.hints import did_you_mean
-from smupar_transfer.app.sweeps import COORDINATES, shipped_sweeps, sweep_name
+from smupar_transfer.app.sweep_definition import COORDINATES
+from smupar_transfer.app.sweeps import shipped_sweeps, sweep_name
 from smupar_transfer.records import (
     CoordinateRecord,
     CoordinateStore,

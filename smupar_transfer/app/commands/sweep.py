@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from smupar_transfer.app import show, specs
-from smupar_transfer.app.base import resolve_base
-from smupar_transfer.app.cautions import tell_of_runs
+from smupar_transfer.app import show
 from smupar_transfer.app.given import config_dir, words_by_hand
-from smupar_transfer.app.planner import Planner
-from smupar_transfer.app.runs import Means, other_records, train_planned
-from smupar_transfer.app.sweeps import COORDINATES, Sweep, load_sweep, narrowed
+from smupar_transfer.app.sweep_definition import COORDINATES, Sweep
+from smupar_transfer.app.sweeps import load_sweep, narrowed, own_file
 from smupar_transfer.records import (
     Manifest,
     RunRecord,
@@ -25,29 +24,18 @@ from smupar_transfer.records import (
 )
 from smupar_transfer.theory import InputError
 
+if TYPE_CHECKING:
+    from smupar_transfer.app.runs import Means, Todo
+
 
 def run(config: DictConfig) -> None:
     """Train the missing runs of ``sweep``; write records, tables, figures and a page about the outcome."""
     sweep = load_sweep(config.sweep, config_dir())
     if sweep.kind == COORDINATES:
         raise InputError("sweep", config.sweep, "is a coordinate check", f"run: smupar coordinates {config.sweep}")
-    sweep = narrowed(sweep, config, words_by_hand())
-    planner = Planner(config, sweep)
+    show.introduction(sweep, own_file(config.sweep, config_dir()))
     folder = Path(config.results_dir) / sweep.name
-    means = Means(
-        specs.data_request(config), specs.execution(config), folder, specs.workers(config), other_records(folder)
-    )
-    records = {record.key: record for record in RunStore(folder)}  # a damaged one is told before anything is written
-
-    def plan(records: Mapping[str, RunRecord]) -> list[RunSpec]:
-        """What is needed, told in the folder as well: an interrupted sweep can be plotted."""
-        planned = planner.planned(records)
-        write_manifest(folder, manifest(config, sweep, planned))
-        return planned
-
-    expected = planner.expected(records)
-    tell_of_runs(config, expected)
-    train_planned(sweep.name, plan, len(expected), means)
+    train(config, narrowed(sweep, config, words_by_hand()), folder)
     from smupar_transfer.app.commands import plot
 
     plot.publish(folder)
@@ -55,8 +43,64 @@ def run(config: DictConfig) -> None:
         show.console().print(read_manifest(folder).saved)
 
 
+def train(config: DictConfig, sweep: Sweep, folder: Path) -> None:
+    """Plan, tell what there is to do, and train it.
+
+    Raises:
+        InputError: a run is impossible, or the folder holds another result; nothing was written.
+    """
+    from smupar_transfer.app import runs, specs  # torch is imported now: a person has read something meanwhile
+    from smupar_transfer.app.cautions import tell_of_runs
+    from smupar_transfer.app.continuing import refuse_to_replace
+    from smupar_transfer.app.planner import Planner
+
+    planner = Planner(config, sweep)
+    records = {record.key: record for record in RunStore(folder)}  # a damaged one is told before anything is written
+    expected = planner.expected(records)
+    refuse_to_replace(folder, sweep.kind, records, {spec.key for spec in expected}, planner.possible)
+    means = runs.Means(
+        specs.data_request(config),
+        specs.execution(config),
+        folder,
+        specs.workers(config),
+        runs.other_trainings(folder),
+    )
+    tell_of_runs(config, expected)
+    todo = runs.what_to_do(folder, expected, records, means.elsewhere, planner.bound)
+    show.cost(sweep.cost, *outlook(todo, records, means))
+
+    def plan(records: Mapping[str, RunRecord]) -> list[RunSpec]:
+        """What is needed, told in the folder as well: an interrupted sweep can be plotted."""
+        planned = planner.planned(records)
+        write_manifest(folder, manifest(config, sweep, planned))
+        return planned
+
+    runs.train_planned(sweep.name, plan, len(expected), means, records)
+
+
+def outlook(todo: Todo, records: Mapping[str, RunRecord], means: Means) -> tuple[str, str]:
+    """What there is to do, or that there is nothing, and how long it takes here, in words."""
+    from smupar_transfer.app import pricing
+    from smupar_transfer.app.kernels import resolved
+
+    if todo.missing:
+        execution = resolved(means.execution)
+        missing = {spec.key for spec in todo.missing}
+        batches = pricing.group(todo.planned, missing, pricing.comparable(records.values(), execution))
+        price = pricing.price([batch for batch in batches if batch.missing], means.data, execution)
+        return str(todo), f"estimated time: {price.left(means.workers)}"
+    copied = f", {todo.shared} of them as copies of results beside it" if todo.shared else ""
+    nothing = (
+        f"all {len(todo.planned)} runs have records in {todo.folder}{copied}: nothing is trained, tables and figures "
+        "are drawn again; to run them yourself, give results_dir=DIR"
+    )
+    return nothing, ""
+
+
 def manifest(config: DictConfig, sweep: Sweep, planned: list[RunSpec], command: str = "sweep") -> Manifest:
     """What the sweep is, for those who read its folder later."""
+    from smupar_transfer.app.base import resolve_base
+
     given = [word for word in words_by_hand() if not word.startswith(("results_dir=", "workers="))]
     folder = config_dir()
     own_folder = [] if folder is None else ["--config-dir", folder]
@@ -65,7 +109,7 @@ def manifest(config: DictConfig, sweep: Sweep, planned: list[RunSpec], command: 
         name=sweep.name,
         question=sweep.question,
         expected=sweep.expected,
-        command=" ".join([f"smupar {command}", config.sweep, *own_folder, *given]),
+        command=shlex.join(["smupar", command, config.sweep, *own_folder, *given]),
         keys=tuple(spec.key for spec in planned),
         proxy_log2_learning_rate=math.log2(proxy.learning_rate),
         proxy_hparams=vars(proxy),
@@ -74,5 +118,6 @@ def manifest(config: DictConfig, sweep: Sweep, planned: list[RunSpec], command: 
         axis=sweep.axis,
         tied=sweep.tied,
         reference=sweep.reference,
-        full_grid=None if sweep.adaptive is None else sum(1 for _ in sweep.points()),
+        full_grid=None if sweep.adaptive is None else sweep.count(),
+        claim=sweep.claim,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from smupar_transfer.records import Manifest, RunRecord
 from smupar_transfer.verification.kinds import contours, gain, proxy_size, search, stability
@@ -20,5 +21,6 @@ KINDS: Mapping[str, Kind] = {
 
 
 def outcome_of(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
-    """What the finished runs of a sweep, at least one, say."""
-    return KINDS[manifest.kind](manifest, records)
+    """What the finished runs of a sweep, at least one, say; with a verdict where the sweep tests a claim."""
+    outcome = KINDS[manifest.kind](manifest, records)
+    return outcome if manifest.claim else replace(outcome, claim="", verdict="")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import random
+import re
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -196,6 +197,20 @@ def test_two_processes_measure_the_same(smupar: Run, data: tuple[str, ...], chec
     first, second = (list(CoordinateStore(Path(folder, "check"))) for folder in ("results", "other"))
     assert len(first) == 2
     assert [(r.key, r.layers, r.losses) for r in first] == [(r.key, r.layers, r.losses) for r in second]
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_another_check_of_the_same_name_replaces_nothing(
+    smupar: Run, data: tuple[str, ...], check: str, snapshot: Callable[[Path], dict[str, bytes]]
+) -> None:
+    words = ("coordinates", check, *data, *HARMLESS)
+    assert smupar(*words, "seed=0").returncode == 0
+    before = snapshot(Path("results"))
+    result = smupar(*words, "seed=1")
+    assert result.returncode == 2
+    assert re.search(r"check holds 2 finished runs that are not part of this sweep .* give another", result.stderr)
+    assert snapshot(Path("results")) == before
+    assert smupar(*words).returncode == 0  # all seeds: those of before among them
 
 
 @pytest.mark.usefixtures("undrawn")

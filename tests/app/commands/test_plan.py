@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
-from typing import Any
 
 import pytest
-from omegaconf import DictConfig
 
-from smupar_transfer.app import specs
-from smupar_transfer.app.commands import plan
-from smupar_transfer.records import RunRecord, RunSpec, RunStore
-from smupar_transfer.training import Execution
+from smupar_transfer import sparsity
+from smupar_transfer.app import pricing
 
 Run = Callable[..., CompletedProcess[str]]
 Snapshot = Callable[[Path], dict[str, bytes]]
@@ -27,8 +22,9 @@ def test_it_counts_the_runs_of_a_sweep_and_trains_none(smupar: Run, tiny: tuple[
     assert "Does a grid of a dozen tiny runs work?" in result.stdout
     assert "12 runs, 0 of them exist in results/grid" in result.stdout
     assert "to do: 12 runs, 1,536 tokens" in result.stdout
-    source = r"\(from calibrated layers and 3 steps at width 32\)"
-    assert re.search(r"estimated time: [\d.]+ (s|min|h) with workers=1 " + source, result.stdout)
+    source = r"\(from calibrated layers and 3 steps at width 32\)\n"
+    stated = r"cost, by its file: a second\n"
+    assert re.search(stated + r"estimated time: [\d.]+ (s|min|h) with workers=1 " + source, result.stdout)
     assert not Path("results").exists()
 
 
@@ -40,13 +36,15 @@ def test_finished_runs_are_known_and_timed(
     snapshot: Snapshot,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(plan, "measure_steps", None)  # nothing is trained
+    monkeypatch.setattr(pricing, "measure_steps", None)  # nothing is trained
     before = snapshot(results)
     result = smupar("plan", str(grid_file), *tiny)
     assert (result.returncode, result.stderr) == (0, "")
     assert "12 runs, 12 of them exist in results/grid" in result.stdout
     assert "to do: 0 runs, 0 tokens" in result.stdout
-    assert "(from 12 records)" in result.stdout
+    assert re.search(
+        r"estimated time: 0\.0 s .* \(from 12 records\); [\d.]+ s if none of them existed\n", result.stdout
+    )
     assert snapshot(results) == before
 
 
@@ -124,56 +122,7 @@ def test_a_dense_target_is_priced_as_dense(smupar: Run, tiny: tuple[str, ...]) -
 
 
 def test_without_kernels_it_says_so(smupar: Run, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "native_problem", lambda: "there is no compiler")
+    monkeypatch.setattr(sparsity, "native_problem", lambda: "there is no compiler")
     line = "not measured: native, there is no compiler"
     assert line in smupar("plan", *tiny).stdout
     assert line not in smupar("plan", *tiny, "sparsity.backend=masked").stdout
-
-
-@pytest.fixture
-def records(results: Path) -> list[RunRecord]:
-    return list(RunStore(results / "grid"))
-
-
-@pytest.mark.parametrize(
-    ("change", "kept"),
-    [
-        ({}, True),
-        ({"backend": "auto: native x4"}, True),
-        ({"backend": "masked"}, False),
-        ({"machine": "another"}, False),
-        ({"threads": 2}, False),
-        ({"device": "cuda"}, False),
-    ],
-)
-def test_only_records_made_alike_tell_the_time(records: list[RunRecord], change: dict[str, Any], kept: bool) -> None:
-    made = replace(records[0], environment=replace(records[0].environment, **change))
-    assert plan.comparable([made], Execution()) == ({made.key: made} if kept else {})
-    assert plan.comparable([replace(made, diverged=True)], Execution()) == {}
-
-
-def test_runs_of_one_cost_are_one_row(composed: Callable[..., DictConfig], tiny: tuple[str, ...]) -> None:
-    dense = [specs.target_spec(composed("train", *tiny, f"seed={seed}")) for seed in range(2)]
-    sparse = specs.target_spec(composed("train", *tiny, "target.sparsity=0.5"))
-    batches = plan.group([*dense, sparse], {dense[0].key, sparse.key}, {})
-    assert [(item.runs, item.existing, item.records) for item in batches] == [(2, 1, ()), (1, 1, ())]
-    priced, _ = plan.price(batches, composed("plan", *tiny), Execution())
-    costs = [item.estimate.cost for item in priced]
-    # embedding 256 x 16, hidden 16 x 16 x (3 + 1 + 4 + 4), three norms
-    assert [cost.parameters for cost in costs] == [7216, 7216]
-    assert [cost.nonzero_parameters for cost in costs] == [7216, 7216 - 1536]
-    assert costs[1].flops_sparse < costs[0].flops_sparse
-    assert all(item.run_seconds >= item.step_seconds * 4 > 0 for item in priced)
-
-
-def test_what_costs_nothing_makes_no_row_and_equal_layers_one_table(
-    composed: Callable[..., DictConfig], tiny: tuple[str, ...]
-) -> None:
-    def at(*words: str) -> RunSpec:
-        return specs.target_spec(composed("train", *tiny, "target.sparsity=0.5", *words))
-
-    longer, warmer, wider = at("budget.steps=8"), at("budget.warmup_steps=2"), at("target.width=32")
-    batches = plan.group([at(), longer, warmer, at("optimizer.epsilon=1e-6"), wider], set(), {})
-    assert [item.runs for item in batches] == [3, 1, 1]
-    priced, _ = plan.price(batches, composed("plan", *tiny), Execution())
-    assert [item.batch.spec.model.width for item in plan.one_a_layout(priced)] == [16, 32]

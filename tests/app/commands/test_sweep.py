@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -125,6 +126,123 @@ def test_again_it_trains_nothing(
     }  # they name the command, which has other paths in it here
     assert smupar("sweep", "grid.yaml", *tiny).returncode == 0
     assert snapshot(results / "grid") == after
+
+
+def test_it_says_what_there_is_to_do_and_what_that_takes(smupar: Run, tiny: tuple[str, ...], grid_file: Path) -> None:
+    printed = smupar("sweep", str(grid_file), *tiny).stdout.splitlines()
+    assert printed[:4] == [
+        f"sweep grid of {grid_file}",
+        "Does a grid of a dozen tiny runs work?",
+        "expected: It does.",
+        "",
+    ]
+    assert printed[4:7] == [
+        "12 runs, 0 of them exist in results/grid",
+        "to do: 12 runs, 1,536 tokens",
+        "cost, by its file: a second",
+    ]
+    assert re.fullmatch(
+        r"estimated time: [\d.]+ s with workers=1 \(from calibrated layers and 3 steps .*\)", printed[7]
+    )
+
+
+def test_it_says_that_nothing_was_trained_and_how_to_train(
+    smupar: Run, tiny: tuple[str, ...], grid_file: Path, results: Path
+) -> None:
+    printed = smupar("sweep", str(grid_file), *tiny).stdout
+    assert (
+        "all 12 runs have records in results/grid: nothing is trained, tables and figures are drawn again; to run them "
+        "yourself, give results_dir=DIR"
+    ) in printed
+    assert "estimated time" not in printed
+    other = grid_file.rename(grid_file.with_name("other.yaml"))
+    printed = smupar("sweep", str(other), *tiny).stdout
+    assert "all 12 runs have records in results/other, 12 of them as copies of results beside it" in printed
+
+
+@pytest.mark.parametrize("command", ["sweep", "plan"])
+def test_it_speaks_before_it_imports_what_takes_long(
+    python: Callable[..., CompletedProcess[str]], tiny: tuple[str, ...], grid_file: Path, command: str
+) -> None:
+    program = (
+        "import sys\n"
+        "from smupar_transfer.app import main, show\n"
+        "heavy = {'torch', 'pandas', 'matplotlib', 'optuna', 'scipy'}\n"
+        "show.introduction = lambda sweep, file: sys.exit(f'{sweep.name}: {sorted(heavy & set(sys.modules))}')\n"
+        "main.main(sys.argv[1:])\n"
+    )
+    assert python("-c", program, command, str(grid_file), *tiny).stderr == "grid: []\n"
+    assert python("-c", program, command, "lr_by_sparsity").stderr == "lr_by_sparsity: []\n"
+
+
+def test_a_persons_own_sweep_is_not_judged_by_the_papers_claims(
+    smupar: Run, tiny: tuple[str, ...], grid_file: Path
+) -> None:
+    content = grid_file.read_text()
+    grid_file.write_text(content.replace("expected: It does.\ncost: a second\n", ""))
+    printed = smupar("sweep", str(grid_file), *tiny).stdout
+    folder = Path("results/grid")
+    pages = [printed, (folder / "README.md").read_text(), (folder / "report.html").read_text()]
+    for text in pages:
+        assert "the optimal learning rate moved" in text.replace("\n", " ")
+        assert not re.search(r"(?i:claim:|verdict:|paper|expected)|\bNone\b", text)
+    assert read_manifest(folder).claim is None
+    grid_file.write_text(content.replace("cost:", "claim: supar\ncost:"))
+    printed = smupar("sweep", str(grid_file), *tiny).stdout
+    pages = [printed, (folder / "README.md").read_text(), (folder / "report.html").read_text()]
+    for text in pages:
+        assert "octaves, as in the paper" in text
+        assert re.search(r"expected.*It does\.", text, re.IGNORECASE)
+
+
+@pytest.mark.parametrize(
+    "words", [("seed=1",), ("parametrization=sp",), ("target.width=48",), ("data.validation_fraction=0.2",)]
+)
+def test_another_sweep_of_the_same_name_replaces_nothing(
+    smupar: Run,
+    tiny: tuple[str, ...],
+    grid_file: Path,
+    results: Path,
+    trained: list[str],
+    snapshot: Callable[[Path], dict[str, bytes]],
+    words: tuple[str, ...],
+) -> None:
+    before = snapshot(results)
+    result = smupar("sweep", str(grid_file), *tiny, *words)
+    (line,) = result.stderr.splitlines()
+    lost = 6 if words[0].startswith("parametrization") else 12
+    assert line.startswith(f"smupar: results_dir=results: results/grid holds {lost} finished runs that are not part of")
+    assert line.endswith("give another results_dir, or move results/grid away")
+    assert (result.returncode, trained) == (2, [])
+    assert snapshot(results) == before
+    planned = smupar("plan", str(grid_file), *tiny, *words)
+    assert (planned.returncode, planned.stderr) == (0, "")
+    assert f"`smupar sweep` would refuse: results_dir=results: results/grid holds {lost} finished" in planned.stdout
+    assert smupar("sweep", str(grid_file), *tiny, *words, "results_dir=other").returncode == 0
+
+
+def test_a_sweep_may_become_larger(smupar: Run, tiny: tuple[str, ...], grid_file: Path, trained: list[str]) -> None:
+    assert smupar("sweep", str(grid_file), *tiny, "parametrization=sp").returncode == 0
+    assert len(trained) == 6
+    assert smupar("sweep", str(grid_file), *tiny).returncode == 0
+    content = grid_file.read_text().replace("seed: [0]", "seed: [0, 1]").replace("runs: 12", "runs: 24")
+    grid_file.write_text(content)
+    assert "`smupar sweep` would refuse" not in smupar("plan", str(grid_file), *tiny).stdout
+    assert smupar("sweep", str(grid_file), *tiny).returncode == 0
+    assert len(trained) == 24
+
+
+def test_the_folder_of_a_study_is_no_place_for_a_sweep(
+    smupar: Run, tiny: tuple[str, ...], grid_file: Path, results: Path, snapshot: Callable[[Path], dict[str, bytes]]
+) -> None:
+    before = snapshot(results)
+    for name in ("proxy", "train"):
+        file = grid_file.rename(grid_file.with_name(f"{name}.yaml"))
+        result = smupar("sweep", str(file), *tiny)
+        assert (result.returncode, len(result.stderr.splitlines())) == (2, 1)
+        assert f"results/{name} holds " in result.stderr
+        file.rename(grid_file)
+    assert snapshot(results) == before
 
 
 def test_half_a_sweep_is_completed(
