@@ -22,9 +22,9 @@ from smupar_transfer.app.axes import (
     parse_grids,
     parse_octaves,
 )
-from smupar_transfer.app.hints import did_you_mean
-from smupar_transfer.records import from_plain, read_text
-from smupar_transfer.theory import PARAMETRIZATIONS, BaseHyperparameters, InputError
+from smupar_transfer.app.hints import close_words, did_you_mean
+from smupar_transfer.records import FileKind, from_plain, load_yaml, read_text, refuse_other
+from smupar_transfer.theory import PARAMETRIZATIONS, BaseHyperparameters, InputError, shown_text
 
 COORDINATES = "coordinates"
 """The kind of coordinate checks, and the command that makes them."""
@@ -154,6 +154,8 @@ def find_sweep(name: str, config_dir: str | None = None) -> Path:
     if name.endswith(FILE_ENDINGS):
         return Path(name)
     if not re.fullmatch(r"[\w.-]+", name):
+        if name:
+            refuse_other(Path(name), FileKind.SWEEP)
         raise InputError("sweep", name, "is no sweep", "give the name of one, or a path that ends in .yaml")
     folders = [Path(config_dir), paths.SWEEPS] if config_dir else [paths.SWEEPS]
     for folder in folders:
@@ -161,6 +163,9 @@ def find_sweep(name: str, config_dir: str | None = None) -> Path:
         if found:
             return found[0]
     known = sorted(shipped_sweeps())
+    if Path(name).exists() and not close_words(name, known):
+        refuse_other(Path(name), FileKind.SWEEP)
+        raise InputError("sweep", name, "is no sweep file", f"the name of one ends in {FILE_ENDINGS[0]}")
     raise InputError("sweep", name, "is no sweep", did_you_mean(name, known, f"there are {', '.join(known)}"))
 
 
@@ -176,11 +181,14 @@ def load_sweep(name: str, config_dir: str | None = None) -> Sweep:
         InputError: there is no such file, a key is unknown or missing, or the number of runs is not the stated one.
     """
     path = find_sweep(name, config_dir)
+    refuse_other(path, FileKind.SWEEP)
     text = read_text(path, "sweep")
+    load_yaml(text, "sweep", path)  # refuses what would be too much for OmegaConf, which copies every alias
     try:
         content = OmegaConf.to_container(OmegaConf.create(text), resolve=True)
-    except Exception as error:  # YAML and OmegaConf have no common base class
-        raise InputError("sweep", str(path), f"is not valid YAML: {' '.join(str(error).split())}") from error
+    except Exception as error:  # an interpolation that leads nowhere, most often
+        reason = shown_text(" ".join(str(error).split()))
+        raise InputError("sweep", str(path), f"is not valid YAML: {reason}") from error
     if not isinstance(content, dict):
         raise InputError("sweep", str(path), "is not a mapping")
     plain = {str(key): value for key, value in content.items()}
@@ -199,8 +207,10 @@ def _adaptive(value: Any, grids: Sequence[Grid], path: Path) -> Adaptive:
     names = {item.name: item.default is MISSING for item in fields(Adaptive)}
     needed = [name for name, is_needed in names.items() if is_needed]
     if not isinstance(value, dict) or not set(needed) <= set(value) <= set(names):
+        strangers = sorted(map(str, set(value) - set(names))) if isinstance(value, dict) else []
+        hint = f"{', '.join(strangers)}: unknown" if strangers else ""
         raise InputError(
-            "adaptive", value, f"in {path} is not a mapping of {', '.join(needed)} and, if need be, carried"
+            "adaptive", value, f"in {path} is not a mapping of {', '.join(needed)} and, if need be, carried", hint
         )
     carried = value.get("carried", False)
     if not isinstance(carried, bool):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def manifest(config: DictConfig, sweep: Sweep, planned: list[RunSpec], command: 
         name=sweep.name,
         question=sweep.question,
         expected=sweep.expected,
-        command=" ".join([f"smupar {command}", config.sweep, *own_folder, *given]),
+        command=shlex.join(["smupar", command, config.sweep, *own_folder, *given]),
         keys=tuple(spec.key for spec in planned),
         proxy_log2_learning_rate=math.log2(proxy.learning_rate),
         proxy_hparams=vars(proxy),
