@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -163,7 +164,9 @@ def _refuse_extremes(bounds: Mapping[str, float], key: str, path: Path) -> None:
 
 def is_number(value: Any) -> bool:
     """Whether a value of a file is a finite number, and no truth value."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return abs(value) <= sys.float_info.max  # whole numbers may exceed what fits into a float
 
 
 def is_whole_number(value: Any) -> bool:

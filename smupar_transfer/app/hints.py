@@ -8,5 +8,17 @@ from collections.abc import Iterable
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:
     """The known word nearest to one that is not, as a question; ``otherwise`` if none is near."""
-    close = difflib.get_close_matches(word, list(known), n=1)
+    close = close_words(word, known)
     return f"did you mean {close[0]}?" if close else otherwise
+
+
+def close_words(word: str, known: Iterable[str]) -> list[str]:
+    """The known word nearest to one that is not, whatever its capitals; none if none is near."""
+    names = {name.casefold(): name for name in reversed(list(known))}
+    return [names[name] for name in difflib.get_close_matches(word.casefold(), list(names), n=1)]
+
+
+def either(words: Iterable[str]) -> str:
+    """``a``, ``a or b``, ``a, b or c``."""
+    *first, last = words
+    return f"{', '.join(first)} or {last}" if first else last

@@ -24,10 +24,10 @@ from smupar_transfer.app.axes import (
     parse_octaves,
 )
 from smupar_transfer.app.given import key_of
-from smupar_transfer.app.hints import did_you_mean
+from smupar_transfer.app.hints import close_words, did_you_mean
 from smupar_transfer.app.sweep_definition import SEED, Adaptive, Sweep, check_definition
-from smupar_transfer.records import from_plain, read_text
-from smupar_transfer.theory import InputError
+from smupar_transfer.records import FileKind, from_plain, load_yaml, read_text, refuse_other
+from smupar_transfer.theory import InputError, shown_text
 
 FILE_ENDINGS = (".yaml", ".yml")
 NO_SWEEPS = {"tuning", *schema.GROUPS}
@@ -63,6 +63,8 @@ def find_sweep(name: str, config_dir: str | None = None) -> Path:
     if name.endswith(FILE_ENDINGS):
         return Path(name)
     if not re.fullmatch(r"[\w.-]+", name):
+        if name:
+            refuse_other(Path(name), FileKind.SWEEP)
         raise InputError("sweep", name, "is no sweep", "give the name of one, or a path that ends in .yaml")
     known: set[str] = set()
     for folder in [Path(config_dir), paths.SWEEPS] if config_dir else [paths.SWEEPS]:
@@ -73,6 +75,9 @@ def find_sweep(name: str, config_dir: str | None = None) -> Path:
         if named:
             return named[0]
         known |= {path.stem for path in sweeps}
+    if Path(name).exists() and not close_words(name, sorted(known)):
+        refuse_other(Path(name), FileKind.SWEEP)
+        raise InputError("sweep", name, "is no sweep file", f"the name of one ends in {FILE_ENDINGS[0]}")
     hint = did_you_mean(name, sorted(known), f"there are {', '.join(sorted(known))}")
     raise InputError("sweep", name, "is no sweep", hint)
 
@@ -106,11 +111,14 @@ def load_sweep(name: str, config_dir: str | None = None) -> Sweep:
 
 def _fields(path: Path) -> dict[str, Any]:
     """What a sweep file says, by field; fields that no sweep has are refused."""
+    refuse_other(path, FileKind.SWEEP)
     text = read_text(path, "sweep")
+    load_yaml(text, "sweep", path)  # refuses what would be too much for OmegaConf, which copies every alias
     try:
         content = OmegaConf.to_container(OmegaConf.create(text), resolve=True)
-    except Exception as error:  # YAML and OmegaConf have no common base class
-        raise InputError("sweep", str(path), f"is not valid YAML: {' '.join(str(error).split())}") from error
+    except Exception as error:  # an interpolation that leads nowhere, most often
+        reason = shown_text(" ".join(str(error).split()))
+        raise InputError("sweep", str(path), f"is not valid YAML: {reason}") from error
     if not isinstance(content, dict):
         raise InputError("sweep", str(path), "is not a mapping")
     plain = {str(key): value for key, value in content.items()}
@@ -126,8 +134,10 @@ def _adaptive(value: Any, grids: Sequence[Grid], path: Path) -> Adaptive:
     names = {item.name: item.default is MISSING for item in fields(Adaptive)}
     needed = [name for name, is_needed in names.items() if is_needed]
     if not isinstance(value, dict) or not set(needed) <= set(value) <= set(names):
+        strangers = sorted(map(str, set(value) - set(names))) if isinstance(value, dict) else []
+        hint = f"{', '.join(strangers)}: unknown" if strangers else ""
         raise InputError(
-            "adaptive", value, f"in {path} is not a mapping of {', '.join(needed)} and, if need be, carried"
+            "adaptive", value, f"in {path} is not a mapping of {', '.join(needed)} and, if need be, carried", hint
         )
     carried = value.get("carried", False)
     if not isinstance(carried, bool):

@@ -2,6 +2,7 @@
 
 from smupar_transfer.records.coordinates import CoordinateRecord, LayerSizes
 from smupar_transfer.records.files import from_plain, read_text, to_plain, write_atomically
+from smupar_transfer.records.identify import FileKind, identify, refuse_other
 from smupar_transfer.records.manifest import MANIFEST_FILE, Manifest, read_manifest, result_names, write_manifest
 from smupar_transfer.records.recipe import (
     Recipe,
@@ -31,6 +32,7 @@ from smupar_transfer.records.spec import (
 )
 from smupar_transfer.records.store import COORDINATES_FILE, RECORDS_FILE, CoordinateStore, RunStore, Store
 from smupar_transfer.records.tuned import Tuned, read_tuned, write_tuned
+from smupar_transfer.records.yamls import load_yaml
 
 __all__ = [
     "COORDINATES_FILE",
@@ -45,6 +47,7 @@ __all__ = [
     "Decay",
     "Environment",
     "Evaluation",
+    "FileKind",
     "GPTSpec",
     "LayerSizes",
     "LayerSparsity",
@@ -66,10 +69,13 @@ __all__ = [
     "derive_roles",
     "derive_values",
     "from_plain",
+    "identify",
+    "load_yaml",
     "read_manifest",
     "read_recipe",
     "read_text",
     "read_tuned",
+    "refuse_other",
     "result_names",
     "to_plain",
     "trained_runs",

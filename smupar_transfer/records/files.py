@@ -12,9 +12,12 @@ from typing import Any, TypeVar, get_args, get_origin
 import cattrs
 from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError
 
-from smupar_transfer.theory import InputError
+from smupar_transfer.theory import InputError, shown, shown_text
 
 T = TypeVar("T")
+
+SHOWN_NAMES = 10
+"""Unknown keys that a message lists: a file of something else has hundreds."""
 
 _CONVERTER = cattrs.Converter(forbid_extra_keys=True)
 
@@ -22,29 +25,32 @@ _CONVERTER = cattrs.Converter(forbid_extra_keys=True)
 def _strict_float(value: Any, _: type) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         hint = " (YAML wants a point: 1.0e-3)" if isinstance(value, str) and "e" in value else ""
-        raise ValueError(f"{value!r} is not a number{hint}")
+        raise ValueError(f"{shown(value)} is not a number{hint}")
     return float(value)
 
 
 def _strict_int(value: Any, _: type) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"{value!r} is not a whole number")
+        raise ValueError(f"{shown(value)} is not a whole number")
     return value
 
 
 def _strict_text(value: Any, _: type) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"{value!r} is not text")
+        raise ValueError(f"{shown(value)} is not text")
     return value
 
 
 def _strict_choice(value: Any, kind: type[StrEnum]) -> StrEnum:
-    return kind(_strict_text(value, str))
+    choice = _strict_text(value, str)
+    if choice not in list(kind):
+        raise ValueError(f"{shown(choice)} is not one of {', '.join(kind)}")
+    return kind(choice)
 
 
 def _strict_bool(value: Any, _: type) -> bool:
     if not isinstance(value, bool):
-        raise ValueError(f"{value!r} is not true or false")
+        raise ValueError(f"{shown(value)} is not true or false")
     return value
 
 
@@ -54,7 +60,7 @@ def _is_tuple(kind: Any) -> bool:
 
 def _strict_tuple(value: Any, kind: Any) -> tuple[Any, ...]:
     if not isinstance(value, list | tuple):
-        raise ValueError(f"{value!r} is not a list")
+        raise ValueError(f"{shown(value)} is not a list")
     items: Any = list[get_args(kind)[0]]  # type: ignore[misc]
     return tuple(_CONVERTER.structure(list(value), items))
 
@@ -103,8 +109,12 @@ def _fault(error: BaseException, _: type | None) -> str:
     if isinstance(error, KeyError):
         return "missing"
     if isinstance(error, ForbiddenExtraKeysError):
-        return f"{', '.join(sorted(error.extra_fields))}: unknown"
-    return str(error)
+        names = sorted(shown_text(name) if isinstance(name, str) else shown(name) for name in error.extra_fields)
+        more = f" and {len(names) - SHOWN_NAMES:,} others" if len(names) > SHOWN_NAMES else ""
+        return f"{', '.join(names[:SHOWN_NAMES])}{more}: unknown"
+    if isinstance(error, AttributeError):  # cattrs asks whatever it gets for its keys
+        return "is not a mapping"
+    return shown_text(str(error))
 
 
 def _first_input_error(error: BaseException) -> InputError | None:
@@ -157,5 +167,6 @@ def read_text(path: Path, key: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        no_text = f"it is no text ({error})" if isinstance(error, UnicodeDecodeError) else ""
+        reason = no_text or getattr(error, "strerror", None) or str(error)
         raise InputError(key, str(path), f"cannot be read: {reason}") from error

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from smupar_transfer.records.files import from_plain, read_text, to_plain, write_atomically
+from smupar_transfer.records.jsons import load_json
 from smupar_transfer.records.spec import SCHEMA_VERSION
 from smupar_transfer.theory import InputError
 
@@ -69,9 +70,10 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST_FILE
     if not path.exists():
         raise InputError("sweep", folder.name, f"has no results in {folder}", f"run: smupar sweep {folder.name}")
+    text = read_text(path, "sweep")
     try:
-        content = json.loads(read_text(path, "sweep"))
-    except json.JSONDecodeError as error:
+        content = load_json(text)
+    except ValueError as error:
         raise InputError("sweep", str(path), f"is damaged: {error}", "run the sweep again") from error
     if not isinstance(content, dict) or content.pop("schema", None) != SCHEMA_VERSION:
         raise InputError("sweep", str(path), f"is not of schema {SCHEMA_VERSION}", "run the sweep again")

@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from smupar_transfer.records.identify import FileKind
 from smupar_transfer.records.spec import SCHEMA_VERSION, BudgetSpec, ModelSpec, SparsitySpec
-from smupar_transfer.records.tuned import Tuned
+from smupar_transfer.records.tuned import Tuned, check_trial
 from smupar_transfer.records.yamls import read_yaml, write_yaml
 from smupar_transfer.theory import (
     BaseHyperparameters,
@@ -73,6 +74,9 @@ class Source:
     proxy_budget: BudgetSpec | None = None
     data_name: str = ""
     data_path: str | None = None
+
+    def __post_init__(self) -> None:
+        check_trial(self.value, self.trial)
 
     @classmethod
     def of(cls, tuned: Tuned) -> Source:
@@ -174,14 +178,17 @@ def read_recipe(path: Path) -> Recipe:
     Raises:
         InputError: there is no such file, it holds something else, or its numbers disagree with its base.
     """
-    recipe = read_yaml(path, Recipe, SCHEMA_VERSION, "recipe")
-    derived = derive_roles(
-        recipe.parametrization,
-        recipe.hparams,
-        recipe.optimizer,
-        width_factor(recipe.model.width, recipe.base_width),
-        recipe.sparsity.density,
-    )
+    recipe = read_yaml(path, Recipe, SCHEMA_VERSION, FileKind.RECIPE)
+    try:
+        derived = derive_roles(
+            recipe.parametrization,
+            recipe.hparams,
+            recipe.optimizer,
+            width_factor(recipe.model.width, recipe.base_width),
+            recipe.sparsity.density,
+        )
+    except InputError as error:
+        raise InputError(error.key, error.value, f"{error.problem} (in {path})", error.remedy) from None
     for role, expected in derived.items():
         if role not in recipe.roles:
             raise InputError("recipe", str(path), f"has no values for role {role}")

@@ -18,6 +18,7 @@ from filelock import FileLock
 
 from smupar_transfer.records.coordinates import CoordinateRecord
 from smupar_transfer.records.files import from_plain, read_text, to_plain, write_atomically
+from smupar_transfer.records.jsons import load_json
 from smupar_transfer.records.record import RunRecord
 from smupar_transfer.records.spec import SCHEMA_VERSION
 from smupar_transfer.theory import InputError
@@ -119,8 +120,8 @@ def _line(record: object) -> str:
 
 def _load(line: str, path: Path) -> dict[str, object]:
     try:
-        content = json.loads(line)
-    except json.JSONDecodeError as error:
+        content = load_json(line)
+    except ValueError as error:
         raise InputError("results_dir", str(path), f"holds a damaged record: {error}") from error
     if not isinstance(content, dict) or content.get("schema") != SCHEMA_VERSION:
         raise InputError(

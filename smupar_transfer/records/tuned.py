@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from smupar_transfer.records.identify import FileKind
 from smupar_transfer.records.spec import SCHEMA_VERSION, RunSpec
 from smupar_transfer.records.yamls import read_yaml, write_yaml
-from smupar_transfer.theory import BaseHyperparameters
+from smupar_transfer.theory import BaseHyperparameters, InputError
 
 
 @dataclass(frozen=True)
@@ -15,8 +17,11 @@ class Tuned:
     """Base hyperparameters and where they come from.
 
     Attributes:
-        hparams: the best point. value: its validation loss on the proxy, in nats.
-        study, trial: which search, which of its trials. trials: how many had an outcome then.
+        hparams: the best point.
+        value: its validation loss on the proxy, in nats; finite, not negative.
+        study: which search.
+        trial: which of its trials, counted from 0.
+        trials: how many had an outcome then, at least 1.
         proxy: the run that was tuned; its own ``hparams`` are the search's starting point.
     """
 
@@ -26,6 +31,27 @@ class Tuned:
     trial: int
     trials: int
     proxy: RunSpec
+
+    def __post_init__(self) -> None:
+        check_trial(self.value, self.trial)
+        if self.trials < 1:
+            raise InputError("trials", self.trials, "must be at least 1")
+
+
+def check_trial(value: float, trial: int) -> None:
+    """Refuse what no trial of a search can have: it was edited by hand, or another program wrote it.
+
+    Args:
+        value: loss in nats.
+        trial: number in the study.
+
+    Raises:
+        InputError: the loss is not finite or negative, or the number is negative.
+    """
+    if not (math.isfinite(value) and value >= 0):
+        raise InputError("value", value, "is no loss: it must be finite and not negative")
+    if trial < 0:
+        raise InputError("trial", trial, "must not be negative")
 
 
 def write_tuned(path: Path, tuned: Tuned) -> None:
@@ -39,4 +65,4 @@ def read_tuned(path: Path) -> Tuned:
     Raises:
         InputError: there is no such file, or it holds something else.
     """
-    return read_yaml(path, Tuned, SCHEMA_VERSION, "tuned")
+    return read_yaml(path, Tuned, SCHEMA_VERSION, FileKind.TUNED)

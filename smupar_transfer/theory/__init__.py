@@ -1,6 +1,6 @@
 """Parametrizations as tables of exponents. Pure Python: no torch, no files, no configuration library."""
 
-from smupar_transfer.theory.errors import InputError
+from smupar_transfer.theory.errors import InputError, one_line, shown, shown_text
 from smupar_transfer.theory.hyperparameters import BaseHyperparameters
 from smupar_transfer.theory.parametrization import (
     INIT_ONLY,
@@ -45,7 +45,10 @@ __all__ = [
     "ScaleFactors",
     "ScaledHyperparameters",
     "WeightDecayForm",
+    "one_line",
     "parametrization",
     "predicted",
     "scale",
+    "shown",
+    "shown_text",
 ]

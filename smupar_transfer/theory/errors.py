@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import reprlib
+
+LONGEST_VALUE = 80
+"""Characters of a value that a message shows: a file may hold megabytes where a number is expected."""
+LONGEST_TEXT = 300
+"""The same for text, which people must recognise: a path is cut in its middle, and only if it is very long."""
+
 
 class InputError(ValueError):
     """A value a person gave that cannot be used.
@@ -15,9 +23,39 @@ class InputError(ValueError):
 
     def __init__(self, key: str, value: object, problem: str, remedy: str = "") -> None:
         self.key, self.value, self.problem, self.remedy = key, value, problem, remedy
-        shown = value if isinstance(value, str) else repr(value)
-        super().__init__(f"{key}={shown}: {problem}" + (f"; {remedy}" if remedy else ""))
+        text = shown_text(value) if isinstance(value, str) else shown(value)
+        super().__init__(one_line(f"{key}={text}: {problem}" + (f"; {remedy}" if remedy else "")))
 
     def __reduce__(self) -> tuple[type[InputError], tuple[str, object, str, str]]:
         """Survive the trip back from a worker process."""
         return type(self), (self.key, self.value, self.problem, self.remedy)
+
+
+class _Short(reprlib.Repr):
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 3
+        self.maxdict = self.maxlist = self.maxtuple = self.maxset = self.maxfrozenset = 20
+        self.maxstring = self.maxother = LONGEST_VALUE
+
+    def repr_int(self, x: int, level: int) -> str:
+        """As ``repr``, which refuses numbers of more than 4,300 digits."""
+        del level
+        return repr(x) if x.bit_length() < 4 * LONGEST_VALUE else f"a whole number of {x.bit_length():,} bits"
+
+
+def shown(value: object) -> str:
+    """What ``repr`` says of a value, on one line of about 80 characters, however large or deep the value is."""
+    line = one_line(_Short().repr(value))
+    return line if len(line) <= LONGEST_VALUE else f"{line[:LONGEST_VALUE]}..."
+
+
+def shown_text(text: str) -> str:
+    """A text, without its middle if it is very long."""
+    half = LONGEST_TEXT // 2
+    return text if len(text) <= LONGEST_TEXT else f"{text[:half]}...{text[-half:]}"
+
+
+def one_line(text: str) -> str:
+    """A text whose line breaks and other control characters are written as escapes: a backslash and an n, say."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda match: repr(match[0])[1:-1], text)

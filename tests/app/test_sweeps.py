@@ -9,11 +9,11 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from smupar_transfer.app import given, paths
-from smupar_transfer.app.axes import Axis, Grid
+from smupar_transfer.app.axes import Axis, Grid, parse_grids
 from smupar_transfer.app.launch import _expand_name
 from smupar_transfer.app.sweep_definition import Sweep
 from smupar_transfer.app.sweeps import (
@@ -259,7 +259,7 @@ def test_a_name_is_no_pattern_and_no_path(name: str) -> None:
         pytest.param("  - param", "    param", r"grids", id="grids is a mapping"),
         pytest.param("overrides: [target.width=32]", "overrides: 32", r"sweep=.*overrides", id="overrides is a number"),
         pytest.param("[target.width=32]", "target.width=32", r"sweep=.*overrides", id="overrides is a word"),
-        pytest.param("overrides: [", "overrides: [[", r"is not valid YAML", id="no YAML"),
+        pytest.param("overrides: [", "overrides: [[", r"is not plain YAML", id="no YAML"),
         pytest.param(
             "[target.width=32]", "[target.width]", r"^overrides=target.width: .* is no setting", id="no value"
         ),
@@ -498,3 +498,60 @@ def test_flags_may_stand_between_the_name_and_the_keys(
     result = smupar("plan", "mine", "--config-dir", "own", *tiny)
     assert result.returncode == 0, result.stderr
     assert "12 runs, 0 of them exist" in result.stdout
+
+
+def expands(depth: int) -> str:
+    """A sweep whose grid stands for 9 ** depth values, in a few lines."""
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{index}: &a{index} [{', '.join([f'*a{index - 1}'] * 9)}]" for index in range(1, depth)]
+    return "\n".join(lines)
+
+
+BROKEN = {
+    "no whole number": ("runs: !!int many", "line 1: 'many' is no int"),
+    "no timestamp": ("runs: !!timestamp x", "line 1: 'x' is no timestamp"),
+    "5,000 digits": (f"runs: {'9' * 5000}", "a whole number of 5,000 digits"),
+    "deep nesting": (f"grids: {'[' * 5000}{']' * 5000}", "nested too deeply"),
+    "aliases": (expands(10), "aliases stand for more than 100,000 values"),
+    "itself inside": ("grids: &a [*a]", "a value contains itself"),
+    "a key twice": ("runs: 1\nruns: 2", "line 2: runs stands there twice"),
+    "an unknown reference": ("runs: ${nothing}", "Interpolation key 'nothing' not found"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_whatever_is_in_a_file_is_told_in_one_short_line(tmp_path: Path, name: str) -> None:
+    """Some of these ended in a traceback, and aliases took all memory."""
+    content, says = BROKEN[name]
+    (tmp_path / "broken.yaml").write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=r"^sweep=broken\.yaml: is not ") as caught:
+        load_sweep("broken.yaml")
+    assert says in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("key", ["step", "first", "last"])
+def test_a_number_beyond_those_of_a_float_is_no_step(grid_file: Path, key: str) -> None:
+    """``math.isfinite`` cannot say whether it is finite. YAML takes no such number; configurations of Python do."""
+    content = OmegaConf.to_container(OmegaConf.load(grid_file))
+    assert isinstance(content, dict)
+    content["grids"][0]["hparams.learning_rate"]["log2"][key] = 10**400
+    with pytest.raises(InputError, match=r"^hparams\.learning_rate="):
+        parse_grids(content["grids"], grid_file)
+
+
+def test_a_name_that_is_a_file_is_told_apart_from_a_slip(results: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    for name, says in [
+        ("notes.txt", "is no sweep file; the name of one ends in .yaml"),
+        ("results/train/records.jsonl", "is the records of finished runs, not a sweep file"),
+        ("results/proxy/study.db", "is the database of a study, not a sweep file; give tuned=results/proxy/tuned.yaml"),
+        ("results/proxy/tuned.yaml", "is a tuned point, not a sweep file; run: smupar transfer tuned=results/proxy"),
+        ("results/recipe.yaml", "is a recipe, not a sweep file; run: smupar train recipe=results/recipe.yaml"),
+        ("results/grid", "is a folder, not a sweep file; give the name of its sweep: grid"),
+        ("results", "is a folder, not a sweep file"),
+        ("xyzzy", "is no sweep; there are ablations, "),
+    ]:
+        with pytest.raises(InputError, match=f"^sweep={name}: {says}"):
+            load_sweep(name)

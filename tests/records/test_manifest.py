@@ -52,7 +52,7 @@ def test_a_sweep_that_was_never_run_names_the_command_to_run(tmp_path: Path) -> 
         read_manifest(tmp_path / "width")
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "3", "null", '"text"'])
+@pytest.mark.parametrize("content", ["", "{", "[]", "3", "null", '"text"', "[" * 100_000, "9" * 5000, "NaN"])
 def test_a_damaged_file_is_told(tmp_path: Path, content: str) -> None:
     (tmp_path / MANIFEST_FILE).write_text(content)
     with pytest.raises(InputError, match=MANIFEST_FILE):

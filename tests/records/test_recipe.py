@@ -209,3 +209,19 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
 def test_an_empty_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "empty.yaml").touch()
     assert "is not a mapping" in refusal(tmp_path / "empty.yaml")
+
+
+@pytest.mark.parametrize("source", [{"value": float("nan")}, {"value": -0.5}, {"trial": -1}])
+def test_a_source_that_no_search_can_have_is_refused(path: Path, source: dict[str, float]) -> None:
+    edit(path, lambda content: content["source"].update(source))
+    (key,) = source
+    with pytest.raises(InputError, match=rf"^{key}=.*\(in {path}\)"):
+        read_recipe(path)
+
+
+@pytest.mark.parametrize("change", [{"base_width": 0}, {"parametrization": "ntk"}])
+def test_a_base_that_cannot_be_is_told_with_its_file(path: Path, change: dict[str, object]) -> None:
+    edit(path, lambda content: content.update(change))
+    (key,) = change
+    with pytest.raises(InputError, match=rf"^{key}=.*\(in {path}\)"):
+        read_recipe(path)

@@ -217,6 +217,9 @@ DAMAGE: dict[str, Callable[[str], str]] = {
     "no key": lambda line: json.dumps({name: item for name, item in json.loads(line).items() if name != "key"}),
     "no loss": lambda line: json.dumps({**json.loads(line), "validation_loss": "low"}),
     "another schema": lambda line: json.dumps({**json.loads(line), "schema": SCHEMA_VERSION + 1}),
+    "5,000 digits": lambda line: line.replace('"tokens": ', '"tokens": ' + "9" * 5000),
+    "nested deeply": lambda line: "[" * 100_000,
+    "not a number": lambda line: json.dumps({**json.loads(line), "validation_loss": float("nan")}),
     "no schema": lambda line: json.dumps({name: item for name, item in json.loads(line).items() if name != "schema"}),
 }
 

@@ -56,3 +56,26 @@ def test_a_missing_key_is_named(tmp_path: Path, tuned: Tuned, key: str) -> None:
 def test_a_missing_file_is_told_under_its_own_key(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^tuned=.*absent.yaml: cannot be read"):
         read_tuned(tmp_path / "absent.yaml")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("value", float("nan"), "is no loss"),
+        ("value", float("inf"), "is no loss"),
+        ("value", -1.0, "is no loss"),
+        ("trial", -1, "must not be negative"),
+        ("trials", 0, "must be at least 1"),
+    ],
+)
+def test_what_no_search_can_have_found_is_refused(
+    tmp_path: Path, tuned: Tuned, key: str, value: float, says: str
+) -> None:
+    path = tmp_path / "tuned.yaml"
+    write_tuned(path, tuned)
+    content = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump({**content, key: value}))
+    with pytest.raises(InputError, match=rf"^{key}=.*{says}.*tuned\.yaml\)"):
+        read_tuned(path)
+    path.write_text(yaml.safe_dump(content))
+    assert read_tuned(path) == tuned

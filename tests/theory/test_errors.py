@@ -42,3 +42,46 @@ def test_survives_the_way_back_from_a_worker_process() -> None:
 def test_is_a_value_error() -> None:
     with pytest.raises(ValueError, match="seed=-1: must not be negative"):
         raise InputError("seed", -1, "must not be negative")
+
+
+def bomb(depth: int) -> list[object]:
+    """A list that would take 9 ** depth values to write out."""
+    value: list[object] = ["x"] * 9
+    for _ in range(depth):
+        value = [value] * 9
+    return value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(bomb(9), id="alias bomb"),
+        pytest.param({str(index): index for index in range(10_000)}, id="many keys"),
+        pytest.param(10**5000, id="whole number that repr refuses"),
+        pytest.param(-(16**5000), id="negative whole number that repr refuses"),
+        pytest.param(b"\xff" * 10_000, id="bytes"),
+        pytest.param(["a\nb"], id="line break inside"),
+    ],
+)
+def test_a_value_that_is_large_or_deep_takes_a_line_of_the_message(value: object) -> None:
+    message = str(InputError("key", value, "is no number"))
+    assert len(message) < 120
+    assert "\n" not in message
+    assert message.endswith(": is no number")
+
+
+def test_a_small_value_is_shown_whole() -> None:
+    """The control of the test above."""
+    assert str(InputError("key", {"b": [1, 2.5], "a": None}, "is odd")).startswith("key={")
+    assert "[1, 2.5]" in str(InputError("key", {"b": [1, 2.5], "a": None}, "is odd"))
+    assert str(InputError("key", 2**63, "is large")) == "key=9223372036854775808: is large"
+
+
+def test_text_is_shown_on_one_line_and_long_text_without_its_middle() -> None:
+    assert str(InputError("name", "a\r\nb\x1b[31m\u2028c", "is odd")) == r"name=a\r\nb\x1b[31m\u2028c: is odd"
+    path = "/".join(["folder"] * 40)
+    assert str(InputError("data.path", path, "is missing")) == f"data.path={path}: is missing"
+    message = str(InputError("data.path", f"start{'x' * 10_000}end", "is missing"))
+    assert message.startswith("data.path=startxxx")
+    assert message.endswith("xxxend: is missing")
+    assert len(message) < 400

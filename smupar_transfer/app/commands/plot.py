@@ -31,16 +31,19 @@ R = TypeVar("R", RunRecord, CoordinateRecord)
 def run(config: DictConfig) -> None:
     """Draw and tabulate ``results/NAME`` again."""
     folder = Path(config.results_dir) / sweep_name(config.sweep)
-    _expect_result(folder)
+    _expect_result(folder, config.sweep)
     publish(folder)
 
 
-def _expect_result(folder: Path) -> None:
+def _expect_result(folder: Path, sweep: str) -> None:
     """Tell a slip from a sweep that has not been run.
 
     Raises:
         InputError: the folder holds no result, and its name is that of no sweep that comes with the package.
     """
+    if "/" in sweep and folder.name in result_names(Path(sweep).parent):
+        hint = f"give its name and results_dir={Path(sweep).parent}"
+        raise InputError("sweep", sweep, f"is the folder of the result {folder.name}", hint)
     results = result_names(folder.parent)
     known = sorted({*results, *shipped_sweeps()})
     if folder.name in known:

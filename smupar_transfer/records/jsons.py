@@ -1,0 +1,34 @@
+"""JSON of records and manifests, read without surprises."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from smupar_transfer.theory import shown
+
+MAXIMUM_DIGITS = 4_000
+"""Of a whole number; Python refuses to read or print those of a few more."""
+
+
+def load_json(text: str) -> Any:
+    """Plain data from JSON.
+
+    Raises:
+        ValueError: the text is no JSON, is nested too deeply, or has numbers that are none (NaN) or of more digits than
+            Python reads; the message is one line.
+    """
+    try:
+        return json.loads(text, parse_int=_whole, parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > MAXIMUM_DIGITS:
+        raise ValueError(f"it has a whole number of {len(digits):,} digits")
+    return int(digits)
+
+
+def _refuse(name: str) -> float:
+    raise ValueError(f"{shown(name)} is no number")
