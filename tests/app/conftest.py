@@ -17,6 +17,7 @@ from subprocess import CompletedProcess
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from smupar_transfer.app import paths, schema
@@ -85,6 +86,7 @@ def same_process_state() -> Iterator[None]:
         os.environ.clear()
         os.environ.update(environment)
         GlobalHydra.instance().clear()
+        HydraConfig.instance().cfg = None  # else words of the last command count as those of the next composition
 
 
 @pytest.fixture(autouse=True, scope="session")

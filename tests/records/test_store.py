@@ -239,6 +239,7 @@ def test_a_damaged_record_is_told_with_its_file(store: RunStore, make: Maker, ga
         list(store)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+    store.put(make(3))  # something to gather
     with pytest.raises(InputError):
         store.compact()
     assert path.read_text() == content
