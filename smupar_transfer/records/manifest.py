@@ -24,6 +24,7 @@ class Manifest:
         proxy_hparams: name to value of all base hyperparameters that were tuned on the proxy; empty if not known.
         kind, swept, axis, tied, reference: of the sweep file; see ``app.sweeps.Sweep``.
         full_grid: runs of the whole grid, where ``keys`` are those that an adaptive sweep needed of it; else None.
+        added_seeds: parametrization to the seeds that a coordinate check ran beside those of its file, to decide it.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Manifest:
     tied: tuple[str, ...] = ()
     reference: str | None = None
     full_grid: int | None = None
+    added_seeds: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def saved(self) -> str:

@@ -15,7 +15,7 @@ from smupar_transfer.theory.parametrization import (
     parametrization,
 )
 from smupar_transfer.theory.powers import Power, ScaleFactors
-from smupar_transfer.theory.prediction import Coordinate, predicted
+from smupar_transfer.theory.prediction import Coordinate, predicted, predicted_sgd_update
 from smupar_transfer.theory.roles import Role
 from smupar_transfer.theory.scaling import (
     Optimizer,
@@ -47,5 +47,6 @@ __all__ = [
     "WeightDecayForm",
     "parametrization",
     "predicted",
+    "predicted_sgd_update",
     "scale",
 ]
