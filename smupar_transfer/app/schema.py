@@ -208,9 +208,10 @@ class SweepConfig(RunConfig):
 
 @dataclass
 class CoordinatesConfig(SweepConfig):
-    """``smupar coordinates``; ``require`` names parametrizations that must pass."""
+    """``smupar coordinates``; ``require`` names parametrizations that must pass, ``max_seeds`` bounds their seeds."""
 
     require: list[str] = field(default_factory=list)
+    max_seeds: int = MISSING
 
 
 @dataclass

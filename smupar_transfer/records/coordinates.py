@@ -7,13 +7,19 @@ from dataclasses import dataclass
 from smupar_transfer.records.record import Environment
 from smupar_transfer.records.spec import RunSpec
 
+CLIP_MARGIN = 1e-6
+"""What ``torch.nn.utils.clip_grad_norm_`` adds to the norm that it divides by."""
+
 
 @dataclass(frozen=True)
 class LayerSizes:
     """Sizes (root mean squares) at one hidden layer y = W x, an entry a step.
 
+    Products are as the run computes them, also in bfloat16; dW x is computed in float32 from the float32 weights.
+
     Attributes:
-        name: of the layer. density: actual, of its mask.
+        name: of the layer.
+        density: actual, of its mask.
         output: rms(W x).
         activation: rms(W x) / rms(x), before steps 0, 1, ... and after the last.
         gradient: rms(W^T g) / rms(g) for the gradient g of y, at the same times.
@@ -36,6 +42,8 @@ class CoordinateRecord:
         key: of ``spec``, whose budget says how many optimizer steps were taken.
         losses: training losses (nats), an entry a measured step; a run that diverged has fewer than steps + 1.
         layers: in the order in which they compute.
+        gradient_norms: of all gradients together before they were clipped, an entry a step that was taken; empty in
+            records of versions that did not measure it.
     """
 
     key: str
@@ -44,8 +52,15 @@ class CoordinateRecord:
     layers: tuple[LayerSizes, ...]
     wall_seconds: float
     environment: Environment
+    gradient_norms: tuple[float, ...] = ()
 
     @property
     def diverged(self) -> bool:
         """Whether the loss became infinite or undefined, which ended the measurement."""
         return len(self.losses) <= self.spec.budget.steps
+
+    @property
+    def clip_factors(self) -> tuple[float, ...]:
+        """What clipping multiplied the gradients of each step with, in (0, 1]; empty if norms were not measured."""
+        limit = self.spec.optimizer.gradient_clip
+        return tuple(min(1.0, limit / (norm + CLIP_MARGIN)) if limit else 1.0 for norm in self.gradient_norms)

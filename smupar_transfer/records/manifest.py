@@ -27,6 +27,7 @@ class Manifest:
         kind, swept, axis, tied, reference: of the sweep file; see ``app.sweep_definition.Sweep``.
         claim: of the sweep file, too. Before it had that field, every sweep tested the claims of the SuPar paper.
         full_grid: runs of the whole grid, where ``keys`` are those that an adaptive sweep needed of it; else None.
+        added_seeds: parametrization to the seeds that a coordinate check ran beside those of its file, to decide it.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Manifest:
     reference: str | None = None
     full_grid: int | None = None
     claim: str | None = "supar"
+    added_seeds: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def saved(self) -> str:

@@ -15,7 +15,7 @@ from smupar_transfer.theory.parametrization import (
     parametrization,
 )
 from smupar_transfer.theory.powers import Power, ScaleFactors
-from smupar_transfer.theory.prediction import Coordinate, predicted
+from smupar_transfer.theory.prediction import Coordinate, predicted, predicted_sgd_update
 from smupar_transfer.theory.roles import Role
 from smupar_transfer.theory.scaling import (
     Optimizer,
@@ -48,6 +48,7 @@ __all__ = [
     "one_line",
     "parametrization",
     "predicted",
+    "predicted_sgd_update",
     "scale",
     "shown",
     "shown_text",

@@ -34,3 +34,14 @@ def predicted(table: Parametrization, coordinate: Coordinate) -> Power:
     if coordinate is Coordinate.UPDATE:
         return NONZERO_FAN_IN * rule.adam_learning_rate
     return (NONZERO_FAN_IN * rule.init_variance) ** 0.5
+
+
+def predicted_sgd_update(table: Parametrization) -> Power:
+    """Exponents with which rms(dW x) / rms(x) of a hidden layer scales for the first SGD step dW, not clipped.
+
+    dW = -eta g x^T, so that dW x sums as many aligned terms as there are non-zero weights a neuron, each proportional
+    to the gradient g of the layer's output, which comes through the readout. Unlike Adam's, such a step depends on what
+    other layers do: this holds only on an axis along which activations and gradients keep their size at initialisation.
+    """
+    hidden, readout = table[Role.HIDDEN], table[Role.READOUT]
+    return NONZERO_FAN_IN * hidden.sgd_learning_rate * readout.forward_multiplier * readout.init_variance**0.5

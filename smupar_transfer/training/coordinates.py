@@ -1,4 +1,8 @@
-"""The coordinate check's measurement: sizes at every sparse layer over the first steps of a run."""
+"""The coordinate check's measurement: sizes at every sparse layer over the first steps of a run.
+
+Under ``precision=bfloat16`` outputs and gradients are measured as autocast computes them, some in bfloat16 and some in
+float32, as the backend and the operation have it. dW x is computed here, from float32 weights, in float32.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ from torch import Tensor, nn
 
 from smupar_transfer.records import CoordinateRecord, LayerSizes, RunSpec
 from smupar_transfer.sparsity import SparseLinear
+from smupar_transfer.theory import InputError
 from smupar_transfer.training.data import Data
 from smupar_transfer.training.loop import compute_gradients, update_weights
 from smupar_transfer.training.run import Execution, describe_environment, open_session
@@ -47,10 +52,11 @@ class Probe:
         self.output.append(rms(product))
         self.activation.append(_ratio(rms(product), rms(self.inputs)))
 
-    def on_backward(self, layer: nn.Module, to_inputs: tuple[Tensor], of_output: tuple[Tensor]) -> None:
-        """Measure W^T g: the part of the input's gradient that came through this layer."""
+    def on_backward(self, layer: nn.Module, to_inputs: tuple[Tensor | None], of_output: tuple[Tensor]) -> None:
+        """Measure W^T g: the part of the input's gradient that came through this layer, if the input has one."""
         del layer
-        self.gradient.append(_ratio(rms(to_inputs[0]), rms(of_output[0])))
+        if to_inputs[0] is not None:
+            self.gradient.append(_ratio(rms(to_inputs[0]), rms(of_output[0])))
 
     def before_step(self) -> None:
         """Keep the weight."""
@@ -59,7 +65,7 @@ class Probe:
     def after_step(self) -> None:
         """Measure dW x on the inputs that dW was made from."""
         change = self.layer.dense_weight().detach() - self.weight
-        self.update.append(_ratio(rms(F.linear(self.inputs, change)), rms(self.inputs)))
+        self.update.append(_ratio(rms(F.linear(self.inputs.to(change), change)), rms(self.inputs)))
 
 
 def _ratio(size: float, reference: float) -> float:
@@ -73,15 +79,17 @@ def measure(spec: RunSpec, data: Data, execution: Execution | None = None) -> Co
     ``SparseLinear`` layers, each of which computes once in a forward pass.
 
     Raises:
-        InputError: data do not match the specification.
+        InputError: data do not match the specification, or a layer computes more than once in a forward pass, or never.
     """
     execution = execution or Execution()
     started = time.perf_counter()
     session, _ = open_session(spec, data, execution)
     losses: list[float] = []
+    norms: list[float] = []
     with _probes(session.network) as probes:
         while True:
             loss = compute_gradients(session)
+            _require_once(probes, len(losses) + 1)
             if not math.isfinite(loss):
                 break
             losses.append(loss)
@@ -89,6 +97,7 @@ def measure(spec: RunSpec, data: Data, execution: Execution | None = None) -> Co
                 break
             for probe in probes.values():
                 probe.before_step()
+            norms.append(gradient_norm(session.network))
             update_weights(session)
             for probe in probes.values():
                 probe.after_step()
@@ -100,7 +109,28 @@ def measure(spec: RunSpec, data: Data, execution: Execution | None = None) -> Co
         layers=tuple(_sizes(name, probe, len(losses)) for name, probe in probes.items()),
         wall_seconds=round(time.perf_counter() - started, 3),
         environment=describe_environment(execution, session.network),
+        gradient_norms=_rounded(norms),
     )
+
+
+def _require_once(probes: dict[str, Probe], passes: int) -> None:
+    """Check that every layer computed once in each forward pass so far: a step has one size, of one input.
+
+    Raises:
+        InputError: a layer computed more often, or never.
+    """
+    for name, probe in probes.items():
+        if len(probe.output) != passes:
+            times = len(probe.output) - passes + 1
+            raise InputError(
+                "model", name, f"computes {times} times in a forward pass", "a coordinate check needs once"
+            )
+
+
+def gradient_norm(network: nn.Module) -> float:
+    """Norm of the gradients of all parameters together, which is what clipping bounds."""
+    gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+    return float(torch.nn.utils.get_total_norm(gradients))
 
 
 @contextmanager

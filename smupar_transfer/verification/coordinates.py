@@ -9,37 +9,24 @@ import pandas as pd
 
 from smupar_transfer.records import CoordinateRecord, Manifest
 from smupar_transfer.theory import PARAMETRIZATIONS, Coordinate
+from smupar_transfer.verification.coordinate_sentences import SCALE_NAMES, described, interval, notes, sentence
 from smupar_transfer.verification.coordinates_drawn import scale_rows, shown, step_rows
 from smupar_transfer.verification.figures.coordinates import draw_panels
+from smupar_transfer.verification.judgements import Judgement, judge, slopes_of
 from smupar_transfer.verification.kinds.verdicts import DOES_NOT_HOLD, HOLDS, OPEN
 from smupar_transfer.verification.outcome import Outcome, Picture, Table
 from smupar_transfer.verification.slopes import (
     EXACT,
     JUDGED,
     PARTIAL,
-    Estimate,
     Gap,
-    Judgement,
     Moment,
     Slope,
     Verdict,
     gaps,
-    judge,
     mean_of,
     sizes_table,
-    slopes,
 )
-
-SCALE_NAMES = {"sparsity": "density", "width": "width"}
-
-
-def judged(manifest: Manifest, records: Sequence[CoordinateRecord]) -> list[Judgement]:
-    """The verdict about every parametrization of a check.
-
-    Raises:
-        InputError: see ``slopes.sizes_table`` and ``slopes.slopes``.
-    """
-    return judge(_slopes(manifest, records), manifest.axis)
 
 
 def outcome(manifest: Manifest, records: Sequence[CoordinateRecord]) -> Outcome:
@@ -48,16 +35,16 @@ def outcome(manifest: Manifest, records: Sequence[CoordinateRecord]) -> Outcome:
     Raises:
         InputError: see ``slopes.sizes_table`` and ``slopes.slopes``.
     """
-    axis, scale = manifest.axis, SCALE_NAMES[manifest.axis]
+    axis, scale, added = manifest.axis, SCALE_NAMES[manifest.axis], manifest.added_seeds
     sizes = sizes_table(records, axis)
-    found = _slopes(manifest, records)
-    judgements = judge(found, axis)
+    found = slopes_of(records, axis, added)
+    judgements = judge(records, axis, added)
     position = f"log2 {scale}" + (" of hidden weights (dense on the left)" if axis == "sparsity" else "")
     return Outcome(
         sentence=sentence(judgements, axis),
         claim=f"over {scale}, sizes stay or drift under every parametrization as its exponents predict",
         verdict=_overall(judgements),
-        notes=_notes(found, records),
+        notes=notes(judgements, found, records, axis, added),
         tables=(verdict_table(judgements, axis), slope_table(found), gap_table(gaps(found, axis))),
         pictures=(
             Picture(
@@ -75,50 +62,11 @@ def outcome(manifest: Manifest, records: Sequence[CoordinateRecord]) -> Outcome:
     )
 
 
-def _slopes(manifest: Manifest, records: Sequence[CoordinateRecord]) -> list[Slope]:
-    return slopes(sizes_table(records, manifest.axis), manifest.axis, records[0].spec.budget.steps)
-
-
-def described(judgement: Judgement, axis: str) -> str:
-    """A verdict with what it rests on: "drifts: activation x density^0.50 [0.49, 0.51] in blocks.0.mlp.up (start)"."""
-    worst = judgement.worst
-    if worst is None:
-        return f"{judgement.verdict}: nothing could be measured"
-    lead = "at most " if judgement.verdict is Verdict.INSIDE else ""
-    return (
-        f"{judgement.verdict}: {lead}{worst.coordinate} ∝ {SCALE_NAMES[axis]}^{shown(worst.estimate.mean, '')} "
-        f"{_interval(worst.estimate)} in {worst.layer} ({worst.moment})"
-    )
-
-
-def sentence(judgements: Sequence[Judgement], axis: str) -> str:
-    """What came out, in one sentence with numbers."""
-    parts = [f"{PARAMETRIZATIONS[item.parametrization].title} {described(item, axis)}" for item in judgements]
-    return f"Across {SCALE_NAMES[axis]}, " + "; ".join(parts) + "."
-
-
 def _overall(judgements: Sequence[Judgement]) -> str:
     known = [item for item in judgements if item.verdict is not Verdict.OPEN]
     if any(item.verdict is not item.expected for item in known):
         return DOES_NOT_HOLD
     return HOLDS if judgements and len(known) == len(judgements) else OPEN
-
-
-def _notes(found: Sequence[Slope], records: Sequence[CoordinateRecord]) -> tuple[str, ...]:
-    notes = []
-    lost = sum(record.diverged for record in records)
-    if lost:
-        notes.append(f"{lost} of {len(records)} runs diverged; their seeds are left out where a size is missing.")
-    if any(math.isnan(slope.estimate.interval[0]) for slope in found):
-        notes.append("Some slopes have fewer than two seeds, hence no interval: what rests on them is open.")
-    notes += [
-        f"Not as theory predicts: {PARAMETRIZATIONS[slope.parametrization].title}, {slope.coordinate} in "
-        f"{slope.layer} at the {slope.moment}: {shown(slope.estimate.mean)} {_interval(slope.estimate)} against "
-        f"{slope.predicted:+g}, allowance {JUDGED[slope.coordinate, slope.moment]}."
-        for slope in found
-        if slope.agreement is Verdict.OUTSIDE
-    ]
-    return tuple(notes)
 
 
 def verdict_table(judgements: Sequence[Judgement], axis: str) -> Table:
@@ -193,7 +141,7 @@ def _slope_row(members: Sequence[Slope]) -> tuple[str, ...]:
         str(first.coordinate),
         str(first.moment),
         _number(mean.mean),
-        _interval(mean),
+        interval(mean),
         _number(min(of_layers)),
         _number(max(of_layers)),
         "-" if first.predicted is None else f"{first.predicted:+g}",
@@ -214,7 +162,7 @@ def gap_table(found: Sequence[Gap]) -> Table:
                 "high": gap.estimate.interval[1],
                 "low_layer": gap.low_layer,
                 "high_layer": gap.high_layer,
-                "predicted": gap.predicted,
+                "predicted": math.nan if gap.predicted is None else gap.predicted,
             }
             for gap in found
         ],
@@ -225,10 +173,10 @@ def gap_table(found: Sequence[Gap]) -> Table:
             PARAMETRIZATIONS[gap.parametrization].title,
             PARAMETRIZATIONS[gap.control].title,
             _number(gap.estimate.mean),
-            _interval(gap.estimate),
+            interval(gap.estimate),
             _number(gap.low_layer),
             _number(gap.high_layer),
-            f"{gap.predicted:+g}",
+            "-" if gap.predicted is None else f"{gap.predicted:+g}",
         )
         for gap in found
     )
@@ -245,8 +193,3 @@ def gap_table(found: Sequence[Gap]) -> Table:
 
 def _number(value: float) -> str:
     return shown(value) if math.isfinite(value) else "-"
-
-
-def _interval(estimate: Estimate) -> str:
-    low, high = estimate.interval
-    return f"[{shown(low, '')}, {shown(high, '')}]" if math.isfinite(low) else "-"

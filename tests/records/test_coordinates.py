@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,6 +46,27 @@ def test_a_record_of_another_kind_is_refused(tmp_path: Path, check: CoordinateRe
     (tmp_path / COORDINATES_FILE).rename(tmp_path / RECORDS_FILE)
     with pytest.raises(InputError, match=RECORDS_FILE):
         list(RunStore(tmp_path))
+
+
+def test_records_of_earlier_versions_hold_no_gradient_norms(tmp_path: Path, check: CoordinateRecord) -> None:
+    store = CoordinateStore(tmp_path)
+    store.put(replace(check, gradient_norms=(2.0, 0.5)))
+    store.compact()
+    path = tmp_path / COORDINATES_FILE
+    plain = json.loads(path.read_text(encoding="utf-8"))
+    del plain["gradient_norms"]
+    path.write_text(json.dumps(plain) + "\n", encoding="utf-8")
+    (old,) = store
+    assert old == replace(check, gradient_norms=())
+    assert old.clip_factors == ()
+
+
+def test_clip_factors_are_those_that_torch_multiplies_with(check: CoordinateRecord) -> None:
+    norms = (4.0, 1.0, 0.5)
+    limits = {1.0: (0.25, 1.0, 1.0), 2.0: (0.5, 1.0, 1.0), 0.0: (1.0, 1.0, 1.0)}
+    for limit, factors in limits.items():
+        spec = replace(check.spec, optimizer=replace(check.spec.optimizer, gradient_clip=limit))
+        assert replace(check, spec=spec, gradient_norms=norms).clip_factors == pytest.approx(factors, rel=1e-5)
 
 
 def test_fewer_losses_than_times_mean_divergence(check: CoordinateRecord) -> None:

@@ -18,6 +18,7 @@ from smupar_transfer.theory import (
     Role,
     ScaleFactors,
     predicted,
+    predicted_sgd_update,
     scale,
 )
 
@@ -94,3 +95,13 @@ def test_predictions_hold_for_a_layer_of_random_numbers(
     expected = power.at(far) / power.at(near)
     # A quarter of the smallest factor that a wrong half exponent would make (2 over width, 2.8 over density).
     assert np.log2(change / expected) == pytest.approx(0.0, abs=0.25)
+
+
+@pytest.mark.parametrize(
+    ("table", "update"), [(SMUPAR, NOTHING), (INIT_ONLY, DENSITY), (MUP, DENSITY)], ids=["smupar", "init_only", "mup"]
+)
+def test_exponents_of_the_first_sgd_update(table: Parametrization, update: Power) -> None:
+    """Over width all of them stay put; over density those whose learning rate knows nothing of it shrink."""
+    assert predicted_sgd_update(table) == update
+    wrong = table.with_rule("x", "x", Role.HIDDEN, sgd_learning_rate=Power(width=1))
+    assert predicted_sgd_update(wrong).width == 1

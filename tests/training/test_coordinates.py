@@ -11,9 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smupar_transfer.model import build
-from smupar_transfer.records import CoordinateRecord, RunSpec, to_plain
-from smupar_transfer.sparsity import BACKENDS, SparseLinear, named_generator
-from smupar_transfer.theory import BaseHyperparameters, InputError
+from smupar_transfer.model.gpt import FeedForward
+from smupar_transfer.records import CoordinateRecord, Precision, RunSpec, to_plain
+from smupar_transfer.sparsity import AUTO, BACKENDS, SparseLinear, named_generator
+from smupar_transfer.theory import BaseHyperparameters, InputError, Optimizer
 from smupar_transfer.training import Execution, Silent, TokenData, cross_entropy, make_optimizer, measure, run
 from smupar_transfer.training.coordinates import Probe, rms
 
@@ -110,6 +111,80 @@ def test_every_backend_gives_the_same_sizes(
             assert getattr(found, name) == pytest.approx(getattr(expected, name), rel=1e-3)
 
 
+def in_bfloat16(spec: RunSpec) -> RunSpec:
+    return replace(spec, precision=Precision.BFLOAT16)
+
+
+@pytest.mark.parametrize("backend", [*sorted(BACKENDS), AUTO])
+def test_sizes_in_bfloat16_are_those_in_float32_but_for_rounding(
+    record: CoordinateRecord, short: RunSpec, corpus: TokenData, backend: str
+) -> None:
+    """Types clashed in dW x, of float32 weights and bfloat16 inputs, under every backend: the check ended in a crash.
+
+    An entry of a product is rounded by 2^-9 of itself; a root mean square over thousands is off by far less.
+    """
+    if backend == "native" and shutil.which("c++") is None:
+        pytest.skip("there is no C++ compiler")
+    other = measure(in_bfloat16(short), corpus, Execution(backend=backend))
+    assert not other.diverged
+    for rounded, exact in zip(other.layers, record.layers, strict=True):
+        for name in ("output", "activation", "gradient", "update"):
+            assert getattr(rounded, name) == pytest.approx(getattr(exact, name), rel=0.02), name
+        assert rounded.activation[0] == pytest.approx(exact.activation[0], rel=2e-3)
+    assert other.layers != record.layers, "it is another computation"
+
+
+def test_in_bfloat16_a_change_is_measured_in_float32(layer: SparseLinear) -> None:
+    """A change of 2^-12 of a weight would be nothing in bfloat16."""
+    x = torch.randn(5, 4, generator=torch.Generator().manual_seed(1)).bfloat16()
+    probe = Probe(layer)
+    with torch.autocast("cpu", torch.bfloat16):
+        probe.on_forward(layer, (x,), layer(x))
+    probe.before_step()
+    before = layer.dense_weight().detach().clone()
+    layer.set_weight(before * (1 + 2.0**-12))
+    probe.after_step()
+    change = layer.dense_weight().detach() - before
+    assert probe.update[0] == pytest.approx(rms(x.float() @ change.T) / rms(x), rel=1e-5)
+    assert probe.update[0] > 0
+
+
+def test_norms_are_those_before_clipping(short: RunSpec, corpus: TokenData) -> None:
+    def norms(clip: float) -> tuple[float, ...]:
+        spec = replace(short, optimizer=replace(short.optimizer, gradient_clip=clip))
+        return measure(spec, corpus).gradient_norms
+
+    free, clipped = norms(0.0), norms(0.01)
+    assert len(free) == STEPS
+    assert min(clipped) > 0.01
+    assert clipped[0] == free[0]
+
+
+def test_what_the_clip_did_to_the_first_update_of_sgd_is_known(short: RunSpec, corpus: TokenData) -> None:
+    def under_sgd(clip: float) -> CoordinateRecord:
+        sgd = replace(short.optimizer, name=Optimizer.SGD, gradient_clip=clip)
+        return measure(replace(short, optimizer=sgd, hparams=replace(short.hparams, weight_decay=0.0)), corpus)
+
+    free, clipped = under_sgd(0.0), under_sgd(0.01)
+    assert clipped.clip_factors[0] < 0.1
+    for bare, shortened in zip(free.layers, clipped.layers, strict=True):
+        assert shortened.update[0] / clipped.clip_factors[0] == pytest.approx(bare.update[0], rel=1e-3)
+
+
+@pytest.mark.parametrize("times", [0, 2])
+def test_a_layer_must_compute_once(
+    short: RunSpec, corpus: TokenData, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sizes of several inputs in one step would be taken for those of several steps."""
+
+    def forward(self: FeedForward, x: Tensor) -> Tensor:
+        return x if times == 0 else self.down(self.up(x)) + self.down(self.up(x))
+
+    monkeypatch.setattr(FeedForward, "forward", forward)
+    with pytest.raises(InputError, match=rf"^model=blocks.0.mlp.up: computes {times} times in a forward pass"):
+        measure(short, corpus)
+
+
 def test_a_run_that_diverges_is_recorded_as_far_as_it_came(short: RunSpec, corpus: TokenData) -> None:
     wild = replace(short, hparams=BaseHyperparameters(1e30, 0.1), optimizer=replace(short.optimizer, gradient_clip=0.0))
     record = measure(wild, corpus)
@@ -152,6 +227,13 @@ def test_a_gradient_is_that_through_the_layer_alone(layer: SparseLinear) -> None
     assert probe.gradient[0] == pytest.approx(rms(g @ layer.dense_weight()) / rms(g), rel=1e-4)
     assert x.grad is not None
     assert rms(x.grad) / rms(g) != pytest.approx(probe.gradient[0], rel=1e-3)
+
+
+def test_an_input_without_gradient_has_no_size_of_it(layer: SparseLinear) -> None:
+    """The first layer of a network, whose input is data."""
+    probe = Probe(layer)
+    probe.on_backward(layer, (None,), (torch.ones(2, 3),))
+    assert probe.gradient == []
 
 
 def test_nothing_over_nothing_is_nothing(layer: SparseLinear) -> None:

@@ -20,7 +20,7 @@ from smupar_transfer.records import (
     RunSpec,
     SparsitySpec,
 )
-from smupar_transfer.theory import BaseHyperparameters, OptimizerSettings
+from smupar_transfer.theory import BaseHyperparameters, Optimizer, OptimizerSettings
 from smupar_transfer.verification import Cell
 from smupar_transfer.verification.cells import Floats
 from smupar_transfer.verification.labels import Setting
@@ -142,5 +142,37 @@ def make_check(make_record: MakeRecord) -> MakeCheck:
             for name in ("mlp.up", "mlp.down")
         )
         return CoordinateRecord(spec.key, spec, (5.0,) * (steps + 1), layers, 1.5, run.environment)
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def under_sgd() -> Callable[..., CoordinateRecord]:
+    """A coordinate check as SGD with a gradient clip would have made it.
+
+    ``norm`` is that of all gradients in every step; None for a record that does not say. With ``clip_updates``, first
+    updates become as much smaller as the clip makes them.
+    """
+
+    def made(
+        record: CoordinateRecord,
+        norm: float | None = 2.0,
+        clip: float = 1.0,
+        weight_decay: float = 0.0,
+        *,
+        clip_updates: bool = False,
+    ) -> CoordinateRecord:
+        spec = replace(
+            record.spec,
+            optimizer=replace(record.spec.optimizer, name=Optimizer.SGD, gradient_clip=clip),
+            hparams=replace(record.spec.hparams, weight_decay=weight_decay),
+        )
+        norms = () if norm is None else (norm,) * spec.budget.steps
+        factor = min(1.0, clip / norm) if clip_updates and norm else 1.0
+        layers = tuple(
+            replace(layer, update=(layer.update[0] * factor, *layer.update[1:])) if layer.update else layer
+            for layer in record.layers
+        )
+        return replace(record, key=spec.key, spec=spec, gradient_norms=norms, layers=layers)
 
     return made

@@ -9,7 +9,9 @@ import pytest
 
 from smupar_transfer.records import CoordinateRecord, Manifest
 from smupar_transfer.theory import PARAMETRIZATIONS
-from smupar_transfer.verification.coordinates import judged, outcome, sentence
+from smupar_transfer.verification.coordinate_sentences import sentence
+from smupar_transfer.verification.coordinates import outcome
+from smupar_transfer.verification.judgements import judge
 from smupar_transfer.verification.outcome import Outcome, Table
 
 MakeCheck = Callable[..., CoordinateRecord]
@@ -41,7 +43,7 @@ def test_the_sentence_names_what_drifts_most_and_where(make_check: MakeCheck) ->
         "Across density, μP drifts: activation ∝ density^0.51 [0.49, 0.53] in mlp.up (start); "
         "SμPar stays put: at most activation ∝ density^0.01 [-0.01, 0.03] in mlp.up (start)."
     )
-    assert result.sentence == sentence(judged(MANIFEST, checks(make_check, AS_THEORY)), "sparsity")
+    assert result.sentence == sentence(judge(checks(make_check, AS_THEORY), "sparsity"), "sparsity")
     assert result.verdict == "holds"
     assert result.notes == ()
 
@@ -80,6 +82,16 @@ def test_notes_tell_of_lost_runs_and_of_missing_intervals(make_check: MakeCheck)
     lost = replace(records[0], losses=records[0].losses[:1])
     assert outcome(MANIFEST, [lost, *records[1:]]).notes[0].startswith("1 of 18 runs diverged")
     assert any("fewer than two seeds" in note for note in outcome(MANIFEST, checks(make_check, AS_THEORY, 1)).notes)
+
+
+def test_added_seeds_are_told_and_widen_the_intervals_of_their_parametrization(make_check: MakeCheck) -> None:
+    records = checks(make_check, AS_THEORY)
+    plain = table_of(outcome(MANIFEST, records), "slopes").frame
+    extended = outcome(replace(MANIFEST, added_seeds={"smupar": (1, 2)}), records)
+    wider = table_of(extended, "slopes").frame
+    added = plain["parametrization"] == "smupar"
+    assert (wider["high"] - wider["low"] > plain["high"] - plain["low"]).equals(added)
+    assert extended.notes[0].startswith("SμPar was open with the seeds of the file: 1 and 2 were added")
 
 
 def test_the_table_of_slopes_has_a_row_a_layer_in_the_file_and_a_row_a_size_for_people(make_check: MakeCheck) -> None:
