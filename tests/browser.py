@@ -41,11 +41,33 @@ LOOK = """(() => {
     const box = image.getBoundingClientRect();
     return image.complete && image.naturalWidth > 0 && box.width > 0 && box.height > 0;
   };
+  const hinted = box => {
+    const after = getComputedStyle(box, '::after');
+    const hint = ['none', 'normal'].includes(after.content) ? 0 : parseFloat(after.width) || 0;
+    const cover = box.querySelector('.end').getBoundingClientRect();
+    const right = box.getBoundingClientRect().right;
+    return hint > 0 && (cover.left > right - hint + 0.5 || cover.right < right - 0.5);
+  };
+  const scrolled = box => {
+    const scroller = box.querySelector('.scroll');
+    const wide = scroller.scrollWidth > scroller.clientWidth + 1;
+    const before = hinted(box);
+    scroller.scrollLeft = scroller.scrollWidth;
+    const after = hinted(box);
+    scroller.scrollLeft = 0;
+    return [wide, before, after];
+  };
+  const isShrunk = image => image.clientWidth < (parseFloat(image.style.getPropertyValue('--least')) || 0) - 0.5;
+  const hasText = element => [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim());
   const outside = element => element.getBoundingClientRect().right > edge + 0.5 && !element.closest('.wide > *');
   return JSON.stringify({
     page: document.scrollingElement.scrollWidth,
     window: edge,
     images: [...document.images].map(shows),
+    shrunk: [...document.images].filter(isShrunk).length,
+    letters: Math.min(...[...document.body.querySelectorAll('*')].filter(hasText)
+      .map(element => parseFloat(getComputedStyle(element).fontSize))),
+    boxes: [...document.querySelectorAll('.wide')].map(scrolled),
     outside: [...document.body.querySelectorAll('*')].filter(outside).map(element => element.tagName.toLowerCase()),
   });
 })()"""
@@ -62,6 +84,9 @@ class Look:
 
     Attributes:
         page, window: their widths in CSS pixels. images: whether each shows.
+        shrunk: how many of them are narrower than their letters allow. letters: CSS pixels of the smallest text.
+        boxes: of each that may scroll, whether it is wider than the window, whether a hint says so, and whether one is
+            left at its end.
         outside: tags of the elements that reach over the right edge without a box of their own to scroll in.
         console: warnings, errors and exceptions. requests: addresses beyond the page itself and what it holds.
     """
@@ -69,6 +94,9 @@ class Look:
     page: int
     window: int
     images: tuple[bool, ...]
+    shrunk: int
+    letters: float
+    boxes: tuple[tuple[bool, bool, bool], ...]
     outside: tuple[str, ...]
     console: tuple[str, ...]
     requests: tuple[str, ...]
@@ -137,6 +165,9 @@ class Browser:
             found["page"],
             found["window"],
             tuple(found["images"]),
+            found["shrunk"],
+            found["letters"] or 0.0,
+            tuple((wide, before, after) for wide, before, after in found["boxes"]),
             tuple(found["outside"]),
             tuple(filter(None, map(_complaint, self._seen))),
             tuple(filter(None, (_request(message, address) for message in self._seen))),

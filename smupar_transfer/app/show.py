@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
@@ -50,14 +50,23 @@ def console(*, stderr: bool = False) -> Console:
     return _Console(width=width, highlight=False, soft_wrap=False, stderr=stderr)
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Group:
-    """A heading and a table whose first column is text and whose others are numbers; no header if all are nameless."""
+def table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], bold: Container[tuple[int, int]] = ()
+) -> Group:
+    """A heading and a table whose first column is text and whose others are numbers.
+
+    Args:
+        title: the heading.
+        columns: names above the columns; there is no header if all are nameless.
+        rows: entries, as many a row as there are columns.
+        bold: row and column of the entries that stand out.
+    """
     made = Table(show_header=any(columns), box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for index, (name, width) in enumerate(zip(columns, _widths(columns, rows), strict=True)):
         side: JustifyMethod = "left" if index == 0 else "right"
         made.add_column(name, justify=side, no_wrap=index == 0, overflow="fold", width=width)
-    for row in rows:
-        made.add_row(*row)
+    for line, row in enumerate(rows):
+        made.add_row(*(Text(entry, "bold" if (line, at) in bold else "") for at, entry in enumerate(row)))
     return Group(Text(title, style="bold"), made)
 
 
@@ -113,7 +122,7 @@ def cost(stated: str, to_do: str, estimate: str) -> None:
 
 
 def outcome(found: Outcome) -> None:
-    """Print tables, as far to the right as 100 characters go, and the sentence."""
+    """Print tables, as far to the right as 100 characters go, then the verdict with its summary."""
     out = console()
     for made in found.tables:
         if not made.rows:
@@ -122,7 +131,12 @@ def outcome(found: Outcome) -> None:
         more = "" if count == len(made.columns) else f" (more columns in {made.name}.csv)"
         out.print(table(made.title + more, made.columns[:count], [row[:count] for row in made.rows]))
         out.print()
-    out.print("\n".join(filter(None, [found.sentence, found.judgement])), markup=False)
+    summary = found.summary
+    count = fitting(summary.columns, summary.rows)
+    rows = [row[:count] for row in summary.rows]
+    out.print(table(found.sentence, summary.columns[:count], rows, summary.best))
+    if found.judgement:
+        out.print(found.judgement, markup=False)
     for note in found.notes:
         out.print(note, markup=False)
 

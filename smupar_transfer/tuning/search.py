@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 import optuna
@@ -35,19 +35,25 @@ class TrialOutcome:
     Attributes:
         number: in the study. value: validation loss in nats; None if pruned or diverged.
         outcome: "complete", "pruned" or "diverged". hparams: the point, searched names only.
+        last: step and loss (nats) of its last validation, also where it was pruned; None if there was none.
+        seconds: from its start to its end; None if that is not known.
     """
 
     number: int
     value: float | None
     outcome: str
     hparams: dict[str, float]
+    last: tuple[int, float] | None = None
+    seconds: float | None = field(default=None, compare=False)
 
 
 def describe(trial: FrozenTrial) -> TrialOutcome:
     """A finished trial in plain values."""
     outcome = "diverged" if trial.user_attrs.get(DIVERGED) else trial.state.name.lower()
     value = trial.value if trial.state is TrialState.COMPLETE else None
-    return TrialOutcome(trial.number, value, outcome, dict(trial.params))
+    last = max(trial.intermediate_values.items(), default=None)
+    seconds = None if trial.duration is None else trial.duration.total_seconds()
+    return TrialOutcome(trial.number, value, outcome, dict(trial.params), last, seconds)
 
 
 def outcomes(search: Search) -> list[TrialOutcome]:

@@ -299,12 +299,3 @@ def _usual(settings: Sequence[tuple[tuple[str, Setting], ...]]) -> set[tuple[str
 def shared_words(families: Iterable[Family]) -> str:
     """For people: what the labels of these families leave out, such as "width 256"; empty if nothing."""
     return ", ".join(dict.fromkeys(said(*pair) for family in families for pair in family.shared))
-
-
-def with_shared(sentence: str, families: Iterable[Family]) -> str:
-    """A sentence about families, begun with what their labels leave out."""
-    long = [family for family in families if len(family.cells) > 1]
-    words, names = shared_words(long), {name for family in long for name, _ in family.shared}
-    said = any(name in names for family in long for name, _ in set(family.apart) - set(family.shared))
-    unless = " unless said otherwise" if said else ""
-    return f"At {words}{unless}, {sentence[0].lower()}{sentence[1:]}" if words else sentence

@@ -22,12 +22,6 @@ def title(judgement: Judgement) -> str:
     return PARAMETRIZATIONS[judgement.parametrization].title
 
 
-def sentence(judgements: Sequence[Judgement], axis: str) -> str:
-    """What came out, in one sentence with numbers."""
-    parts = [f"{title(item)} {described(item, axis)}" for item in judgements]
-    return f"Across {SCALE_NAMES[axis]}, " + "; ".join(parts) + "."
-
-
 def described(judgement: Judgement, axis: str) -> str:
     """A verdict with what it rests on: "drifts: activation ∝ density^0.50 [0.49, 0.51] in blocks.0.mlp.up (start)"."""
     if judgement.verdict is Verdict.OPEN:
@@ -104,7 +98,7 @@ def notes(
     added: Mapping[str, Sequence[int]],
 ) -> tuple[str, ...]:
     """What a reader must know beside the verdicts; ``found`` are the slopes that they rest on."""
-    said = []
+    said = [f"{title(item)} is {described(item, axis)}." for item in judgements if item.verdict is Verdict.OPEN]
     lost = sum(record.diverged for record in records)
     if lost:
         said.append(f"{lost} of {len(records)} runs diverged; their seeds are left out where a size is missing.")

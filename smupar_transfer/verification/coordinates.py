@@ -9,12 +9,12 @@ import pandas as pd
 
 from smupar_transfer.records import CoordinateRecord, Manifest
 from smupar_transfer.theory import PARAMETRIZATIONS, Coordinate
-from smupar_transfer.verification.coordinate_sentences import SCALE_NAMES, described, interval, notes, sentence
+from smupar_transfer.verification.coordinate_sentences import SCALE_NAMES, interval, notes, title
 from smupar_transfer.verification.coordinates_drawn import scale_rows, shown, step_rows
 from smupar_transfer.verification.figures.coordinates import draw_panels
 from smupar_transfer.verification.judgements import Judgement, judge, slopes_of
 from smupar_transfer.verification.kinds.verdicts import DOES_NOT_HOLD, HOLDS, OPEN
-from smupar_transfer.verification.outcome import Outcome, Picture, Table
+from smupar_transfer.verification.outcome import Outcome, Picture, Summary, Table
 from smupar_transfer.verification.slopes import (
     EXACT,
     JUDGED,
@@ -27,6 +27,13 @@ from smupar_transfer.verification.slopes import (
     mean_of,
     sizes_table,
 )
+from smupar_transfer.verification.wording import joined
+
+SPOKEN = {
+    Verdict.INSIDE: "stay put under ",
+    Verdict.OUTSIDE: "drift under ",
+    Verdict.OPEN: "may or may not drift under ",
+}
 
 
 def outcome(manifest: Manifest, records: Sequence[CoordinateRecord]) -> Outcome:
@@ -42,24 +49,63 @@ def outcome(manifest: Manifest, records: Sequence[CoordinateRecord]) -> Outcome:
     position = f"log2 {scale}" + (" of hidden weights (dense on the left)" if axis == "sparsity" else "")
     return Outcome(
         sentence=sentence(judgements, axis),
+        summary=summary(judgements, axis),
         claim=f"over {scale}, sizes stay or drift under every parametrization as its exponents predict",
         verdict=_overall(judgements),
         notes=notes(judgements, found, records, axis, added),
-        tables=(verdict_table(judgements, axis), slope_table(found), gap_table(gaps(found, axis))),
+        tables=(verdict_table(judgements), slope_table(found), gap_table(gaps(found, axis))),
         pictures=(
             Picture(
                 manifest.name,
-                f"Sizes against {scale}: geometric means over layers and seeds, a line per number of steps that were "
-                "taken; updates are those of the step that follows, hence none after the last.",
+                f"Sizes against {scale}: geometric means over layers and seeds, with a line for each number of steps "
+                "that were taken. Updates are those of the step that follows, so that there are none after the last.",
                 draw_panels(scale_rows(sizes, found), position, "step", flipped=axis == "sparsity"),
             ),
             Picture(
                 "steps",
-                f"Size of layer outputs over the first steps, a line a {scale}.",
+                f"The size of layer outputs over the first steps, with a line for each {scale}.",
                 draw_panels(step_rows(sizes, axis), "optimizer step", scale),
             ),
         ),
     )
+
+
+def sentence(judgements: Sequence[Judgement], axis: str) -> str:
+    """The verdict in plain words."""
+    told = [
+        words + joined([title(item) for item in those])
+        for verdict, words in SPOKEN.items()
+        if (those := [item for item in judgements if item.verdict is verdict])
+    ]
+    agrees = {
+        HOLDS: "as theory predicts",
+        DOES_NOT_HOLD: "which is not what theory predicts",
+        OPEN: "so that the prediction of theory is not settled",
+    }[_overall(judgements)]
+    return f"Across {SCALE_NAMES[axis]} the sizes of activations, gradients and updates {joined(told)}, {agrees}."
+
+
+def summary(judgements: Sequence[Judgement], axis: str) -> Summary:
+    """A row a parametrization, with the size that decides its verdict."""
+    scale = SCALE_NAMES[axis]
+    return Summary(
+        columns=("", f"largest slope (power of {scale})", "of", "in layer", "measured at", "theory expects", "verdict"),
+        rows=tuple((title(item), *_worst(item)) for item in judgements),
+        best=frozenset((row, 6) for row, item in enumerate(judgements) if item.verdict is item.expected),
+        note="A slope of 0 means that a size does not change. Named is the size that comes closest to its allowance, "
+        "or lies farthest beyond it, with the 95 % interval of its slope. A parametrization drifts if the interval "
+        f"of a slope lies beyond the allowance around 0, which is {EXACT} at initialisation and {PARTIAL} for "
+        "updates and after them, because updates are only partly aligned with their inputs (docs/coordinates.md). "
+        "Bold is as theory expects.",
+    )
+
+
+def _worst(item: Judgement) -> tuple[str, ...]:
+    worst, judged = item.worst, (str(item.expected), str(item.verdict))
+    if worst is None:
+        return "-", "-", "-", "-", *judged
+    slope = f"{shown(worst.estimate.mean)} {interval(worst.estimate)}"
+    return slope, str(worst.coordinate), worst.layer, str(worst.moment), *judged
 
 
 def _overall(judgements: Sequence[Judgement]) -> str:
@@ -69,8 +115,8 @@ def _overall(judgements: Sequence[Judgement]) -> str:
     return HOLDS if judgements and len(known) == len(judgements) else OPEN
 
 
-def verdict_table(judgements: Sequence[Judgement], axis: str) -> Table:
-    """A row a parametrization."""
+def verdict_table(judgements: Sequence[Judgement]) -> Table:
+    """A row a parametrization, for the file; people see ``summary``."""
     frame = pd.DataFrame(
         [
             {
@@ -85,15 +131,7 @@ def verdict_table(judgements: Sequence[Judgement], axis: str) -> Table:
             for item in judgements
         ]
     )
-    rows = tuple(
-        (PARAMETRIZATIONS[item.parametrization].title, described(item, axis), str(item.expected)) for item in judgements
-    )
-    note = (
-        "Named is the size that comes closest to its allowance, or lies farthest beyond it. A parametrization drifts "
-        f"if the interval of a slope lies beyond the allowance around 0: {EXACT} at initialisation, {PARTIAL} for "
-        "updates and after them, because updates are only partly aligned with their inputs (docs/coordinates.md)."
-    )
-    return Table("summary", "Verdict", note, frame, ("", "verdict", "expected by theory"), rows)
+    return Table("summary", "", "", frame, (), ())
 
 
 def slope_table(found: Sequence[Slope]) -> Table:
@@ -124,8 +162,10 @@ def slope_table(found: Sequence[Slope]) -> Table:
     return Table(
         "slopes",
         "Slopes",
-        "Exponent of size in scale: mean over layers with 95 % interval over seeds; least and most of the layers; what "
-        "theory predicts (sharply at the start only); how far from 0 a layer may lie; how many layers stay put.",
+        "A slope is the exponent with which a size grows in scale: its mean over layers with the 95 % interval over "
+        "seeds, and the least and the most of the layers. Theory predicts it sharply at the start only. The "
+        "allowance is how far from 0 the slope of a layer may lie, and the last column says how many layers keep to "
+        "it.",
         frame,
         ("", "size", "moment", "slope", "95 %", "layers from", "to", "theory", "allowance", "stay put"),
         tuple(_slope_row(members) for members in groups.values()),
@@ -183,8 +223,9 @@ def gap_table(found: Sequence[Gap]) -> Table:
     return Table(
         "gaps",
         "First update against a control",
-        "How much more steeply the control's first updates scale, paired by seed. A slope of updates nears its "
-        "exponent slowly with width; the gap meets its own sharply where both see the same activations.",
+        "The gap is how much more steeply the first updates of the control scale, paired by seed. The slope of updates "
+        "nears its exponent slowly as width grows; the gap meets its own sharply, because both see the same "
+        "activations.",
         frame,
         ("", "control", "gap", "95 %", "layers from", "to", "theory"),
         rows,

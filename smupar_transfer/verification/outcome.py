@@ -1,11 +1,54 @@
-"""What an analysis hands to those who write pages: a sentence, tables and pictures."""
+"""What an analysis hands to those who write pages: a sentence, a summary, tables and pictures."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pandas as pd
 from matplotlib.figure import Figure
+
+Place = tuple[int, int]
+"""Row and column of an entry, both from 0."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What came out at a glance: the first table of a page, a row for each of the things that are compared.
+
+    Attributes:
+        columns: Names above the columns.
+        rows: Entries as people read them, as many a row as there are columns.
+        best: Places of the entries that are printed in bold.
+        note: What the columns mean, in whole sentences; empty if they say it themselves.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    best: frozenset[Place] = frozenset()
+    note: str = ""
+
+
+def smallest(column: int, values: Sequence[float], exact: Sequence[bool] | None = None) -> frozenset[Place]:
+    """The places of the smallest of a column's numbers, for ``Summary.best``.
+
+    Args:
+        column: The column that the numbers stand in.
+        values: A number for each row; NaN or infinite where there is none.
+        exact: Whether each number is known, rather than a lower bound; all are if left out.
+
+    Returns:
+        Every row that has the smallest number. Nothing where that number is a lower bound, since another row may then
+        be the best, or where there is nothing to compare it with.
+    """
+    known = [value for value in values if math.isfinite(value)]
+    if len(values) < 2 or not known:
+        return frozenset()
+    rows = [row for row, value in enumerate(values) if value == min(known)]
+    if exact is not None and not all(exact[row] for row in rows):
+        return frozenset()
+    return frozenset((row, column) for row in rows)
 
 
 @dataclass(frozen=True)
@@ -13,9 +56,13 @@ class Table:
     """One table, twice: for programs and for people.
 
     Attributes:
-        name: of its file, ``NAME.csv``. title, note: above and below it on a page.
-        frame: raw numbers, as written to the file.
-        columns, rows: as people read them; a table without rows is a file only.
+        name: Of its file, ``NAME.csv``.
+        title: What stands above it on a page.
+        note: What its columns mean, in whole sentences.
+        frame: Raw numbers, as written to the file.
+        columns: Names above the columns, for people.
+        rows: Entries as people read them; a table without rows is a file only.
+        links: Addresses of the entries of the first column that lead to a page.
     """
 
     name: str
@@ -24,6 +71,7 @@ class Table:
     frame: pd.DataFrame
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    links: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -40,13 +88,18 @@ class Outcome:
     """What came out.
 
     Attributes:
-        sentence: with numbers, also where it is not what the paper says.
-        claim: of the theory, with the rule by which it is judged; empty if the sweep does not test it.
-        verdict: on it: "holds", "holds by its estimate, not by its interval", "open" or "does not hold"; else empty.
-        notes: what a reader must know beside it.
+        sentence: The verdict in plain words, in one short sentence, also where it is not what the paper says.
+        summary: The numbers behind it.
+        claim: Of the theory, with the rule by which it is judged; empty where nothing is claimed.
+        verdict: On the claim: "holds", "holds by its estimate, not by its interval", "open" or "does not hold"; without
+            a claim a word that says how it ended, such as "diverged", or nothing.
+        notes: What a reader must know beside it, in whole sentences.
+        tables: All numbers.
+        pictures: All figures, the most telling one first.
     """
 
     sentence: str
+    summary: Summary
     claim: str
     verdict: str
     notes: tuple[str, ...]
@@ -55,5 +108,5 @@ class Outcome:
 
     @property
     def judgement(self) -> str:
-        """The verdict, and what it is about, in two sentences; empty if nothing is claimed."""
+        """The claim and the verdict on it; empty where nothing is claimed."""
         return f"Claim: {self.claim}. Verdict: {self.verdict}." if self.claim else ""

@@ -2,43 +2,45 @@
 
 from __future__ import annotations
 
-import base64
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
+from smupar_transfer.verification.card import Card
+from smupar_transfer.verification.embedding import embedded
 from smupar_transfer.verification.outcome import Outcome
 from smupar_transfer.verification.provenance import Provenance
 from smupar_transfer.verification.templating import render
 
-LARGEST_SVG = 300_000
-"""Bytes; a figure of more is shown as its PNG, so that a page stays below 2 MB or so."""
+REPORT = "report.html"
 
 
-@dataclass(frozen=True)
-class Image:
-    """A figure inside a page; ``address`` is a data URI."""
-
-    caption: str
-    address: str
-
-
-def embedded(path: Path, caption: str) -> Image:
-    """The figure that was saved as ``path`` with suffixes .svg and .png, to be shown without any file."""
-    kind, content = "svg+xml", path.with_name(f"{path.name}.svg").read_bytes()
-    if len(content) > LARGEST_SVG:
-        kind, content = "png", path.with_name(f"{path.name}.png").read_bytes()
-    return Image(caption, f"data:image/{kind};base64,{base64.b64encode(content).decode()}")
+def card_of(about: Provenance, outcome: Outcome) -> Card:
+    """What the page of a result says about itself."""
+    return Card(about.kind, about.question, outcome.sentence, outcome.verdict, about.cost)
 
 
 def render_markdown(about: Provenance, outcome: Outcome) -> str:
     """``README.md``: outcome first, then figures and tables, then how it was made."""
-    return render("result.md.j2", about=about, outcome=outcome, files=[*_files(about, outcome), "report.html"])
+    return render("result.md.j2", about=about, outcome=outcome, files=[*_files(about, outcome), REPORT])
 
 
-def render_html(about: Provenance, outcome: Outcome, folder: Path) -> str:
-    """``report.html``: the same with everything inside; figures are read from ``folder``, where they were saved."""
-    images = [embedded(folder / picture.name, picture.caption) for picture in outcome.pictures]
-    return render("report.html.j2", about=about, outcome=outcome, images=images, files=_files(about, outcome))
+def render_html(about: Provenance, outcome: Outcome, folder: Path, files: Sequence[str] | None = None) -> str:
+    """``report.html``: the same with everything inside.
+
+    Args:
+        about: How it was made.
+        outcome: What came out.
+        folder: Where the figures were saved.
+        files: Beside the page, that it leads to; those of ``publishing.publish`` if left out.
+    """
+    return render(
+        "report.html.j2",
+        about=about,
+        outcome=outcome,
+        card=card_of(about, outcome),
+        images=[embedded(folder / picture.name, picture.caption) for picture in outcome.pictures],
+        files=_files(about, outcome) if files is None else files,
+    )
 
 
 def _files(about: Provenance, outcome: Outcome) -> list[str]:

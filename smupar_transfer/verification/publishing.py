@@ -7,8 +7,9 @@ from pathlib import Path
 
 from smupar_transfer.records import read_text, write_atomically
 from smupar_transfer.verification.figures.style import save
+from smupar_transfer.verification.index_page import publish_index
 from smupar_transfer.verification.outcome import Outcome
-from smupar_transfer.verification.page import render_html, render_markdown
+from smupar_transfer.verification.page import REPORT, render_html, render_markdown
 from smupar_transfer.verification.provenance import Provenance
 
 REMARKS = "remarks.txt"
@@ -26,8 +27,14 @@ def with_remarks(outcome: Outcome, folder: Path) -> Outcome:
     return replace(outcome, notes=(*outcome.notes, *(line.strip() for line in lines if line.strip())))
 
 
-def publish(folder: Path, about: Provenance, outcome: Outcome) -> None:
-    """Write ``NAME.csv`` a table, ``NAME.png`` and ``NAME.svg`` a picture, ``README.md`` and ``report.html``.
+def publish(folder: Path, about: Provenance, outcome: Outcome, *, readme: bool = True) -> None:
+    """Write ``NAME.csv`` a table, ``NAME.png`` and ``NAME.svg`` a picture, the pages, and the list of results around.
+
+    Args:
+        folder: Of the result.
+        about: How it was made.
+        outcome: What came out.
+        readme: Whether ``README.md`` is written beside ``report.html``.
 
     Raises:
         InputError: a file cannot be written.
@@ -37,5 +44,7 @@ def publish(folder: Path, about: Provenance, outcome: Outcome) -> None:
         write_atomically(folder / f"{table.name}.csv", table.frame.to_csv(index=False, float_format="%.6g"))
     for picture in outcome.pictures:
         save(picture.figure, folder / picture.name)
-    write_atomically(folder / "README.md", render_markdown(about, outcome))
-    write_atomically(folder / "report.html", render_html(about, outcome, folder))
+    if readme:
+        write_atomically(folder / "README.md", render_markdown(about, outcome))
+    write_atomically(folder / REPORT, render_html(about, outcome, folder))
+    publish_index(folder.parent)

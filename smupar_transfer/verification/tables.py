@@ -22,12 +22,14 @@ def family_table(found: Sequence[FamilySummary], design: Design) -> Table:
     return Table(
         name="drift",
         title=f"Drift of the optimal {name} over {design.axis}",
-        note=f"Drift: largest less smallest log2 {symbol}*, with 95 % interval (noise alone makes a range, so it can "
-        "reach 0); ≥: an optimum lies at the edge of its grid. By parabola: of plain parabolas, as other work fits "
-        f"them. Slope: per octave of {'density' if design.axis == 'sparsity' else design.axis}. Zero-shot regret: loss "
-        "at what the proxy says less the best, largest over cells (≥: a best lies at the edge, or a cell was not run "
-        "that far). Sensitivity: mean loss over the grid, capped at that of a guess, less the best, nats. κ: growth of "
-        "relative curvature per octave of scale; above 0, an error costs ever more."
+        note=f"Drift is the largest less the smallest log2 {symbol}* of a family, with its 95 % interval; noise alone "
+        "makes a range, so that the interval can reach 0. ≥ means that an optimum lies at the edge of its grid. By "
+        "parabola is the same drift from plain parabolas, as other work fits them. Slope is the change of "
+        f"log2 {symbol}* per octave of {'density' if design.axis == 'sparsity' else design.axis}. Regret is the loss "
+        f"lost by using the proxy's {name} as it is, the largest over cells; ≥ means that a best loss lies at the edge "
+        "of its grid, or that a cell was not run as far as the proxy's optimum. Sensitivity is the mean loss over the "
+        "grid, counted as that of a guess where it is worse, less the best, in nats. κ is the growth of relative "
+        "curvature per octave of scale: above 0, an error of a given size costs ever more."
         + _shared(one.family for one in found),
         frame=drift_table(found),
         columns=(
@@ -36,7 +38,7 @@ def family_table(found: Sequence[FamilySummary], design: Design) -> Table:
             "95 % interval",
             "by parabola",
             "slope",
-            "zero-shot regret",
+            "largest regret",
             "sensitivity",
             "κ",
         ),
@@ -71,15 +73,16 @@ def cell_table(summaries: Sequence[CellSummary], design: Design) -> Table:
     return Table(
         name="summary",
         title="Optimum of every cell",
-        note="Fit: minimum of a cubic through the bottom of the mean loss curve. Edge: smallest point, at the end of "
-        "the grid or of what trained; its interval ends at runs that are clearly worse. Flat: noise allows any "
-        f"{name} up to an end. Regrets are of the proxy's optimum (of its best trial where a sweep has no cell of the "
-        "proxy), with standard errors over paired seeds, which a single seed there does not give; "
-        '"to best of all" is against the best of all parametrizations.' + _shared(one.family for one in summaries),
+        note="An optimum is found by a fit, the minimum of a cubic through the bottom of the mean loss curve, or "
+        "lies at the edge: then it is the smallest point, at the end of the grid or of what trained, and its "
+        f"interval ends at runs that are clearly worse. Flat means that noise allows any {name} up to an end. Regret "
+        f"is the loss lost by using the proxy's optimal {name} as it is (that of the search's best trial where a "
+        "sweep has no cell of the proxy), with standard errors over paired seeds, which a single seed does not give; "
+        "to the best of all means against the best of all parametrizations." + _shared(one.family for one in summaries),
         frame=summary_table(summaries),
         columns=(
             *("", design.axis, f"log2 {symbol}*", "95 % interval", "found by", "best loss"),
-            *("zero-shot regret (nats)", "%", "% to best of all", "seeds"),
+            *("regret (nats)", "regret", "regret to best of all", "seeds"),
         ),
         rows=tuple(
             (

@@ -11,6 +11,7 @@ from smupar_transfer.app import show
 from smupar_transfer.app.sweep_definition import Sweep
 from smupar_transfer.records import Evaluation
 from smupar_transfer.verification import Outcome, Table
+from smupar_transfer.verification.outcome import Summary
 
 
 @pytest.mark.parametrize(
@@ -67,9 +68,9 @@ def test_headers_are_wrapped_before_entries_are(capsys: pytest.CaptureFixture[st
 def found(columns: int, sentence: str = "It moved.") -> Outcome:
     frame = pd.DataFrame({"octaves": [1.0]})
     table = Table("drift", "Drift", "", frame, ("", *["octaves"] * columns), (("SP", *["1.00000"] * columns),))
-    return Outcome(
-        sentence, "it stays", "open", ("A note [in brackets].",), (table, Table("raw", "Raw", "", frame, (), ())), ()
-    )
+    summary = Summary(("", "drift"), (("SP", "3.00 [2.61, 3.36]"), ("[x]", "0.10")), frozenset({(1, 1)}), "For pages.")
+    tables = (table, Table("raw", "Raw", "", frame, (), ()))
+    return Outcome(sentence, summary, "it stays", "open", ("A note [in brackets].",), tables, ())
 
 
 def test_an_outcome_is_printed_with_its_tables(capsys: pytest.CaptureFixture[str]) -> None:
@@ -81,6 +82,9 @@ def test_an_outcome_is_printed_with_its_tables(capsys: pytest.CaptureFixture[str
         "SP 1.00000 1.00000 1.00000",
         "",
         "It moved.",
+        "                drift",
+        "SP  3.00 [2.61, 3.36]",
+        "[x]              0.10",
         "Claim: it stays. Verdict: open.",
         "A note [in brackets].",
     ]
@@ -137,5 +141,5 @@ def test_what_is_stated_stands_beside_what_is_estimated(capsys: pytest.CaptureFi
 
 
 def test_an_outcome_without_a_claim_has_no_verdict(capsys: pytest.CaptureFixture[str]) -> None:
-    show.outcome(Outcome("It moved.", "", "", (), (), ()))
-    assert capsys.readouterr().out == "It moved.\n"
+    show.outcome(Outcome("It moved.", Summary(), "", "", (), (), ()))
+    assert capsys.readouterr().out.strip() == "It moved."

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from smupar_transfer.verification import Outcome, Picture, Table
 from smupar_transfer.verification.figures.curves import draw_learning_curve
+from smupar_transfer.verification.outcome import Summary
 from smupar_transfer.verification.provenance import Provenance
 
 ABOUT = Provenance(
@@ -17,6 +18,7 @@ ABOUT = Provenance(
     again="smupar plot a_sweep",
     facts=(("Machine", "a processor"), ("Data", "python, sha256 " + "ab" * 32)),
     files=("records.jsonl", "sweep.json"),
+    cost="2 runs, 36.0 s",
 )
 
 
@@ -31,6 +33,12 @@ def an_outcome(verdict: str = "holds", rows: int = 2, columns: int = 3) -> Outco
     only_a_file = Table("raw", "", "", frame, (), ())
     return Outcome(
         sentence="SP moved 0.12 octaves.",
+        summary=Summary(
+            columns=("", "drift (octaves)", "verdict"),
+            rows=(("SP", "3.00 [2.61, 3.36]", "moves"), ("SμPar", "0.12 [0.00, 0.30]", "stays put")),
+            best=frozenset({(1, 1)}),
+            note="Bold is the best of a column.",
+        ),
         claim="SμPar stays put",
         verdict=verdict,
         notes=("One cell was lost.",),

@@ -14,7 +14,7 @@ import pytest
 from smupar_transfer.records import Precision, RunRecord, to_plain
 from smupar_transfer.theory import InputError
 from smupar_transfer.verification import Cell, Design, cells, families, runs_table
-from smupar_transfer.verification.cells import levelled_means, with_shared
+from smupar_transfer.verification.cells import levelled_means, shared_words
 from smupar_transfer.verification.varying import IN_COLUMNS, _leaves, varying_fields
 
 MakeRecord = Callable[..., RunRecord]
@@ -208,11 +208,11 @@ def test_a_label_says_only_what_sets_apart_within_a_parametrization(make_cell: M
     assert labels == ["SP", "SμPar, coupled decay 0.1", "SμPar, independent decay 0.1", "SμPar, no decay"]
 
 
-def test_a_sentence_begins_with_what_labels_leave_out(make_cell: MakeCell) -> None:
+def test_what_labels_leave_out_can_be_said(make_cell: MakeCell) -> None:
     wide = [make_cell([[2.0]], s, name, width=256) for name in ("sp", "smupar") for s in (0.0, 0.5)]
-    assert with_shared("It moved.", families(wide)) == "It moved."
+    assert shared_words(families(wide)) == ""
     proxies = [make_cell([[2.0]], 0.0, name, width=64) for name in ("sp", "smupar")]
-    assert with_shared("It moved.", families([*wide, *proxies])) == "At width 256, it moved."
+    assert shared_words(families([*wide, *proxies])) == "width 256"
 
 
 def test_labels_leave_out_what_most_families_agree_in(make_cell: MakeCell) -> None:
@@ -223,7 +223,7 @@ def test_labels_leave_out_what_most_families_agree_in(make_cell: MakeCell) -> No
     assert [family.label for family in found] == [
         *("SμPar", "SμPar, ε = 1e-14", "SμPar, warm-up 0.4", "SμPar, tokens 800")
     ]
-    assert with_shared("It moved.", found) == "At tokens 200, ε = 1e-08, warm-up 0.1 unless said otherwise, it moved."
+    assert shared_words(found) == "tokens 200, ε = 1e-08, warm-up 0.1"
     assert [family.label for family in families(sweep[:4])] == ["SμPar, ε = 1e-08", "SμPar, ε = 1e-14"]
 
 

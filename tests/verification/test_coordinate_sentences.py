@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from smupar_transfer.records import CoordinateRecord
-from smupar_transfer.verification.coordinate_sentences import described, interval, notes, sentence, title, ways_out
+from smupar_transfer.verification.coordinate_sentences import described, interval, notes, title, ways_out
 from smupar_transfer.verification.judgements import Judgement, judge, slopes_of
 from smupar_transfer.verification.slopes import Estimate
 
@@ -52,7 +52,6 @@ def test_verdicts(records: MakeRecords) -> None:
     assert described(judged(records((0.0, 0.5, 0.0))), "sparsity") == (
         "drifts: gradient ∝ density^0.51 [0.49, 0.53] in mlp.up (start)"
     )
-    assert sentence([judged(records())], "sparsity").startswith("Across density, SμPar stays put: ")
     assert title(judged(records())) == "SμPar"
 
 

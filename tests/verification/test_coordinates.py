@@ -9,8 +9,7 @@ import pytest
 
 from smupar_transfer.records import CoordinateRecord, Manifest
 from smupar_transfer.theory import PARAMETRIZATIONS
-from smupar_transfer.verification.coordinate_sentences import sentence
-from smupar_transfer.verification.coordinates import outcome
+from smupar_transfer.verification.coordinates import outcome, sentence
 from smupar_transfer.verification.judgements import judge
 from smupar_transfer.verification.outcome import Outcome, Table
 
@@ -37,13 +36,18 @@ def table_of(result: Outcome, name: str) -> Table:
     return table
 
 
-def test_the_sentence_names_what_drifts_most_and_where(make_check: MakeCheck) -> None:
+def test_the_sentence_says_the_verdict_and_the_summary_what_drifts_most_and_where(make_check: MakeCheck) -> None:
     result = outcome(MANIFEST, checks(make_check, AS_THEORY))
     assert result.sentence == (
-        "Across density, μP drifts: activation ∝ density^0.51 [0.49, 0.53] in mlp.up (start); "
-        "SμPar stays put: at most activation ∝ density^0.01 [-0.01, 0.03] in mlp.up (start)."
+        "Across density the sizes of activations, gradients and updates stay put under SμPar and drift under μP, as "
+        "theory predicts."
     )
     assert result.sentence == sentence(judge(checks(make_check, AS_THEORY), "sparsity"), "sparsity")
+    assert result.summary.rows == (
+        ("μP", "+0.51 [0.49, 0.53]", "activation", "mlp.up", "start", "drifts", "drifts"),
+        ("SμPar", "+0.01 [-0.01, 0.03]", "activation", "mlp.up", "start", "stays put", "stays put"),
+    )
+    assert result.summary.best == {(0, 6), (1, 6)}
     assert result.verdict == "holds"
     assert result.notes == ()
 
@@ -59,7 +63,10 @@ def test_the_sentence_names_what_drifts_most_and_where(make_check: MakeCheck) ->
 def test_what_is_not_as_expected_is_said(
     make_check: MakeCheck, powers: dict[str, Powers], seeds: int, verdict: str
 ) -> None:
-    assert outcome(MANIFEST, checks(make_check, powers, seeds)).verdict == verdict
+    made = outcome(MANIFEST, checks(make_check, powers, seeds))
+    assert made.verdict == verdict
+    said = {"does not hold": "which is not what theory predicts", "open": "the prediction of theory is not settled"}
+    assert said[verdict] in made.sentence
 
 
 def test_what_is_open_hides_no_refutation(make_check: MakeCheck) -> None:

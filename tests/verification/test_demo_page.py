@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
 from smupar_transfer.records import RunRecord, SparsitySpec
+from smupar_transfer.verification.card import read_card
 from smupar_transfer.verification.comparison import compare
 from smupar_transfer.verification.demo_page import render_demo_page, verdict
 
@@ -22,6 +23,7 @@ FIGURES = ("demo", "history", "slices")
 def folder(tmp_path: Path) -> Path:
     for name in FIGURES:
         (tmp_path / f"{name}.svg").write_bytes(f"<svg>{name}</svg>".encode())
+        (tmp_path / f"{name}.png").write_bytes(b"\x89PNG" * 100)
     return tmp_path
 
 
@@ -43,14 +45,14 @@ def page(records: list[RunRecord], folder: Path) -> str:
 
 def test_the_verdict_is_a_sentence_about_the_best_zero_shot_run(records: list[RunRecord]) -> None:
     assert verdict(compare(records, -5.0)) == (
-        "With the proxy's hyperparameters and no tuning, SμPar trained the target best (SP 2.500, SμPar 2.050 nats), "
-        "2.50 % above the best that any run here reached."
+        "With the proxy's hyperparameters and no tuning, SμPar trains the target best, to a loss 2.50 % above the best "
+        "that any run here reached."
     )
 
 
 def test_the_verdict_goes_against_us_where_the_numbers_do(make_record: MakeRecord) -> None:
     said = verdict(compare([make_record("sp", loss=2.0), make_record("smupar", loss=2.5)], -5.0))
-    assert "SP trained the target best" in said
+    assert "SP trains the target best" in said
     assert "0.00 % above" in said
 
 
@@ -60,14 +62,22 @@ def test_where_all_diverged_the_verdict_says_so(make_record: MakeRecord) -> None
 
 def rows(page: str) -> dict[str, list[str]]:
     entries = [re.findall(r"<td>(.*?)</td>", line) for line in re.findall(r"<tr>(<td>.*?)</tr>", page)]
-    return {first: rest for first, *rest in entries}
+    return {re.sub("<.*?>", "", first): [re.sub("<.*?>", "", entry) for entry in rest] for first, *rest in entries}
+
+
+def bold(page: str) -> list[str]:
+    return [re.sub("<.*?>", "", entry) for entry in re.findall(r"<td><strong>(.*?)</strong></td>", page)]
 
 
 def test_the_table_has_the_numbers(page: str) -> None:
     found = rows(page)
-    assert found["SP"] == ["2.5000", "2.0000", "≥ 25.00 %", "25.00 %"], "the best is at the end of the grid"
-    assert found["SμPar"] == ["2.0500", "-", "-", "2.50 %"]
-    assert found["μP"][-1] == "diverged"
+    assert found["SP"] == ["2.5000", "2.0000", "2^-4.00", "≥ 25.00 %", "25.00 %"], "the best is at the end of the grid"
+    assert found["SμPar"] == ["2.0500", "-", "-", "-", "2.50 %"]
+    assert found["μP"] == ["diverged", "-", "-", "-", "-"]
+
+
+def test_the_best_of_a_column_is_bold_unless_it_is_a_bound(page: str) -> None:
+    assert bold(page) == ["2.0000", "2.0500", "2.50 %"]
 
 
 def test_the_page_says_what_was_trained(page: str) -> None:
@@ -80,9 +90,18 @@ def test_the_page_says_what_was_trained(page: str) -> None:
 
 
 def test_figures_are_inside(page: str, folder: Path) -> None:
-    found = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', page)
-    assert [base64.b64decode(data).decode() for data in found] == [f"<svg>{name}</svg>" for name in FIGURES]
-    assert re.findall(r'(?:src|href)="((?!data:)[^"]*)"', page) == ["records.jsonl", "recipe.yaml"], "links only"
+    found = re.findall(r'src="data:image/svg\+xml,([^"]+)"', page)
+    assert [unquote(data) for data in found] == [f"<svg>{name}</svg>" for name in FIGURES]
+    links = re.findall(r'(?:src|href)="((?!data:)[^"]*)"', page)
+    assert links == ["../index.html", "records.jsonl", "recipe.yaml"], "links only"
+
+
+def test_the_page_can_be_listed(page: str, tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text(page, encoding="utf-8")
+    card = read_card(tmp_path / "report.html")
+    assert card is not None
+    assert (card.kind, card.cost) == ("demo", "4 runs of the target, 72.0 s")
+    assert card.sentence.startswith("With the proxy's hyperparameters")
 
 
 def test_words_from_outside_are_escaped(records: list[RunRecord], folder: Path) -> None:

@@ -23,6 +23,9 @@ def imports_torch(module: str) -> bool:
         "smupar_transfer.verification.coordinates",
         "smupar_transfer.verification.kinds",
         "smupar_transfer.verification.publishing",
+        "smupar_transfer.verification.index_page",
+        "smupar_transfer.verification.run_page",
+        "smupar_transfer.verification.study_page",
         "smupar_transfer.app.commands.plot",
     ],
 )

@@ -9,16 +9,25 @@ from pathlib import Path
 import pytest
 
 from smupar_transfer.records import RunRecord
+from smupar_transfer.verification.asked import HYPERPARAMETER_WORDS
 from smupar_transfer.verification.comparison import compare
 from smupar_transfer.verification.demo_page import FIGURES, render_demo_page
 from smupar_transfer.verification.figures.style import save
 from smupar_transfer.verification.publishing import publish
+from smupar_transfer.verification.run_page import publish_run
+from smupar_transfer.verification.study_page import Study, publish_study
 from tests.browser import Browser, Look, program
 from tests.verification.results import ABOUT, an_outcome, figure
+from tests.verification.test_study_page import ARange, ATrial
 
 pytestmark = pytest.mark.skipif(program() is None, reason="no Chromium is installed")
 DESK, PHONE = 1280, 390
+RANGES = {name: ARange(0.5, 2.0) for name in HYPERPARAMETER_WORDS}
 COMMITTED = Path(__file__).parents[2] / "results"
+LEGIBLE = 9.0
+"""CSS pixels."""
+FITS, SCROLLS = (False, False, False), (True, True, False)
+"""A box that is wide enough has no hint; one that is not has one, until it is scrolled to its end."""
 WIDTHS = pytest.mark.parametrize("width", [DESK, PHONE])
 
 
@@ -40,6 +49,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def check(look: Look, images: int) -> None:
     """What must hold of every page."""
     assert look.images == (True,) * images
+    assert look.shrunk == 0
+    assert look.letters >= LEGIBLE
+    assert [box for box in look.boxes if box not in (FITS, SCROLLS)] == []
     assert look.page <= look.window
     assert look.outside == ()
     assert look.console == ()
@@ -64,9 +76,60 @@ def test_the_report_of_a_demo_is_whole(
 
 
 @WIDTHS
+def test_the_pages_of_a_search_and_of_a_run_are_whole(
+    browser: Browser, tmp_path: Path, make_record: Callable[..., RunRecord], width: int
+) -> None:
+    first, second = make_record("sp", 0.75), make_record("smupar", 0.5)
+    publish_run(tmp_path / "train", first, [first, second], "smupar train")
+    check(browser.look(tmp_path / "train" / "report.html", width), images=1)
+    trial = ATrial(0, 2.0, hparams=dict.fromkeys(RANGES, 1.0))
+    lost = replace(trial, number=1, value=None, outcome="pruned")
+    study = Study("proxy", "smupar tune " + "a=b " * 40, "smupar transfer", first.spec, RANGES, 9, [trial, lost])
+    publish_study(tmp_path / "proxy", study)
+    check(browser.look(tmp_path / "proxy" / "report.html", width), images=2)
+    check(browser.look(tmp_path / "index.html", width), images=0)
+
+
+@WIDTHS
+def test_the_committed_list_is_whole(browser: Browser, width: int) -> None:
+    check(browser.look(COMMITTED / "index.html", width), images=0)
+
+
+@WIDTHS
 @pytest.mark.parametrize("page", sorted(COMMITTED.glob("*/report.html")), ids=lambda page: page.parent.name)
 def test_every_committed_report_is_whole(browser: Browser, page: Path, width: int) -> None:
     check(browser.look(page, width), images=page.read_text("utf-8").count("<img "))
+
+
+def test_a_phone_scrolls_what_a_desk_shows_whole(browser: Browser, report: Path) -> None:
+    """Guards against figures that end at the edge of a phone with no sign that they go on."""
+    figures = [browser.look(report, width).boxes[1:3] for width in (DESK, PHONE)]
+    assert figures == [(FITS, FITS), (SCROLLS, SCROLLS)]
+
+
+@pytest.mark.parametrize(
+    ("kept", "broken", "flaw"),
+    [
+        pytest.param(".scroll > .end {", ".scroll > .none {", "boxes", id="a hint that stays"),
+        pytest.param('content: "\\2192"; position: absolute;', "content: none;", "boxes", id="no hint"),
+        pytest.param("clamp(var(--least), ", "min(", "shrunk", id="figures as narrow as the window"),
+        pytest.param("font-size: .92rem", "font-size: .5rem", "letters", id="small letters"),
+    ],
+)
+def test_a_page_that_is_hard_to_read_is_seen(
+    browser: Browser, report: Path, tmp_path: Path, kept: str, broken: str, flaw: str
+) -> None:
+    content = report.read_text("utf-8")
+    assert kept in content
+    page = tmp_path / "report.html"
+    page.write_text(content.replace(kept, broken), "utf-8")
+    look = browser.look(page, PHONE)
+    flaws = {
+        "boxes": any(box not in (FITS, SCROLLS) for box in look.boxes),
+        "shrunk": look.shrunk > 0,
+        "letters": look.letters < LEGIBLE,
+    }
+    assert [name for name, is_there in flaws.items() if is_there] == [flaw]
 
 
 def test_a_wide_table_scrolls_in_a_box_of_its_own(browser: Browser, report: Path, tmp_path: Path) -> None:

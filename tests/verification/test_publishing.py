@@ -13,6 +13,7 @@ from tests.verification.results import ABOUT, an_outcome
 
 def test_tables_figures_and_pages_are_written(tmp_path: Path) -> None:
     publish(tmp_path / "a_sweep", ABOUT, an_outcome())
+    assert (tmp_path / "index.html").exists()
     written = {path.name for path in (tmp_path / "a_sweep").iterdir()}
     figures = {f"{name}.{suffix}" for name in ("a_sweep", "other") for suffix in ("svg", "png")}
     assert written == {"README.md", "report.html", "drift.csv", "raw.csv", *figures}
@@ -24,7 +25,9 @@ def test_a_persons_remarks_are_on_every_page_and_stay_there(tmp_path: Path) -> N
     folder.mkdir()
     (folder / REMARKS).write_text("Took <half> the time.\n\nTwice.\n", encoding="utf-8")
     publish(folder, ABOUT, an_outcome())
-    assert "\nTook <half> the time.\n" in (folder / "README.md").read_text(encoding="utf-8")
+    assert "\n## Remarks\n\nOne cell was lost.\n\nTook &lt;half&gt; the time.\n\nTwice.\n" in (
+        folder / "README.md"
+    ).read_text(encoding="utf-8")
     assert "Took &lt;half&gt; the time." in (folder / "report.html").read_text(encoding="utf-8")
     assert (folder / REMARKS).exists()
     assert with_remarks(an_outcome(), tmp_path).notes == an_outcome().notes

@@ -16,10 +16,11 @@ from smupar_transfer.records import RunRecord, RunSpec, Source, write_atomically
 from smupar_transfer.theory import InputError, parametrization
 from smupar_transfer.transfer import make_recipe
 from smupar_transfer.verification.comparison import Comparison, compare
-from smupar_transfer.verification.demo_page import render_demo_page
+from smupar_transfer.verification.demo_page import render_demo_page, summary, verdict
 from smupar_transfer.verification.figures.demo import draw_demo
 from smupar_transfer.verification.figures.style import save
-from smupar_transfer.verification.wording import least, percent
+from smupar_transfer.verification.index_page import publish_index
+from smupar_transfer.verification.page import REPORT
 
 
 def run(config: DictConfig) -> None:
@@ -73,26 +74,17 @@ def publish(
     proxy_loss: float,
     seconds: float,
 ) -> None:
-    """Print the table; write the figure and the report."""
-    rows = [
-        [
-            item.title,
-            show.loss(item.zero_shot),
-            show.loss(item.tuned) if item.was_tuned else "-",
-            f"2^{item.tuned_log2_rate:.2f}" if item.was_tuned else "-",
-            "-" if item.regret_percent is None else least(not item.at_edge, percent(item.regret_percent)),
-            "-" if item.regret_to_best_percent is None else f"{item.regret_to_best_percent:.2f} %",
-        ]
-        for item in comparisons
-    ]
-    columns = ["", "zero-shot", "tuned directly", "at base LR", "regret", "regret to best of all"]
+    """Print the table and the verdict; write the figure, the report and the list of all results."""
     first = records[0].spec
     title = (
         f"validation loss (nats) of the target: width {first.model.width}, sparsity {1 - first.sparsity.density:g}, "
         f"{min(r.weights_per_neuron or 0 for r in records):g} weights per neuron"
     )
     out = show.console()
-    out.print(show.table(title, columns, rows))
+    found = summary(comparisons)
+    out.print(show.table(title, found.columns, found.rows, found.best))
+    out.print(verdict(comparisons))
     save(draw_demo(comparisons, title="Wide sparse target: zero-shot (stars) and tuned directly"), folder / "demo")
-    write_atomically(folder / "report.html", render_demo_page(comparisons, records, proxy, proxy_loss, folder))
-    out.print(f"\nwrote {folder / 'report.html'}, {folder / 'demo.png'} in {show.seconds(seconds)}")
+    write_atomically(folder / REPORT, render_demo_page(comparisons, records, proxy, proxy_loss, folder))
+    publish_index(folder.parent)
+    out.print(f"\nwrote {folder / REPORT}, {folder / 'demo.png'} in {show.seconds(seconds)}")

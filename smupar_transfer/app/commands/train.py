@@ -8,14 +8,14 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from smupar_transfer.app import show, specs
+from smupar_transfer.app.given import next_command, words_given
 from smupar_transfer.app.kernels import resolved
 from smupar_transfer.app.recipes import announced_spec
 from smupar_transfer.records import RunRecord, RunSpec, RunStore, to_plain, write_atomically
 from smupar_transfer.theory import InputError
 from smupar_transfer.training import Execution, load, load_network, require_byte_model, sample
 from smupar_transfer.training import run as run_spec
-from smupar_transfer.verification.figures.curves import draw_learning_curve
-from smupar_transfer.verification.figures.style import save
+from smupar_transfer.verification.run_page import publish_run, summary
 
 
 def run(config: DictConfig) -> None:
@@ -51,25 +51,8 @@ def _train(config: DictConfig, spec: RunSpec, execution: Execution, checkpoint: 
 
 
 def _report(record: RunRecord, folder: Path) -> None:
-    steps = [evaluation.step for evaluation in record.history]
-    figure = draw_learning_curve(
-        steps,
-        [evaluation.train_loss for evaluation in record.history],
-        [evaluation.validation_loss for evaluation in record.history],
-    )
-    save(figure, folder / "curves")
     write_atomically(folder / "record.json", json.dumps(to_plain(record), indent=1) + "\n")
-    rows = [
-        ["validation loss", f"{show.loss(record.validation_loss)} nats"],
-        ["bits per byte", show.number(record.bits_per_byte)],
-        ["accuracy", show.number(record.accuracy)],
-        ["training loss", f"{show.loss(record.train_loss)} nats"],
-        ["tokens", f"{record.tokens:,} ({record.epochs:.3g} epochs)"],
-        ["parameters", f"{record.parameters:,}, {record.nonzero_parameters:,} of them not zero"],
-        ["weights per neuron", show.number(record.weights_per_neuron)],
-        ["outputs without any input", f"{sum(layer.dead_outputs for layer in record.layers):,}"],
-        ["training FLOPs", f"{record.flops_sparse:.3g} ({record.flops_dense:.3g} if zeros counted)"],
-        ["time", show.seconds(record.wall_seconds)],
-    ]
-    show.console().print(show.table(f"run {record.key}", ["", ""], rows))
-    show.console().print(f"\nwrote {folder}")
+    publish_run(folder, record, list(RunStore(folder)), next_command("train", words_given(), ()))
+    found = summary(record)
+    show.console().print(show.table(f"run {record.key}", found.columns, found.rows))
+    show.console().print(f"\nwrote {folder / 'report.html'}")

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Group
 
 from smupar_transfer.app import show, specs
-from smupar_transfer.app.given import PROXY_WORDS, RUN_WORDS, next_command, path_word, set_by_hand
+from smupar_transfer.app.given import (
+    PROXY_WORDS,
+    RUN_WORDS,
+    next_command,
+    path_word,
+    set_by_hand,
+    words_given,
+)
 from smupar_transfer.app.kernels import resolved
 from smupar_transfer.app.show import console, progress_bar
 from smupar_transfer.records import Tuned, write_tuned
@@ -26,11 +34,14 @@ from smupar_transfer.tuning import (
     run_search,
 )
 
+if TYPE_CHECKING:
+    from smupar_transfer.verification.study_page import Study
+
 SHOWN_TRIALS = 5
 
 
 def run(config: DictConfig) -> None:
-    """Search, print the best trials, write ``tuned.yaml`` and the figures of the search.
+    """Search, print the best trials, write ``tuned.yaml`` and a page about the search.
 
     Raises:
         InputError: a value is impossible, or a person set a target, of which a search on the proxy knows nothing.
@@ -41,10 +52,12 @@ def run(config: DictConfig) -> None:
     search = make_search(config)
     tuned = tune(config, search)
     folder = Path(config.results_dir) / config.study.name
-    draw(folder, search)
+    go_on = suggested(config, folder)
+    publish(folder, search, go_on)
     console().print(trial_table(search))
     console().print(f"\nwrote {folder / 'tuned.yaml'}: trial {tuned.trial}, validation loss {tuned.value:.4f} nats")
-    console().print(f"next: {suggested(config, folder)}", soft_wrap=True)
+    console().print(f"wrote {folder / 'report.html'}", soft_wrap=True)
+    console().print(f"next: {go_on}", soft_wrap=True)
 
 
 def suggested(config: DictConfig, folder: Path) -> str:
@@ -119,12 +132,21 @@ def _value(trial: TrialOutcome) -> float:
 
 def draw(folder: Path, search: Search) -> None:
     """The figures of a search: its history, and a slice per hyperparameter."""
-    from smupar_transfer.verification.figures.search import draw_history, draw_slices
-    from smupar_transfer.verification.figures.style import save
+    from smupar_transfer.verification.study_page import draw_study
 
-    trials = outcomes(search)
-    values = [trial.value for trial in trials]
-    save(draw_history([trial.number for trial in trials], values), folder / "history")
-    columns = {name: [trial.hparams[name] for trial in trials] for name in search.space.ranges}
-    logarithmic = {name: axis.log for name, axis in search.space.ranges.items()}
-    save(draw_slices(columns, values, logarithmic), folder / "slices")
+    draw_study(folder, _study(search, ""))
+
+
+def publish(folder: Path, search: Search, go_on: str) -> None:
+    """The figures, the table and the page of a search; ``go_on`` is the command line that makes use of it."""
+    from smupar_transfer.verification.study_page import publish_study
+
+    publish_study(folder, _study(search, go_on))
+
+
+def _study(search: Search, go_on: str) -> Study:
+    from smupar_transfer.verification.study_page import Study
+
+    settings = search.settings
+    command = next_command("tune", words_given(), ())
+    return Study(settings.name, command, go_on, search.proxy, search.space.ranges, settings.n_trials, outcomes(search))

@@ -26,6 +26,9 @@ def draw_learning_curve(
             if points:
                 axes.plot(*zip(*points, strict=True), label=label, **look)  # type: ignore[arg-type]
         axes.set(xlabel="optimizer step", ylabel="loss (nats / token)")
+        if not axes.get_lines():
+            axes.set(xticks=[], yticks=[])  # numbers of empty axes would mean nothing
+            axes.text(0.5, 0.5, "no loss was finite", transform=axes.transAxes, ha="center", va="center")
         legend(axes)
     return figure
 

@@ -22,10 +22,20 @@ from smupar_transfer.verification.contours import (
 from smupar_transfer.verification.design import Design
 from smupar_transfer.verification.figures.contours import Contours, draw_contours
 from smupar_transfer.verification.fit import Status
-from smupar_transfer.verification.kinds.verdicts import LARGEST_DRIFT, STAYS, held_by_theory, judged
+from smupar_transfer.verification.kinds.verdicts import (
+    BOLD,
+    LARGEST_DRIFT,
+    SEVERITY,
+    STAYING,
+    STAYS,
+    held_by_theory,
+    judged,
+    said_of,
+    worst,
+)
 from smupar_transfer.verification.labels import label
-from smupar_transfer.verification.outcome import Outcome, Picture, Table
-from smupar_transfer.verification.wording import fixed, loss, signed, span
+from smupar_transfer.verification.outcome import Outcome, Picture, Summary, Table, smallest
+from smupar_transfer.verification.wording import bracketed, fixed, loss, signed, span
 
 RANGE = 0.8  # nats above the best loss that contours show
 LEVELS = 17
@@ -56,6 +66,7 @@ class Move:
     """How far the joint optimum of a family moved from its first cell to that where it lies farthest away.
 
     Attributes:
+        family: That moved.
         octaves: along both hyperparameters, signed.
         least, most: octaves along one of them, from the first cell to any, that the intervals leave, and that they
             allow; NaN without intervals.
@@ -67,6 +78,11 @@ class Move:
     least: float
     most: float
     exact: bool
+
+    @property
+    def farthest(self) -> float:
+        """Octaves along the hyperparameter along which it moved farther."""
+        return max(map(abs, self.octaves))
 
 
 def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
@@ -81,12 +97,9 @@ def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
     (first, x), (second, y) = (HYPERPARAMETER_WORDS[name] for name in design.swept)
     return Outcome(
         sentence=sentence(moves, design),
+        summary=summary(moves, optima, design),
         claim=f"{STAYS}, along either hyperparameter",
-        verdict=judged(
-            [move.least > LARGEST_DRIFT for move in moves if _held(move)],
-            [move.exact and max(map(abs, move.octaves)) <= LARGEST_DRIFT for move in moves if _held(move)],
-            [move.most <= LARGEST_DRIFT for move in moves if _held(move)],
-        ),
+        verdict=worst(staying(move) for move in moves if _held(move)),
         notes=(),
         tables=(
             _optimum_table(ordered, optima, design),
@@ -95,8 +108,9 @@ def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
         pictures=(
             Picture(
                 manifest.name,
-                f"Loss over {first} and {second}, mean over seeds. Star: optimum, open where it is a bound, with its "
-                "95 % region; cross: tuned on the proxy; dots: runs; grey: worse than the scale, or diverged.",
+                f"Loss over {first} and {second}, mean over seeds. The star is the optimum, open where it is a "
+                "bound, with its 95 % region as a dashed line; the cross is what was tuned on the proxy; dots are "
+                "runs. Grey is what lies above the scale, or diverged.",
                 draw_contours(panels, contour_levels(panels), f"log2 base {first} {x}", f"log2 base {second} {y}"),
             ),
         ),
@@ -126,17 +140,62 @@ def moved(family: Surfaces, optima: dict[int, JointOptimum]) -> Move | None:
     return Move(family, steps(farthest), float(least), float(most), exact)
 
 
+def staying(move: Move) -> str:
+    """The verdict on the claim that a joint optimum stays within ``LARGEST_DRIFT`` along either hyperparameter."""
+    return judged(
+        [move.least > LARGEST_DRIFT],
+        [move.exact and move.farthest <= LARGEST_DRIFT],
+        [move.most <= LARGEST_DRIFT],
+    )
+
+
 def sentence(moves: Sequence[Move], design: Design) -> str:
-    """What came out, in one sentence with numbers."""
+    """The verdict in plain words, with the drift of the family that decides it."""
     if not moves:
         return f"There is no family of runs with two places along {design.axis} yet."
     (first, _), (second, _) = (HYPERPARAMETER_WORDS[name] for name in design.swept)
-    parts = [
-        f"{move.family.label} {'' if move.exact else 'by about '}{signed(move.octaves[0], 2)} and "
-        f"{signed(move.octaves[1], 2)} octaves"
-        for move in moves
-    ]
-    return f"Along {design.axis} the joint optimum of {first} and {second} moved: {'; '.join(parts)}."
+    subject = f"SμPar's joint optimum of {first} and {second}"
+    held = [move for move in moves if _held(move)]
+    if not held:
+        return f"No runs here say whether {subject} stays put."
+    decides = max(held, key=lambda move: (SEVERITY.index(staying(move)), move.farthest))
+    start, end = (place_label(decides.family.cells[at], design) for at in (0, -1))
+    whose = "it" if len(held) == 1 else f"{decides.family.label}'s"
+    return said_of(
+        staying(decides),
+        subject,
+        f"from {design.axis} {start} to {end}",
+        f"{whose} drifts by {_drift(decides)} octaves",
+    )
+
+
+def _drift(move: Move) -> str:
+    low = math.nan if math.isnan(move.least) else max(0.0, move.least)
+    return f"{'' if move.exact else 'about '}{move.farthest:.2f}{bracketed(low, move.most)}"
+
+
+def summary(moves: Sequence[Move], optima: dict[int, JointOptimum], design: Design) -> Summary:
+    """A row a family: how far its joint optimum drifts, along each hyperparameter, and how good it is at the end."""
+    (first, x), (second, y) = (HYPERPARAMETER_WORDS[name] for name in design.swept)
+    losses = [optima[id(move.family.cells[-1])].loss for move in moves]
+    best = smallest(1, [move.farthest for move in moves], [move.exact for move in moves])
+    return Summary(
+        columns=("", "drift (octaves)", f"along {x}", f"along {y}", "best loss (nats)", "verdict"),
+        rows=tuple(
+            (
+                move.family.label,
+                _drift(move),
+                *(signed(way, 2) for way in move.octaves),
+                loss(best_loss),
+                STAYING[staying(move)],
+            )
+            for move, best_loss in zip(moves, losses, strict=True)
+        ),
+        best=best | smallest(4, losses),
+        note=f"Drift is how far the joint optimum of {first} and {second} moves from the first {design.axis} to that "
+        "at which it lies farthest away, along the hyperparameter along which it moves farther, with its 95 % "
+        f"interval; the loss is the best at the last {design.axis}. {BOLD}",
+    )
 
 
 def contour_panels(
@@ -180,8 +239,9 @@ def _optimum_table(ordered: Sequence[Surfaces], optima: dict[int, JointOptimum],
     return Table(
         name="joint_optimum",
         title="Joint optimum of every cell",
-        note="Fit: minimum of a quadratic through the bottom of the mean losses, with 95 % intervals of each "
-        "coordinate by itself. Edge: best point of the grid, at its end.",
+        note="An optimum is found by a fit, the minimum of a quadratic through the bottom of the mean losses, with a "
+        "95 % interval for each coordinate by itself; or it lies at the edge, where it is the best point of the grid "
+        "and a bound.",
         frame=joint_table(found, [optima[id(surface)] for surface in found], design),
         columns=(
             "",

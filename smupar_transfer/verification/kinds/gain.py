@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from smupar_transfer.records import Manifest, RunRecord
 from smupar_transfer.theory import PARAMETRIZATIONS
 from smupar_transfer.verification.asked import AXIS_WORDS, design_of, place_label
-from smupar_transfer.verification.cells import cells, families, runs_table, with_shared
+from smupar_transfer.verification.cells import cells, families, runs_table, shared_words
 from smupar_transfer.verification.design import Design
 from smupar_transfer.verification.figures.stability import draw_gain
 from smupar_transfer.verification.figures.tracks import Ticks, Track
 from smupar_transfer.verification.gain import Gain, gain_table, gains
-from smupar_transfer.verification.kinds.verdicts import judged
-from smupar_transfer.verification.outcome import Outcome, Picture, Table
+from smupar_transfer.verification.kinds.verdicts import BOLD, DOES_NOT_HOLD, HOLDS, OPEN, judged, worst
+from smupar_transfer.verification.outcome import Outcome, Picture, Summary, Table, smallest
 from smupar_transfer.verification.wording import bracketed, loss, signed, span, with_error
 
 
@@ -26,6 +26,7 @@ def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
     title = PARAMETRIZATIONS[reference].title
     return Outcome(
         sentence=sentence(found, design, reference),
+        summary=summary(found, design, reference),
         claim=f"without tuning, sparse networks reach a lower loss under SμPar than under {title}",
         verdict=verdict(found),
         notes=(),
@@ -33,8 +34,8 @@ def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
         pictures=(
             Picture(
                 manifest.name,
-                f"Left: loss at transferred hyperparameters. Right: difference to {title}, seeds paired. Bars are "
-                "standard errors; crosses: diverged.",
+                f"On the left the loss at transferred hyperparameters, on the right its difference to {title}, with "
+                "seeds paired. Bars are standard errors, crosses are runs that diverged.",
                 draw_gain(loss_tracks(found), gain_tracks(found, reference), ticks_of_gain(found, design), title),
             ),
         ),
@@ -50,35 +51,94 @@ def _compared(found: Sequence[Gain], reference: str) -> list[list[Gain]]:
     return list(own.values())
 
 
+def _sparse(found: Sequence[Gain]) -> list[Gain]:
+    """Those of SuPar where hidden weights are sparse, which the claim is about."""
+    return [gain for gain in found if gain.cell.parametrization == "smupar" and gain.cell.sparsity > 0]
+
+
+def judged_gain(gain: Gain) -> str:
+    """The verdict on the claim that the loss at one place is lower than the reference's."""
+    return judged([gain.low > 0 or gain.nats == math.inf], [gain.high < 0 or gain.nats == -math.inf])
+
+
 def sentence(found: Sequence[Gain], design: Design, reference: str) -> str:
-    """What came out where it differs most from the proxy, in one sentence with numbers."""
-    last = [members[-1] for members in _compared(found, reference) if not math.isnan(members[-1].nats)]
-    parts = [
-        f"at {design.axis} {place_label(gain.cell, design)} {gain.family.label} {_difference(gain)}" for gain in last
-    ]
-    if not parts:
-        return "There is nothing to compare yet."
-    gained = f"Without tuning, against {PARAMETRIZATIONS[reference].title}: {'; '.join(parts)}."
-    return with_shared(gained, (gain.family for gain in last))
+    """The verdict in plain words, with the difference at the place that decides it."""
+    sparse = [gain for gain in _sparse(found) if not math.isnan(gain.nats)]
+    title = PARAMETRIZATIONS[reference].title
+    if not sparse:
+        return f"There is no sparse network of SμPar's yet that can be compared with {title}'s."
+    said = worst(map(judged_gain, _sparse(found)))
+    deciding = [gain for gain in sparse if judged_gain(gain) == said] or sparse
+    where = deciding[-1] if said == HOLDS else max(deciding, key=lambda gain: gain.nats)
+    lead = {
+        HOLDS: f"Without any tuning SμPar reaches a lower loss than {title} at every sparsity",
+        OPEN: f"It is open whether SμPar, without any tuning, reaches a lower loss than {title} at every sparsity",
+        DOES_NOT_HOLD: f"Without any tuning SμPar does not reach a lower loss than {title} at every sparsity",
+    }[said]
+    return f"{lead}: at {design.axis} {place_label(where.cell, design)} it {_difference(where)}."
 
 
 def _difference(gain: Gain) -> str:
     if math.isinf(gain.nats):
-        return "trained where the reference diverged" if gain.nats < 0 else "diverged"
+        return "trains where the reference diverges" if gain.nats < 0 else "diverges"
+    low, high = _percents(gain)
+    turned = (-high, -low) if gain.nats < 0 else (low, high)
+    word = "less" if gain.nats < 0 else "more"
+    return f"has {abs(gain.percent):.1f} % {word} loss{bracketed(*turned, 1)}"
+
+
+def _percents(gain: Gain) -> tuple[float, float]:
+    """The interval of the difference in percent of the reference's loss."""
     scale = abs(gain.percent / gain.nats) if gain.nats else 0.0
-    turned, word = (-scale, "less") if gain.nats < 0 else (scale, "more")
-    low, high = sorted((gain.low * turned, gain.high * turned))
-    return f"has {abs(gain.percent):.1f} % {word} loss{bracketed(low, high, 1)}"
+    return gain.low * scale, gain.high * scale
+
+
+def summary(found: Sequence[Gain], design: Design, reference: str) -> Summary:
+    """A row a family, where it lies farthest from the proxy: its loss, and the difference to the reference."""
+    title = PARAMETRIZATIONS[reference].title
+    own: dict[int, list[Gain]] = {}
+    for gain in found:
+        own.setdefault(id(gain.family), []).append(gain)
+    last = [members[-1] for members in own.values()]
+    shared = shared_words(gain.family for gain in found)
+    return Summary(
+        columns=("", design.axis, "loss (nats)", f"difference to {title} (%)", "verdict"),
+        rows=tuple(
+            (
+                gain.family.label,
+                place_label(gain.cell, design),
+                loss(gain.loss),
+                "-" if gain.cell.parametrization == reference else _signed_percent(gain),
+                "reference" if gain.cell.parametrization == reference else _counted(members),
+            )
+            for gain, members in zip(last, own.values(), strict=True)
+        ),
+        best=smallest(2, [gain.loss for gain in last]) if len({gain.place for gain in last}) == 1 else frozenset(),
+        note="Loss and difference are those at the place named; the difference has its 95 % interval over seeds, and "
+        "negative is better. A loss counts as lower or higher where that whole interval lies on one side of 0. "
+        + BOLD
+        + (f" Where nothing else is said: {shared}." if shared else ""),
+    )
+
+
+def _signed_percent(gain: Gain) -> str:
+    if math.isinf(gain.nats):
+        return "diverged" if gain.nats > 0 else "reference diverged"
+    return signed(gain.percent, 1) + bracketed(*_percents(gain), 1)
+
+
+def _counted(members: Sequence[Gain]) -> str:
+    """At how many of its sparse places a family is better, and at how many worse."""
+    sparse = [judged_gain(gain) for gain in members if gain.cell.sparsity > 0 and not math.isnan(gain.nats)]
+    if not sparse:
+        return "nothing to compare"
+    better, worse = sparse.count(HOLDS), sparse.count(DOES_NOT_HOLD)
+    return f"lower at {better}, higher at {worse} of {len(sparse)} sparse places"
 
 
 def verdict(found: Sequence[Gain]) -> str:
     """Whether SuPar's loss lies below the reference's wherever hidden weights are sparse."""
-    sparse = [gain for gain in found if gain.cell.parametrization == "smupar" and gain.cell.sparsity > 0]
-    return judged([gain.low > 0 or gain.nats == math.inf for gain in sparse], [_better(gain) for gain in sparse])
-
-
-def _better(gain: Gain) -> bool:
-    return gain.high < 0 or gain.nats == -math.inf
+    return worst(map(judged_gain, _sparse(found)))
 
 
 def loss_tracks(found: Sequence[Gain]) -> list[Track]:
@@ -126,8 +186,8 @@ def _table(found: Sequence[Gain], design: Design, reference: str) -> Table:
     return Table(
         name="gain",
         title=f"Loss without tuning, and its difference to {PARAMETRIZATIONS[reference].title}",
-        note="Mean over seeds with standard errors; the difference is paired by seed, with its 95 % interval in nats. "
-        "Negative is better.",
+        note="Losses are means over seeds with standard errors. The difference is paired by seed and has its 95 % "
+        "interval in nats; negative is better.",
         frame=gain_table(found),
         columns=("", design.axis, "loss (nats)", "difference (nats)", "95 % interval", "difference (%)", "seeds"),
         rows=tuple(

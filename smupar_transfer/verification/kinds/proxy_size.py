@@ -12,8 +12,17 @@ from smupar_transfer.verification.cells import cells, runs_table
 from smupar_transfer.verification.design import Design
 from smupar_transfer.verification.figures.stability import draw_proxy_sizes
 from smupar_transfer.verification.figures.tracks import Ticks, Track
-from smupar_transfer.verification.kinds.verdicts import LARGEST_REGRET, judged
-from smupar_transfer.verification.outcome import Outcome, Picture, Table
+from smupar_transfer.verification.kinds.verdicts import (
+    DOES_NOT_HOLD,
+    HOLDS,
+    LARGEST_REGRET,
+    LIKELY,
+    OPEN,
+    SEVERITY,
+    judged,
+    worst,
+)
+from smupar_transfer.verification.outcome import Outcome, Picture, Summary, Table
 from smupar_transfer.verification.proxy_size import ProxySize, proxy_size_table, proxy_sizes
 from smupar_transfer.verification.wording import bracketed, fixed, percent, span, with_error
 
@@ -24,6 +33,7 @@ def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
     found = proxy_sizes(cells(runs_table(records), design))
     return Outcome(
         sentence=sentence(found),
+        summary=summary(found),
         claim=f"under SμPar, proxies of base width and more cost the target at most {LARGEST_REGRET} % of its loss",
         verdict=verdict(found),
         notes=(),
@@ -31,8 +41,8 @@ def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
         pictures=(
             Picture(
                 manifest.name,
-                "Left: what it costs the target to use the proxy's optimum, with 95 % intervals. Right: FLOPs of the "
-                "whole search on the proxy, over those of training the target once.",
+                "On the left what it costs the target to use the proxy's optimum as it is, with 95 % intervals; on the "
+                "right the FLOPs of the whole search on the proxy, over those of training the target once.",
                 draw_proxy_sizes(regret_tracks(found), cost_tracks(found), ticks_of_sizes(found)),
             ),
         ),
@@ -40,10 +50,81 @@ def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
 
 
 def sentence(found: Sequence[ProxySize]) -> str:
-    """The smallest proxy from which on none costs more than ``LARGEST_REGRET``, with numbers."""
+    """The verdict in plain words, with the regret of the proxy that decides it."""
     if not found:
         return "There is no proxy and target that both trained yet."
-    return " ".join(_of_target(members) for members in _by_target(found))
+    large = _large(found)
+    if not large:
+        return "There is no proxy of base width or more under SμPar yet."
+    said = verdict(found)
+    decides = max(large, key=lambda one: (SEVERITY.index(within(one)), one.regret.percent))
+    words = {
+        HOLDS: "Under SμPar every proxy of base width and more is large enough",
+        LIKELY: "Under SμPar every proxy of base width and more is likely large enough",
+        OPEN: "It is open whether under SμPar every proxy of base width and more is large enough",
+        DOES_NOT_HOLD: "Under SμPar not every proxy of base width and more is large enough",
+    }[said]
+    allowed = f"where {LARGEST_REGRET} % are allowed"
+    return f"{words}: that of width {decides.proxy.width} costs the target {_cost(decides)} of its loss, {allowed}."
+
+
+def _large(found: Sequence[ProxySize]) -> list[ProxySize]:
+    """SuPar's proxies of base width and more, which the claim is about."""
+    return [
+        one
+        for one in found
+        if one.proxy.parametrization == "smupar" and one.proxy.width >= float(one.proxy.settings["base_width"])
+    ]
+
+
+def within(one: ProxySize) -> str:
+    """The verdict on the claim that a proxy costs its target at most ``LARGEST_REGRET``."""
+    scale = _per_nat(one)
+    return judged(
+        [one.low * scale > LARGEST_REGRET or one.regret.percent == math.inf],
+        [one.regret.percent <= LARGEST_REGRET and not math.isnan(one.high)],
+        [one.high * scale <= LARGEST_REGRET],
+    )
+
+
+ENOUGH = {HOLDS: "large enough", LIKELY: "likely large enough", OPEN: "open", DOES_NOT_HOLD: "too small"}
+
+
+def summary(found: Sequence[ProxySize]) -> Summary:
+    """A row a proxy: what its optimum costs the target, and what its search costs."""
+    targets = _by_target(found)
+    ordered = [one for members in targets for one in members]
+    chosen = [smallest_good for members in targets if (smallest_good := _smallest_good(members)) is not None]
+    return Summary(
+        columns=("target", "proxy width", "regret of the target", "search (of the target's FLOPs)", "verdict"),
+        rows=tuple(
+            (
+                _target(one),
+                f"{one.proxy.width}",
+                _cost(one),
+                percent(100 * one.search_flops, 0),
+                ENOUGH[within(one)],
+            )
+            for one in ordered
+        ),
+        best=frozenset(
+            (row, column) for row, one in enumerate(ordered) if any(one is item for item in chosen) for column in (1, 2)
+        ),
+        note=f"A proxy is large enough if the whole 95 % interval of the regret keeps to {LARGEST_REGRET} %. Bold is "
+        "the smallest proxy from which on, by its estimate, none costs more.",
+    )
+
+
+def _target(one: ProxySize) -> str:
+    target = one.target
+    return f"{PARAMETRIZATIONS[target.parametrization].title}, width {target.width}, sparsity {target.sparsity:g}"
+
+
+def _smallest_good(members: Sequence[ProxySize]) -> ProxySize | None:
+    """Of the proxies of a target, by width, the smallest from which on none costs more than ``LARGEST_REGRET``."""
+    failing = [index for index, one in enumerate(members) if not one.regret.percent <= LARGEST_REGRET]
+    kept = members[failing[-1] + 1 :] if failing else members
+    return kept[0] if kept else None
 
 
 def _by_target(found: Sequence[ProxySize]) -> list[list[ProxySize]]:
@@ -51,23 +132,6 @@ def _by_target(found: Sequence[ProxySize]) -> list[list[ProxySize]]:
     for one in found:
         own.setdefault(id(one.target), []).append(one)
     return [sorted(members, key=lambda one: one.proxy.width) for members in own.values()]
-
-
-def _of_target(members: Sequence[ProxySize]) -> str:
-    target = members[0].target
-    title = PARAMETRIZATIONS[target.parametrization].title
-    whole = f"{title}, target of width {target.width} at sparsity {target.sparsity:g}"
-    failing = [index for index, one in enumerate(members) if not one.regret.percent <= LARGEST_REGRET]
-    kept = members[failing[-1] + 1 :] if failing else members
-    if not kept:
-        last = members[-1]
-        return f"{whole}: even the proxy of width {last.proxy.width} costs it {_cost(last)}."
-    smallest, lost = kept[0], members[failing[-1]] if failing else None
-    rest = "" if lost is None else f"; one of width {lost.proxy.width} costs {_cost(lost)}"
-    return (
-        f"{whole}: a proxy of width {smallest.proxy.width} costs it {_cost(smallest)}, after a search for "
-        f"{percent(100 * smallest.search_flops, 0)} of the target's FLOPs{rest}."
-    )
 
 
 def _cost(one: ProxySize) -> str:
@@ -82,16 +146,7 @@ def _per_nat(one: ProxySize) -> float:
 
 def verdict(found: Sequence[ProxySize]) -> str:
     """Whether SuPar's proxies of base width and more cost the target at most ``LARGEST_REGRET``."""
-    large = [
-        one
-        for one in found
-        if one.proxy.parametrization == "smupar" and one.proxy.width >= float(one.proxy.settings["base_width"])
-    ]
-    return judged(
-        [one.low * _per_nat(one) > LARGEST_REGRET or one.regret.percent == math.inf for one in large],
-        [one.regret.percent <= LARGEST_REGRET and not math.isnan(one.high) for one in large],
-        [one.high * _per_nat(one) <= LARGEST_REGRET for one in large],
-    )
+    return worst(map(within, _large(found)))
 
 
 def regret_tracks(found: Sequence[ProxySize]) -> list[Track]:
@@ -152,9 +207,9 @@ def _table(found: Sequence[ProxySize], design: Design) -> Table:
     return Table(
         name="proxy_size",
         title="Every proxy of the target",
-        note="Regret: loss of the target at the proxy's optimum less the best of the target's own grid, with standard "
-        "error over paired seeds; its 95 % interval allows for the error of the proxy's optimum as well. Search: "
-        "FLOPs of training every value of the proxy once, over those of training the target once.",
+        note="Regret is the loss of the target at the proxy's optimum less the best of the target's own grid, with "
+        "its standard error over paired seeds; its 95 % interval allows for the error of the proxy's optimum as "
+        "well. Search is the FLOPs of training every value of the proxy once, over those of training the target once.",
         frame=proxy_size_table(found),
         columns=(
             "",

@@ -11,8 +11,8 @@ from smupar_transfer.theory import PARAMETRIZATIONS
 from smupar_transfer.verification.asked import design_of
 from smupar_transfer.verification.cells import runs_table
 from smupar_transfer.verification.figures.compute import ComputeCurve, draw_compute_curves
-from smupar_transfer.verification.kinds.verdicts import judged
-from smupar_transfer.verification.outcome import Outcome, Picture, Table
+from smupar_transfer.verification.kinds.verdicts import DOES_NOT_HOLD, HOLDS, LIKELY, OPEN, judged, worst
+from smupar_transfer.verification.outcome import Outcome, Picture, Summary, Table
 from smupar_transfer.verification.search import SearchCurve, interval, search_curves, search_table
 from smupar_transfer.verification.wording import bracketed, fixed, signed, span
 
@@ -24,6 +24,7 @@ def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
     curves = search_curves(runs_table(records), design_of(manifest).swept)
     return Outcome(
         sentence=sentence(curves),
+        summary=summary(curves),
         claim="for the same compute, tuning the proxy reaches a lower loss under SμPar than tuning the target itself",
         verdict=verdict(curves),
         notes=(),
@@ -31,8 +32,8 @@ def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
         pictures=(
             Picture(
                 manifest.name,
-                "Expected loss of the target against compute, of random search over the same points; bands are 95 % "
-                "intervals. The search on the proxy includes one training of the target at its winner.",
+                "The expected loss of the target against compute, after a random search over the same points; bands "
+                "are 95 % intervals. The search on the proxy includes one training of the target, at its winner.",
                 draw_compute_curves(drawn_curves(curves)),
             ),
         ),
@@ -62,26 +63,77 @@ def at_cost(direct: SearchCurve, cost: float) -> int:
 
 
 def sentence(curves: Sequence[SearchCurve]) -> str:
-    """What the whole search on the proxy reaches, and what direct search needs for it."""
-    parts = []
-    for transfer, direct in pairs(curves):
-        needed = equal_loss(transfer, direct)
-        nats, low, high = difference(transfer, direct)
-        than = f"more than {direct.cost[-1]:.0f}" if needed is None else f"{needed:.0f}"
-        parts.append(
-            f"{PARAMETRIZATIONS[transfer.parametrization].title}: {transfer.draws[-1]} runs of the proxy and one of "
-            f"the target, {transfer.cost[-1]:.1f} trainings of the target in all, reach {transfer.loss[-1]:.3f} nats"
-            f"{bracketed(float(transfer.low[-1]), float(transfer.high[-1]), 3)}; tuning directly reaches "
-            f"{transfer.loss[-1] - nats:.3f} for as much (transfer less direct: {signed(nats, 3)}"
-            f"{bracketed(low, high, 3)}) and needs {than} trainings for the same"
-        )
-    return ". ".join(parts) + "." if parts else "There is no parametrization with proxy and target yet."
+    """The verdict in plain words, with the difference of SuPar's two ways to tune."""
+    own = [pair for pair in pairs(curves) if pair[0].parametrization == "smupar"]
+    if not own:
+        return "Under SμPar there is no proxy and target that were both searched yet."
+    nats, low, high = difference(*own[0])
+    amount = f"its loss is {abs(nats):.3f} nats {'lower' if nats < 0 else 'higher'}"
+    words = {
+        HOLDS: "For the same compute, tuning the proxy reaches a lower loss under SμPar than tuning the target itself",
+        LIKELY: "For the same compute, tuning the proxy likely reaches a lower loss under SμPar than tuning the target",
+        OPEN: "It is open whether, for the same compute, tuning the proxy reaches a lower loss under SμPar",
+        DOES_NOT_HOLD: "For the same compute, tuning the proxy does not reach a lower loss under SμPar",
+    }[verdict(curves)]
+    return f"{words}: {amount} (difference{bracketed(low, high, 3)})."
+
+
+BETTER = {HOLDS: "proxy", LIKELY: "likely proxy", OPEN: "open", DOES_NOT_HOLD: "target"}
+"""Which of the two is better tuned."""
+
+
+def summary(curves: Sequence[SearchCurve]) -> Summary:
+    """A row a parametrization: what a search on the proxy and one on the target reach for the same compute."""
+    both = pairs(curves)
+    differences = [difference(*pair) for pair in both]
+    reached = [float(transfer.loss[-1]) for transfer, _ in both]
+    directly = [loss - nats for loss, (nats, _, _) in zip(reached, differences, strict=True)]
+    return Summary(
+        columns=(
+            "",
+            "compute",
+            "loss, tuned on the proxy",
+            "loss, tuned directly",
+            "difference (nats)",
+            "directly the same for",
+            "better tuned",
+        ),
+        rows=tuple(
+            (
+                PARAMETRIZATIONS[transfer.parametrization].title,
+                f"{transfer.cost[-1]:.1f}",
+                fixed(loss, 3) + bracketed(float(transfer.low[-1]), float(transfer.high[-1]), 3),
+                fixed(direct_loss, 3),
+                signed(nats, 3) + bracketed(low, high, 3),
+                _needed(transfer, direct),
+                BETTER[judged_difference(nats, low, high)],
+            )
+            for (transfer, direct), loss, direct_loss, (nats, low, high) in zip(
+                both, reached, directly, differences, strict=True
+            )
+        ),
+        best=frozenset((row, 2 if reached[row] < directly[row] else 3) for row in range(len(both))),
+        note="Compute is that of the whole search on the proxy and of one training at its winner, counted in "
+        "trainings of the target, and tuning directly has as much; the last number is what tuning directly needs for "
+        "the same loss. Losses are in nats, with 95 % intervals over the points that were drawn; bold is the better "
+        "of the two by its estimate.",
+    )
+
+
+def _needed(transfer: SearchCurve, direct: SearchCurve) -> str:
+    needed = equal_loss(transfer, direct)
+    return f"more than {direct.cost[-1]:.0f}" if needed is None else f"{needed:.0f}"
+
+
+def judged_difference(nats: float, low: float, high: float) -> str:
+    """The verdict on the claim that the transfer reaches a lower loss at equal compute."""
+    return judged([low > 0], [nats < 0], [high < 0])
 
 
 def verdict(curves: Sequence[SearchCurve]) -> str:
     """Whether under SuPar transfer reaches a lower loss at equal compute: the transfer is useful."""
-    found = [difference(*pair) for pair in pairs(curves) if pair[0].parametrization == "smupar"]
-    return judged([low > 0 for _, low, _ in found], [nats < 0 for nats, _, _ in found], [h < 0 for _, _, h in found])
+    own = [pair for pair in pairs(curves) if pair[0].parametrization == "smupar"]
+    return worst(judged_difference(*difference(*pair)) for pair in own)
 
 
 def difference(transfer: SearchCurve, direct: SearchCurve) -> tuple[float, float, float]:
@@ -112,8 +164,8 @@ def _table(curves: Sequence[SearchCurve]) -> Table:
     return Table(
         name="search",
         title="Loss reached for the compute spent",
-        note="Expected loss of the target (nats) after a random search of so many draws, with 95 % interval over the "
-        "points; compute in trainings of the target, counting the weights that exist.",
+        note="The expected loss of the target in nats, after a random search of so many draws, with its 95 % "
+        "interval over the points. Compute is counted in trainings of the target, by the weights that exist.",
         frame=search_table(curves),
         columns=("", "draws", "compute", "loss", "95 % interval"),
         rows=tuple(

@@ -6,9 +6,8 @@ import math
 from collections.abc import Sequence
 
 from smupar_transfer.records import Manifest, RunRecord
-from smupar_transfer.theory import PARAMETRIZATIONS
 from smupar_transfer.verification.asked import HYPERPARAMETER_WORDS, design_of, place_label, proxy_log2
-from smupar_transfer.verification.cells import cells, runs_table, with_shared
+from smupar_transfer.verification.cells import cells, runs_table, shared_words
 from smupar_transfer.verification.design import Design
 from smupar_transfer.verification.drawn import (
     learning_curves,
@@ -18,17 +17,25 @@ from smupar_transfer.verification.drawn import (
     regret_tracks,
     ticks_of,
 )
-from smupar_transfer.verification.family import FamilySummary, largest_known, summarise_families
+from smupar_transfer.verification.family import FamilySummary, summarise_families
 from smupar_transfer.verification.figures.curves import draw_learning_curves
 from smupar_transfer.verification.figures.stability import draw_loss_curves, draw_optimum_tracks, draw_regret
-from smupar_transfer.verification.kinds.verdicts import LARGEST_DRIFT, STAYS, held_by_theory, judged
-from smupar_transfer.verification.outcome import Outcome, Picture
+from smupar_transfer.verification.kinds.verdicts import (
+    BOLD,
+    BOUND,
+    LARGEST_DRIFT,
+    SEVERITY,
+    STAYING,
+    STAYS,
+    held_by_theory,
+    judged,
+    said_of,
+    worst,
+)
+from smupar_transfer.verification.outcome import Outcome, Picture, Summary, smallest
 from smupar_transfer.verification.stability import CellSummary, summarise
 from smupar_transfer.verification.tables import cell_table, family_table
-from smupar_transfer.verification.wording import bracketed, joined, percent
-
-SPOKEN = 8
-"""Families that a sentence names one by one."""
+from smupar_transfer.verification.wording import bracketed, joined, least, loss, percent
 
 
 def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
@@ -38,6 +45,7 @@ def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
     found = summarise_families(summaries)
     return Outcome(
         sentence=sentence(found, design),
+        summary=summary(found, summaries, design),
         claim=claim(found),
         verdict=verdict(found),
         notes=_notes(summaries, design),
@@ -47,51 +55,65 @@ def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
 
 
 def sentence(found: Sequence[FamilySummary], design: Design) -> str:
-    """What came out, in one sentence with numbers."""
+    """The verdict in plain words, with the drift of the family that decides it."""
     if not found:
         return f"There is no family of runs with two places along {design.axis} yet."
     name, _ = HYPERPARAMETER_WORDS[design.swept[0]]
-    ends = [[place_label(cell, design) for cell in (one.family.cells[0], one.family.cells[-1])] for one in found]
-    reach = (
-        f"From {design.axis} {ends[0][0]} to {ends[0][1]}" if ends.count(ends[0]) == len(ends) else "Within a family"
+    held = [one for one in found if held_by_theory(one.family.cells[0])]
+    if not held:
+        return f"No runs here say whether SμPar's optimal {name} stays put."
+    decides = max(held, key=lambda one: (SEVERITY.index(staying(one)), one.drift.value))
+    first, last = (place_label(decides.family.cells[end], design) for end in (0, -1))
+    what = f"SμPar's optimal {name}", f"from {design.axis} {first} to {last}"
+    variant = f"with {decides.family.variant} it" if len(held) > 1 else "it"
+    return said_of(staying(decides), *what, f"{variant} drifts by {_amount(decides)}")
+
+
+def _amount(one: FamilySummary) -> str:
+    bound = "at least " if one.at_least else ""
+    return f"{bound}{one.drift.value:.2f} octaves{bracketed(one.drift.low, one.drift.high)}"
+
+
+def staying(one: FamilySummary) -> str:
+    """The verdict on the claim that the optimum of a family, of any parametrization, stays within ``LARGEST_DRIFT``."""
+    return judged(
+        [one.drift.low > LARGEST_DRIFT or one.surely > LARGEST_DRIFT],
+        [one.exact and one.drift.value <= LARGEST_DRIFT],
+        [one.drift.high <= LARGEST_DRIFT],
     )
-    told = [_moved(one) for one in found] if len(found) <= SPOKEN else _by_parametrization(found)
-    moved = f"{reach} the optimal {name} moved: {'; '.join(told)}."
-    return with_shared(moved, (one.family for one in found))
 
 
-def _by_parametrization(found: Sequence[FamilySummary]) -> list[str]:
-    """The drifts of each parametrization, from least to most over its families; SuPar's one by one."""
-    told: list[str] = []
-    said = False  # which variants there are, of which the first parametrization tells
-    for name in dict.fromkeys(one.family.parametrization for one in found):
-        own = [one for one in found if one.family.parametrization == name]
-        if name == "smupar" or len(own) == 1:
-            told += map(_moved, own)
-            continue
-        least, most = (pick(own, key=lambda one: one.drift.value) for pick in (min, max))
-        reach = f"{least.drift.value:.2f} to {most.drift.value:.2f} octaves"
-        bound = "at least " if any(one.at_least for one in own) else ""
-        variants = f" over {joined([one.family.variant for one in own])}" if not said else ""
-        said = True
-        told.append(f"{PARAMETRIZATIONS[name].title} {bound}{reach}{variants}{_cost(own)}")
-    return told
-
-
-def _moved(one: FamilySummary) -> str:
-    amount = (
-        f"{'at least ' if one.at_least else ''}{one.drift.value:.2f} octaves{bracketed(one.drift.low, one.drift.high)}"
+def summary(found: Sequence[FamilySummary], summaries: Sequence[CellSummary], design: Design) -> Summary:
+    """A row a family: how far its optimum drifts, what that costs, and how good it is where it is hardest."""
+    name, _ = HYPERPARAMETER_WORDS[design.swept[0]]
+    of_cell = {id(one.cell): one for one in summaries}
+    last = [of_cell[id(one.family.cells[-1])] for one in found]
+    places = {place_label(one.cell, design) for one in last}
+    where = f"{design.axis} {places.pop()}" if len(places) == 1 else f"the last {design.axis} of each"
+    best = smallest(1, [one.drift.value for one in found], [not one.at_least for one in found])
+    best |= smallest(2, [one.largest_zero_shot_regret for one in found], [not one.regret_at_least for one in found])
+    best |= smallest(3, [one.optimum.loss for one in last])
+    shared = shared_words(one.family for one in found)
+    note = (
+        f"Drift is how far the optimal {name} moves, with its 95 % interval; the regret is the largest along the "
+        f"way, the loss that of the best {name} at {where}. An optimum stays put if the whole interval of its drift "
+        f"keeps to {LARGEST_DRIFT} octaves, and moves if none of it does. {BOLD} {BOUND}"
     )
-    return f"{one.family.label} {amount}{_cost([one])}"
-
-
-def _cost(members: Sequence[FamilySummary]) -> str:
-    """The largest zero-shot regret of these families, with a space before it; nothing if none is known."""
-    regret = largest_known(one.largest_zero_shot_regret for one in members)
-    if math.isnan(regret):
-        return ""
-    bound = " or more" if any(one.regret_at_least for one in members) else ""
-    return f" (regret up to {percent(regret)}{bound})" if math.isfinite(regret) else " (carried over, a run diverged)"
+    return Summary(
+        columns=("", "drift (octaves)", "largest regret", "best loss (nats)", "verdict"),
+        rows=tuple(
+            (
+                one.family.label,
+                least(not one.at_least, f"{one.drift.value:.2f}") + bracketed(one.drift.low, one.drift.high),
+                least(not one.regret_at_least, percent(one.largest_zero_shot_regret)),
+                loss(end.optimum.loss),
+                STAYING[staying(one)],
+            )
+            for one, end in zip(found, last, strict=True)
+        ),
+        best=best,
+        note=note + (f" Where nothing else is said: {shared}." if shared else ""),
+    )
 
 
 def claim(found: Sequence[FamilySummary]) -> str:
@@ -102,12 +124,7 @@ def claim(found: Sequence[FamilySummary]) -> str:
 
 def verdict(found: Sequence[FamilySummary]) -> str:
     """Whether the optimum stays put within ``LARGEST_DRIFT`` where the theory says that it does."""
-    held = [one for one in found if held_by_theory(one.family.cells[0])]
-    return judged(
-        [one.drift.low > LARGEST_DRIFT or one.surely > LARGEST_DRIFT for one in held],
-        [one.exact and one.drift.value <= LARGEST_DRIFT for one in held],
-        [one.drift.high <= LARGEST_DRIFT for one in held],
-    )
+    return worst(staying(one) for one in found if held_by_theory(one.family.cells[0]))
 
 
 def _notes(summaries: Sequence[CellSummary], design: Design) -> tuple[str, ...]:
@@ -129,25 +146,28 @@ def _pictures(
     pictures = [
         Picture(
             name,
-            f"Loss against {word}, mean over seeds with standard errors; open points: of fewer seeds than others. "
-            f"Stars: optima, open where they are bounds. Dotted: {word} from the proxy.",
+            f"Loss against {word}: means over seeds with standard errors. Open points have fewer seeds than others. "
+            f"Stars are optima, open where they are bounds. The dotted line is the {word} that was tuned on the proxy.",
             curves,
         ),
         Picture(
             "optimum",
-            f"Optimal {word} with 95 % intervals; open markers are bounds, arrows intervals without an end. Dotted: "
-            "where it would be if it stayed put.",
+            f"The optimal {word} with 95 % intervals. Open markers are bounds, arrows are intervals without an end. "
+            "Dotted lines show where it would be if it stayed put.",
             draw_optimum_tracks(optimum_tracks(summaries), ticks, f"log2 of the optimal base {word}"),
         ),
     ]
     if regrets := regret_tracks(summaries):
         words = (
-            f"What it costs to use the proxy's {word} as it is; bars are a standard error each way, "
-            "which a single seed does not give; open markers are lower bounds. Linear up to 1 %, logarithmic beyond. "
-            "Crosses: diverged."
+            f"What it costs to use the proxy's {word} as it is. Bars are a standard error each way, which a single "
+            "seed does not give. Open markers are lower bounds, crosses runs that diverged. The axis is linear up to "
+            "1 % and logarithmic beyond."
         )
         pictures.append(Picture("regret", words, draw_regret(regrets, ticks)))
     if trained := learning_curves(summaries, records, design):
-        words = f"Validation loss while training, at the {word} of the grid nearest to the optimum; mean over seeds."
+        words = (
+            f"Validation loss during training, at the {word} of the grid that is nearest to the optimum: means over "
+            "seeds."
+        )
         pictures.append(Picture("learning", words, draw_learning_curves(trained, ticks.label)))
     return tuple(pictures)

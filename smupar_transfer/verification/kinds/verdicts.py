@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from smupar_transfer.verification.cells import Setup
 
@@ -11,6 +11,10 @@ LARGEST_DRIFT = 0.35
 LARGEST_REGRET = 0.5
 """Percent of the loss that a transfer without tuning may cost."""
 HOLDS, LIKELY, OPEN, DOES_NOT_HOLD = "holds", "holds by its estimate, not by its interval", "open", "does not hold"
+STAYING = {HOLDS: "stays put", LIKELY: "likely stays put", OPEN: "open", DOES_NOT_HOLD: "moves"}
+"""A verdict on the claim that an optimum stays put, in a word."""
+BOUND = "≥ marks a number that is known from below only."
+BOLD = "Bold is the best of a column by its estimate, whatever its interval."
 STAYS = f"SμPar's optimum drifts by at most {LARGEST_DRIFT} octaves, as in the paper's own figure"
 
 
@@ -36,3 +40,21 @@ def judged(against: Sequence[bool], in_favour: Sequence[bool], surely: Sequence[
     if not in_favour or not all(in_favour):
         return OPEN
     return HOLDS if surely is None or all(surely) else LIKELY
+
+
+SEVERITY = (HOLDS, LIKELY, OPEN, DOES_NOT_HOLD)
+
+
+def worst(verdicts: Iterable[str]) -> str:
+    """The verdict on all of several things, each of which has its own; open if there are none."""
+    return max(verdicts, key=SEVERITY.index, default=OPEN)
+
+
+def said_of(verdict: str, subject: str, reach: str, drift: str) -> str:
+    """A verdict on an optimum, as a sentence: "SμPar's optimum stays put from 0 to 1: it drifts by 0.1 octaves ..."."""
+    allowed = f"where {LARGEST_DRIFT} are allowed"
+    if verdict == OPEN:
+        return f"It is open whether {subject} stays put {reach}: {drift}, {allowed}."
+    if verdict == LIKELY:
+        allowed = f"and its interval reaches beyond the {LARGEST_DRIFT} that are allowed"
+    return f"{subject} {STAYING[verdict]} {reach}: {drift}, {allowed}."

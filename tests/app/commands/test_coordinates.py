@@ -129,7 +129,12 @@ def test_only_supar_stays_put_over_density(smupar: Run, data: tuple[str, ...], c
     manifest = read_manifest(Path("results/check"))
     assert (manifest.kind, manifest.axis) == ("coordinates", "sparsity")
     assert manifest.command.startswith("smupar coordinates ")
-    for text in (load_sweep(check).question, manifest.command, "SμPar stays put", "μP drifts", "check.png"):
+    for text in (
+        load_sweep(check).question,
+        manifest.command,
+        "stay put under SμPar and drift under SP and μP",
+        "check.png",
+    ):
         assert text in page
     assert "36 runs, 36 of them exist" in smupar("plan", check, *data).stdout
     failed = smupar(*words, "require=[smupar,mup]")

@@ -51,6 +51,8 @@ def test_it_tells_the_whole_story(smupar: Run, tiny: tuple[str, ...]) -> None:
     assert offsets["smupar"] == pytest.approx([-2, -1, 0, 1], abs=1e-9)
     assert {record.spec.hparams.init_std for record in records} == {tuned.hparams.init_std}
 
+    assert "trains the target best" in result.stdout or "Every zero-shot run diverged." in result.stdout
+    assert "demo/report.html" in Path("results/index.html").read_text(encoding="utf-8")
     report = (folder / "report.html").read_text(encoding="utf-8")
     assert report.lstrip().lower().startswith("<!doctype html>")
     assert "data:image/svg" in report

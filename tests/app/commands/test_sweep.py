@@ -55,7 +55,7 @@ def test_it_leaves_records_tables_figures_and_a_page(smupar: Run, tiny: tuple[st
     folder = Path("results/grid")
     assert {path.name for path in folder.iterdir() if not path.name.startswith(".")} == LEFT
     assert "12/12" in result.stderr
-    for word in ("SP", "SμPar", "the optimal learning rate moved", "wrote results/grid"):
+    for word in ("SP", "SμPar", "optimal learning rate stays put", "wrote results/grid"):
         assert word in result.stdout
 
 

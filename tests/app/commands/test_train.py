@@ -52,10 +52,23 @@ def test_a_run_leaves_record_checkpoint_and_curves(smupar: Run, tiny: tuple[str,
     assert f"{record.validation_loss:.4f} nats" in result.stdout
     assert record.key in result.stdout
     names = {path.name for path in Path("results/train").iterdir() if not path.name.startswith(".")}
-    assert names == {"records.jsonl", "record.json", "checkpoints", "curves.png", "curves.svg"}
+    pages = {"report.html", f"report_{record.key}.html", "evaluations.csv", "layers.csv"}
+    assert names == {"records.jsonl", "record.json", "checkpoints", "curves.png", "curves.svg"} | pages
+    assert "smupar train model.width=16" in Path("results/train/report.html").read_text(encoding="utf-8")
+    assert "train/report.html" in Path("results/index.html").read_text(encoding="utf-8")
     assert [path.name for path in Path("results/train/checkpoints").iterdir()] == [f"{record.key}.pt"]
     plain = json.loads(Path("results/train/record.json").read_text())
     assert from_plain(plain, RunRecord, "key", "record.json") == record
+
+
+def test_a_second_run_in_the_same_folder_keeps_the_page_of_the_first(smupar: Run, tiny: tuple[str, ...]) -> None:
+    assert smupar("train", *tiny).returncode == 0
+    first = record_in()
+    assert smupar("train", *tiny, "seed=1").returncode == 0
+    report = Path("results/train/report.html").read_text(encoding="utf-8")
+    assert f'<a href="report_{first.key}.html">' in report
+    assert "seed=1" in report
+    assert first.key in Path(f"results/train/report_{first.key}.html").read_text(encoding="utf-8")
 
 
 def test_a_second_call_trains_nothing(smupar: Run, tiny: tuple[str, ...], steps: list[int]) -> None:
@@ -132,7 +145,7 @@ def test_a_damaged_checkpoint_is_named(smupar: Run, tiny: tuple[str, ...]) -> No
 
 def test_it_writes_text_on_request(smupar: Run, tiny: tuple[str, ...]) -> None:
     out = smupar("train", *tiny, "sample=20", "prompt=abc").stdout
-    text = out.partition("wrote results/train\n\n")[2]
+    text = out.partition("wrote results/train/report.html\n\n")[2]
     assert text.startswith("abc")
     assert len(text) > len("abc") + 5
     assert smupar("train", *tiny, "sample=20", "prompt=abc").stdout == out

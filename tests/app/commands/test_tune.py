@@ -28,7 +28,7 @@ FEW = ("tuning.n_trials=2", "tuning.startup_trials=1")
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the figures out, which take longer than the search."""
-    monkeypatch.setattr(tune, "draw", lambda *_: None)
+    monkeypatch.setattr(tune, "publish", lambda *_: None)
 
 
 def trials(database: Path) -> list[tuple[int, str, str]]:
@@ -43,7 +43,14 @@ def test_a_search_leaves_a_study_a_point_and_figures(smupar: Run, tiny: tuple[st
     assert result.returncode == 0, result.stderr
     folder = Path("results/proxy")
     figures = {"history.png", "history.svg", "slices.png", "slices.svg"}
-    assert {path.name for path in folder.iterdir()} == {"study.db", "tuned.yaml"} | figures
+    pages = {"report.html", "trials.csv"}
+    assert {path.name for path in folder.iterdir()} == {"study.db", "tuned.yaml"} | figures | pages
+    report = (folder / "report.html").read_text(encoding="utf-8")
+    assert "2 of 2 planned: 2 complete, 0 pruned, 0 diverged" in report
+    assert "smupar tune model.width=16" in report
+    assert "smupar transfer tuned=results/proxy/tuned.yaml" in report
+    assert "proxy/report.html" in Path("results/index.html").read_text(encoding="utf-8")
+    assert "wrote results/proxy/report.html" in result.stdout
     assert [number for number, *_ in trials(folder / "study.db")] == [0, 1]
     content = yaml.safe_load((folder / "tuned.yaml").read_text())
     assert {"hparams", "value", "study", "trial", "proxy"} <= set(content)

@@ -30,6 +30,8 @@ def test_a_curve_ends_where_the_run_diverged(points: Points) -> None:
 def test_a_run_that_diverged_at_once_has_no_curve(points: Points) -> None:
     (axes,) = draw_learning_curve([2], [None], [None]).axes
     assert points(axes) == []
+    assert [text.get_text() for text in axes.texts] == ["no loss was finite"]
+    assert (list(axes.get_xticks()), list(axes.get_yticks())) == ([], []), "empty axes have no numbers"
 
 
 def test_a_panel_a_family_and_a_curve_a_cell(points: Points) -> None:

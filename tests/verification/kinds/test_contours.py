@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -54,17 +55,26 @@ STILL = {("smupar", 0.0): (-5.0, -3.0), ("smupar", 0.75): (-5.1, -2.9)}
 MOVING = {("sp", 0.0): (-6.0, -3.0), ("sp", 0.75): (-4.0, -3.5)}
 
 
-def test_the_sentence_says_how_far_both_moved(outcome: Callable[..., Outcome]) -> None:
-    assert outcome({**MOVING, **STILL}).sentence == (
-        "Along sparsity the joint optimum of learning rate and initial standard deviation moved: "
-        "SP +2.00 and -0.50 octaves; SμPar -0.10 and +0.10 octaves."
+def test_the_sentence_says_the_verdict_and_the_summary_how_far_both_moved(outcome: Callable[..., Outcome]) -> None:
+    made = outcome({**MOVING, **STILL})
+    assert re.fullmatch(
+        r"SμPar's joint optimum of learning rate and initial standard deviation stays put from sparsity 0 to 0\.75: it "
+        r"drifts by 0\.10 \[0\.\d\d, 0\.1\d\] octaves, where 0\.35 are allowed\.",
+        made.sentence,
     )
+    assert made.summary.columns == ("", "drift (octaves)", "along η", "along σ", "best loss (nats)", "verdict")
+    sp, smupar = made.summary.rows
+    assert (sp[0], sp[1][:6], *sp[2:4], sp[5]) == ("SP", "2.00 [", "+2.00", "-0.50", "moves")
+    assert (smupar[0], smupar[1][:6], *smupar[2:4], smupar[5]) == ("SμPar", "0.10 [", "-0.10", "+0.10", "stays put")
+    assert (1, 1) in made.summary.best
+    assert (0, 1) not in made.summary.best
 
 
 def test_supar_staying_put_is_expected_and_moving_is_not(outcome: Callable[..., Outcome]) -> None:
     assert outcome({**MOVING, **STILL}).verdict == "holds"
     assert outcome({**STILL, ("smupar", 0.75): (-4.0, -3.0)}).verdict == "does not hold"
     assert outcome(MOVING).verdict == "open"
+    assert outcome(MOVING).sentence.startswith("No runs here say whether SμPar's joint optimum")
 
 
 def test_each_hyperparameter_is_judged_by_its_own_interval() -> None:
@@ -90,7 +100,8 @@ def test_each_hyperparameter_is_judged_by_its_own_interval() -> None:
 
 def test_an_optimum_at_the_edge_is_about_where_it_is_said_to_be(outcome: Callable[..., Outcome]) -> None:
     made = outcome({**STILL, ("smupar", 0.75): (0.0, -3.0)})
-    assert "SμPar by about +3.00 and" in made.sentence
+    assert made.sentence.startswith("It is open whether SμPar's joint optimum")
+    assert made.summary.rows[0][1:3] == ("about 3.00", "+3.00")
     assert made.tables[0].rows[1][6] == "edge"
 
 

@@ -36,9 +36,20 @@ SPARSE: dict[tuple[str, float], float | None] = {("sp", 0.75): 2.2, ("mup", 0.75
 def test_the_sentence_is_about_the_sparsest_place(outcome: Callable[..., Outcome]) -> None:
     # over the mean of SP, 2.2133
     assert outcome({**DENSE, **SPARSE}).sentence == (
-        "Without tuning, against SP: at sparsity 0.75 μP has 5.0 % more loss [5.0, 5.0]; "
-        "at sparsity 0.75 SμPar has 9.9 % less loss [9.9, 9.9]."
+        "Without any tuning SμPar reaches a lower loss than SP at every sparsity: at sparsity 0.75 it has 9.9 % less "
+        "loss [9.9, 9.9]."
     )
+
+
+def test_the_summary_has_a_row_a_family(outcome: Callable[..., Outcome]) -> None:
+    made = outcome({**DENSE, **SPARSE}).summary
+    assert made.columns == ("", "sparsity", "loss (nats)", "difference to SP (%)", "verdict")
+    assert made.rows == (
+        ("SP", "0.75", "2.2133", "-", "reference"),
+        ("μP", "0.75", "2.3233", "+5.0 [5.0, 5.0]", "lower at 0, higher at 1 of 1 sparse places"),
+        ("SμPar", "0.75", "1.9933", "-9.9 [-9.9, -9.9]", "lower at 1, higher at 0 of 1 sparse places"),
+    )
+    assert made.best == {(2, 2)}
 
 
 def test_the_verdict_is_about_supar_where_weights_are_sparse(outcome: Callable[..., Outcome]) -> None:
@@ -57,15 +68,16 @@ def test_a_difference_within_the_noise_settles_nothing(
         for seed, loss in enumerate(losses)
     ]
     made = outcome_of(make_manifest(records, kind="gain", reference="sp"), records)
-    assert "SμPar has 1.6 % less loss" in made.sentence
+    assert made.sentence.startswith("It is open whether SμPar, without any tuning, reaches a lower loss than SP")
+    assert "it has 1.6 % less loss [-" in made.sentence
     assert made.verdict == "open"
 
 
 @pytest.mark.parametrize(
     ("lost", "said", "verdict"),
     [
-        ("sp", "SμPar trained where the reference diverged", "holds"),
-        ("smupar", "SμPar diverged", "does not hold"),
+        ("sp", "it trains where the reference diverges", "holds"),
+        ("smupar", "it diverges", "does not hold"),
     ],
 )
 def test_divergence_counts(outcome: Callable[..., Outcome], lost: str, said: str, verdict: str) -> None:
@@ -76,14 +88,16 @@ def test_divergence_counts(outcome: Callable[..., Outcome], lost: str, said: str
 
 def test_without_the_reference_there_is_nothing_to_compare(outcome: Callable[..., Outcome]) -> None:
     made = outcome({("smupar", 0.0): 2.0})
-    assert made.sentence == "There is nothing to compare yet."
+    assert made.sentence == "There is no sparse network of SμPar's yet that can be compared with SP's."
+    assert made.summary.rows[0][-1] == "nothing to compare"
     assert made.tables[0].rows[0][3:6] == ("-", "-", "-")
 
 
 def test_another_reference(outcome: Callable[..., Outcome]) -> None:
     made = outcome({**DENSE, **SPARSE}, reference="mup")
-    assert "against μP" in made.sentence
-    assert "SP has" in made.sentence
+    assert "a lower loss than μP" in made.sentence
+    assert made.summary.columns[3] == "difference to μP (%)"
+    assert [row[-1] for row in made.summary.rows][1] == "reference"
 
 
 def test_the_table_has_a_row_a_cell(outcome: Callable[..., Outcome]) -> None:

@@ -39,20 +39,42 @@ def outcome(make_record: MakeRecord, make_manifest: Callable[..., Manifest]) -> 
     return of
 
 
-def test_the_smallest_proxy_that_is_good_enough(outcome: Callable[..., Outcome]) -> None:
+def test_the_smallest_proxy_that_is_good_enough_is_bold(outcome: Callable[..., Outcome]) -> None:
     # At -4 the target loses 0.1 of 2.005 nats; base width is 32; 7 values at a quarter of the target's FLOPs.
-    assert outcome({16: -4.0, 32: -5.0, 64: -5.0}).sentence == (
-        "SμPar, target of width 128 at sparsity 0.75: a proxy of width 32 costs it 0.00 % [0.00, 0.00], after a search "
-        "for 175 % of the target's FLOPs; one of width 16 costs 4.99 % [4.99, 4.99]."
+    made = outcome({16: -4.0, 32: -5.0, 64: -5.0})
+    assert made.sentence == (
+        "Under SμPar every proxy of base width and more is large enough: that of width 32 costs the target 0.00 % "
+        "[0.00, 0.00] of its loss, where 0.5 % are allowed."
     )
+    target = "SμPar, width 128, sparsity 0.75"
+    assert made.summary.rows == (
+        (target, "16", "4.99 % [4.99, 4.99]", "88 %", "too small"),
+        (target, "32", "0.00 % [0.00, 0.00]", "175 %", "large enough"),
+        (target, "64", "0.00 % [0.00, 0.00]", "350 %", "large enough"),
+    )
+    assert made.summary.best == {(1, 1), (1, 2)}
 
 
 def test_a_small_proxy_that_is_good_by_luck_does_not_count(outcome: Callable[..., Outcome]) -> None:
-    assert "a proxy of width 64 costs it 0.00 %" in outcome({16: -5.0, 32: -4.0, 64: -5.0}).sentence
+    assert outcome({16: -5.0, 32: -4.0, 64: -5.0}).summary.best == {(2, 1), (2, 2)}
 
 
 def test_if_none_is_good_enough_the_sentence_says_so(outcome: Callable[..., Outcome]) -> None:
-    assert outcome({16: -4.0, 64: -4.0}).sentence.endswith("even the proxy of width 64 costs it 4.99 % [4.99, 4.99].")
+    made = outcome({16: -4.0, 64: -4.0})
+    assert made.sentence.startswith("Under SμPar not every proxy of base width and more is large enough: that of width")
+    assert made.summary.best == frozenset()
+
+
+def test_without_intervals_it_is_open(outcome: Callable[..., Outcome]) -> None:
+    made = outcome({32: -5.0, 64: -5.0}, seeds=(0,))
+    assert made.sentence.startswith("It is open whether under SμPar every proxy")
+    assert {row[-1] for row in made.summary.rows} == {"open"}
+
+
+def test_without_supar_the_claim_is_about_nothing(outcome: Callable[..., Outcome]) -> None:
+    made = outcome({32: -5.0}, "sp")
+    assert made.sentence == "There is no proxy of base width or more under SμPar yet."
+    assert len(made.summary.rows) == 1
 
 
 def test_the_verdict_is_about_proxies_of_base_width_and_more(outcome: Callable[..., Outcome]) -> None:

@@ -38,17 +38,21 @@ def test_a_proxy_that_ranks_as_the_target_is_useful(outcome: Callable[..., Outco
     made = outcome(LOSSES)
     assert made.verdict == "holds"
     assert made.sentence.startswith(
-        "SμPar: 8 runs of the proxy and one of the target, 1.1 trainings of the target in all,"
+        "For the same compute, tuning the proxy reaches a lower loss under SμPar than tuning the target itself: its"
     )
     # the better of the eight draws either way, so direct search needs eight trainings; one reaches the mean, 2.35
-    assert "tuning directly reaches 2.350 for as much (transfer less direct: " in made.sentence
-    assert made.sentence.endswith(") and needs 8 trainings for the same.")
+    ((name, compute, transferred, directly, difference, needed, better),) = made.summary.rows
+    assert (name, compute, directly, needed, better) == ("SμPar", "1.1", "2.350", "8", "proxy")
+    assert transferred.startswith("2.0")
+    assert difference.startswith("-0.")
+    assert made.summary.best == {(0, 2)}
 
 
 def test_a_proxy_that_ranks_backwards_is_not(outcome: Callable[..., Outcome]) -> None:
     made = outcome(LOSSES[::-1])
     assert made.verdict != "holds"
-    assert "needs 1 trainings" in made.sentence
+    assert made.summary.rows[0][5] == "1"
+    assert made.summary.best == {(0, 3)}
 
 
 @pytest.mark.parametrize(
