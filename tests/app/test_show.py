@@ -141,5 +141,5 @@ def test_what_is_stated_stands_beside_what_is_estimated(capsys: pytest.CaptureFi
 
 
 def test_an_outcome_without_a_claim_has_no_verdict(capsys: pytest.CaptureFixture[str]) -> None:
-    show.outcome(Outcome("It moved.", Summary(), "", "", (), (), ()))
+    show.outcome(Outcome("It moved.", Summary((), ()), "", "", (), (), ()))
     assert capsys.readouterr().out.strip() == "It moved."
