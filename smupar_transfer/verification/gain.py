@@ -70,7 +70,7 @@ def _counterpart(family: Family, cell: Cell, references: Sequence[Family]) -> Ce
 def _losses(cell: Cell) -> dict[int, float]:
     if cell.losses.shape[1] != 1:
         raise InputError(
-            "sweep", cell.parametrization, "has cells with several values, so nothing was carried over to them"
+            "sweep", cell.parametrization, "has cells with several values, so nothing was transferred to them"
         )
     return dict(zip(cell.seeds, cell.losses[:, 0].tolist(), strict=True))
 

@@ -158,7 +158,7 @@ def _scale(axes: Axes, name: str, is_logarithmic: bool) -> None:
     axes.set_xscale("log", base=2)
     axes.xaxis.set_minor_formatter(NullFormatter())
     if name != "learning_rate":
-        axes.xaxis.set_major_locator(LogLocator(base=2, numticks=4))  # long numbers: few of them
+        axes.xaxis.set_major_locator(LogLocator(base=2, numticks=3))  # long numbers: few of them
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 

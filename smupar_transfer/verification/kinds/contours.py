@@ -165,13 +165,13 @@ def sentence(moves: Sequence[Move], design: Design) -> str:
         staying(decides),
         subject,
         f"from {design.axis} {start} to {end}",
-        f"{whose} drifts by {_drift(decides)} octaves",
+        f"{whose} drifts by {_drift(decides, ' octaves')}",
     )
 
 
-def _drift(move: Move) -> str:
+def _drift(move: Move, unit: str = "") -> str:
     low = math.nan if math.isnan(move.least) else max(0.0, move.least)
-    return f"{'' if move.exact else 'about '}{move.farthest:.2f}{bracketed(low, move.most)}"
+    return f"{'' if move.exact else 'about '}{move.farthest:.2f}{unit}{bracketed(low, move.most)}"
 
 
 def summary(moves: Sequence[Move], optima: dict[int, JointOptimum], design: Design) -> Summary:

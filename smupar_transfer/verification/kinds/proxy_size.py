@@ -95,23 +95,22 @@ def summary(found: Sequence[ProxySize]) -> Summary:
     targets = _by_target(found)
     ordered = [one for members in targets for one in members]
     chosen = [smallest_good for members in targets if (smallest_good := _smallest_good(members)) is not None]
+    bold = [row for row, one in enumerate(ordered) if any(one is smallest_good for smallest_good in chosen)]
+    whose = f" The target is {_target(ordered[0])}." if len(targets) == 1 else ""
     return Summary(
-        columns=("target", "proxy width", "regret of the target", "search (of the target's FLOPs)", "verdict"),
+        columns=("proxy", "regret of the target", "search (of the target's FLOPs)", "verdict"),
         rows=tuple(
             (
-                _target(one),
-                f"{one.proxy.width}",
+                f"width {one.proxy.width}" + ("" if whose else f" for {_target(one)}"),
                 _cost(one),
                 percent(100 * one.search_flops, 0),
                 ENOUGH[within(one)],
             )
             for one in ordered
         ),
-        best=frozenset(
-            (row, column) for row, one in enumerate(ordered) if any(one is item for item in chosen) for column in (1, 2)
-        ),
+        best=frozenset((row, column) for row in bold for column in (0, 1)),
         note=f"A proxy is large enough if the whole 95 % interval of the regret keeps to {LARGEST_REGRET} %. Bold is "
-        "the smallest proxy from which on, by its estimate, none costs more.",
+        f"the smallest proxy from which on, by its estimate, none costs more.{whose}",
     )
 
 

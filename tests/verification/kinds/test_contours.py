@@ -59,7 +59,7 @@ def test_the_sentence_says_the_verdict_and_the_summary_how_far_both_moved(outcom
     made = outcome({**MOVING, **STILL})
     assert re.fullmatch(
         r"SμPar's joint optimum of learning rate and initial standard deviation stays put from sparsity 0 to 0\.75: it "
-        r"drifts by 0\.10 \[0\.\d\d, 0\.1\d\] octaves, where 0\.35 are allowed\.",
+        r"drifts by 0\.10 octaves \[0\.\d\d, 0\.1\d\], where 0\.35 are allowed\.",
         made.sentence,
     )
     assert made.summary.columns == ("", "drift (octaves)", "along η", "along σ", "best loss (nats)", "verdict")

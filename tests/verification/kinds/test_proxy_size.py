@@ -46,23 +46,40 @@ def test_the_smallest_proxy_that_is_good_enough_is_bold(outcome: Callable[..., O
         "Under SμPar every proxy of base width and more is large enough: that of width 32 costs the target 0.00 % "
         "[0.00, 0.00] of its loss, where 0.5 % are allowed."
     )
-    target = "SμPar, width 128, sparsity 0.75"
     assert made.summary.rows == (
-        (target, "16", "4.99 % [4.99, 4.99]", "88 %", "too small"),
-        (target, "32", "0.00 % [0.00, 0.00]", "175 %", "large enough"),
-        (target, "64", "0.00 % [0.00, 0.00]", "350 %", "large enough"),
+        ("width 16", "4.99 % [4.99, 4.99]", "88 %", "too small"),
+        ("width 32", "0.00 % [0.00, 0.00]", "175 %", "large enough"),
+        ("width 64", "0.00 % [0.00, 0.00]", "350 %", "large enough"),
     )
-    assert made.summary.best == {(1, 1), (1, 2)}
+    assert made.summary.note.endswith("The target is SμPar, width 128, sparsity 0.75.")
+    assert made.summary.best == {(1, 0), (1, 1)}
 
 
 def test_a_small_proxy_that_is_good_by_luck_does_not_count(outcome: Callable[..., Outcome]) -> None:
-    assert outcome({16: -5.0, 32: -4.0, 64: -5.0}).summary.best == {(2, 1), (2, 2)}
+    assert outcome({16: -5.0, 32: -4.0, 64: -5.0}).summary.best == {(2, 0), (2, 1)}
 
 
 def test_if_none_is_good_enough_the_sentence_says_so(outcome: Callable[..., Outcome]) -> None:
     made = outcome({16: -4.0, 64: -4.0})
     assert made.sentence.startswith("Under SμPar not every proxy of base width and more is large enough: that of width")
     assert made.summary.best == frozenset()
+
+
+def test_proxies_of_several_targets_say_whose_they_are(
+    make_record: MakeRecord, make_manifest: Callable[..., Manifest]
+) -> None:
+    records = [
+        make_record(name, sparsity, rate, 2.0 + 0.1 * (rate + 5) ** 2 + 0.01 * seed, seed, width, flops=1e9 * width)
+        for name in ("sp", "smupar")
+        for width, sparsity in ((32, 0.0), (128, 0.75))
+        for rate in range(-8, -1)
+        for seed in (0, 1)
+    ]
+    made = outcome_of(make_manifest(records, kind="proxy_size", axis="width", tied=("sparsity",)), records)
+    assert [row[0] for row in made.summary.rows] == [
+        "width 32 for SP, width 128, sparsity 0.75",
+        "width 32 for SμPar, width 128, sparsity 0.75",
+    ]
 
 
 def test_without_intervals_it_is_open(outcome: Callable[..., Outcome]) -> None:
