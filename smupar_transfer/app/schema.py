@@ -47,6 +47,7 @@ class DataConfig:
     path: str | None = None
     vocab_size: int | None = None
     bytes_per_token: float | None = None
+    dtype: str | None = None
     validation_fraction: float = 0.1
 
 

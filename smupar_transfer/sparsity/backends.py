@@ -77,8 +77,9 @@ class MaskedBackend:
     """Dense storage with exact zeros off the mask, and no multiplication by the mask in the forward pass.
 
     Off the mask the weight and its gradient are zero, hence Adam's moments and its decoupled decay are too: no
-    optimizer step revives a weight. Masking the gradient rather than the weight after the step also keeps the gradient
-    norm that clipping sees that of the weights which exist.
+    step of an optimizer that moves each weight by its own gradient (as Muon, for one, does not) revives a weight.
+    Masking the gradient rather than the weight after the step also keeps the gradient norm that clipping sees that of
+    the weights which exist.
 
     Args:
         mask: boolean (fan_out, fan_in).

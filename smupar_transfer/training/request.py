@@ -13,9 +13,12 @@ class DataRequest:
     """Arguments of ``load_data`` that travel to worker processes.
 
     Attributes:
-        name: data set. path: a person's own data.
-        vocab_size, bytes_per_token: of token files, where the person knows them.
+        name: data set.
+        path: a person's own data.
+        vocab_size: of token files, where the person knows it.
+        bytes_per_token: likewise.
         validation_fraction: part kept for validation, in (0, 1).
+        dtype: of the ids in token files without a header, where the person names it.
     """
 
     name: str
@@ -23,6 +26,7 @@ class DataRequest:
     vocab_size: int | None = None
     bytes_per_token: float | None = None
     validation_fraction: float = 0.1
+    dtype: str | None = None
 
 
 @cache
@@ -37,5 +41,6 @@ def load(request: DataRequest) -> Data:
         request.path,
         vocab_size=request.vocab_size,
         bytes_per_token=request.bytes_per_token,
+        dtype=request.dtype,
         validation_fraction=request.validation_fraction,
     )

@@ -33,7 +33,7 @@ def fitting(group: str, option: str, data: tuple[str, ...]) -> list[str]:
     if option in ("mlp", "digits"):
         return ["model=mlp", "data=digits", "budget=digits"]
     if group == "data":
-        own = [data[1]] if option in ("text", "bin") else []
+        own = {"text": [data[1]], "bin": [data[1], "data.dtype=uint8"]}.get(option, [])
         return [f"data={option}", *own]
     return [f"{group}={option}", *data]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from omegaconf import DictConfig
 
@@ -37,6 +38,19 @@ def test_every_key_reaches_the_specification(composed: Compose, tiny: tuple[str,
     assert (spec.hparams.learning_rate, spec.hparams.weight_decay) == (0.5, 0.25)
     assert (spec.budget.steps, spec.budget.batch_size, spec.budget.decay) == (4, 2, "cosine")
     assert (spec.data.name, spec.data.path) == ("text", str(corpus))
+
+
+def test_the_type_of_token_ids_reaches_the_data(composed: Compose, tiny: tuple[str, ...], tmp_path: Path) -> None:
+    """Named or written otherwise, the same ids: only their bytes differ."""
+    ids = np.arange(1_000) * 7 % 127
+    specified = []
+    for name in ("uint16", "int32"):
+        (tmp_path / name).write_bytes(ids.astype(name).tobytes())
+        words = ["data=bin", f"data.path={tmp_path / name}", f"data.dtype={name}"]
+        specified.append(specs.target_spec(composed("train", *tiny, *words)))
+    first, second = specified
+    assert replace(second, data=first.data) == first
+    assert (first.data.train_size, second.data.train_size) == (900, 900)
 
 
 def test_without_a_target_the_proxy_is_trained(target: Callable[..., RunSpec]) -> None:

@@ -31,6 +31,14 @@ def test_every_setting_of_a_request_reaches_the_data(tmp_path: Path) -> None:
     assert (data.spec.bytes_per_token, data.spec.train_size) == (3.5, 50)
 
 
+def test_the_type_of_ids_reaches_the_data(tmp_path: Path) -> None:
+    file = tmp_path / "corpus.bin"
+    file.write_bytes(bytes(200))
+    data = load(DataRequest("bin", str(file), dtype="int64"))
+    assert isinstance(data, TokenData)
+    assert (data.train.dtype.name, data.spec.train_size + data.spec.validation_size) == ("int64", 25)
+
+
 def test_what_cannot_be_loaded_is_an_input_error() -> None:
     with pytest.raises(InputError, match="data=nonsense"):
         load(DataRequest("nonsense"))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
-import os
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +11,7 @@ import numpy as np
 
 from smupar_transfer.records.spec import DataSpec
 from smupar_transfer.theory import InputError
+from smupar_transfer.training.data.files import matches, own_files
 from smupar_transfer.training.data.reading import readable
 from smupar_transfer.training.data.tokens import TokenData, Tokens
 
@@ -89,42 +88,21 @@ def load_text(path: str | None, fraction: float) -> TokenData:
 
     Args:
         path: a file, a folder (every file below it, hidden ones left out) or a glob pattern, in which ``**``
-            stands for any folders. Files are ordered by path.
+            stands for any folders. Files are ordered by path; each counts once, however many links lead to it.
         fraction: see ``byte_corpus``.
 
     Raises:
-        InputError: nothing is there, it cannot be read, or it is empty.
+        InputError: nothing is there, it is no file, it cannot be read, or it is empty.
     """
     if not path:
         raise InputError("data.path", path, "is needed by data=text", "name a file, a folder or a glob pattern")
     with readable(path):
-        files = [file.read_bytes() for file in _text_files(path)]
+        files = [file.read_bytes() for file in own_files(path)]
     return byte_corpus("text", files, fraction, path)
 
 
 def _python_files(root: Path) -> list[Path]:
-    return [file for file in _matches("**/*.py", root) if SKIPPED_FOLDERS.isdisjoint(file.relative_to(root).parts)]
-
-
-def _text_files(path: str) -> list[Path]:
-    place = Path(path).expanduser()
-    if place.is_dir():
-        found, problem = _matches("**", place), "is a folder without files"
-    elif place.exists():
-        return [place]
-    else:
-        found, problem = _matches(str(place)), "does not exist, and as a pattern it matches no file"
-    if not found:
-        raise InputError("data.path", path, problem)
-    return found
-
-
-def _matches(pattern: str, root: Path | None = None) -> list[Path]:
-    """Files in the order of their paths below ``root``: the same order wherever that is."""
-    # Path.glob would also match hidden files, such as everything in .git
-    names = glob.glob(pattern, root_dir=root, recursive=True)  # noqa: PTH207
-    paths = (Path(root or "") / name for name in sorted(names, key=lambda name: name.replace(os.sep, "/")))
-    return [path for path in paths if path.is_file()]
+    return [file for file in matches("**/*.py", root) if SKIPPED_FOLDERS.isdisjoint(file.relative_to(root).parts)]
 
 
 def _joined(pieces: Sequence[bytes]) -> Tokens:

@@ -13,7 +13,7 @@ from torch import Tensor
 from smupar_transfer.records.spec import DataSpec
 from smupar_transfer.theory import InputError
 
-Tokens = NDArray[np.unsignedinteger[Any]]
+Tokens = NDArray[np.integer[Any]]
 Batch = tuple[Tensor, Tensor]
 
 

@@ -64,6 +64,12 @@ def test_own_data_need_a_path(name: str) -> None:
         ("digits", {"vocab_size": 256}, "data.vocab_size"),
         ("shakespeare", {"bytes_per_token": 4.0}, "data.bytes_per_token"),
         ("digits", {"bytes_per_token": 1.0}, "data.bytes_per_token"),
+        ("python", {"dtype": "uint16"}, "data.dtype"),
+        ("text", {"dtype": "int64"}, "data.dtype"),
+        ("digits", {"dtype": "uint8"}, "data.dtype"),
+        ("bin", {"dtype": "float32"}, "data.dtype"),
+        ("bin", {"dtype": ">u2"}, "data.dtype"),
+        ("bin", {"dtype": ""}, "data.dtype"),
         ("bin", {"vocab_size": 0}, "data.vocab_size"),
         ("bin", {"bytes_per_token": 0.0}, "data.bytes_per_token"),
         ("bin", {"bytes_per_token": float("nan")}, "data.bytes_per_token"),
@@ -79,4 +85,5 @@ def test_settings_that_would_be_ignored_or_make_no_sense_are_refused(
 
 def test_saying_that_bytes_are_bytes_is_no_mistake(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"0123456789")
-    assert load_data("text", str(tmp_path / "file"), vocab_size=256, bytes_per_token=1.0).spec.train_size == 9
+    data = load_data("text", str(tmp_path / "file"), vocab_size=256, bytes_per_token=1.0, dtype="uint8")
+    assert data.spec.train_size == 9
