@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
-import re
 import signal
 import sys
-import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import TextIO, cast
 
 import hydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
-from hydra.types import RunMode
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
+import smupar_transfer
 from smupar_transfer.app import paths, schema
-from smupar_transfer.app.endings import CheckFailedError, CheckUndecidedError, ExitCode
+from smupar_transfer.app.checks import check_composed, check_own_folder
+from smupar_transfer.app.endings import ExitCode
+from smupar_transfer.app.flags import FLAGS_WITH_VALUE, Line, sorted_line
 from smupar_transfer.app.given import key_of, keys_of
-from smupar_transfer.app.hints import did_you_mean
+from smupar_transfer.app.key_help import print_help
 from smupar_transfer.app.main import DEFAULT_NAMES, TAKES_NAME
-from smupar_transfer.app.sweeps import shipped_sweeps, sweep_overrides
-from smupar_transfer.theory import InputError
+from smupar_transfer.app.masking import secrets_of
+from smupar_transfer.app.options import folders
+from smupar_transfer.app.refusals import WithoutOverrides, report, worst
+from smupar_transfer.app.settings import readable, sweep_file_named
+from smupar_transfer.app.sweeps import sweep_overrides
 
 
 def launch(command: str, words: list[str], program: str = "") -> int:
@@ -40,32 +42,40 @@ def launch(command: str, words: list[str], program: str = "") -> int:
     os.environ["SMUPAR_SWEEPS"] = str(paths.SWEEPS)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through: they are reported here, in one line
     schema.register()
+    secrets = secrets_of(words)
     refused: list[Exception] = []
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        sys.argv = [program or f"smupar {command}", *_flags_first(_expand_name(command, words))]
-        _hydra_entry(command, refused)()
+        line = command_line(command, words)
+        if line.has("--version"):
+            print(smupar_transfer.__version__)
+            return ExitCode.GOOD
+        sys.argv = [program or f"smupar {command}", *line.without("--help").words()]
+        with contextlib.redirect_stderr(cast(TextIO, WithoutOverrides(sys.stderr))):
+            _hydra_entry(command, refused, secrets if line.has("--help") else None)()
         sys.stdout.flush()  # a reader that went away is noticed here, not at exit
-        if refused:
-            raise refused[0]
     except KeyboardInterrupt:
         print("\nsmupar: interrupted; run the same command again to go on", file=sys.stderr)
         return ExitCode.INTERRUPTED
-    except InputError as error:
-        return _complain(str(error), ExitCode.BAD_INPUT)
-    except CheckFailedError as error:
-        return _complain(str(error), ExitCode.CHECK_FAILED)
-    except CheckUndecidedError as error:
-        return _complain(str(error), ExitCode.UNDECIDED)
-    except (HydraException, OmegaConfBaseException) as error:
-        return _complain(_first_line(error), ExitCode.BAD_INPUT)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.GOOD
-    except Exception:  # whatever else: a fault of ours, which must not look like a check's verdict
-        traceback.print_exc()
-        return _complain("this is a fault of smupar itself, not of your input", ExitCode.CRASHED)
-    return ExitCode.GOOD
+    except Exception as error:
+        refused.append(error)
+    return worst(report(error, command, secrets) for error in refused)
+
+
+def command_line(command: str, words: list[str]) -> Line:
+    """The words of a command line, checked, with a sweep's own settings, as Hydra shall read them.
+
+    Raises:
+        WordError: a word cannot be used.
+        InputError: a sweep that is named cannot be read.
+    """
+    words = sorted_line(command, sweep_file_named(command, words)).words()
+    line = sorted_line(command, _expand_name(command, words))
+    multirun = line.has("--multirun") or "hydra.mode=MULTIRUN" in line.settings
+    own_folder = _config_dir(words)
+    check_own_folder(command, own_folder)
+    settings = readable(command, line.settings, folders(own_folder), multirun=multirun)
+    return Line(line.flags, tuple(settings))
 
 
 def _terminate(number: int, frame: object) -> None:
@@ -74,15 +84,27 @@ def _terminate(number: int, frame: object) -> None:
     raise SystemExit(128 + number)
 
 
-def _hydra_entry(command: str, refused: list[Exception]) -> Callable[[], None]:
+def _hydra_entry(command: str, refused: list[Exception], help_without: Sequence[str] | None) -> Callable[[], None]:
+    """Hydra's entry point, whose task is the body of a command.
+
+    Args:
+        command: its name.
+        refused: takes what the body raises in this process, past Hydra, which would print all overrides before it.
+        help_without: if not None, help is printed in place of running the body, without these passwords.
+    """
+    here = os.getpid()
+
     def task(config: DictConfig) -> None:
-        body = importlib.import_module(f"smupar_transfer.app.commands.{command}")
         try:
-            body.run(config)
+            if help_without is not None:
+                print_help(command, config, help_without)
+                return
+            check_composed(command, config)
+            importlib.import_module(f"smupar_transfer.app.commands.{command}").run(config)
         except Exception as error:
-            if HydraConfig.get().mode is RunMode.MULTIRUN:  # maybe in another process: only an exception gets back
+            if os.getpid() != here:  # a launcher's other process: only an exception gets back
                 raise
-            refused.append(error)  # past Hydra, which would print all overrides before the message
+            refused.append(error)
 
     task.__module__ = __name__
     entry: Callable[[], None] = hydra.main(version_base="1.3", config_path=str(paths.CONF), config_name=command)(task)
@@ -124,37 +146,6 @@ def _name_and_rest(words: list[str]) -> tuple[str | None, list[str]]:
     return None, words
 
 
-FLAGS_WITH_VALUE = (
-    "--cfg",
-    "-c",
-    "--package",
-    "-p",
-    "--config-path",
-    "-cp",
-    "--config-name",
-    "-cn",
-    "--config-dir",
-    "-cd",
-    "--info",
-    "-i",
-    "--experimental-rerun",
-)
-
-
-def _flags_first(words: list[str]) -> list[str]:
-    """Hydra's parser wants all overrides in one piece; people write flags anywhere."""
-    flags, overrides = [], []
-    rest = iter(words)
-    for word in rest:
-        if word.startswith("-"):
-            flags.append(word)
-            if word in FLAGS_WITH_VALUE:
-                flags.extend(value for value in [next(rest, None)] if value is not None)
-        else:
-            overrides.append(word)
-    return [*flags, *overrides]
-
-
 def _config_dir(words: list[str]) -> str | None:
     for index, word in enumerate(words):
         if word in ("--config-dir", "-cd"):
@@ -162,35 +153,3 @@ def _config_dir(words: list[str]) -> str | None:
         if word.startswith("--config-dir="):
             return word.partition("=")[2]
     return None
-
-
-def _first_line(error: BaseException) -> str:
-    """The part of a Hydra or OmegaConf message that a person needs, on one line."""
-    inner = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException | HydraException) else error
-    shown = error if "Could not override" in str(error) or not str(inner) else inner
-    lines = [line.strip() for line in str(shown).splitlines() if line.strip()]
-    lines = [line for line in lines if not re.match(r"(object_type|reference_type|full_key|See https)", line)]
-    message = " ".join(lines).partition(" Config search path:")[0]
-    option = re.search(r"Could not find '([^']+)/([^'/]+)' Available options in '[^']+': (.+)", message)
-    if option:
-        return f"{option[1]}={option[2]}: there is no such option; choose one of {option[3].replace(' ', ', ')}"
-    unknown = re.search(r"Could not override '([^']+)'", message)
-    if unknown:
-        known = [key for key in schema.known_keys() if key != unknown[1]]  # a key of another command is no suggestion
-        return f"{unknown[1]}: there is no such key; {did_you_mean(unknown[1], known, '--help lists the keys')}"
-    no_setting = re.search(r"Error parsing override '([^'=]+)' missing EQUAL", message)
-    if no_setting:
-        return f"{no_setting[1]}: is no setting; write KEY=VALUE"
-    missing = re.search(r"Missing mandatory value: (\S+)", message)
-    if missing:
-        hint = (
-            f"name one: {', '.join(sorted(shipped_sweeps()))}" if missing[1] == "sweep" else f"give {missing[1]}=VALUE"
-        )
-        return f"{missing[1]}: has no value; {hint}"
-    full_key = getattr(inner, "full_key", None)
-    return f"{full_key}: {message}" if full_key and full_key not in message else message
-
-
-def _complain(message: str, code: ExitCode) -> ExitCode:
-    print(f"smupar: {message}", file=sys.stderr)
-    return code

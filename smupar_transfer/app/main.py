@@ -63,11 +63,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit code, one of ``endings.ExitCode``.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    if not words or words[0] in ("--help", "-h", "help"):
+    words = _help_last(list(sys.argv[1:] if arguments is None else arguments))
+    if not words or words[0] in HELP_FLAGS:
         print(help_text())
         return 0 if words else 2
-    if words[0] == "--version":
+    if words[0] in ("--version", "-V"):
         print(smupar_transfer.__version__)
         return 0
     if words[0] in ("-sc", "--shell-completion"):
@@ -76,15 +76,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return complete(words)
     command, *rest = words
     if command not in COMMANDS:
-        return _unknown(command)
+        return _unknown(command, rest)
     from smupar_transfer.app.launch import launch
 
     return launch(command, rest)
 
 
-def _unknown(command: str) -> int:
-    hint = did_you_mean(command, COMMANDS, f"choose one of {', '.join(COMMANDS)}")
-    print(f"smupar: no command {command!r}: {hint}", file=sys.stderr)
+HELP_FLAGS = ("--help", "-h", "help")
+
+
+def _help_last(words: list[str]) -> list[str]:
+    """``train --help`` for ``help train``, ``--help train`` and ``train help``."""
+    if len(words) > 1 and words[0] in HELP_FLAGS:
+        return [words[1], "--help", *words[2:]]
+    return [words[0], "--help", *words[2:]] if words[1:2] == ["help"] else words
+
+
+def _unknown(word: str, rest: Sequence[str]) -> int:
+    """Say what is wrong with a first word that is no command."""
+    from smupar_transfer.app.masking import masked, secrets_of
+
+    if word.startswith("-") or "=" in word:
+        named = next((item for item in rest if item in COMMANDS), "COMMAND")
+        line = f"{word}: the command comes first; write smupar {named} {word}"
+    else:
+        hint = did_you_mean(word, COMMANDS, f"choose one of {', '.join(COMMANDS)}")
+        line = f"no command {word!r}: {hint}"
+    print(f"smupar: {masked(line, secrets_of([word]))}", file=sys.stderr)
     return 2
 
 

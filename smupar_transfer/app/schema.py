@@ -1,153 +1,199 @@
-"""Types of the configuration: a misspelt key or a wrong type fails at composition, with the key's name.
+"""Types and meanings of the configuration: a misspelt key or a wrong type fails at composition, with the key's name.
 
 One class per configuration group and one per command. Defaults live in ``conf/``, where people read them; here a field
-is ``MISSING`` unless leaving it out means something.
+is ``MISSING`` unless leaving it out means something. What a key means is said here and nowhere else: ``--help`` prints
+it from here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
+from smupar_transfer.records import Activation, Decay, Positions, Precision
+from smupar_transfer.theory import WeightDecayForm
+
+MEANING, CHOICES = "meaning", "choices"
+"""Names of what ``key`` notes down about a field."""
+
+BACKENDS = ("auto", "masked", "csr", "native")
+DEVICES = ("cpu", "cuda")
+FORMATS = ("table", "json", "csv")
+TOKEN_TYPES = ("uint8", "uint16", "uint32", "uint64", "int16", "int32", "int64")
+"""Choices whose own modules import torch, which ``--help`` must not wait for; a test holds them to it."""
+
+
+def about(meaning: str, choices: Iterable[str] = ()) -> dict[str, Any]:
+    """Metadata of a field.
+
+    Args:
+        meaning: what ``--help`` says of it, as a clause.
+        choices: all values that it takes, where they are words.
+    """
+    return {MEANING: meaning, CHOICES: tuple(choices)}
+
+
+def key(meaning: str, default: Any = MISSING, *, choices: Iterable[str] = ()) -> Any:
+    """A field of the configuration; see ``about``.
+
+    Args:
+        meaning: what ``--help`` says of it, as a clause.
+        default: what leaving it out means, where that is not said in ``conf/``.
+        choices: all values that it takes, where they are words.
+    """
+    return field(default=default, metadata=about(meaning, choices))
+
 
 @dataclass
 class GPTConfig:
-    """``model=gpt``, ``model=gpt_swiglu``: the proxy's shape."""
+    """The proxy's shape; the target has the same, at its own width."""
 
-    kind: str = "gpt"
-    width: int = MISSING
-    depth: int = MISSING
-    head_dim: int = MISSING
-    context: int = MISSING
-    mlp_ratio: float = MISSING
-    activation: str = MISSING
-    positions: str = MISSING
-    tied: bool = MISSING
-    bias: bool = MISSING
+    kind: str = key("which network this is; chosen by model=OPTION", "gpt")
+    width: int = key("d_model, size of the residual stream")
+    depth: int = key("number of blocks")
+    head_dim: int = key("size of an attention head; divides the width, and stays as it is in a wider target")
+    context: int = key("longest sequence that learned positions cover, in tokens")
+    mlp_ratio: float = key("width of the feed-forward layers over width")
+    activation: str = key("nonlinearity of the feed-forward layers", choices=Activation)
+    positions: str = key("how the network knows the order of its tokens", choices=Positions)
+    tied: bool = key("whether the readout uses the weights of the embedding")
+    bias: bool = key("whether linear layers have biases")
 
 
 @dataclass
 class MLPConfig:
-    """``model=mlp``: the proxy's shape."""
+    """The proxy's shape; the target has the same, at its own width."""
 
-    kind: str = "mlp"
-    width: int = MISSING
-    depth: int = MISSING
-    bias: bool = MISSING
+    kind: str = key("which network this is; chosen by model=OPTION", "mlp")
+    width: int = key("neurons of a hidden layer")
+    depth: int = key("number of hidden layers")
+    bias: bool = key("whether linear layers have biases")
 
 
 @dataclass
 class DataConfig:
-    """``data=...``."""
+    """What is learned from."""
 
-    name: str = MISSING
-    path: str | None = None
-    vocab_size: int | None = None
-    bytes_per_token: float | None = None
-    dtype: str | None = None
-    validation_fraction: float = 0.1
+    name: str = key("which data set this is; chosen by data=OPTION")
+    path: str | None = key("your own file, folder or glob pattern, for data=text and data=bin", None)
+    vocab_size: int | None = key("number of token ids, for data=bin; null takes the largest id + 1", None)
+    bytes_per_token: float | None = key("mean bytes of text behind a token, for data=bin; gives bits per byte", None)
+    dtype: str | None = key(
+        "type of the ids in a file without a header, for data=bin; null takes uint16, or uint32 for a large vocab_size",
+        None,
+        choices=TOKEN_TYPES,
+    )
+    validation_fraction: float = key("part of each file that is kept for validation, in (0, 1)", 0.1)
 
 
 @dataclass
 class ParametrizationConfig:
-    """``parametrization=...``."""
+    """The table of rules that rescales initialisation and learning rate."""
 
-    name: str = MISSING
+    name: str = key("which table this is; chosen by parametrization=OPTION")
 
 
 @dataclass
 class SparsityConfig:
-    """``sparsity=...``: how masks are drawn and computed with; how sparse is ``target.sparsity``."""
+    """How masks are drawn and computed with; how sparse a target is says target.sparsity."""
 
-    mask: str = MISSING
-    backend: str = MISSING
+    mask: str = key("how the zeros are drawn; chosen by sparsity=OPTION")
+    backend: str = key(
+        "what computes sparse layers: auto is whatever is fastest for a layer on this machine, masked dense with "
+        "zeros, csr PyTorch's sparse products, native C++ kernels built at first use",
+        choices=BACKENDS,
+    )
 
 
 @dataclass
 class OptimizerConfig:
-    """``optimizer=...``."""
+    """The update rule."""
 
-    name: str = MISSING
-    weight_decay_form: str = MISSING
-    beta1: float = MISSING
-    beta2: float = MISSING
-    epsilon: float = MISSING
-    momentum: float = MISSING
-    gradient_clip: float = MISSING
+    name: str = key("which rule this is; chosen by optimizer=OPTION")
+    weight_decay_form: str = key(
+        "independent keeps learning rate x weight decay constant across scale, coupled keeps weight decay itself",
+        choices=WeightDecayForm,
+    )
+    beta1: float = key("decay rate of AdamW's first moment, in [0, 1)")
+    beta2: float = key("decay rate of AdamW's second moment, in [0, 1)")
+    epsilon: float = key("AdamW's epsilon at the proxy")
+    momentum: float = key("momentum of SGD, in [0, 1); AdamW does not read it")
+    gradient_clip: float = key("largest norm of the gradient of all parameters; 0 is off")
 
 
 @dataclass
 class BudgetConfig:
-    """``budget=...``.
+    """How long a run trains, and how it is watched."""
 
-    ``tokens_per_parameter`` (non-zero ones, of what is trained) replaces ``steps`` where given, and ``warmup_steps``
-    replaces ``warmup_fraction``.
-    """
-
-    steps: int = MISSING
-    batch_size: int = MISSING
-    sequence_length: int = MISSING
-    warmup_steps: int | None = None
-    warmup_fraction: float = MISSING
-    decay: str = MISSING
-    final_fraction: float = MISSING
-    evaluations: int = MISSING
-    evaluation_batches: int = MISSING
-    tokens_per_parameter: float | None = None
+    steps: int = key("optimizer steps")
+    batch_size: int = key("sequences (or examples) a step")
+    sequence_length: int = key("tokens a sequence")
+    warmup_fraction: float = key("part of the steps, in [0, 1], over which the learning rate rises to its peak")
+    warmup_steps: int | None = key("a number of first steps in place of that part", None)
+    decay: str = key("how the learning rate falls after warm-up", choices=Decay)
+    final_fraction: float = key("learning rate at the end over its peak, in [0, 1]")
+    evaluations: int = key("validations in a run, evenly spaced, the last at the end")
+    evaluation_batches: int = key("batches of a validation")
+    tokens_per_parameter: float | None = key(
+        "tokens for every non-zero parameter of what is trained; takes the place of steps where it is given", None
+    )
 
 
 @dataclass
 class HyperparameterConfig:
-    """``hparams``: base hyperparameters."""
+    """Base hyperparameters, those of the dense proxy; keys given by hand win over tuned."""
 
-    learning_rate: float = MISSING
-    init_std: float = MISSING
-    input_multiplier: float = MISSING
-    output_multiplier: float = MISSING
-    weight_decay: float = MISSING
+    learning_rate: float = key("peak learning rate, eta")
+    init_std: float = key("standard deviation of initial weights, sigma")
+    input_multiplier: float = key("factor on the embedding's output, alpha_input")
+    output_multiplier: float = key("factor on the logits, alpha_output")
+    weight_decay: float = key("weight decay, lambda")
 
 
 @dataclass
 class TargetConfig:
-    """``target=...``: how the network that is trained departs from the proxy."""
+    """How the network that is trained departs from the proxy."""
 
-    width: int | None = None
-    sparsity: float = 0.0
+    width: int | None = key("its width; null is model.width", None)
+    sparsity: float = key("part of its hidden weights that is zero, in [0, 1)", 0.0)
 
 
 @dataclass
 class RangeConfig:
     """One axis of a search space."""
 
-    low: float = MISSING
-    high: float = MISSING
-    log: bool = True
+    low: float = key("least value that is tried")
+    high: float = key("largest value that is tried")
+    log: bool = key("whether values are spread evenly over the logarithm", True)
 
 
 @dataclass
 class TuningConfig:
-    """``tuning=...``: the search."""
+    """The search on the proxy."""
 
-    n_trials: int = MISSING
-    startup_trials: int = MISSING
-    pruner_startup_trials: int = MISSING
-    space: dict[str, RangeConfig] = field(default_factory=dict)
+    n_trials: int = key("finished trials, pruned ones included, that the study shall have in the end")
+    startup_trials: int = key("first trials, at random points, before the search models anything")
+    pruner_startup_trials: int = key("trials that must complete before any is pruned")
+    space: dict[str, RangeConfig] = field(
+        default_factory=dict, metadata=about("where hparams.NAME is searched; its keys end in .low, .high and .log")
+    )
 
 
 @dataclass
 class StudyConfig:
-    """Where the search is kept."""
+    """Where the search is kept; the same name goes on with the same study."""
 
-    name: str = MISSING
-    storage: str = MISSING
+    name: str = key("of the study, and of its folder in results_dir")
+    storage: str = key("SQLAlchemy URL of the database that holds the study")
 
 
 @dataclass
 class RunConfig:
-    """What every command knows."""
+    """Keys of this command."""
 
     model: Any = MISSING
     data: Any = MISSING
@@ -157,84 +203,95 @@ class RunConfig:
     budget: Any = MISSING
     target: Any = MISSING
     hparams: HyperparameterConfig = field(default_factory=HyperparameterConfig)
-    tuned: str | None = None
-    seed: int = MISSING
-    precision: str = MISSING
-    device: str = MISSING
-    threads: int = MISSING
-    results_dir: str = MISSING
+    tuned: str | None = key("tuned.yaml of a study, whose best point takes the place of hparams", None)
+    seed: int = key("of weights, masks, order of batches and search")
+    precision: str = key("of products; weights and optimizer state stay float32", choices=Precision)
+    device: str = key("where to compute", choices=DEVICES)
+    threads: int = key("of the numerical library, in each worker")
+    results_dir: str = key("folder under which results are written")
 
 
 @dataclass
 class TuneConfig(RunConfig):
-    """``smupar tune``."""
+    """Keys of this command."""
 
     tuning: Any = MISSING
-    workers: int = MISSING
+    workers: int = key("processes that run trials side by side")
     study: StudyConfig = field(default_factory=StudyConfig)
 
 
 @dataclass
 class TransferConfig(RunConfig):
-    """``smupar transfer``; ``recipe`` is where the recipe is written."""
+    """Keys of this command."""
 
-    recipe: str = MISSING
+    recipe: str = key("file that the recipe is written to")
 
 
 @dataclass
 class TrainConfig(RunConfig):
-    """``smupar train``; ``recipe`` replaces model, target, hyperparameters, parametrization and optimizer."""
+    """Keys of this command."""
 
-    recipe: str | None = None
-    name: str = MISSING
-    sample: int = 0
-    prompt: str = ""
+    recipe: str | None = key(
+        "recipe to train; it brings model, target, hyperparameters, parametrization, sparsity and optimizer", None
+    )
+    name: str = key("of the folder in results_dir for record, checkpoint and curves")
+    sample: int = key("bytes of text to generate after training", 0)
+    prompt: str = key("text that the generated one goes on from", "")
 
 
 @dataclass
 class ExplainConfig(RunConfig):
-    """``smupar explain``."""
+    """Keys of this command."""
 
-    recipe: str | None = None
-    format: str = MISSING
+    recipe: str | None = key("recipe to explain, in the place of the configured target", None)
+    format: str = key("of the output", choices=FORMATS)
 
 
 @dataclass
 class SweepConfig(RunConfig):
-    """``smupar sweep``; ``sweep`` is the name of a file under ``sweeps/``."""
+    """Keys of this command."""
 
-    sweep: str = MISSING
-    workers: int = MISSING
+    sweep: str = key("name of a sweep, or a sweep file of your own (.yaml); sweep= may be left out")
+    workers: int = key("processes that run side by side")
 
 
 @dataclass
 class CoordinatesConfig(SweepConfig):
-    """``smupar coordinates``; ``require`` names parametrizations that must pass, ``max_seeds`` bounds their seeds."""
+    """Keys of this command."""
 
-    require: list[str] = field(default_factory=list)
-    max_seeds: int = MISSING
+    require: list[str] = field(
+        default_factory=list,
+        metadata=about("parametrizations that must stay put, else the exit code is not 0; [] for none"),
+    )
+    max_seeds: int = key("seeds that a required parametrization may have: more are added while it is open; 1 adds none")
 
 
 @dataclass
 class PlotConfig:
-    """``smupar plot``: it reads records, so it needs to know where they are and no more."""
+    """Keys of this command."""
 
-    sweep: str = MISSING
-    results_dir: str = MISSING
+    sweep: str = key("name of a result in results_dir; sweep= may be left out")
+    results_dir: str = key("folder under which results lie")
 
 
 @dataclass
 class PlanConfig(SweepConfig):
-    """``smupar plan``; without a sweep it plans one run of the target."""
+    """Keys of this command."""
 
-    sweep: str = ""
+    sweep: str = key("name of a sweep, or a sweep file (.yaml); left out, one run of the target is planned", "")
 
 
 @dataclass
 class DemoConfig(TuneConfig):
-    """``smupar demo``."""
+    """Keys of this command."""
 
-    grids: dict[str, list[float]] = field(default_factory=dict)
+    grids: dict[str, list[float]] = field(
+        default_factory=dict,
+        metadata=about(
+            "learning rates on which the target is tuned directly under NAME, in octaves from the tuned one; 0 is the "
+            "zero-shot run itself"
+        ),
+    )
 
 
 GROUPS: dict[str, dict[str, type]] = {
@@ -247,6 +304,9 @@ GROUPS: dict[str, dict[str, type]] = {
     "target": {"schema": TargetConfig},
     "tuning": {"schema": TuningConfig},
 }
+
+NESTED: dict[str, type] = {"hparams": HyperparameterConfig, "study": StudyConfig}
+"""Groups of keys without options to choose from."""
 
 COMMANDS: dict[str, type] = {
     "demo": DemoConfig,
@@ -264,7 +324,7 @@ COMMANDS: dict[str, type] = {
 def known_keys() -> list[str]:
     """Every key a person can set, dotted."""
     nested = {group: tuple(schemas.values()) for group, schemas in GROUPS.items()}
-    nested |= {"hparams": (HyperparameterConfig,), "study": (StudyConfig,)}
+    nested |= {name: (node,) for name, node in NESTED.items()}
     dotted = [f"{group}.{item.name}" for group, nodes in nested.items() for node in nodes for item in fields(node)]
     plain = [item.name for node in COMMANDS.values() for item in fields(node)]
     return sorted({*dotted, *plain})

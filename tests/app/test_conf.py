@@ -84,16 +84,6 @@ def test_cfg_job_prints_the_configuration_and_runs_nothing(smupar: Run, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", ["sweep", "plot"])
-def test_help_lists_groups_and_keys_of_a_command(smupar: Run, command: str) -> None:
-    result = smupar(command, "--help")
-    assert (result.returncode, result.stderr) == (0, "")
-    assert "results_dir: results" in result.stdout
-    if command != "plot":
-        for group, options in OPTIONS.items():
-            assert f"{group}: {', '.join(options)}" in result.stdout
-
-
 def test_the_defaults_of_the_main_keys(composed: Compose) -> None:
     config = composed("train")
     assert (config.data.name, config.device, config.seed) == ("python", "cpu", 0)

@@ -13,6 +13,7 @@ from typing import NoReturn
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
+import smupar_transfer
 from smupar_transfer.app import launch
 from smupar_transfer.app.commands import explain
 from smupar_transfer.app.endings import CheckFailedError, CheckUndecidedError, ExitCode
@@ -98,8 +99,14 @@ def test_a_missing_name_is_one_line(smupar: Run, command: str) -> None:
 @pytest.mark.parametrize("words", [["--nonsense"], ["--cfg", "nonsense"]])
 def test_an_unknown_flag_exits_2(smupar: Run, words: list[str]) -> None:
     result = smupar("train", *words)
-    assert result.returncode == 2
-    assert result.stderr.startswith("usage: smupar train")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith(f"smupar: {words[0]}")
+
+
+@pytest.mark.parametrize("flag", ["--version", "--vers"])
+def test_the_version_is_that_of_the_package_behind_a_command_too(smupar: Run, flag: str) -> None:
+    assert smupar("train", flag).stdout.strip() == smupar_transfer.__version__
 
 
 def test_ctrl_c_is_one_line(smupar: Run, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:

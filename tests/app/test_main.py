@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -65,6 +67,60 @@ def test_every_command_has_a_body_and_a_configuration() -> None:
     bodies = {path.stem for path in (Path(smupar_transfer.__file__).parent / "app" / "commands").glob("[a-z]*.py")}
     assert bodies == set(COMMANDS)
     assert set(TAKES_NAME) <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("words", [["help", "train"], ["--help", "train"], ["train", "help"], ["train", "-h"]])
+def test_help_of_a_command_is_asked_for_in_any_form(smupar: Run, words: list[str]) -> None:
+    result = smupar(*words)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == smupar("train", "--help").stdout
+
+
+def test_help_of_an_unknown_command_is_refused(smupar: Run) -> None:
+    assert smupar("help", "tarin").stderr == "smupar: no command 'tarin': did you mean train?\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--multirun", "train", "seed=0,1"], "--multirun: the command comes first; write smupar train --multirun"),
+        (["model.width=64"], "model.width=64: the command comes first; write smupar COMMAND model.width=64"),
+        (["TRAIN"], "no command 'TRAIN': did you mean train?"),
+        (["train.py"], "no command 'train.py': did you mean train?"),
+        ([""], "no command '': choose one of demo, tune,"),
+    ],
+)
+def test_a_first_word_that_is_no_command_is_one_line(smupar: Run, words: list[str], says: str) -> None:
+    result = smupar(*words)
+    assert (result.returncode, result.stdout, len(result.stderr.splitlines())) == (2, "", 1)
+    assert result.stderr.startswith(f"smupar: {says}")
+
+
+def test_the_package_runs_as_the_command_does(python: Run, smupar: Run) -> None:
+    result = python("-m", "smupar_transfer", "--help")
+    assert (result.returncode, result.stdout) == (0, smupar("--help").stdout)
+    assert python("-m", "smupar_transfer", "tarin").returncode == 2
+
+
+def test_bytes_that_are_no_utf8_are_told_in_one_line(tmp_path: Path) -> None:
+    command = [os.fsencode(sys.executable), b"-m", b"smupar_transfer", b"train", b"data=text", b"data.path=\xff.txt"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1, result.stderr
+    assert b": is not UTF-8" in result.stderr
+
+
+def test_help_costs_next_to_nothing(python: Run) -> None:
+    """Processor time beyond that of Python itself, which is less than a tenth of a second: the best of five calls."""
+
+    def cost(*arguments: str) -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert python(*arguments).returncode == 0
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    bare = min(cost("-c", "pass") for _ in range(5))
+    assert min(cost("-m", "smupar_transfer", "--help") for _ in range(5)) - bare < 0.1
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ from smupar_transfer.training.data.tokens import TokenData
 
 Data = TokenData | ExampleData
 
+VALIDATION_FRACTION = 0.1
+"""What is held out where nobody said how much, and the one value that data with a split of its own takes."""
 DATA_NAMES = ("python", "shakespeare", "text", "bin", "digits")
 
 
@@ -25,7 +27,7 @@ def load_data(
     vocab_size: int | None = None,
     bytes_per_token: float | None = None,
     dtype: str | None = None,
-    validation_fraction: float = 0.1,
+    validation_fraction: float = VALIDATION_FRACTION,
     cache_dir: Path | None = None,
 ) -> Data:
     """Load a data set; the same arguments and content give the same data, split by split, on every machine.
@@ -46,6 +48,10 @@ def load_data(
         raise InputError("data", name, "is no known data set", f"choose from {', '.join(DATA_NAMES)}")
     if not 0 < validation_fraction < 1:
         raise InputError("data.validation_fraction", validation_fraction, "must lie in (0, 1)")
+    own_split = name == "digits" or (name == "bin" and path is not None and Path(path).expanduser().is_dir())
+    if own_split and validation_fraction != VALIDATION_FRACTION:
+        problem = f"is not used by data={name}, which has a split of its own"
+        raise InputError("data.validation_fraction", validation_fraction, problem, "leave it out")
     _check_options(name, path, vocab_size, bytes_per_token, dtype)
     if name == "python":
         return load_python(validation_fraction)

@@ -87,3 +87,16 @@ def test_saying_that_bytes_are_bytes_is_no_mistake(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"0123456789")
     data = load_data("text", str(tmp_path / "file"), vocab_size=256, bytes_per_token=1.0, dtype="uint8")
     assert data.spec.train_size == 9
+
+
+def test_a_part_for_validation_is_refused_where_the_data_have_their_own(tmp_path: Path) -> None:
+    """It was taken and did nothing."""
+    for name in ("train.bin", "val.bin"):
+        (tmp_path / name).write_bytes(bytes(range(256)) * 8)
+    message = r"^data\.validation_fraction=0\.2: is not used by data=bin, which has a split of its own"
+    with pytest.raises(InputError, match=message):
+        load_data("bin", str(tmp_path), dtype="uint8", validation_fraction=0.2)
+    load_data("bin", str(tmp_path), dtype="uint8")
+    load_data("bin", str(tmp_path / "train.bin"), dtype="uint8", validation_fraction=0.2)
+    with pytest.raises(InputError, match=r"^data\.validation_fraction=0\.2: is not used by data=digits"):
+        load_data("digits", validation_fraction=0.2)

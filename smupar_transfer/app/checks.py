@@ -1,0 +1,87 @@
+"""What a composed configuration is checked for before a command runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from smupar_transfer.app import paths, schema
+from smupar_transfer.app.flags import WordError
+from smupar_transfer.app.keys import Takes, keys_of
+from smupar_transfer.app.refusals import no_such_key
+from smupar_transfer.theory import InputError
+
+MAY_BE_EMPTY = (("train", "prompt"), ("plan", "sweep"))
+"""Keys of text, by command, that mean something when they are empty."""
+FOLDERS = ("name", "results_dir", "study.name")
+"""Keys of text that folders are named after."""
+LONGEST_NAME = 255
+"""Bytes of a file's name, on all file systems of today."""
+INSTEAD = {
+    "results_dir": "write results_dir=. for this folder",
+    "tuned": "leave it out to use hparams",
+    "recipe": "leave it out to use the configured target",
+}
+
+
+def check_composed(command: str, config: DictConfig) -> None:
+    """Refuse what would be ignored, or read as something else.
+
+    Raises:
+        WordError: a key was added that the command does not know, a group was removed, or a person's own option does
+            not say which keys its group has.
+        InputError: a text is empty or too long for a folder's name, or a whole number is beyond 64 bits.
+    """
+    known = keys_of(command)
+    for name in map(str, config):
+        if name not in known:
+            raise WordError(no_such_key(name, command))
+        if name in schema.GROUPS:
+            _check_group(name, config)
+        if known[name].takes in (Takes.OPTION, Takes.GROUP):
+            for inner in map(str, config[name]):
+                if f"{name}.{inner}" not in known:
+                    raise WordError(no_such_key(f"{name}.{inner}", command))
+    for name, key in known.items():
+        value = OmegaConf.select(config, name, throw_on_missing=False)
+        if key.takes is Takes.TEXT and value is not None:
+            _check_text(command, name, value)
+        if key.takes is Takes.WHOLE and value is not None and abs(value) >= 2**63:
+            raise InputError(name, value, "is out of range", "whole numbers have 64 bits")
+
+
+def _check_text(command: str, name: str, text: str) -> None:
+    if text == "" and (command, name) not in MAY_BE_EMPTY:
+        raise InputError(name, "", "must not be empty", INSTEAD.get(name, ""))
+    if name in FOLDERS and any(len(part.encode()) > LONGEST_NAME for part in Path(text).parts):
+        raise InputError(name, text, f"has a part of more than {LONGEST_NAME} bytes, too long for a folder's name")
+
+
+def _check_group(name: str, config: DictConfig) -> None:
+    """Refuse a group without option, or with one whose keys nobody checks."""
+    if OmegaConf.is_missing(config, name):
+        raise WordError(f"{name}: has no option; give {name}=OPTION")
+    if OmegaConf.get_type(config, name) not in schema.GROUPS[name].values():
+        option = HydraConfig.get().runtime.choices.get(name)
+        begin = f"begin its file with defaults: [/schema/{name}@_here_: {next(iter(schema.GROUPS[name]))}, _self_]"
+        raise WordError(f"{name}={option}: does not say which keys it has; {begin}")
+
+
+def check_own_folder(command: str, folder: str | None) -> None:
+    """Refuse files of a person's own that Hydra would not read, since the package has files of the same names.
+
+    Args:
+        command: that is to run.
+        folder: the person's own; None if there is none.
+
+    Raises:
+        WordError: there is such a file.
+    """
+    if folder is None or not Path(folder).is_dir() or Path(folder).samefile(paths.CONF):
+        return
+    names = [Path(f"{command}.yaml"), *(path.relative_to(folder) for path in sorted(Path(folder).glob("*/*.yaml")))]
+    for name in names:
+        if (Path(folder) / name).exists() and (paths.CONF / name).exists():
+            raise WordError(f"{Path(folder) / name}: the package has {name}, too, and would read its own; rename yours")

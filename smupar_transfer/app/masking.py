@@ -1,0 +1,38 @@
+"""Passwords of databases stay out of messages: these end in logs and in questions to other people."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from urllib.parse import quote, unquote
+
+MASK = "***"
+SHORTEST = 4
+"""Characters of a password that is looked for anywhere; a shorter one would tear words apart."""
+
+_CREDENTIALS = re.compile(r"[a-z][a-z0-9+.-]*:/{1,3}[^/:@\s]*:(.+)@", re.IGNORECASE)
+"""``postgresql://user:PASSWORD@host``, up to the last @ of a word: passwords may hold any character."""
+_LIKELY = re.compile(r"([a-z][a-z0-9+.-]*:/{1,3}[^/:@\s]*:)\S+@", re.IGNORECASE)
+_PARAMETER = re.compile(r"(?:password|passwd|pwd|secret|token)=([^&\s'\"]+?)(?=[&\s'\"]|:\s|$)", re.IGNORECASE)
+"""``?password=PASSWORD``, as PostgreSQL's drivers take it."""
+
+
+def secrets_of(words: Iterable[str]) -> list[str]:
+    """Passwords in the words of a command line, as written and with their %-escapes read, longest first."""
+    written = [secret for word in words for secret in _secrets(word)]
+    forms = {form for secret in written for form in (secret, unquote(secret), quote(secret, safe=""))}
+    return sorted(forms - {""}, key=len, reverse=True)
+
+
+def _secrets(word: str) -> Iterator[str]:
+    for pattern in (_CREDENTIALS, _PARAMETER):
+        yield from pattern.findall(word)
+
+
+def masked(text: str, secrets: Iterable[str]) -> str:
+    """A text in which stars stand for passwords: for those that are known, and for whatever looks like one."""
+    for secret in secrets:
+        if len(secret) >= SHORTEST:
+            text = text.replace(secret, MASK)
+    text = _LIKELY.sub(rf"\1{MASK}@", text)
+    return _PARAMETER.sub(lambda match: match[0].replace(match[1], MASK), text)
