@@ -151,9 +151,9 @@ def _notes(found: Sequence[Slope], records: Sequence[CoordinateRecord]) -> tuple
     if any(math.isnan(slope.estimate.interval[0]) for slope in found):
         notes.append("Some slopes have fewer than two seeds, hence no interval: what rests on them is open.")
     notes += [
-        f"Not as theory predicts: {PARAMETRIZATIONS[slope.parametrization].title}, {slope.coordinate} in "
-        f"{slope.layer} at the {slope.moment}: {shown(slope.estimate.mean)} {_interval(slope.estimate)} against "
-        f"{slope.predicted:+g}, allowance {JUDGED[slope.coordinate, slope.moment]}."
+        f"{PARAMETRIZATIONS[slope.parametrization].title} is not as theory predicts: the {slope.coordinate} in "
+        f"{slope.layer} at the {slope.moment} has a slope of {shown(slope.estimate.mean)} {_interval(slope.estimate)}, "
+        f"where theory predicts {slope.predicted:+g} and {JUDGED[slope.coordinate, slope.moment]} is allowed around it."
         for slope in found
         if slope.agreement is Verdict.OUTSIDE
     ]
