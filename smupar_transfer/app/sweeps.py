@@ -159,9 +159,8 @@ def _adaptive(value: Any, grids: Sequence[Grid], path: Path) -> Adaptive:
 
 
 def sweep_overrides(name: str, config_dir: str | None = None) -> list[str]:
-    """What a sweep sets for all of its runs, as words of a command line, whatever the target of the command is."""
-    own = load_sweep(name, config_dir).overrides
-    return [*([] if "target" in map(key_of, own) else ["target=proxy"]), *own]
+    """What a sweep sets for all of its runs, as words of a command line."""
+    return list(load_sweep(name, config_dir).overrides)
 
 
 def narrowed(sweep: Sweep, config: DictConfig, words: Iterable[str]) -> Sweep:

@@ -112,9 +112,9 @@ def notes(
         )
     said += [_clip_note(item, records, axis) for item in judgements if item.clipping is not None]
     said += [
-        f"Not as theory predicts: {PARAMETRIZATIONS[slope.parametrization].title}, {slope.coordinate} in "
-        f"{slope.layer} at the {slope.moment}: {shown(slope.estimate.mean)} {interval(slope.estimate)} against "
-        f"{slope.predicted:+g}, allowance {JUDGED[slope.coordinate, slope.moment]}."
+        f"{PARAMETRIZATIONS[slope.parametrization].title} is not as theory predicts: the {slope.coordinate} in "
+        f"{slope.layer} at the {slope.moment} has a slope of {shown(slope.estimate.mean)} {interval(slope.estimate)}, "
+        f"where theory predicts {slope.predicted:+g} and {JUDGED[slope.coordinate, slope.moment]} is allowed around it."
         for slope in found
         if slope.agreement is Verdict.OUTSIDE
     ]

@@ -192,7 +192,7 @@ def test_a_sweep_is_read_from_a_path(grid_file: Path) -> None:
     assert len(points) == 12
     expected = {"parametrization.name": "sp", "target.sparsity": 0.0, "hparams.learning_rate": 2.0**-8, "seed": 0}
     assert points[0] == expected
-    assert sweep_overrides(str(grid_file)) == ["target=proxy", "target.width=32"]
+    assert sweep_overrides(str(grid_file)) == ["target.width=32"]
     own = changed(grid_file, "[target.width=32]", "[target=wide_sparse, target.width=32]")
     assert sweep_overrides(str(own)) == ["target=wide_sparse", "target.width=32"]
 

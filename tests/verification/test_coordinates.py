@@ -78,8 +78,8 @@ def test_what_is_open_hides_no_refutation(make_check: MakeCheck) -> None:
 def test_notes_name_what_departs_from_theory(make_check: MakeCheck) -> None:
     notes = outcome(MANIFEST, checks(make_check, {"smupar": (0.5, 0.0, 0.0)})).notes
     assert notes == tuple(
-        f"Not as theory predicts: SμPar, activation in {layer} at the start: +0.51 [0.49, 0.53] against +0, "
-        "allowance -0.1 to +0.1."
+        f"SμPar is not as theory predicts: the activation in {layer} at the start has a slope of +0.51 [0.49, 0.53], "
+        "where theory predicts +0 and -0.1 to +0.1 is allowed around it."
         for layer in ("mlp.up", "mlp.down")
     )
 
