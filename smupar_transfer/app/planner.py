@@ -151,7 +151,7 @@ class _Specs:
         """The run of a point: configuration keys and values, as ``sweeps.typed`` leaves them."""
         hparams = {key.removeprefix(HPARAMS): value for key, value in point.items() if key.startswith(HPARAMS)}
         rest = {key: value for key, value in point.items() if key != SEED and not key.startswith(HPARAMS)}
-        like = tuple(rest.items())
+        like = tuple(sorted(rest.items()))
         if like not in self._composed:
             self._composed[like] = specs.target_spec(at_point(self._base, rest))
             self._check(self._composed[like])

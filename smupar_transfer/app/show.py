@@ -101,24 +101,22 @@ def introduction(sweep: Sweep, file: Path | None) -> None:
         sweep: the sweep.
         file: where a person's own sweep is from; None for one that comes with the package.
     """
-    lines = [
-        f"sweep {sweep.name}" + ("" if file is None else f" of {file}"),
-        sweep.question.strip(),
-        f"expected: {sweep.expected.strip()}" if sweep.expected.strip() else "",
-    ]
-    console().print("\n".join(filter(None, lines)), end="\n\n", markup=False, soft_wrap=True)
+    line(f"sweep {sweep.name}" + ("" if file is None else f" of {file}"))
+    line(sweep.question.strip())
+    if sweep.expected.strip():
+        line(f"expected: {sweep.expected.strip()}")
+    line("")
 
 
-def cost(stated: str, to_do: str, estimate: str) -> None:
-    """Print what there is to do, what it costs as the sweep's file says, which may be nothing, and what it takes here.
+def stated_cost(sweep: Sweep) -> None:
+    """Print what a sweep's file says that it costs, if it does."""
+    if sweep.cost.strip():
+        line(f"cost, by its file: {sweep.cost.strip()}")
 
-    Args:
-        stated: in the file.
-        to_do: in words.
-        estimate: for this machine, in words; empty where there is nothing to do.
-    """
-    lines = [to_do, f"cost, by its file: {stated.strip()}" if stated.strip() else "", estimate]
-    console().print("\n".join(filter(None, lines)), markup=False, soft_wrap=True)
+
+def line(text: str) -> None:
+    """Print a line as it is, however long."""
+    console().print(text, markup=False, soft_wrap=True)
 
 
 def outcome(found: Outcome) -> None:

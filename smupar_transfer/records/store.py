@@ -91,9 +91,10 @@ class Store(Generic[Record]):
         name = hashlib.sha256(str((self.folder / self.file).resolve()).encode()).hexdigest()[:16]
         with FileLock(Path(tempfile.gettempdir()) / f"smupar_transfer-{name}.lock"):
             pending = sorted((self.folder / self.pending).glob("*.json"))
+            records = list(self)
             if not pending:
                 return
-            write_atomically(self.folder / self.file, "".join(_line(record) for record in self))
+            write_atomically(self.folder / self.file, "".join(_line(record) for record in records))
             for path in pending:
                 path.unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # another process may have put a record in it by now

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,8 +12,9 @@ import pytest
 from omegaconf import DictConfig
 
 from smupar_transfer.app import specs
+from smupar_transfer.app.launch import _expand_name
 from smupar_transfer.app.planner import Planner
-from smupar_transfer.app.sweeps import at_point, load_sweep
+from smupar_transfer.app.sweeps import at_point, load_sweep, narrowed
 from smupar_transfer.records import RunRecord, RunSpec
 from smupar_transfer.theory import InputError
 from smupar_transfer.training import Execution, load
@@ -218,3 +220,43 @@ def test_all_that_may_be_asked_for_is_the_full_grid(
     assert {run.key for run in planner.planned(records)} <= planner.possible()
     fixed = Planner(config, load_sweep(str(grid_file)))
     assert (fixed.possible(), fixed.bound) == ({run.key for run in fixed.planned({})}, "")
+
+
+TARGETS = {(128, 0.0), (128, 0.75), (128, 0.875)}
+
+
+@pytest.mark.parametrize(
+    ("words", "held", "targets"),
+    [
+        (["model.width=32"], {"base_width": 32}, TARGETS),
+        (["target.width=256"], {"base_width": 64}, {(256, 0.0), (256, 0.75), (256, 0.875)}),
+        (["target=wide_sparse"], {"base_width": 64}, {(256, 0.9375)}),
+        (["target.sparsity=0.5"], {"base_width": 64}, {(128, 0.5)}),
+        (["model=gpt_swiglu", "model.depth=3"], {"model.activation": "swiglu", "model.depth": 3}, TARGETS),
+        (["hparams.init_std=0.3"], {"hparams.init_std": 0.3}, TARGETS),
+        (["budget=short"], {"budget.steps": 200, "budget.evaluations": 8}, TARGETS),
+        (["budget.steps=30", "budget.batch_size=4"], {"budget.steps": 30, "budget.batch_size": 4}, TARGETS),
+        (["optimizer=sgd"], {"optimizer.name": "sgd"}, TARGETS),
+        (["sparsity=fixed_fan_in"], {"sparsity.mask": "fixed_fan_in"}, TARGETS),
+        (["precision=bfloat16"], {"precision": "bfloat16"}, TARGETS),
+        (["seed=7"], {"seed": 7}, TARGETS),
+        (["parametrization=mup"], {"parametrization": "mup"}, TARGETS),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_no_word_is_lost_on_the_quick_sweep(
+    composed: Callable[..., DictConfig],
+    data: tuple[str, ...],
+    words: list[str],
+    held: dict[str, object],
+    targets: set[tuple[int, float]],
+) -> None:
+    line = _expand_name("sweep", ["quick", *data, *words])
+    config = composed("sweep", *line)
+    runs = Planner(config, narrowed(load_sweep("quick"), config, words)).planned({})
+    for key, value in held.items():
+        assert {operator.attrgetter(key)(run) for run in runs} == {value}
+    assert {run.data.name for run in runs} == {"text"}
+    proxy = (runs[0].base_width, 0.0)
+    assert {(run.model.width, 1 - run.sparsity.density) for run in runs} == {proxy, *targets}
+    assert {run.parametrization for run in runs} == ({"mup"} if "parametrization" in held else {"sp", "mup", "smupar"})

@@ -133,11 +133,10 @@ def test_an_introduction_says_what_there_is(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().out == said
 
 
-def test_what_is_stated_stands_beside_what_is_estimated(capsys: pytest.CaptureFixture[str]) -> None:
-    show.cost(" an hour\n", "to do: 3 runs", "estimated time: 3 s")
-    show.cost("", "to do: nothing", "")
-    said = "to do: 3 runs\ncost, by its file: an hour\nestimated time: 3 s\nto do: nothing\n"
-    assert capsys.readouterr().out == said
+def test_a_cost_is_told_if_it_is_stated(capsys: pytest.CaptureFixture[str]) -> None:
+    show.stated_cost(Sweep("mine", "Why?", cost=f" {'very ' * 30}much\n"))
+    show.stated_cost(Sweep("mine", "Why?"))
+    assert capsys.readouterr().out == f"cost, by its file: {'very ' * 30}much\n"
 
 
 def test_an_outcome_without_a_claim_has_no_verdict(capsys: pytest.CaptureFixture[str]) -> None:

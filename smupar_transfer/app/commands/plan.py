@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from smupar_transfer.records import CoordinateStore, RunRecord, RunSpec, RunStor
 from smupar_transfer.theory import InputError
 
 if TYPE_CHECKING:
+    from smupar_transfer.app.planner import Planner
     from smupar_transfer.app.pricing import Priced
     from smupar_transfer.app.runs import Todo
     from smupar_transfer.training import Execution
@@ -51,9 +52,12 @@ def run(config: DictConfig) -> None:
     if execution.device == "cpu" and execution.backend == AUTO and (problem := native_problem()) is not None:
         console.print(f"not measured: native, {problem}\n", soft_wrap=True)
     console.print(_table(price.batches))
+    show.line(f"\n{todo}")
+    if sweep is not None:
+        show.stated_cost(sweep)
     anew = f"; {show.seconds(price.seconds_anew / workers)} if none of them existed"
     more = anew if price.seconds_anew > price.seconds_left else ""
-    show.cost("" if sweep is None else sweep.cost, f"\n{todo}", f"estimated time: {price.left(workers)}{more}")
+    show.line(f"estimated time: {price.left(workers)}{more}")
 
 
 def of_target(config: DictConfig) -> tuple[Todo, list[RunRecord]]:
@@ -68,21 +72,32 @@ def of_target(config: DictConfig) -> tuple[Todo, list[RunRecord]]:
 def of_sweep(config: DictConfig, sweep: Sweep) -> tuple[Todo, list[RunRecord]]:
     """The runs of a sweep, and the records that there are; what other results have needs no training."""
     from smupar_transfer.app import runs
-    from smupar_transfer.app.continuing import refuse_to_replace
     from smupar_transfer.app.planner import Planner
 
     folder = Path(config.results_dir) / sweep.name
     planner = Planner(config, sweep)
     if sweep.kind == COORDINATES:
-        return _by_key(folder, planner.planned({}), CoordinateStore(folder).keys()), []
+        checks, stored = planner.planned({}), CoordinateStore(folder).keys()
+        _tell_refusal(folder, sweep, stored, checks, planner)
+        return _by_key(folder, checks, stored), []
     records = {record.key: record for record in RunStore(folder)}
     planned = planner.expected(records)
-    try:
-        refuse_to_replace(folder, sweep.kind, records, {spec.key for spec in planned}, planner.possible)
-    except InputError as error:
-        show.console().print(f"`smupar sweep` would refuse: {error}\n", markup=False, soft_wrap=True)
+    _tell_refusal(folder, sweep, records.keys(), planned, planner)
     todo = runs.what_to_do(folder, planned, records, runs.other_trainings(folder), planner.bound)
     return todo, list(records.values())
+
+
+def _tell_refusal(
+    folder: Path, sweep: Sweep, stored: Collection[str], planned: Sequence[RunSpec], planner: Planner
+) -> None:
+    """Print why the runs that are planned here could not be made, if so."""
+    from smupar_transfer.app.continuing import refuse_to_replace
+
+    try:
+        refuse_to_replace(folder, sweep.kind, stored, {spec.key for spec in planned}, planner.possible)
+    except InputError as error:
+        command = COORDINATES if sweep.kind == COORDINATES else "sweep"
+        show.line(f"`smupar {command}` would refuse: {error}\n")
 
 
 def _by_key(folder: Path, planned: list[RunSpec], stored: set[str]) -> Todo:

@@ -67,7 +67,7 @@ def train(config: DictConfig, sweep: Sweep, folder: Path) -> None:
     )
     tell_of_runs(config, expected)
     todo = runs.what_to_do(folder, expected, records, means.elsewhere, planner.bound)
-    show.cost(sweep.cost, *outlook(todo, records, means))
+    outlook(sweep, todo, records, means)
 
     def plan(records: Mapping[str, RunRecord]) -> list[RunSpec]:
         """What is needed, told in the folder as well: an interrupted sweep can be plotted."""
@@ -78,23 +78,25 @@ def train(config: DictConfig, sweep: Sweep, folder: Path) -> None:
     runs.train_planned(sweep.name, plan, len(expected), means, records)
 
 
-def outlook(todo: Todo, records: Mapping[str, RunRecord], means: Means) -> tuple[str, str]:
-    """What there is to do, or that there is nothing, and how long it takes here, in words."""
+def outlook(sweep: Sweep, todo: Todo, records: Mapping[str, RunRecord], means: Means) -> None:
+    """Print what there is to do, or that there is nothing, and how long it takes."""
     from smupar_transfer.app import pricing
     from smupar_transfer.app.kernels import resolved
 
-    if todo.missing:
-        execution = resolved(means.execution)
-        missing = {spec.key for spec in todo.missing}
-        batches = pricing.group(todo.planned, missing, pricing.comparable(records.values(), execution))
-        price = pricing.price([batch for batch in batches if batch.missing], means.data, execution)
-        return str(todo), f"estimated time: {price.left(means.workers)}"
-    copied = f", {todo.shared} of them as copies of results beside it" if todo.shared else ""
-    nothing = (
-        f"all {len(todo.planned)} runs have records in {todo.folder}{copied}: nothing is trained, tables and figures "
-        "are drawn again; to run them yourself, give results_dir=DIR"
-    )
-    return nothing, ""
+    if not todo.missing:
+        copied = f", {todo.shared} of them as copies of runs that compute the same" if todo.shared else ""
+        show.line(
+            f"all {len(todo.planned)} runs have records in {todo.folder}{copied}: nothing is trained, tables and "
+            "figures are drawn again; to run them yourself, give results_dir=DIR"
+        )
+        return
+    show.line(str(todo))
+    show.stated_cost(sweep)
+    execution = resolved(means.execution)
+    missing = {spec.key for spec in todo.missing}
+    batches = pricing.group(todo.planned, missing, pricing.comparable(records.values(), execution))
+    price = pricing.price([batch for batch in batches if batch.missing], means.data, execution)
+    show.line(f"estimated time: {price.left(means.workers)}")
 
 
 def manifest(config: DictConfig, sweep: Sweep, planned: list[RunSpec], command: str = "sweep") -> Manifest:
