@@ -136,7 +136,7 @@ class StudyConfig:
     """Where the search is kept."""
 
     name: str = MISSING
-    storage: str = MISSING
+    storage: str | None = None
 
 
 @dataclass

@@ -134,5 +134,5 @@ def test_closing_the_iterator_ends_the_processes(jobs: ModuleType, tmp_path: Pat
     outcomes = run_jobs(jobs.wait_for, ["", str(tmp_path / "never"), str(tmp_path / "ever")], workers=2)
     assert next(outcomes) == ""
     assert len(multiprocessing.active_children()) == 2
-    outcomes.close()  # type: ignore[attr-defined]
+    outcomes.close()
     assert ended()

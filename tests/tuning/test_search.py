@@ -65,7 +65,7 @@ def test_a_search_that_was_interrupted_goes_on_as_if_it_had_not_been(
 def test_what_two_workers_left_unfinished_is_made_up_for(make_search: MakeSearch, data: Data) -> None:
     search = make_search(4)
     search = replace(search, settings=replace(search.settings, startup_trials=10))
-    study = open_study(search.settings, search.proxy, search.space)
+    study = open_study(search.settings, search.proxy, search.space).study
     for ordinal in (1, 2):  # trial 0 was still running on the other worker when both were stopped
         run_next_trial(study, search.settings, Objective(search.proxy, search.space, data, search.execution), ordinal)
     list(run_search(search, workers=1))
@@ -103,7 +103,7 @@ def test_a_diverged_trial_is_an_outcome_and_the_search_goes_on(make_search: Make
     assert lost, "the range should reach far beyond what trains"
     assert {trial.value for trial in lost} == {None}
     assert (
-        best(search).trial
+        best(search, outcomes(search)).trial
         == min((trial for trial in found if trial.value is not None), key=lambda trial: trial.value or 0.0).number
     )
 
@@ -111,10 +111,10 @@ def test_a_diverged_trial_is_an_outcome_and_the_search_goes_on(make_search: Make
 def test_a_search_without_a_completed_trial_has_no_best(make_search: MakeSearch) -> None:
     search = make_search(2, space=SearchSpace({"learning_rate": Range(1e6, 1e9)}))
     with pytest.raises(InputError, match="has no completed trial"):
-        best(search)
+        best(search, outcomes(search))
     assert [trial.outcome for trial in run_search(search, workers=1)] == ["diverged", "diverged"]
     with pytest.raises(InputError, match=r"study\.name=study: has no completed trial; every point"):
-        best(search)
+        best(search, outcomes(search))
 
 
 def test_the_best_trial_comes_with_what_is_needed_to_use_it(
@@ -123,7 +123,7 @@ def test_the_best_trial_comes_with_what_is_needed_to_use_it(
     search = make_search(3, space=SearchSpace({"learning_rate": Range(2**-8, 2**-2)}))
     found = list(run_search(search, workers=1))
     winner = min(found, key=lambda trial: trial.value or 0.0)
-    tuned = best(search)
+    tuned = best(search, outcomes(search))
     assert (tuned.trial, tuned.value, tuned.trials, tuned.study) == (winner.number, winner.value, 3, "study")
     assert tuned.hparams == replace(proxy.hparams, **winner.hparams)
     assert tuned.hparams.init_std == proxy.hparams.init_std
@@ -137,7 +137,7 @@ def test_a_tie_goes_to_the_earlier_trial(make_search: MakeSearch, monkeypatch: p
     with monkeypatch.context() as patch:
         patch.setattr("smupar_transfer.tuning.objective.Objective.__call__", lambda self, trial: 1.5)
         list(run_search(search, workers=1))
-    assert (best(search).trial, best(search).value) == (0, 1.5)
+    assert (best(search, outcomes(search)).trial, best(search, outcomes(search)).value) == (0, 1.5)
 
 
 def test_an_error_in_a_trial_ends_the_search_and_counts_for_nothing(make_search: MakeSearch, proxy: RunSpec) -> None:

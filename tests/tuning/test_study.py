@@ -132,13 +132,13 @@ def test_the_same_question_may_be_asked_with_more_trials(storage: str, proxy: Ru
     settings = StudySettings("study", storage, 1)
     first = open_study(settings, proxy, space)
     again = open_study(replace(settings, n_trials=7, seed=3, pruner_startup_trials=2), proxy, space)
-    assert again.study_name == first.study_name
+    assert again.study.study_name == first.study.study_name
 
 
 def test_the_pruner_waits_for_trials_and_for_a_third_of_the_run(
     storage: str, proxy: RunSpec, space: SearchSpace
 ) -> None:
-    study = open_study(StudySettings("study", storage, 1, pruner_startup_trials=2), proxy, space)
+    study = open_study(StudySettings("study", storage, 1, pruner_startup_trials=2), proxy, space).study
     verdicts = []
 
     def reporting(value: float) -> Callable[[optuna.Trial], float]:
@@ -157,13 +157,14 @@ def test_the_pruner_waits_for_trials_and_for_a_third_of_the_run(
 
 def test_finished_trials_are_those_with_an_outcome(storage: str, proxy: RunSpec, space: SearchSpace) -> None:
     settings = StudySettings("study", storage, 3)
-    study = open_study(settings, proxy, space)
+    study = open_study(settings, proxy, space).study
     for state in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING):
         value = 1.0 if state is TrialState.COMPLETE else None
         study.add_trial(optuna.trial.create_trial(state=state, value=value))
-    assert [trial.number for trial in finished_trials(study)] == [0, 1]
-    assert len(missing_ordinals(study, settings)) == 1
-    assert missing_ordinals(study, replace(settings, n_trials=1)) == []
+    finished = finished_trials(study)
+    assert [trial.number for trial in finished] == [0, 1]
+    assert len(missing_ordinals(finished, settings)) == 1
+    assert missing_ordinals(finished, replace(settings, n_trials=1)) == []
 
 
 @pytest.fixture
@@ -172,8 +173,10 @@ def next_trial(
 ) -> Callable[[str, int, int], dict[str, float]]:
     def point(name: str, seed: int, ordinal: int) -> dict[str, float]:
         settings = StudySettings(name, storage, 9, seed=seed)
-        study = open_study(settings, proxy, space)
-        return run_next_trial(study, settings, Objective(proxy, space, data, Execution()), ordinal).params
+        study = open_study(settings, proxy, space).study
+        trial = run_next_trial(study, settings, Objective(proxy, space, data, Execution()), ordinal)
+        assert trial is not None
+        return trial.params
 
     return point
 

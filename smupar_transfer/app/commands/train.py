@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from smupar_transfer.app import show, specs
 from smupar_transfer.app.kernels import resolved
-from smupar_transfer.records import RunRecord, RunSpec, RunStore, to_plain, write_atomically
+from smupar_transfer.records import RunRecord, RunSpec, RunStore, require_name, to_plain, write_atomically
 from smupar_transfer.theory import InputError
 from smupar_transfer.training import Execution, load, load_network, require_byte_model, sample
 from smupar_transfer.training import run as run_spec
@@ -19,6 +19,7 @@ from smupar_transfer.verification.figures.style import save
 
 def run(config: DictConfig) -> None:
     """Train, resuming from a checkpoint; a run whose record exists is not trained again."""
+    require_name("name", config.name)
     spec = specs.configured_spec(config)
     execution = specs.execution(config)
     if config.sample < 0:

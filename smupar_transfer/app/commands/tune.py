@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from smupar_transfer.app import show, specs
 from smupar_transfer.app.given import PROXY_WORDS, RUN_WORDS, next_command, path_word
 from smupar_transfer.app.kernels import resolved
 from smupar_transfer.app.show import console, progress_bar
-from smupar_transfer.records import Tuned, write_tuned
+from smupar_transfer.records import write_tuned
 from smupar_transfer.transfer import MINIMUM_WEIGHTS_PER_NEURON
 from smupar_transfer.tuning import (
     Range,
@@ -21,6 +23,7 @@ from smupar_transfer.tuning import (
     StudySettings,
     TrialOutcome,
     best,
+    file_storage,
     outcomes,
     run_search,
 )
@@ -31,10 +34,10 @@ SHOWN_TRIALS = 5
 def run(config: DictConfig) -> None:
     """Search, print the best trials, write ``tuned.yaml`` and the figures of the search."""
     search = make_search(config)
-    tuned = tune(config, search)
-    folder = Path(config.results_dir) / config.study.name
-    draw(folder, search)
-    console().print(trial_table(search))
+    trials = tune(config, search)
+    folder, tuned = Path(config.results_dir) / config.study.name, best(search, trials)
+    draw(folder, search, trials)
+    console().print(trial_table(search, trials))
     console().print(f"\nwrote {folder / 'tuned.yaml'}: trial {tuned.trial}, validation loss {tuned.value:.4f} nats")
     console().print(f"next: {suggested(config, folder)}", soft_wrap=True)
 
@@ -58,7 +61,7 @@ def make_search(config: DictConfig) -> Search:
     return Search(
         settings=StudySettings(
             name=config.study.name,
-            storage=config.study.storage,
+            storage=config.study.storage or file_storage(Path(config.results_dir) / config.study.name / "study.db"),
             n_trials=tuning.n_trials,
             startup_trials=tuning.startup_trials,
             pruner_startup_trials=tuning.pruner_startup_trials,
@@ -71,26 +74,45 @@ def make_search(config: DictConfig) -> Search:
     )
 
 
-def tune(config: DictConfig, search: Search) -> Tuned:
-    """Run the missing trials and write ``tuned.yaml``."""
+def tune(config: DictConfig, search: Search) -> list[TrialOutcome]:
+    """Have the missing trials run, by this command and others that search the same study, and write ``tuned.yaml``.
+
+    Returns:
+        The finished trials, of which ``tuned.yaml`` has the best.
+    """
     workers = specs.workers(config)
     done = outcomes(search)
-    lowest = min((trial.value for trial in done if trial.value is not None), default=float("inf"))
+    lowest = min((_value(trial) for trial in done), default=float("inf"))
     total = max(search.settings.n_trials, len(done))
     if len(done) < total:
         search = replace(search, execution=resolved(search.execution))
     with progress_bar(f"tuning {search.settings.name}", total, len(done)) as bar:
-        for trial in run_search(search, workers):
-            lowest = min(lowest, float("inf") if trial.value is None else trial.value)
-            bar.advance(f"best {show.loss(lowest)}")
-    tuned = best(search)
-    write_tuned(Path(config.results_dir) / search.settings.name / "tuned.yaml", tuned)
-    return tuned
+
+        def wait(count: int) -> None:
+            bar.say(f"best {show.loss(lowest)}, waiting for {count} of another command")
+
+        with closing(run_search(search, workers, wait)) as ended:
+            for trial in ended:
+                lowest = min(lowest, _value(trial))
+                bar.advance(f"best {show.loss(lowest)}")
+    return settled(search, Path(config.results_dir) / search.settings.name / "tuned.yaml")
 
 
-def trial_table(search: Search) -> Group:
-    """The best trials, best first."""
-    trials = outcomes(search)
+def settled(search: Search, path: Path) -> list[TrialOutcome]:
+    """Write the best point, again if trials ended meanwhile: of several commands, the last has seen all trials.
+
+    Returns:
+        The trials among which it is the best.
+    """
+    while True:
+        trials = outcomes(search)
+        write_tuned(path, best(search, trials))
+        if len(outcomes(search)) == len(trials):
+            return trials
+
+
+def trial_table(search: Search, trials: Sequence[TrialOutcome]) -> Group:
+    """The best of some trials, best first."""
     complete = sorted((trial for trial in trials if trial.value is not None), key=_value)
     names = list(search.space.ranges)
     rows = [
@@ -109,12 +131,11 @@ def _value(trial: TrialOutcome) -> float:
     return float("inf") if trial.value is None else trial.value
 
 
-def draw(folder: Path, search: Search) -> None:
-    """The figures of a search: its history, and a slice per hyperparameter."""
+def draw(folder: Path, search: Search, trials: Sequence[TrialOutcome]) -> None:
+    """The figures of a search: the history of its trials, and a slice per hyperparameter."""
     from smupar_transfer.verification.figures.search import draw_history, draw_slices
     from smupar_transfer.verification.figures.style import save
 
-    trials = outcomes(search)
     values = [trial.value for trial in trials]
     save(draw_history([trial.number for trial in trials], values), folder / "history")
     columns = {name: [trial.hparams[name] for trial in trials] for name in search.space.ranges}

@@ -157,10 +157,12 @@ def test_a_search_in_which_everything_diverges_says_so(smupar: Run, tiny: tuple[
 def test_an_interrupted_search_keeps_what_it_has(
     smupar: Run, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(study: Study, settings: StudySettings, objective: Objective, ordinal: int) -> FrozenTrial:
+    def interrupted(
+        study: Study, settings: StudySettings, objective: Objective, ordinal: int, is_held: Callable[[], bool]
+    ) -> FrozenTrial | None:
         if ordinal == 1:
             raise KeyboardInterrupt
-        return run_next_trial(study, settings, objective, ordinal)
+        return run_next_trial(study, settings, objective, ordinal, is_held)
 
     with monkeypatch.context() as patch:
         patch.setattr(search, "run_next_trial", interrupted)
