@@ -86,7 +86,8 @@ class Claims:
         The place is free again if the block fails; if it does not, the row stays, as nobody asks for the place again.
         """
         ended = threading.Event()
-        threading.Thread(target=self._beat, args=(claim, ended), daemon=True).start()
+        heart = threading.Thread(target=self._beat, args=(claim, ended), daemon=True)
+        heart.start()
         try:
             yield
         except BaseException:
@@ -95,6 +96,7 @@ class Claims:
             raise
         finally:
             ended.set()
+            heart.join(HEARTBEAT_SECONDS)
 
     def release(self, claim: Claim) -> None:
         """Leave a place to others, if it is still held."""

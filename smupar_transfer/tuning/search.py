@@ -72,7 +72,10 @@ def outcomes(search: Search) -> list[TrialOutcome]:
 
 
 def run_search(
-    search: Search, workers: int, waiting: Callable[[int], None] = lambda _: None
+    search: Search,
+    workers: int,
+    waiting: Callable[[int], None] = lambda _: None,
+    known: Sequence[TrialOutcome] | None = None,
 ) -> Generator[TrialOutcome, None, None]:
     """Have the trials run that a study lacks. Interrupt and start again at will, on as many machines as you like.
 
@@ -83,14 +86,15 @@ def run_search(
         search: what is searched.
         workers: processes of this command, at least 1.
         waiting: told, now and then, how many places other commands are at work on when none is left for this one.
+        known: finished trials that are not told again; all that there are now, if left out.
 
     Yields:
-        Each trial of the study that ends from now on, of this command or another.
+        Each trial of the study as it ends, of this command or another.
     """
     with reachable(search.settings.storage):
         shared, command = _shared(search), this_process()
         finished = finished_trials(shared.study)
-        seen = {trial.number for trial in finished}
+        seen = {trial.number for trial in (finished if known is None else known)}
 
         def jobs() -> Iterator[PlaceJob]:
             while missing := missing_ordinals(finished, search.settings):
@@ -101,8 +105,9 @@ def run_search(
             with contextlib.closing(run_jobs(_run_place, jobs(), count)) as ended:
                 for ran in ended:
                     finished = patiently(partial(finished_trials, shared.study))
-                    yield from (describe(trial) for trial in finished if trial.number not in seen)
-                    seen = {trial.number for trial in finished}
+                    news = [trial for trial in finished if trial.number not in seen]
+                    seen |= {trial.number for trial in news}
+                    yield from map(describe, news)
                     if not ran and (others := patiently(partial(_held_by_others, shared, command, finished))):
                         waiting(others)
         finally:

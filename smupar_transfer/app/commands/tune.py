@@ -91,7 +91,7 @@ def tune(config: DictConfig, search: Search) -> list[TrialOutcome]:
         def wait(count: int) -> None:
             bar.say(f"best {show.loss(lowest)}, waiting for {count} of another command")
 
-        with closing(run_search(search, workers, wait)) as ended:
+        with closing(run_search(search, workers, wait, done)) as ended:
             for trial in ended:
                 lowest = min(lowest, _value(trial))
                 bar.advance(f"best {show.loss(lowest)}")
