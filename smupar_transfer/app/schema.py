@@ -188,7 +188,9 @@ class StudyConfig:
     """Where the search is kept; the same name goes on with the same study."""
 
     name: str = key("of the study, and of its folder in results_dir")
-    storage: str = key("SQLAlchemy URL of the database that holds the study")
+    storage: str | None = key(
+        "SQLAlchemy URL of the database that holds the study; null keeps it in study.db, in the study's folder", None
+    )
 
 
 @dataclass

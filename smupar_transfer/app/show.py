@@ -170,9 +170,17 @@ class ProgressBar:
         """There are more, or fewer, to do than was thought."""
         self._progress.update(self._task, total=total)
 
+    def start_at(self, done: int) -> None:
+        """So much was done before; time spent, rate and time left count from now."""
+        self._progress.reset(self._task, completed=done, text="")
+
     def advance(self, text: str = "") -> None:
         """One more is done."""
         self._progress.update(self._task, advance=1, text=text)
+
+    def say(self, text: str) -> None:
+        """Nothing more is done, and this is why."""
+        self._progress.update(self._task, text=text)
 
 
 def tracked(title: str, items: Sequence[Item]) -> Iterator[Item]:
@@ -203,6 +211,11 @@ class TrainingBar:
 
     def __init__(self, bar: ProgressBar) -> None:
         self._bar, self._validation = bar, ""
+        self._started, self._tokens = time.perf_counter(), 0
+
+    def on_start(self, step: int) -> None:
+        """See ``Observer``; tokens per second are those of this session."""
+        self._bar.start_at(step)
         self._started, self._tokens = time.perf_counter(), 0
 
     def on_step(self, step: int, loss: float, tokens: int) -> None:

@@ -4,6 +4,7 @@ from smupar_transfer.records.coordinates import CoordinateRecord, LayerSizes
 from smupar_transfer.records.files import from_plain, read_text, to_plain, write_atomically
 from smupar_transfer.records.identify import FileKind, identify, refuse_other
 from smupar_transfer.records.manifest import MANIFEST_FILE, Manifest, read_manifest, result_names, write_manifest
+from smupar_transfer.records.names import require_name
 from smupar_transfer.records.recipe import (
     Recipe,
     RoleValues,
@@ -76,6 +77,7 @@ __all__ = [
     "read_text",
     "read_tuned",
     "refuse_other",
+    "require_name",
     "result_names",
     "to_plain",
     "trained_runs",

@@ -15,6 +15,7 @@ from smupar_transfer.model import Network
 from smupar_transfer.records import BudgetSpec, Evaluation, Precision, RunSpec
 from smupar_transfer.training.checkpoint import Progress
 from smupar_transfer.training.data import Data
+from smupar_transfer.training.interruption import never
 from smupar_transfer.training.observer import Observer
 from smupar_transfer.training.optimizer import schedule, set_learning_rates
 
@@ -41,13 +42,16 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     return F.cross_entropy(logits.flatten(0, -2), targets.flatten())
 
 
-def train(session: Session, observer: Observer, save: Callable[[], None]) -> bool:
-    """Train to the end of the budget or to divergence.
+def train(
+    session: Session, observer: Observer, save: Callable[[], None], asked_to_end: Callable[[], bool] = never
+) -> bool:
+    """Train to the end of the budget, to divergence, or until somebody asks for an end.
 
     Args:
         session: changed in place.
-        observer: told of every step and evaluation.
-        save: called at a consistent state after evaluations and now and then between.
+        observer: told of the start, every step and every evaluation.
+        save: called at a consistent state after evaluations, now and then between, and before an early end.
+        asked_to_end: looked at after every step.
 
     Returns:
         Whether the run diverged: its loss was not finite, or at an evaluation ``EXPLODED`` times larger than both where
@@ -56,6 +60,7 @@ def train(session: Session, observer: Observer, save: Callable[[], None]) -> boo
     progress, budget = session.progress, session.spec.budget
     due = evaluation_steps(budget)
     last_save = time.monotonic()
+    observer.on_start(progress.step)
     while progress.step < budget.steps:
         started = time.perf_counter()
         loss = train_step(session)
@@ -67,9 +72,12 @@ def train(session: Session, observer: Observer, save: Callable[[], None]) -> boo
             observer.on_evaluation(evaluation)
             if diverged or _is_lost(evaluation, session):
                 return True
-        if progress.step in due or time.monotonic() - last_save > CHECKPOINT_SECONDS:
+        ending = asked_to_end()
+        if ending or progress.step in due or time.monotonic() - last_save > CHECKPOINT_SECONDS:
             save()
             last_save = time.monotonic()
+        if ending:
+            break
     return False
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import platform
 import statistics
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from smupar_transfer.sparsity import (
 from smupar_transfer.theory import InputError
 from smupar_transfer.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from smupar_transfer.training.data import Data, TokenData
+from smupar_transfer.training.interruption import endings_held_back, never
 from smupar_transfer.training.loop import Session, train
 from smupar_transfer.training.machine import machine_name
 from smupar_transfer.training.observer import Observer, Silent
@@ -68,7 +70,8 @@ def run(
         data: loaded once by the caller, shared by runs.
         execution: where and how; one CPU thread if left out.
         observer: watches the run.
-        checkpoint: file from which the run resumes if it exists, and which is kept up to date.
+        checkpoint: file from which the run resumes if it exists, and which is kept up to date. Ctrl-C and SIGTERM then
+            wait for the step in progress, and for the state after it to be written.
 
     Raises:
         InputError: data do not match the specification, or the checkpoint is of another run.
@@ -82,7 +85,8 @@ def run(
         if checkpoint is not None:
             save_checkpoint(checkpoint, spec.key, session.network, session.optimizer, session.batches, session.progress)
 
-    diverged = train(session, observer or Silent(), save)
+    with nullcontext(never) if checkpoint is None else endings_held_back() as asked_to_end:
+        diverged = train(session, observer or Silent(), save, asked_to_end)
     return _record(session, plan, execution, diverged)
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+import os
+import threading
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import connection
 from typing import TypeVar
 
 from smupar_transfer.theory import InputError
@@ -13,27 +17,48 @@ from smupar_transfer.theory import InputError
 Job = TypeVar("Job")
 Outcome = TypeVar("Outcome")
 
+PATIENCE_SECONDS = 5.0
+"""For processes that were told to end."""
 
-def run_jobs(work: Callable[[Job], Outcome], jobs: Sequence[Job], workers: int) -> Iterator[Outcome]:
+
+def run_jobs(work: Callable[[Job], Outcome], jobs: Iterable[Job], workers: int) -> Generator[Outcome, None, None]:
     """Carry out jobs and yield their outcomes as they come.
 
     One worker means this process, in order. More mean fresh processes (never forks: torch's thread pools do not
     survive them), so ``work`` is a module's function and jobs can be pickled. The first exception ends all; closing the
-    iterator, or Ctrl-C, ends the processes at once.
+    iterator, or Ctrl-C, ends the processes at once. They end with this process, too, however it ends.
+
+    Args:
+        work: what is done with a job.
+        jobs: taken when a worker is free for one, so that they may depend on outcomes.
+        workers: number of processes.
 
     Raises:
         InputError: ``workers`` is less than 1, or a process was killed from outside (most often for its memory).
     """
     if workers < 1:
         raise InputError("workers", workers, "must be at least 1")
-    if workers == 1 or len(jobs) < 2:
+    if workers == 1:
         yield from map(work, jobs)
         return
-    executor = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=multiprocessing.get_context("spawn"))
+    rest = iter(jobs)
+    first = list(itertools.islice(rest, 2))
+    if len(first) < 2:
+        yield from map(work, first)
+        return
+    yield from _in_processes(work, itertools.chain(first, rest), workers)
+
+
+def _in_processes(work: Callable[[Job], Outcome], jobs: Iterable[Job], workers: int) -> Generator[Outcome, None, None]:
+    executor = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _end_with_parent)
     ended = False
     try:
-        for future in as_completed([executor.submit(work, job) for job in jobs]):
-            yield future.result()
+        pending = {executor.submit(work, job) for job in itertools.islice(jobs, workers)}
+        while pending:
+            done, pending = wait(pending, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield future.result()
+            pending |= {executor.submit(work, job) for job in itertools.islice(jobs, workers - len(pending))}
         ended = True
     except BrokenProcessPool as error:
         raise InputError(
@@ -45,5 +70,26 @@ def run_jobs(work: Callable[[Job], Outcome], jobs: Sequence[Job], workers: int) 
     finally:
         executor.shutdown(wait=ended, cancel_futures=True)
         if not ended:
-            for child in multiprocessing.active_children():
-                child.terminate()
+            _end_children()
+
+
+def _end_with_parent() -> None:
+    """Have this process end when the one that started it does: nobody else could tell it to, after a ``kill -9``."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch(sentinel: int) -> None:
+        connection.wait([sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_children() -> None:
+    children = multiprocessing.active_children()
+    for child in children:
+        child.terminate()
+    for child in children:
+        child.join(PATIENCE_SECONDS)
+        if child.is_alive():
+            child.kill()

@@ -2,6 +2,7 @@
 
 from smupar_transfer.tuning.search import Search, TrialOutcome, best, outcomes, run_search
 from smupar_transfer.tuning.space import Range, SearchSpace
+from smupar_transfer.tuning.storage import file_storage
 from smupar_transfer.tuning.study import StudySettings
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "StudySettings",
     "TrialOutcome",
     "best",
+    "file_storage",
     "outcomes",
     "run_search",
 ]

@@ -1,20 +1,35 @@
-"""The whole search: as many trials as are missing, on as many processes as there are."""
+"""The whole search: as many trials as are missing, on as many processes, of as many commands, as there are."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import cache
+import contextlib
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
 
-import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from smupar_transfer.records import RunSpec, Tuned
-from smupar_transfer.theory import BaseHyperparameters, InputError
+from smupar_transfer.theory import InputError
 from smupar_transfer.training import DataRequest, Execution, load, run_jobs
+from smupar_transfer.tuning.liveness import this_process
 from smupar_transfer.tuning.objective import DIVERGED, Objective
 from smupar_transfer.tuning.space import Range, SearchSpace
-from smupar_transfer.tuning.study import StudySettings, finished_trials, missing_ordinals, open_study, run_next_trial
+from smupar_transfer.tuning.storage import TROUBLE, patiently, reachable
+from smupar_transfer.tuning.study import (
+    OPENING,
+    SharedStudy,
+    StudySettings,
+    fail_dead_trials,
+    finished_trials,
+    missing_ordinals,
+    open_study,
+    places,
+    run_next_trial,
+)
+
+POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -58,39 +73,122 @@ def describe(trial: FrozenTrial) -> TrialOutcome:
 
 def outcomes(search: Search) -> list[TrialOutcome]:
     """Finished trials of a study so far."""
-    return [describe(trial) for trial in finished_trials(_study(search))]
+    with reachable(search.settings.storage):
+        return [describe(trial) for trial in finished_trials(_shared(search).study)]
 
 
-def run_search(search: Search, workers: int) -> Iterator[TrialOutcome]:
-    """Run the trials that a study lacks, yielding each as it ends. Interrupt and start again at will."""
-    study = _study(search)
-    jobs = [(search, ordinal) for ordinal in missing_ordinals(study, search.settings)]
-    yield from run_jobs(_run_job, jobs, workers)
+def run_search(
+    search: Search,
+    workers: int,
+    waiting: Callable[[int], None] = lambda _: None,
+    known: Sequence[TrialOutcome] | None = None,
+) -> Generator[TrialOutcome, None, None]:
+    """Have the trials run that a study lacks. Interrupt and start again at will, on as many machines as you like.
+
+    Commands that search the same study share its plan: each place is claimed before it is trained, the last places are
+    waited for, and those of a command that died are taken over.
+
+    Args:
+        search: what is searched.
+        workers: processes of this command, at least 1.
+        waiting: told, now and then, how many places other commands are at work on when none is left for this one.
+        known: finished trials that are not told again; all that there are now, if left out.
+
+    Yields:
+        Each trial of the study as it ends, of this command or another.
+    """
+    with reachable(search.settings.storage):
+        shared, command = _shared(search), this_process()
+        finished = finished_trials(shared.study)
+        seen = {trial.number for trial in (finished if known is None else known)}
+
+        def jobs() -> Iterator[PlaceJob]:
+            while missing := missing_ordinals(finished, search.settings):
+                yield PlaceJob(search, command, missing)
+
+        count = min(workers, max(1, len(missing_ordinals(finished, search.settings))))
+        try:
+            with contextlib.closing(run_jobs(_run_place, jobs(), count)) as ended:
+                for ran in ended:
+                    finished = patiently(partial(finished_trials, shared.study))
+                    news = [trial for trial in finished if trial.number not in seen]
+                    seen |= {trial.number for trial in news}
+                    yield from map(describe, news)
+                    if not ran and (others := patiently(partial(_held_by_others, shared, command, finished))):
+                        waiting(others)
+        finally:
+            with contextlib.suppress(*TROUBLE):
+                fail_dead_trials(shared)
 
 
-def _run_job(job: tuple[Search, int]) -> TrialOutcome:
-    search, ordinal = job
-    objective = Objective(search.proxy, search.space, load(search.data), search.execution)
-    return describe(run_next_trial(_study(search), search.settings, objective, ordinal))
+@dataclass(frozen=True)
+class PlaceJob:
+    """One place of the plan in a worker process.
+
+    Attributes:
+        search: what is searched.
+        command: process of the command.
+        missing: places without an outcome, as far as the command knows.
+    """
+
+    search: Search
+    command: str
+    missing: list[int]
+
+
+def _run_place(job: PlaceJob) -> bool:
+    """Train at the first missing place that nobody holds; wait a moment where others hold them all.
+
+    Returns:
+        Whether there was one.
+    """
+    with reachable(job.search.settings.storage):
+        ran = patiently(partial(_try_place, job, _shared(job.search)))
+    if not ran:
+        time.sleep(POLL_SECONDS)
+    return ran
+
+
+def _try_place(job: PlaceJob, shared: SharedStudy) -> bool:
+    search = job.search
+    claim = shared.claims.take(job.missing, job.command)
+    if claim is None:
+        return False
+    with shared.claims.held(claim):
+        finished = fail_dead_trials(shared, own=claim.ordinal)
+        if claim.ordinal in missing_ordinals(finished, search.settings):  # nobody was quicker
+            objective = Objective(search.proxy, search.space, load(search.data), search.execution)
+            holds = partial(shared.claims.holds, claim)
+            if run_next_trial(shared.study, search.settings, objective, claim.ordinal, holds) is None:
+                shared.claims.release(claim)
+    return True
+
+
+def _held_by_others(shared: SharedStudy, command: str, finished: Sequence[FrozenTrial]) -> int:
+    held = {claim.ordinal for claim in shared.claims.alive() if claim.command != command}
+    return len(held - {OPENING, *places(finished)})
 
 
 @cache
-def _opened(settings: StudySettings, proxy: RunSpec, ranges: tuple[tuple[str, Range], ...]) -> optuna.Study:
+def _opened(settings: StudySettings, proxy: RunSpec, ranges: tuple[tuple[str, Range], ...]) -> SharedStudy:
     return open_study(settings, proxy, SearchSpace(dict(ranges)))
 
 
-def _study(search: Search) -> optuna.Study:
+def _shared(search: Search) -> SharedStudy:
     return _opened(search.settings, search.proxy, tuple(search.space.ranges.items()))
 
 
-def best(search: Search) -> Tuned:
+def best(search: Search, trials: Sequence[TrialOutcome]) -> Tuned:
     """The best completed trial with everything needed to use it.
 
+    Args:
+        search: what was searched.
+        trials: of its study, with an outcome.
+
     Raises:
-        InputError: no trial of the study completed.
+        InputError: none of them completed.
     """
-    study = _study(search)
-    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    complete = [(trial.value, trial.number, trial) for trial in trials if trial.value is not None]
     if not complete:
         raise InputError(
             "study.name",
@@ -98,13 +196,12 @@ def best(search: Search) -> Tuned:
             "has no completed trial",
             "every point was pruned or diverged: narrow tuning.space or raise tuning.n_trials",
         )
-    trial = min(complete, key=lambda trial: (trial.value, trial.number))
-    hparams = {**vars(search.proxy.hparams), **trial.params}
+    value, number, trial = min(complete, key=lambda ranked: ranked[:2])
     return Tuned(
-        hparams=BaseHyperparameters(**hparams),
-        value=float(trial.value),  # type: ignore[arg-type]
+        hparams=replace(search.proxy.hparams, **trial.hparams),
+        value=value,
         study=search.settings.name,
-        trial=trial.number,
-        trials=len(finished_trials(study)),
+        trial=number,
+        trials=len(trials),
         proxy=search.proxy,
     )

@@ -1,26 +1,32 @@
-"""An Optuna study on the dense proxy that survives being killed and started again."""
+"""An Optuna study on the dense proxy that several commands share, and that survives being killed and started again."""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
-import re
+import time
 import warnings
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
 
-from smupar_transfer.records import RunSpec, to_plain
+from smupar_transfer.records import RunSpec, require_name, to_plain
 from smupar_transfer.theory import InputError
+from smupar_transfer.tuning.claims import Claims
+from smupar_transfer.tuning.liveness import this_process
 from smupar_transfer.tuning.objective import Objective
 from smupar_transfer.tuning.space import SearchSpace
+from smupar_transfer.tuning.storage import TROUBLE, open_storage, reason, shown
 
-HEARTBEAT_SECONDS = 30
 SPECIFICATION = "specification"
 ORDINAL = "ordinal"
+OPENING = -1
+"""Instead of a place in the plan: held by the command that writes down what a new study asks."""
+OPENING_SECONDS = 0.1
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
@@ -29,11 +35,12 @@ class StudySettings:
     """How a study searches.
 
     Attributes:
-        name: studies of one name in one storage are one study. storage: SQLAlchemy URL.
+        name: studies of one name in one storage are one study; a folder of results bears it, too.
+        storage: SQLAlchemy URL of a file or a server.
         n_trials: finished trials (completed or pruned) the study shall have in the end.
         startup_trials: random points before the sampler models anything.
         pruner_startup_trials: trials that must complete before any is pruned.
-        seed: of the sampler.
+        seed: of the sampler; any whole number.
     """
 
     name: str
@@ -44,46 +51,62 @@ class StudySettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not self.name:
-            raise InputError("study.name", self.name, "must not be empty")
+        require_name("study.name", self.name)
         for key in ("n_trials", "startup_trials", "pruner_startup_trials"):
             if getattr(self, key) < 1:
                 raise InputError(f"tuning.{key}", getattr(self, key), "must be at least 1")
 
 
-def open_study(settings: StudySettings, proxy: RunSpec, space: SearchSpace) -> optuna.Study:
+@dataclass(frozen=True)
+class SharedStudy:
+    """A study, and who is at work in it."""
+
+    study: optuna.Study
+    claims: Claims
+
+
+def open_study(settings: StudySettings, proxy: RunSpec, space: SearchSpace) -> SharedStudy:
     """Open or create a study, refusing one of the same name that asks another question.
 
     Raises:
-        InputError: the storage cannot be reached, or holds a study of that name over another proxy or space.
+        InputError: the storage cannot be reached, lies in memory, or holds a study of that name over another proxy or
+            space.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
+        storage = open_storage(settings.storage)
         study = optuna.create_study(
-            study_name=settings.name,
-            storage=_storage(settings.storage),
-            direction="minimize",
-            load_if_exists=True,
+            study_name=settings.name, storage=storage, direction="minimize", load_if_exists=True
         )
-        _check_question(study, settings, proxy, space)
-    except InputError:
-        raise
-    except (SQLAlchemyError, ImportError, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        claims = Claims(storage.engine, settings.name)
+        claims.create_table()
+        known = _settled_question(study, claims, _question(proxy, space))
+    except (*TROUBLE, ImportError, OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(
             "study.storage",
-            _shown(settings.storage),
-            f"cannot be opened: {reason}",
+            shown(settings.storage),
+            f"cannot be opened: {reason(error)}",
             "check the URL, the folder and the server",
         ) from error
+    _check_question(known, _question(proxy, space), settings)
     study.pruner = optuna.pruners.MedianPruner(
         n_startup_trials=settings.pruner_startup_trials, n_warmup_steps=proxy.budget.steps // 3
     )
-    return study
+    return SharedStudy(study, claims)
 
 
-def run_next_trial(study: optuna.Study, settings: StudySettings, objective: Objective, ordinal: int) -> FrozenTrial:
+def run_next_trial(
+    study: optuna.Study,
+    settings: StudySettings,
+    objective: Objective,
+    ordinal: int,
+    is_held: Callable[[], bool] = lambda: True,
+) -> FrozenTrial | None:
     """Ask for a point, train it, tell the study.
+
+    Whatever ends the training early leaves a failed trial, which counts for nothing.
 
     Args:
         study: opened with the same settings.
@@ -91,56 +114,101 @@ def run_next_trial(study: optuna.Study, settings: StudySettings, objective: Obje
         objective: what to train.
         ordinal: place of the trial in the plan of the study. The sampler's randomness depends on it and on the seed
             alone: a study that was interrupted goes on as if it had not been. Place 0 is the defaults.
+        is_held: whether the place is still this process's own.
 
     Returns:
-        The trial with its outcome.
+        The trial with its outcome; None if another process failed it, as it does when this one slept for too long.
     """
-    sampler: optuna.samplers.BaseSampler = optuna.samplers.TPESampler(
-        n_startup_trials=settings.startup_trials, multivariate=True, seed=settings.seed * 1_000_003 + ordinal
-    )
-    if ordinal == 0:
-        defaults = objective.space.first_point(objective.proxy.hparams)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            sampler = optuna.samplers.PartialFixedSampler(defaults, sampler)
-    study.sampler = sampler
-
-    def numbered(trial: optuna.Trial) -> float:
-        trial.set_user_attr(ORDINAL, ordinal)
-        return objective(trial)
-
-    done: list[FrozenTrial] = []
-    study.optimize(numbered, n_trials=1, callbacks=[lambda _, trial: done.append(trial)])
-    return done[0]
-
-
-def _shown(url: str) -> str:
-    """A storage URL without its password."""
+    study.sampler = _sampler(settings, objective, ordinal)
+    trial = study.ask()
+    value: float | None = None
     try:
-        return make_url(url).render_as_string(hide_password=True)
-    except (SQLAlchemyError, ValueError):
-        return re.sub(r"://([^:/@]*):[^@]*@", r"://\1:***@", url)
+        trial.set_user_attr(ORDINAL, ordinal)
+        value, state = objective(trial), TrialState.COMPLETE
+    except optuna.TrialPruned:
+        state = TrialState.PRUNED
+    except UpdateFinishedTrialError:
+        return None
+    except BaseException:
+        with contextlib.suppress(*TROUBLE):
+            study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
+        raise
+    if not is_held():
+        return None
+    told = study.tell(trial, value, state, skip_if_finished=True)
+    return told if told.state in FINISHED else None
 
 
-def _storage(url: str) -> optuna.storages.RDBStorage:
-    database = make_url(url)
-    if database.get_backend_name() == "sqlite" and database.database not in (None, "", ":memory:"):
-        Path(str(database.database)).parent.mkdir(parents=True, exist_ok=True)
+def _sampler(settings: StudySettings, objective: Objective, ordinal: int) -> optuna.samplers.BaseSampler:
+    seed = sampler_seed(settings.seed, ordinal)
+    sampler = optuna.samplers.TPESampler(n_startup_trials=settings.startup_trials, multivariate=True, seed=seed)
+    if ordinal > 0:
+        return sampler
+    defaults = objective.space.first_point(objective.proxy.hparams)
     with warnings.catch_warnings():
-        # Optuna marks its heartbeat as experimental; it fails the trials of a worker that was killed. They are not put
-        # back into the study's queue, from which two workers can take the same trial: missing trials are counted anew.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.storages.RDBStorage(url, heartbeat_interval=HEARTBEAT_SECONDS)
+        return optuna.samplers.PartialFixedSampler(defaults, sampler)
 
 
-def _check_question(study: optuna.Study, settings: StudySettings, proxy: RunSpec, space: SearchSpace) -> None:
+def sampler_seed(seed: int, ordinal: int) -> int:
+    """A seed in 32 bits, as NumPy wants it, for a place of the plan, from any seed of a person."""
+    plain = seed * 1_000_003 + ordinal
+    if 0 <= plain < 2**32:
+        return plain
+    return int.from_bytes(hashlib.sha256(f"{seed} {ordinal}".encode()).digest()[:4], "big")
+
+
+def fail_dead_trials(shared: SharedStudy, own: int | None = None) -> list[FrozenTrial]:
+    """Fail the trials that are marked as running and whose process is dead; the sampler would keep away from them.
+
+    Args:
+        shared: the study.
+        own: place that this process holds and has asked no trial for yet.
+
+    Returns:
+        The trials with an outcome.
+    """
+    trials = shared.study.get_trials(deepcopy=False)
+    finished = [trial for trial in trials if trial.state in FINISHED]
+    running = [trial for trial in trials if trial.state is TrialState.RUNNING]
+    if running:  # read before the claims: a trial is asked for after its place was claimed
+        held = {claim.ordinal for claim in shared.claims.alive()} - {own, OPENING, *places(finished)}
+        starting = held - set(places(running))  # their trials may not know their place yet
+        for trial, place in zip(running, places(running), strict=True):
+            if place not in held and (place is not None or not starting):
+                with contextlib.suppress(UpdateFinishedTrialError):
+                    shared.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+    return finished
+
+
+def places(trials: Iterable[FrozenTrial]) -> list[int | None]:
+    """Where in the study's plan trials stand; None for one that has just begun, and for those of early versions."""
+    return [trial.user_attrs.get(ORDINAL) for trial in trials]
+
+
+def _question(proxy: RunSpec, space: SearchSpace) -> dict[str, object]:
+    """What a study asks, as it comes back from the storage."""
     proxy = replace(proxy, data=replace(proxy.data, path=None))  # data count by content, not by where they lie
     content = {"proxy": to_plain(proxy), "space": to_plain(dict(space.ranges))}
-    question = json.loads(json.dumps(content))  # as it comes back from the storage
-    known = study.user_attrs.get(SPECIFICATION)
-    if known is None:
-        study.set_user_attr(SPECIFICATION, question)
-        return
+    plain: dict[str, object] = json.loads(json.dumps(content))
+    return plain
+
+
+def _settled_question(study: optuna.Study, claims: Claims, question: dict[str, object]) -> object:
+    """What a study asks: what is written there, or else ``question``, which is written by one process at a time."""
+    while (known := study.user_attrs.get(SPECIFICATION)) is None:
+        claim = claims.take([OPENING], this_process())
+        if claim is None:
+            time.sleep(OPENING_SECONDS)
+            continue
+        with claims.held(claim):
+            if SPECIFICATION not in study.user_attrs:
+                study.set_user_attr(SPECIFICATION, question)
+        claims.release(claim)
+    return known
+
+
+def _check_question(known: object, question: dict[str, object], settings: StudySettings) -> None:
     differing = _differences(known, question)
     if differing:
         raise InputError(
@@ -163,9 +231,8 @@ def finished_trials(study: optuna.Study) -> list[FrozenTrial]:
     return study.get_trials(deepcopy=False, states=FINISHED)
 
 
-def missing_ordinals(study: optuna.Study, settings: StudySettings) -> list[int]:
+def missing_ordinals(finished: Sequence[FrozenTrial], settings: StudySettings) -> list[int]:
     """Places in the plan whose trials have no outcome yet; counted before asking, so that no worker overshoots."""
-    finished = finished_trials(study)
-    done = {trial.user_attrs.get(ORDINAL) for trial in finished}
+    done = set(places(finished))
     left = [ordinal for ordinal in range(settings.n_trials) if ordinal not in done]
     return left[: max(0, settings.n_trials - len(finished))]

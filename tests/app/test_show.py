@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+from rich.progress import Progress
 
 from smupar_transfer.app import show
 from smupar_transfer.app.sweep_definition import Sweep
@@ -106,6 +109,42 @@ def test_progress_goes_to_standard_error_and_counts(capsys: pytest.CaptureFixtur
     assert captured.out == ""
     assert "training" in captured.err
     assert "4/5 second" in captured.err
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time, in seconds, that progress goes by; a test lets it pass."""
+    now = [0.0]
+    monkeypatch.setattr(show, "Progress", partial(Progress, get_time=lambda: now[0]))
+    monkeypatch.setattr(show, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    return now
+
+
+@pytest.mark.parametrize("start", [0, 900])
+def test_rate_and_time_left_are_those_of_this_session(
+    clock: list[float], capsys: pytest.CaptureFixture[str], start: int
+) -> None:
+    """A run that goes on from a checkpoint used to start at 0; what earlier sessions did says nothing of this one."""
+    with show.progress_bar("training", total=1000) as bar:
+        observer = show.TrainingBar(bar)
+        clock[0] += 50  # for the data and the network
+        observer.on_start(start)
+        for step in range(start + 1, start + 41):
+            clock[0] += 2
+            observer.on_step(step, 3.25, 100)
+        (task,) = bar._progress.tasks
+        assert task.completed == start + 40
+        assert task.elapsed == 80
+        assert task.time_remaining == pytest.approx((960 - start) * 2, rel=0.05)
+    err = capsys.readouterr().err
+    assert f"{start + 40}/1000 loss 3.250  50 tokens/s 0:01:20" in err
+
+
+def test_a_bar_can_say_why_nothing_is_done(capsys: pytest.CaptureFixture[str]) -> None:
+    with show.progress_bar("tuning", total=5, done=2) as bar:
+        bar.advance("first")
+        bar.say("waiting")
+    assert "3/5 waiting" in capsys.readouterr().err
 
 
 def test_the_training_bar_shows_loss_validation_and_rate(capsys: pytest.CaptureFixture[str]) -> None:

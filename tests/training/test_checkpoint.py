@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,6 +17,7 @@ from smupar_transfer.records import Evaluation, RunRecord, RunSpec
 from smupar_transfer.theory import BaseHyperparameters, InputError, Optimizer, OptimizerSettings
 from smupar_transfer.training import Execution, Silent, TokenData, make_optimizer, read_checkpoint, run
 from smupar_transfer.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from smupar_transfer.training.loop import Session, update_weights
 
 Timeless = Callable[[RunRecord], RunRecord]
 
@@ -82,6 +85,83 @@ def test_a_run_interrupted_twice_is_still_the_same(
         interrupt(spec, corpus, tmp_path / "run.pt", step)
     resumed = run(spec, corpus, checkpoint=tmp_path / "run.pt")
     assert timeless(resumed) == timeless(run(spec, corpus))
+
+
+@pytest.fixture
+def signal_in_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Have Ctrl-C come in the middle of a step, counted from 1 and from now."""
+
+    def arranged(step: int) -> None:
+        left = [step]
+
+        def update(session: Session) -> None:
+            left[0] -= 1
+            if left[0] == 0:
+                signal.raise_signal(signal.SIGINT)
+            update_weights(session)
+
+        monkeypatch.setattr("smupar_transfer.training.loop.update_weights", update)
+
+    return arranged
+
+
+@pytest.mark.parametrize("step", [1, 7, 10, 20])
+def test_ctrl_c_loses_no_step(
+    spec: RunSpec,
+    corpus: TokenData,
+    tmp_path: Path,
+    timeless: Timeless,
+    signal_in_step: Callable[[int], None],
+    step: int,
+) -> None:
+    """It used to lose what had been trained since the last evaluation, or half a minute."""
+    longer = replace(spec, budget=replace(spec.budget, evaluations=2))
+    signal_in_step(step)
+    with pytest.raises(KeyboardInterrupt):
+        run(longer, corpus, checkpoint=tmp_path / "run.pt")
+    assert read_checkpoint(tmp_path / "run.pt")["progress"]["step"] == step
+    counter = Counter()
+    resumed = run(longer, corpus, observer=counter, checkpoint=tmp_path / "run.pt")
+    assert counter.steps == list(range(step + 1, 21))
+    assert timeless(resumed) == timeless(run(longer, corpus))
+
+
+def test_without_a_checkpoint_ctrl_c_acts_at_once(
+    spec: RunSpec, corpus: TokenData, signal_in_step: Callable[[int], None]
+) -> None:
+    """As in trials and sweeps, whose runs have none."""
+    counter = Counter()
+    signal_in_step(3)
+    with pytest.raises(KeyboardInterrupt):
+        run(spec, corpus, observer=counter)
+    assert counter.steps == [1, 2]
+
+
+def test_a_second_ctrl_c_while_a_checkpoint_is_written_leaves_the_one_before(
+    spec: RunSpec,
+    corpus: TokenData,
+    tmp_path: Path,
+    timeless: Timeless,
+    signal_in_step: Callable[[int], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real, writes = os.fsync, [2]
+
+    def impatient(file: int) -> None:
+        writes[0] -= 1
+        if writes[0] == 0:
+            signal.raise_signal(signal.SIGINT)
+        real(file)
+
+    longer = replace(spec, budget=replace(spec.budget, evaluations=2))
+    signal_in_step(12)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", impatient)
+        with pytest.raises(KeyboardInterrupt):
+            run(longer, corpus, checkpoint=tmp_path / "run.pt")
+    assert [path.name for path in tmp_path.iterdir()] == ["run.pt"], "no half-written file is left"
+    assert read_checkpoint(tmp_path / "run.pt")["progress"]["step"] == 10
+    assert timeless(run(longer, corpus, checkpoint=tmp_path / "run.pt")) == timeless(run(longer, corpus))
 
 
 def test_resuming_trains_only_what_is_missing(spec: RunSpec, corpus: TokenData, checkpoint: Path) -> None:

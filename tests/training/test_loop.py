@@ -30,8 +30,13 @@ OpenSession = Callable[[RunSpec], Session]
 
 class Witness(Silent):
     def __init__(self) -> None:
+        self.starts: list[int] = []
         self.steps: list[tuple[int, float, int]] = []
         self.evaluations: list[Evaluation] = []
+
+    def on_start(self, step: int) -> None:
+        assert self.steps == []
+        self.starts.append(step)
 
     def on_step(self, step: int, loss: float, tokens: int) -> None:
         self.steps.append((step, loss, tokens))
@@ -263,3 +268,34 @@ def test_a_finished_run_trains_no_further(spec: RunSpec, open_session: OpenSessi
     train(session, Silent(), nothing)
     assert not train(session, witness, nothing)
     assert witness.steps == []
+
+
+def test_an_observer_is_told_where_a_session_starts(spec: RunSpec, corpus: TokenData, tmp_path: Path) -> None:
+    first, second, third = Witness(), Witness(), Witness()
+    half = replace(spec, budget=replace(spec.budget, steps=20, evaluations=2))
+
+    class Half(Witness):
+        def on_step(self, step: int, loss: float, tokens: int) -> None:
+            if step == 15:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(half, corpus, observer=Half(), checkpoint=tmp_path / "run.pt")
+    run(half, corpus, observer=first, checkpoint=tmp_path / "run.pt")
+    run(half, corpus, observer=second, checkpoint=tmp_path / "run.pt")
+    run(half, corpus, observer=third)
+    assert (first.starts, first.steps[0][0]) == ([10], 11)
+    assert (second.starts, second.steps) == ([20], [])
+    assert (third.starts, third.steps[0][0]) == ([0], 1)
+
+
+@pytest.mark.parametrize("asked_at", [1, 7, 10, 20])
+def test_a_run_that_is_asked_to_end_is_saved_after_the_step_in_progress(
+    spec: RunSpec, open_session: OpenSession, asked_at: int
+) -> None:
+    session, saved = open_session(replace(spec, budget=replace(spec.budget, evaluations=2))), []
+    progress = session.progress
+    diverged = train(session, Silent(), lambda: saved.append(progress.step), lambda: progress.step >= asked_at)
+    assert not diverged
+    assert progress.step == asked_at
+    assert saved == [step for step in (10, 20) if step < asked_at] + [asked_at]

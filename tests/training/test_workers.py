@@ -6,6 +6,8 @@ import importlib
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +34,10 @@ def wait_for(path):
     while path and not Path(path).exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     return path
+
+def tell_and_wait(job):
+    print(os.getpid(), flush=True)
+    time.sleep(60)
 
 def sleep_or_fail(seconds):
     if seconds == 0:
@@ -86,6 +92,23 @@ def test_fewer_than_one_worker_is_refused(workers: int) -> None:
         list(run_jobs(parametrization, ["sp"], workers))
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_jobs_may_depend_on_the_outcomes_before(jobs: ModuleType, workers: int) -> None:
+    """As those of a search do, which are no more once everything has an outcome."""
+    done: list[int] = []
+
+    def needed() -> Iterator[int]:
+        while len(done) < 5:
+            yield len(done)
+
+    for job, _ in run_jobs(jobs.process_id, needed(), workers):
+        done.append(job)
+    assert done[:workers] == [0] * workers, "nothing was known when each worker took its first"
+    assert done == sorted(done)
+    assert 5 <= len(done) < 5 + workers
+    assert done[-1] > 0
+
+
 def test_several_workers_are_other_processes(jobs: ModuleType) -> None:
     outcomes = list(run_jobs(jobs.process_id, range(6), workers=2))
     assert sorted(job for job, _ in outcomes) == list(range(6))
@@ -134,5 +157,42 @@ def test_closing_the_iterator_ends_the_processes(jobs: ModuleType, tmp_path: Pat
     outcomes = run_jobs(jobs.wait_for, ["", str(tmp_path / "never"), str(tmp_path / "ever")], workers=2)
     assert next(outcomes) == ""
     assert len(multiprocessing.active_children()) == 2
-    outcomes.close()  # type: ignore[attr-defined]
+    outcomes.close()
     assert ended()
+
+
+START = """
+from smupar_transfer.training import run_jobs
+import {module} as jobs
+
+if __name__ == "__main__":
+    for _ in run_jobs(jobs.tell_and_wait, ["a", "b"], 2):
+        pass
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP, signal.SIGUSR1])
+def test_processes_end_with_the_one_that_started_them(jobs: ModuleType, tmp_path: Path, number: signal.Signals) -> None:
+    """They used to wait for jobs for ever."""
+    script = tmp_path / "start.py"
+    script.write_text(START.format(module=jobs.__name__))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        workers = [int(process.stdout.readline()) for _ in range(2)]
+        assert all(alive(worker) for worker in workers)
+        process.send_signal(number)
+        process.wait()
+        deadline = time.monotonic() + 20
+        while any(alive(worker) for worker in workers) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert not any(alive(worker) for worker in workers)
+
+
+def alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{process}/stat")
+    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"

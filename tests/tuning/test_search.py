@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, NoReturn
 
+import optuna
 import pytest
+import sqlalchemy as sa
+from optuna.trial import TrialState
+from sqlalchemy.exc import OperationalError
 
 from smupar_transfer.records import RunRecord, RunSpec, read_tuned, write_tuned
 from smupar_transfer.theory import BaseHyperparameters, InputError
 from smupar_transfer.training import Data, run
 from smupar_transfer.tuning import Range, Search, SearchSpace, TrialOutcome, best, outcomes, run_search
+from smupar_transfer.tuning.claims import EXPIRY_SECONDS, TABLE, Claim, Claims
 from smupar_transfer.tuning.objective import Objective
-from smupar_transfer.tuning.study import open_study, run_next_trial
+from smupar_transfer.tuning.study import ORDINAL, SharedStudy, open_study, run_next_trial
 
 MakeSearch = Callable[..., Search]
 
@@ -40,8 +47,9 @@ def test_a_search_that_is_extended_equals_one_that_was_long_from_the_start(make_
 
 
 @pytest.mark.parametrize("interrupted", [0, 2])
+@pytest.mark.parametrize("ending", [KeyboardInterrupt(), SystemExit(143)], ids=["Ctrl-C", "SIGTERM"])
 def test_a_search_that_was_interrupted_goes_on_as_if_it_had_not_been(
-    make_search: MakeSearch, monkeypatch: pytest.MonkeyPatch, interrupted: int
+    make_search: MakeSearch, monkeypatch: pytest.MonkeyPatch, interrupted: int, ending: BaseException
 ) -> None:
     calls = 0
 
@@ -49,23 +57,161 @@ def test_a_search_that_was_interrupted_goes_on_as_if_it_had_not_been(
         nonlocal calls
         calls += 1
         if calls == interrupted + 1:
-            raise KeyboardInterrupt
+            raise ending
         return run(*arguments)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
         patch.setattr("smupar_transfer.tuning.objective.run", interrupting)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(type(ending)):
             list(run_search(make_search(4, name="parts"), workers=1))
+        assert running(make_search(4, name="parts")) == 0
     list(run_search(make_search(4, name="parts"), workers=1))
     whole = list(run_search(make_search(4, name="whole"), workers=1))
     parts = outcomes(make_search(4, name="parts"))
     assert [(trial.hparams, trial.value) for trial in parts] == [(trial.hparams, trial.value) for trial in whole]
 
 
+def shared(search: Search) -> SharedStudy:
+    return open_study(search.settings, search.proxy, search.space)
+
+
+def running(search: Search) -> int:
+    return len(shared(search).study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
+
+
+def leave_a_ghost(search: Search, ordinal: int) -> None:
+    """What a ``kill -9`` leaves behind: a trial that runs for ever, at the best point so far."""
+    study = shared(search).study
+    known = study.best_params
+    study.sampler = optuna.samplers.PartialFixedSampler(known, optuna.samplers.RandomSampler())
+    trial = study.ask()
+    search.space.suggest(trial, search.proxy.hparams)
+    trial.set_user_attr(ORDINAL, ordinal)
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_a_search_that_was_killed_goes_on_at_once_as_if_it_had_not_been(make_search: MakeSearch) -> None:
+    """The sampler keeps away from trials that run; one whose process was killed used to run on for ever."""
+    whole = list(run_search(make_search(8, name="whole"), workers=1))
+    list(run_search(make_search(4, name="parts"), workers=1))
+    leave_a_ghost(make_search(8, name="parts"), ordinal=4)
+    list(run_search(make_search(8, name="parts"), workers=1))
+    parts = outcomes(make_search(8, name="parts"))
+    assert [(trial.hparams, trial.value) for trial in parts] == [(trial.hparams, trial.value) for trial in whole]
+    assert running(make_search(8, name="parts")) == 0
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_a_trial_that_nobody_is_at_work_on_is_failed_though_the_search_is_complete(make_search: MakeSearch) -> None:
+    search = make_search(3)
+    list(run_search(search, workers=1))
+    leave_a_ghost(search, ordinal=1)
+    assert running(search) == 1
+    assert list(run_search(search, workers=1)) == []
+    assert running(search) == 0
+    assert len(outcomes(search)) == 3
+
+
+def test_searches_of_one_study_share_its_places(make_search: MakeSearch) -> None:
+    """Each used to run all of them."""
+    search = make_search(6)
+    whole = list(run_search(make_search(6, name="whole"), workers=1))
+    first, second = run_search(search, workers=1), run_search(search, workers=1)
+    seen: list[list[TrialOutcome]] = [[], []]
+    for _ in range(3):
+        for mine, ended in zip(seen, (first, second), strict=True):
+            mine.append(next(ended))
+    for mine, ended in zip(seen, (first, second), strict=True):
+        mine += ended
+    assert outcomes(search) == whole, "one after the other, they are one search"
+    assert seen == [whole, whole[1:]], "each sees what the other does"
+
+
+def test_what_a_search_is_told_to_be_known_already_is_not_seen_again(make_search: MakeSearch) -> None:
+    search = make_search(3)
+    known = list(run_search(make_search(1), workers=1))
+    list(run_search(make_search(2), workers=1))  # by another command, before the search starts
+    assert [trial.number for trial in run_search(search, workers=1, known=known)] == [1, 2]
+
+
+def claimed_elsewhere(search: Search, ordinal: int, seconds: float) -> None:
+    """A place is held by a command on another machine, whose heart beat last some seconds ago."""
+    claims = shared(search).claims
+    row = {"study": search.settings.name, "ordinal": ordinal, "command": "elsewhere/1/1", "process": "elsewhere/1/1"}
+    with claims._engine.begin() as connection:
+        connection.execute(sa.insert(TABLE).values(heartbeat=claims._clock - seconds, **row))
+    claims._engine.dispose()
+
+
+def test_the_last_places_of_other_commands_are_waited_for(
+    make_search: MakeSearch, data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smupar_transfer.tuning.search.POLL_SECONDS", 0.0)
+    search, waits = make_search(4), 0
+    claimed_elsewhere(search, ordinal=1, seconds=0)
+    others = Objective(search.proxy, search.space, data, search.execution)
+
+    def wait(count: int) -> None:
+        nonlocal waits
+        waits += 1
+        assert count == 1
+        if waits == 3:  # now the other command is done
+            run_next_trial(shared(search).study, search.settings, others, 1)
+
+    ended = list(run_search(search, workers=1, waiting=wait))
+    assert waits == 3
+    assert len(ended) == 4, "the other's trial is seen as well"
+    assert ended == outcomes(search)
+
+
+def test_places_of_a_command_that_died_elsewhere_are_taken_over(make_search: MakeSearch, database: str) -> None:
+    search = make_search(3)
+    search = replace(search, settings=replace(search.settings, storage=database))
+    claimed_elsewhere(search, ordinal=1, seconds=EXPIRY_SECONDS - 2)
+    waits: list[int] = []
+    started = time.monotonic()
+    ended = list(run_search(search, workers=1, waiting=waits.append))
+    assert len(ended) == 3
+    assert set(waits) == {1}, "it was alive at first"
+    assert time.monotonic() - started < 20
+
+
+def test_what_the_storage_says_when_it_fails_is_one_line(
+    make_search: MakeSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> NoReturn:
+        raise OperationalError("select", {}, Exception("disk I/O error"))
+
+    assert outcomes(make_search(3)) == []
+    monkeypatch.setattr("smupar_transfer.tuning.storage.PAUSES", ())
+    monkeypatch.setattr(Claims, "take", failing)
+    with pytest.raises(InputError, match=r"study\.storage=sqlite:.*: failed: disk I/O error; .* same command again"):
+        list(run_search(make_search(3), workers=1))
+
+
+def test_a_storage_that_fails_for_a_moment_costs_nothing_but_time(
+    make_search: MakeSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = Claims.take, 0
+
+    def failing_once(*arguments: Any) -> Claim | None:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise OperationalError("select", {}, Exception("the server was restarted"))
+        return real(*arguments)
+
+    monkeypatch.setattr("smupar_transfer.tuning.storage.PAUSES", (0.0,))
+    with monkeypatch.context() as patch:
+        patch.setattr(Claims, "take", failing_once)
+        ended = list(run_search(make_search(3), workers=1))
+    assert ended == list(run_search(make_search(3, name="whole"), workers=1))
+
+
 def test_what_two_workers_left_unfinished_is_made_up_for(make_search: MakeSearch, data: Data) -> None:
     search = make_search(4)
     search = replace(search, settings=replace(search.settings, startup_trials=10))
-    study = open_study(search.settings, search.proxy, search.space)
+    study = open_study(search.settings, search.proxy, search.space).study
     for ordinal in (1, 2):  # trial 0 was still running on the other worker when both were stopped
         run_next_trial(study, search.settings, Objective(search.proxy, search.space, data, search.execution), ordinal)
     list(run_search(search, workers=1))
@@ -103,7 +249,7 @@ def test_a_diverged_trial_is_an_outcome_and_the_search_goes_on(make_search: Make
     assert lost, "the range should reach far beyond what trains"
     assert {trial.value for trial in lost} == {None}
     assert (
-        best(search).trial
+        best(search, outcomes(search)).trial
         == min((trial for trial in found if trial.value is not None), key=lambda trial: trial.value or 0.0).number
     )
 
@@ -111,10 +257,10 @@ def test_a_diverged_trial_is_an_outcome_and_the_search_goes_on(make_search: Make
 def test_a_search_without_a_completed_trial_has_no_best(make_search: MakeSearch) -> None:
     search = make_search(2, space=SearchSpace({"learning_rate": Range(1e6, 1e9)}))
     with pytest.raises(InputError, match="has no completed trial"):
-        best(search)
+        best(search, outcomes(search))
     assert [trial.outcome for trial in run_search(search, workers=1)] == ["diverged", "diverged"]
     with pytest.raises(InputError, match=r"study\.name=study: has no completed trial; every point"):
-        best(search)
+        best(search, outcomes(search))
 
 
 def test_the_best_trial_comes_with_what_is_needed_to_use_it(
@@ -123,7 +269,7 @@ def test_the_best_trial_comes_with_what_is_needed_to_use_it(
     search = make_search(3, space=SearchSpace({"learning_rate": Range(2**-8, 2**-2)}))
     found = list(run_search(search, workers=1))
     winner = min(found, key=lambda trial: trial.value or 0.0)
-    tuned = best(search)
+    tuned = best(search, outcomes(search))
     assert (tuned.trial, tuned.value, tuned.trials, tuned.study) == (winner.number, winner.value, 3, "study")
     assert tuned.hparams == replace(proxy.hparams, **winner.hparams)
     assert tuned.hparams.init_std == proxy.hparams.init_std
@@ -137,7 +283,7 @@ def test_a_tie_goes_to_the_earlier_trial(make_search: MakeSearch, monkeypatch: p
     with monkeypatch.context() as patch:
         patch.setattr("smupar_transfer.tuning.objective.Objective.__call__", lambda self, trial: 1.5)
         list(run_search(search, workers=1))
-    assert (best(search).trial, best(search).value) == (0, 1.5)
+    assert (best(search, outcomes(search)).trial, best(search, outcomes(search)).value) == (0, 1.5)
 
 
 def test_an_error_in_a_trial_ends_the_search_and_counts_for_nothing(make_search: MakeSearch, proxy: RunSpec) -> None:
@@ -147,8 +293,9 @@ def test_an_error_in_a_trial_ends_the_search_and_counts_for_nothing(make_search:
     assert outcomes(search) == []
 
 
-def test_two_workers_finish_exactly_the_trials_that_were_asked_for(make_search: MakeSearch) -> None:
+def test_two_workers_finish_exactly_the_trials_that_were_asked_for(make_search: MakeSearch, database: str) -> None:
     search = make_search(6)
+    search = replace(search, settings=replace(search.settings, storage=database))
     found = list(run_search(search, workers=2))
     assert len(found) == 6
     assert sorted(trial.number for trial in found) == list(range(6))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,13 +19,25 @@ from smupar_transfer.theory import BaseHyperparameters, InputError, OptimizerSet
 from smupar_transfer.training import Data, Execution
 from smupar_transfer.tuning import Range, SearchSpace, StudySettings
 from smupar_transfer.tuning.objective import Objective
-from smupar_transfer.tuning.study import finished_trials, missing_ordinals, open_study, run_next_trial
+from smupar_transfer.tuning.study import (
+    ORDINAL,
+    SharedStudy,
+    fail_dead_trials,
+    finished_trials,
+    missing_ordinals,
+    open_study,
+    run_next_trial,
+    sampler_seed,
+)
 
 
 @pytest.mark.parametrize(
     ("changes", "key"),
     [
         ({"name": ""}, "study.name"),
+        ({"name": "../../x"}, "study.name"),
+        ({"name": "/absolute"}, "study.name"),
+        ({"name": ".."}, "study.name"),
         ({"n_trials": 0}, "tuning.n_trials"),
         ({"startup_trials": 0}, "tuning.startup_trials"),
         ({"pruner_startup_trials": -1}, "tuning.pruner_startup_trials"),
@@ -132,13 +146,13 @@ def test_the_same_question_may_be_asked_with_more_trials(storage: str, proxy: Ru
     settings = StudySettings("study", storage, 1)
     first = open_study(settings, proxy, space)
     again = open_study(replace(settings, n_trials=7, seed=3, pruner_startup_trials=2), proxy, space)
-    assert again.study_name == first.study_name
+    assert again.study.study_name == first.study.study_name
 
 
 def test_the_pruner_waits_for_trials_and_for_a_third_of_the_run(
     storage: str, proxy: RunSpec, space: SearchSpace
 ) -> None:
-    study = open_study(StudySettings("study", storage, 1, pruner_startup_trials=2), proxy, space)
+    study = open_study(StudySettings("study", storage, 1, pruner_startup_trials=2), proxy, space).study
     verdicts = []
 
     def reporting(value: float) -> Callable[[optuna.Trial], float]:
@@ -157,13 +171,14 @@ def test_the_pruner_waits_for_trials_and_for_a_third_of_the_run(
 
 def test_finished_trials_are_those_with_an_outcome(storage: str, proxy: RunSpec, space: SearchSpace) -> None:
     settings = StudySettings("study", storage, 3)
-    study = open_study(settings, proxy, space)
+    study = open_study(settings, proxy, space).study
     for state in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING):
         value = 1.0 if state is TrialState.COMPLETE else None
         study.add_trial(optuna.trial.create_trial(state=state, value=value))
-    assert [trial.number for trial in finished_trials(study)] == [0, 1]
-    assert len(missing_ordinals(study, settings)) == 1
-    assert missing_ordinals(study, replace(settings, n_trials=1)) == []
+    finished = finished_trials(study)
+    assert [trial.number for trial in finished] == [0, 1]
+    assert len(missing_ordinals(finished, settings)) == 1
+    assert missing_ordinals(finished, replace(settings, n_trials=1)) == []
 
 
 @pytest.fixture
@@ -172,8 +187,10 @@ def next_trial(
 ) -> Callable[[str, int, int], dict[str, float]]:
     def point(name: str, seed: int, ordinal: int) -> dict[str, float]:
         settings = StudySettings(name, storage, 9, seed=seed)
-        study = open_study(settings, proxy, space)
-        return run_next_trial(study, settings, Objective(proxy, space, data, Execution()), ordinal).params
+        study = open_study(settings, proxy, space).study
+        trial = run_next_trial(study, settings, Objective(proxy, space, data, Execution()), ordinal)
+        assert trial is not None
+        return trial.params
 
     return point
 
@@ -190,3 +207,171 @@ def test_a_random_point_depends_on_seed_and_ordinal_alone(
     assert next_trial("b", 0, 1) == first
     assert next_trial("c", 1, 1) != first
     assert next_trial("d", 0, 2) != first
+
+
+@pytest.mark.parametrize(("seed", "ordinal"), [(0, 0), (0, 7), (3, 0), (3, 999), (4294, 954_413)])
+def test_seeds_of_32_bits_are_what_they_always_were(seed: int, ordinal: int) -> None:
+    assert sampler_seed(seed, ordinal) == seed * 1_000_003 + ordinal
+
+
+def test_every_whole_number_is_a_seed_and_gives_a_stream_of_its_own_to_every_place() -> None:
+    seeds = (-(2**70), -5, -1, 4294, 4295, 5000, 20_260_131, 2**32, 2**70)
+    numbers = [sampler_seed(seed, ordinal) for seed in seeds for ordinal in range(50)]
+    assert all(0 <= number < 2**32 for number in numbers)
+    assert len(set(numbers)) == len(numbers)
+
+
+@pytest.mark.parametrize("seed", [-1, 5000, 2**70])
+def test_a_search_takes_every_seed(next_trial: Callable[[str, int, int], dict[str, float]], seed: int) -> None:
+    assert next_trial("a", seed, 1) == next_trial("b", seed, 1)
+    assert next_trial("a", seed, 1) != next_trial("a", 0, 1)
+
+
+@pytest.fixture
+def shared(storage: str, proxy: RunSpec, space: SearchSpace) -> SharedStudy:
+    return open_study(StudySettings("study", storage, 9), proxy, space)
+
+
+def states(shared: SharedStudy) -> list[TrialState]:
+    return [trial.state for trial in shared.study.get_trials(deepcopy=False)]
+
+
+def start_trial(shared: SharedStudy, ordinal: int | None) -> None:
+    trial = shared.study.ask()
+    if ordinal is not None:
+        trial.set_user_attr(ORDINAL, ordinal)
+
+
+def test_a_trial_that_nobody_is_at_work_on_is_failed(shared: SharedStudy) -> None:
+    start_trial(shared, 3)
+    start_trial(shared, None)  # killed before it knew its place
+    assert fail_dead_trials(shared) == []
+    assert states(shared) == [TrialState.FAIL, TrialState.FAIL]
+
+
+def test_a_trial_that_a_living_process_is_at_work_on_goes_on(shared: SharedStudy) -> None:
+    start_trial(shared, 3)
+    start_trial(shared, 4)
+    claim = shared.claims.take([3], "command")
+    assert claim is not None
+    fail_dead_trials(shared)
+    assert states(shared) == [TrialState.RUNNING, TrialState.FAIL]
+    fail_dead_trials(shared, own=3)  # taken over, and no trial asked for yet: it is that of the one before
+    assert states(shared) == [TrialState.FAIL, TrialState.FAIL]
+
+
+def test_a_trial_that_may_be_just_beginning_is_left_alone(shared: SharedStudy) -> None:
+    start_trial(shared, None)
+    claim = shared.claims.take([3], "command")
+    assert claim is not None
+    fail_dead_trials(shared)
+    assert states(shared) == [TrialState.RUNNING]
+    start_trial(shared, 3)  # the holder's own trial turns up: the other is nobody's
+    fail_dead_trials(shared)
+    assert states(shared) == [TrialState.FAIL, TrialState.RUNNING]
+
+
+def test_finished_trials_are_told_and_left_alone(shared: SharedStudy) -> None:
+    for state in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL):
+        value = 1.0 if state is TrialState.COMPLETE else None
+        shared.study.add_trial(optuna.trial.create_trial(state=state, value=value))
+    start_trial(shared, 5)
+    assert [trial.number for trial in fail_dead_trials(shared)] == [0, 1]
+    assert states(shared) == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.FAIL]
+
+
+Replace = Callable[[Callable[[optuna.Trial], float]], Objective]
+
+
+@pytest.fixture
+def objective(proxy: RunSpec, space: SearchSpace, data: Data, monkeypatch: pytest.MonkeyPatch) -> Replace:
+    """An objective whose training is replaced."""
+
+    def replaced(work: Callable[[optuna.Trial], float]) -> Objective:
+        monkeypatch.setattr(Objective, "__call__", lambda _, trial: work(trial))
+        return Objective(proxy, space, data, Execution())
+
+    return replaced
+
+
+@pytest.mark.parametrize("error", [SystemExit(143), KeyboardInterrupt(), ValueError("a fault")])
+def test_whatever_ends_a_trial_early_leaves_it_failed(
+    shared: SharedStudy, storage: str, objective: Replace, error: BaseException
+) -> None:
+    def ending(trial: optuna.Trial) -> float:
+        raise error
+
+    with pytest.raises(type(error)):
+        run_next_trial(shared.study, StudySettings("study", storage, 9), objective(ending), 3)
+    assert states(shared) == [TrialState.FAIL]
+
+
+@pytest.mark.parametrize("when", ["while it trains", "when it has trained", "when it is told"])
+def test_a_place_that_was_taken_over_is_told_nothing(
+    shared: SharedStudy, storage: str, objective: Replace, when: str
+) -> None:
+    def slept(trial: optuna.Trial) -> float:
+        if when != "when it has trained":
+            shared.study.tell(trial.number, state=TrialState.FAIL)
+        if when == "while it trains":
+            trial.report(1.0, 1)
+        return 1.0
+
+    held = when != "when it has trained"
+    told = run_next_trial(shared.study, StudySettings("study", storage, 9), objective(slept), 3, lambda: held)
+    assert told is None
+    assert finished_trials(shared.study) == []
+
+
+def test_a_new_study_is_given_its_question_by_one_process_at_a_time(
+    storage: str, proxy: RunSpec, space: SearchSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = StudySettings("study", storage, 9)
+    real = optuna.Study.set_user_attr
+    refused: list[InputError] = []
+    other = replace(proxy, seed=9)
+
+    def late(study: optuna.Study, key: str, value: object) -> None:
+        """Another command, with another question, comes while the first is about to write its own."""
+        monkeypatch.setattr(optuna.Study, "set_user_attr", real)
+        thread = threading.Thread(target=open_other)
+        thread.start()
+        thread.join(0.5)
+        real(study, key, value)
+        threads.append(thread)
+
+    def open_other() -> None:
+        try:
+            open_study(settings, other, space)
+        except InputError as error:
+            refused.append(error)
+
+    threads: list[threading.Thread] = []
+    monkeypatch.setattr(optuna.Study, "set_user_attr", late)
+    shared = open_study(settings, proxy, space)
+    threads[0].join()
+    assert [error.problem for error in refused] == ["exists with another proxy.seed"]
+    assert shared.claims.alive() == [], "nothing is held that is not a place"
+    assert open_study(settings, proxy, space).study.study_name == "study"
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of connections of failed attempts
+def test_several_processes_may_make_a_database_at_the_same_moment(
+    database: str, proxy: RunSpec, space: SearchSpace
+) -> None:
+    settings, start = StudySettings("study", database, 9), threading.Barrier(6)
+    opened: list[SharedStudy] = []
+
+    def open_together() -> None:
+        start.wait()
+        opened.append(open_study(settings, proxy, space))
+
+    threads = [threading.Thread(target=open_together) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(opened) == 6
+    for shared in opened:
+        shared.claims._engine.dispose()
+    gc.collect()

@@ -15,6 +15,7 @@ from smupar_transfer.app.runs import train_missing
 from smupar_transfer.records import RunRecord, RunSpec, Source, write_atomically, write_recipe
 from smupar_transfer.theory import InputError, parametrization
 from smupar_transfer.transfer import make_recipe
+from smupar_transfer.tuning import best
 from smupar_transfer.verification.comparison import Comparison, compare
 from smupar_transfer.verification.demo_page import render_demo_page, summary, verdict
 from smupar_transfer.verification.figures.demo import draw_demo
@@ -35,9 +36,10 @@ def run(config: DictConfig) -> None:
         for offset in offsets:
             at_offset(untuned, name, offset)
     out.print(f"1. tune the dense proxy: width {search.proxy.model.width}, {config.tuning.n_trials} trials")
-    tuned = tune.tune(config, search)
-    tune.draw(folder, search)
-    out.print(tune.trial_table(search))
+    trials = tune.tune(config, search)
+    tuned = best(search, trials)
+    tune.draw(folder, search, trials)
+    out.print(tune.trial_table(search, trials))
 
     target = replace(untuned, hparams=tuned.hparams)
     recipe = make_recipe(target, Source.of(tuned))

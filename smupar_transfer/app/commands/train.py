@@ -11,7 +11,7 @@ from smupar_transfer.app import show, specs
 from smupar_transfer.app.given import next_command, words_given
 from smupar_transfer.app.kernels import resolved
 from smupar_transfer.app.recipes import announced_spec
-from smupar_transfer.records import RunRecord, RunSpec, RunStore, to_plain, write_atomically
+from smupar_transfer.records import RunRecord, RunSpec, RunStore, require_name, to_plain, write_atomically
 from smupar_transfer.theory import InputError
 from smupar_transfer.training import Execution, load, load_network, require_byte_model, sample
 from smupar_transfer.training import run as run_spec
@@ -20,6 +20,7 @@ from smupar_transfer.verification.run_page import publish_run, summary
 
 def run(config: DictConfig) -> None:
     """Train, resuming from a checkpoint; a run whose record exists is not trained again."""
+    require_name("name", config.name)
     execution = specs.execution(config)
     if config.sample < 0:
         raise InputError("sample", config.sample, "must not be negative")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +22,7 @@ from smupar_transfer.app.given import (
 )
 from smupar_transfer.app.kernels import resolved
 from smupar_transfer.app.show import console, progress_bar
-from smupar_transfer.records import Tuned, write_tuned
+from smupar_transfer.records import write_tuned
 from smupar_transfer.theory import InputError
 from smupar_transfer.transfer import MINIMUM_WEIGHTS_PER_NEURON
 from smupar_transfer.tuning import (
@@ -30,6 +32,7 @@ from smupar_transfer.tuning import (
     StudySettings,
     TrialOutcome,
     best,
+    file_storage,
     outcomes,
     run_search,
 )
@@ -50,11 +53,11 @@ def run(config: DictConfig) -> None:
         problem = "has no say in a search, which is for the dense proxy"
         raise InputError(key, OmegaConf.select(config, key), problem, "give it to smupar transfer")
     search = make_search(config)
-    tuned = tune(config, search)
-    folder = Path(config.results_dir) / config.study.name
+    trials = tune(config, search)
+    folder, tuned = Path(config.results_dir) / config.study.name, best(search, trials)
     go_on = suggested(config, folder)
-    publish(folder, search, go_on)
-    console().print(trial_table(search))
+    publish(folder, search, trials, go_on)
+    console().print(trial_table(search, trials))
     console().print(f"\nwrote {folder / 'tuned.yaml'}: trial {tuned.trial}, validation loss {tuned.value:.4f} nats")
     console().print(f"wrote {folder / 'report.html'}", soft_wrap=True)
     console().print(f"next: {go_on}", soft_wrap=True)
@@ -79,7 +82,7 @@ def make_search(config: DictConfig) -> Search:
     return Search(
         settings=StudySettings(
             name=config.study.name,
-            storage=config.study.storage,
+            storage=config.study.storage or file_storage(Path(config.results_dir) / config.study.name / "study.db"),
             n_trials=tuning.n_trials,
             startup_trials=tuning.startup_trials,
             pruner_startup_trials=tuning.pruner_startup_trials,
@@ -92,26 +95,49 @@ def make_search(config: DictConfig) -> Search:
     )
 
 
-def tune(config: DictConfig, search: Search) -> Tuned:
-    """Run the missing trials and write ``tuned.yaml``."""
+def tune(config: DictConfig, search: Search) -> list[TrialOutcome]:
+    """Have the missing trials run, by this command and others that search the same study, and write ``tuned.yaml``.
+
+    Returns:
+        The finished trials, of which ``tuned.yaml`` has the best.
+    """
     workers = specs.workers(config)
     done = outcomes(search)
-    lowest = min((trial.value for trial in done if trial.value is not None), default=float("inf"))
+    path = Path(config.results_dir) / search.settings.name / "tuned.yaml"
+    if not done and path.exists():  # as in a clone, whose published study came without its database
+        problem = f"is new, but {path} is there, of another study: it would be lost"
+        raise InputError("study.name", search.settings.name, problem, "choose another study.name or results_dir")
+    lowest = min((_value(trial) for trial in done), default=float("inf"))
     total = max(search.settings.n_trials, len(done))
     if len(done) < total:
         search = replace(search, execution=resolved(search.execution))
     with progress_bar(f"tuning {search.settings.name}", total, len(done)) as bar:
-        for trial in run_search(search, workers):
-            lowest = min(lowest, float("inf") if trial.value is None else trial.value)
-            bar.advance(f"best {show.loss(lowest)}")
-    tuned = best(search)
-    write_tuned(Path(config.results_dir) / search.settings.name / "tuned.yaml", tuned)
-    return tuned
+
+        def wait(count: int) -> None:
+            bar.say(f"best {show.loss(lowest)}, waiting for {count} of another command")
+
+        with closing(run_search(search, workers, wait, done)) as ended:
+            for trial in ended:
+                lowest = min(lowest, _value(trial))
+                bar.advance(f"best {show.loss(lowest)}")
+    return settled(search, path)
 
 
-def trial_table(search: Search) -> Group:
-    """The best trials, best first."""
-    trials = outcomes(search)
+def settled(search: Search, path: Path) -> list[TrialOutcome]:
+    """Write the best point, again if trials ended meanwhile: of several commands, the last has seen all trials.
+
+    Returns:
+        The trials among which it is the best.
+    """
+    while True:
+        trials = outcomes(search)
+        write_tuned(path, best(search, trials))
+        if len(outcomes(search)) == len(trials):
+            return trials
+
+
+def trial_table(search: Search, trials: Sequence[TrialOutcome]) -> Group:
+    """The best of some trials, best first."""
     complete = sorted((trial for trial in trials if trial.value is not None), key=_value)
     names = list(search.space.ranges)
     rows = [
@@ -130,23 +156,23 @@ def _value(trial: TrialOutcome) -> float:
     return float("inf") if trial.value is None else trial.value
 
 
-def draw(folder: Path, search: Search) -> None:
-    """The figures of a search: its history, and a slice per hyperparameter."""
+def draw(folder: Path, search: Search, trials: Sequence[TrialOutcome]) -> None:
+    """The figures of a search: the history of its trials, and a slice per hyperparameter."""
     from smupar_transfer.verification.study_page import draw_study
 
-    draw_study(folder, _study(search, ""))
+    draw_study(folder, _study(search, trials, ""))
 
 
-def publish(folder: Path, search: Search, go_on: str) -> None:
+def publish(folder: Path, search: Search, trials: Sequence[TrialOutcome], go_on: str) -> None:
     """The figures, the table and the page of a search; ``go_on`` is the command line that makes use of it."""
     from smupar_transfer.verification.study_page import publish_study
 
-    publish_study(folder, _study(search, go_on))
+    publish_study(folder, _study(search, trials, go_on))
 
 
-def _study(search: Search, go_on: str) -> Study:
+def _study(search: Search, trials: Sequence[TrialOutcome], go_on: str) -> Study:
     from smupar_transfer.verification.study_page import Study
 
     settings = search.settings
     command = next_command("tune", words_given(), ())
-    return Study(settings.name, command, go_on, search.proxy, search.space.ranges, settings.n_trials, outcomes(search))
+    return Study(settings.name, command, go_on, search.proxy, search.space.ranges, settings.n_trials, list(trials))

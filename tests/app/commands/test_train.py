@@ -205,6 +205,58 @@ def test_ctrl_c_leaves_no_half_file_and_a_run_that_goes_on(
     assert [evaluation.step for evaluation in record_in().history] == list(range(10, 601, 10))
 
 
+UNHURRIED = """
+import sys, time
+from pathlib import Path
+from smupar_transfer.app import show
+from smupar_transfer.app.main import main
+
+real = show.TrainingBar.on_step
+
+def on_step(bar, step, loss, tokens):
+    Path("step").write_text(str(step))
+    time.sleep(0.005)
+    real(bar, step, loss, tokens)
+
+show.TrainingBar.on_step = on_step
+sys.exit(main(["train", *sys.argv[1:]]))
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_run_that_is_asked_to_end_loses_nothing(
+    smupar: Run, tiny: tuple[str, ...], steps: list[int], number: signal.Signals, code: int
+) -> None:
+    """By Ctrl-C, or by a batch system; up to half a minute of training used to be lost."""
+    words = (*tiny, "budget.steps=400", "budget.evaluations=1")
+    assert smupar("train", *words, "name=whole").returncode == 0
+    steps.clear()
+    with subprocess.Popen([sys.executable, "-c", UNHURRIED, *words], stderr=subprocess.PIPE, text=True) as process:
+        deadline, reached = time.monotonic() + 60, Path("step")
+        while not (reached.exists() and int(reached.read_text() or 0) >= 20) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == code, err
+    (checkpoint,) = Path("results/train/checkpoints").iterdir()
+    saved = read_checkpoint(checkpoint)["progress"]["step"]
+    assert saved == int(reached.read_text())
+    assert 20 <= saved < 400
+    result = smupar("train", *words)
+    assert result.returncode == 0
+    assert "400/400" in result.stderr
+    assert steps == list(range(saved + 1, 401))
+    assert record_in().history == record_in("results/whole").history
+
+
+@pytest.mark.parametrize("name", ["../../x", "/tmp/x", "a/b", "", ".", ".."])
+def test_a_name_that_leads_out_of_the_results_is_refused(smupar: Run, tiny: tuple[str, ...], name: str) -> None:
+    result = smupar("train", *tiny, f"name='{name}'")
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"smupar: name={name}: is no name; use letters")
+    assert not list(Path().glob("**/*.pt"))
+
+
 def test_the_report_needs_no_training(smupar: Run, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     smupar("train", *tiny)
     Path("results/train/curves.png").unlink()

@@ -12,12 +12,13 @@ from typing import NoReturn
 
 import pytest
 import yaml
+from omegaconf import DictConfig
 from optuna import Study
 from optuna.trial import FrozenTrial
 
 from smupar_transfer.app.commands import tune
 from smupar_transfer.records import RunStore, read_recipe, read_tuned
-from smupar_transfer.tuning import StudySettings, search
+from smupar_transfer.tuning import StudySettings, TrialOutcome, search
 from smupar_transfer.tuning.objective import Objective
 from smupar_transfer.tuning.study import run_next_trial
 
@@ -164,10 +165,12 @@ def test_a_search_in_which_everything_diverges_says_so(smupar: Run, tiny: tuple[
 def test_an_interrupted_search_keeps_what_it_has(
     smupar: Run, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(study: Study, settings: StudySettings, objective: Objective, ordinal: int) -> FrozenTrial:
+    def interrupted(
+        study: Study, settings: StudySettings, objective: Objective, ordinal: int, is_held: Callable[[], bool]
+    ) -> FrozenTrial | None:
         if ordinal == 1:
             raise KeyboardInterrupt
-        return run_next_trial(study, settings, objective, ordinal)
+        return run_next_trial(study, settings, objective, ordinal, is_held)
 
     with monkeypatch.context() as patch:
         patch.setattr(search, "run_next_trial", interrupted)
@@ -175,3 +178,55 @@ def test_an_interrupted_search_keeps_what_it_has(
     assert len(trials(Path("results/proxy/study.db"))) == 1
     assert smupar("tune", *tiny, *FEW).returncode == 0
     assert [number for number, *_ in trials(Path("results/proxy/study.db"))] == [0, 1]
+
+
+@pytest.mark.parametrize("command", ["tune", "demo"])
+@pytest.mark.parametrize("name", ["../../x", "/tmp/x", "a/b", "", ".", ".."])
+def test_a_name_that_leads_out_of_the_results_is_refused(
+    smupar: Run, tiny: tuple[str, ...], command: str, name: str, tmp_path: Path
+) -> None:
+    result = smupar(command, *tiny, f"study.name='{name}'")
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"smupar: study.name={name}: is no name; use letters")
+    assert [path.name for path in tmp_path.iterdir()] == ["corpus.txt"]
+
+
+def test_a_study_in_memory_is_refused_in_one_line(smupar: Run, tiny: tuple[str, ...], tmp_path: Path) -> None:
+    result = smupar("tune", *tiny, "study.storage='sqlite://'")
+    assert result.returncode == 2
+    assert result.stderr.startswith("smupar: study.storage=sqlite://: keeps the study in memory")
+    assert len(result.stderr.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["corpus.txt"]
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize("folder", ["a?b", "%20", "{x}"])
+def test_a_study_lies_in_the_results_whatever_their_folder_is_called(
+    smupar: Run, tiny: tuple[str, ...], tmp_path: Path, folder: str
+) -> None:
+    """Two folders of results could share one study by accident."""
+    result = smupar("tune", *tiny, "tuning.n_trials=1", f"results_dir='{tmp_path}/{folder}'")
+    assert result.returncode == 0, result.stderr
+    assert {path.name for path in (tmp_path / folder / "proxy").iterdir()} == {"study.db", "tuned.yaml"}
+    assert {path.name for path in tmp_path.iterdir()} == {"corpus.txt", folder}
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize("seed", [-1, 5000, 20_260_131])
+def test_every_seed_searches(smupar: Run, tiny: tuple[str, ...], seed: int) -> None:
+    result = smupar("tune", *tiny, *FEW, f"seed={seed}")
+    assert result.returncode == 0, result.stderr
+
+
+def test_trials_that_end_while_the_best_point_is_written_are_seen(
+    composed: Callable[..., DictConfig], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tiny: tuple[str, ...]
+) -> None:
+    """Of two commands that end at the same moment, the one that writes last must have seen all trials."""
+    search = tune.make_search(composed("tune", *tiny))
+    values = (3.0, 2.0, 1.0)
+    trials = [TrialOutcome(number, value, "complete", {}) for number, value in enumerate(values)]
+    looks = iter([trials[:1], trials[:2], trials[:2], trials, trials, trials])
+    monkeypatch.setattr(tune, "outcomes", lambda _: next(looks))
+    assert tune.settled(search, tmp_path / "tuned.yaml") == trials
+    assert read_tuned(tmp_path / "tuned.yaml").value == 1.0
+    assert next(looks, None) is None, "it looked again after every time it wrote"

@@ -1,0 +1,53 @@
+"""Ctrl-C, and the SIGTERM of a batch system, held back until a run can be left without loss."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+ENDINGS = (signal.SIGINT, signal.SIGTERM)
+
+
+def never() -> bool:
+    """Nobody asks a run to end."""
+    return False
+
+
+@contextmanager
+def endings_held_back() -> Iterator[Callable[[], bool]]:
+    """Hold back the first signal that asks this process to end until the block is done; a second one acts at once.
+
+    Each then does what it would have done outside the block. Signals that are ignored stay ignored, and outside the
+    main thread, where Python delivers none, nothing is held back.
+
+    Yields:
+        A function that says whether one was held back, so that the block can come to its end.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield never
+        return
+    handlers = {number: signal.getsignal(number) for number in ENDINGS}
+    outside = {number: handler for number, handler in handlers.items() if handler not in (signal.SIG_IGN, None)}
+    asked: list[int] = []
+
+    def restore() -> None:
+        for number, handler in outside.items():
+            signal.signal(number, handler)
+
+    def hold_back(number: int, frame: object) -> None:
+        del frame
+        asked.append(number)
+        if len(asked) > 1:
+            restore()
+            signal.raise_signal(number)
+
+    for number in outside:
+        signal.signal(number, hold_back)
+    try:
+        yield lambda: bool(asked)
+    finally:
+        restore()
+    if asked:
+        signal.raise_signal(asked[0])

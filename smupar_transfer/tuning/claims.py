@@ -1,0 +1,153 @@
+"""Who is at work on which place of a study's plan, so that several commands can share one study.
+
+A claim is a row of a table beside Optuna's. Its primary key lets one process win a place, and a heartbeat, by the
+database's clock, shows that the winner lives. Where it does not, another process takes the row over, by an update that
+names the row as it was read. Every transaction is a single statement.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from smupar_transfer.tuning.liveness import has_died, this_process
+
+HEARTBEAT_SECONDS = 15.0
+EXPIRY_SECONDS = 60
+"""After so long without a heartbeat a claim counts for nothing."""
+
+TABLE = sa.Table(
+    "smupar_claims",
+    sa.MetaData(),
+    sa.Column("study", sa.String(512), primary_key=True),
+    sa.Column("ordinal", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("command", sa.String(160), nullable=False),
+    sa.Column("process", sa.String(160), nullable=False),
+    sa.Column("heartbeat", sa.BigInteger, nullable=False),
+)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A place that one process holds.
+
+    Attributes:
+        ordinal: the place in the study's plan.
+        command: process whose worker the holder is; its own, if it is nobody's worker.
+        process: the holder, as ``this_process`` names it.
+    """
+
+    ordinal: int
+    command: str
+    process: str
+
+
+class Claims:
+    """The claims on the places of one study.
+
+    Args:
+        engine: of the database that holds the study.
+        study: its name.
+    """
+
+    def __init__(self, engine: sa.Engine, study: str) -> None:
+        self._engine, self._study = engine, study
+        self._clock = _seconds(engine)
+
+    def create_table(self) -> None:
+        """Make room for claims in the database, where there is none yet."""
+        TABLE.metadata.create_all(self._engine)
+
+    def take(self, ordinals: Iterable[int], command: str) -> Claim | None:
+        """Claim the first of some places that no living process holds, if there is one.
+
+        Args:
+            ordinals: the places, in the order in which they are wanted.
+            command: see ``Claim``.
+        """
+        rows = {row.ordinal: row for row in self._rows()}
+        for ordinal in ordinals:
+            claim = Claim(ordinal, command, this_process())
+            row = rows.get(ordinal)
+            if self._insert(claim) if row is None else not _is_alive(row) and self._take_over(row, claim):
+                return claim
+        return None
+
+    @contextmanager
+    def held(self, claim: Claim) -> Iterator[None]:
+        """Keep a claim alive while the block runs.
+
+        The place is free again if the block fails; if it does not, the row stays, as nobody asks for the place again.
+        """
+        ended = threading.Event()
+        heart = threading.Thread(target=self._beat, args=(claim, ended), daemon=True)
+        heart.start()
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(SQLAlchemyError):  # a claim that cannot be released expires
+                self.release(claim)
+            raise
+        finally:
+            ended.set()
+            heart.join(HEARTBEAT_SECONDS)
+
+    def release(self, claim: Claim) -> None:
+        """Leave a place to others, if it is still held."""
+        self._execute(sa.delete(TABLE).where(self._is(claim)))
+
+    def holds(self, claim: Claim) -> bool:
+        """Whether nobody has taken a claim over, as happens to a process that slept for longer than a claim lives."""
+        with self._engine.connect() as connection:
+            return connection.execute(sa.select(TABLE.c.ordinal).where(self._is(claim))).first() is not None
+
+    def alive(self) -> list[Claim]:
+        """What living processes hold."""
+        return [Claim(row.ordinal, row.command, row.process) for row in self._rows() if _is_alive(row)]
+
+    def _rows(self) -> list[sa.Row[tuple[int, str, str, int, int]]]:
+        columns = (TABLE.c.ordinal, TABLE.c.command, TABLE.c.process, TABLE.c.heartbeat)
+        age = (self._clock - TABLE.c.heartbeat).label("age")
+        with self._engine.connect() as connection:
+            return list(connection.execute(sa.select(*columns, age).where(TABLE.c.study == self._study)))
+
+    def _insert(self, claim: Claim) -> bool:
+        try:
+            return self._execute(sa.insert(TABLE).values(study=self._study, heartbeat=self._clock, **vars(claim)))
+        except IntegrityError:  # another process was quicker
+            return False
+
+    def _take_over(self, row: sa.Row[tuple[int, str, str, int, int]], claim: Claim) -> bool:
+        """Put a claim in the place of a dead one, unless somebody has done so or the dead one has come to life."""
+        old = self._is(Claim(row.ordinal, row.command, row.process)) & (TABLE.c.heartbeat == row.heartbeat)
+        return self._execute(sa.update(TABLE).where(old).values(heartbeat=self._clock, **vars(claim)))
+
+    def _beat(self, claim: Claim, ended: threading.Event) -> None:
+        while not ended.wait(HEARTBEAT_SECONDS):
+            with contextlib.suppress(SQLAlchemyError):  # several beats in a row may fail before a claim expires
+                self._execute(sa.update(TABLE).where(self._is(claim)).values(heartbeat=self._clock))
+
+    def _is(self, claim: Claim) -> sa.ColumnElement[bool]:
+        return sa.and_(TABLE.c.study == self._study, *(TABLE.c[name] == value for name, value in vars(claim).items()))
+
+    def _execute(self, statement: object) -> bool:
+        """Whether a statement changed anything."""
+        with self._engine.begin() as connection:
+            return bool(connection.execute(statement).rowcount)  # type: ignore[call-overload]
+
+
+def _is_alive(row: sa.Row[tuple[int, str, str, int, int]]) -> bool:
+    return row.age <= EXPIRY_SECONDS and not has_died(row.process)
+
+
+def _seconds(engine: sa.Engine) -> sa.ColumnElement[int]:
+    """The database's clock in whole seconds since 1970."""
+    if engine.dialect.name in ("mysql", "mariadb"):
+        return sa.func.unix_timestamp()
+    return sa.cast(sa.extract("epoch", sa.func.now()), sa.BigInteger)

@@ -1,0 +1,125 @@
+"""The database that holds studies: what its URL says, and what is said when it fails."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from optuna.exceptions import StorageInternalError
+from optuna.storages import RDBStorage
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from smupar_transfer.theory import InputError
+
+T = TypeVar("T")
+
+BUSY_SECONDS = 20
+"""How long a process waits for others to be done with an SQLite file."""
+CREATION_ATTEMPTS = 10
+PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
+"""Seconds between attempts: a server that restarts, or a file that is busy, is given half a minute."""
+SECRETS = ("password", "passwd", "sslpassword")
+
+TROUBLE = (SQLAlchemyError, StorageInternalError)
+
+
+def file_storage(path: Path) -> str:
+    """The URL of a study in a file, whatever characters its path has."""
+    return URL.create("sqlite", database=str(path)).render_as_string()
+
+
+def open_storage(url: str) -> RDBStorage:
+    """Connect to a database, and make Optuna's tables in it where there are none.
+
+    Args:
+        url: as SQLAlchemy understands it.
+
+    Raises:
+        InputError: the database lies in memory.
+        SQLAlchemyError, StorageInternalError, ImportError, OSError, ValueError: it cannot be opened.
+    """
+    database = make_url(url)
+    _refuse_memory(url, database)
+    if database.get_backend_name() == "sqlite" and "uri" not in database.query:
+        Path(str(database.database)).parent.mkdir(parents=True, exist_ok=True)
+    for attempt in range(CREATION_ATTEMPTS):
+        try:
+            # Optuna formats URLs: braces in a path are no fields of it.
+            return RDBStorage(url.replace("{", "{{").replace("}", "}}"), engine_kwargs=_engine_options(database))
+        except TROUBLE as error:
+            if attempt == CREATION_ATTEMPTS - 1 or not _is_race(error):
+                raise
+        time.sleep(0.1)  # another command makes the same tables at this moment
+    raise AssertionError("unreachable")
+
+
+def patiently(work: Callable[[], T]) -> T:
+    """Do something that needs the database; again, after a pause, where the database fails."""
+    for pause in PAUSES:
+        try:
+            return work()
+        except TROUBLE:
+            time.sleep(pause)
+    return work()
+
+
+@contextmanager
+def reachable(url: str) -> Iterator[None]:
+    """Tell of a database that fails while a study is at work in it in one line.
+
+    Raises:
+        InputError: it failed.
+    """
+    try:
+        yield
+    except TROUBLE as error:
+        raise InputError(
+            "study.storage",
+            shown(url),
+            f"failed: {reason(error)}",
+            "see to the disk or the server and run the same command again: finished trials are kept",
+        ) from error
+
+
+def shown(url: str) -> str:
+    """A storage URL without its passwords."""
+    without = re.sub(r"://([^:/]*):[^?]*@", r"://\1:***@", url)
+    return re.sub(rf"\b({'|'.join(SECRETS)})=[^&]*", r"\1=***", without)
+
+
+def reason(error: BaseException) -> str:
+    """What the database said, in a line."""
+    cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
+    said = str(getattr(cause, "orig", None) or cause).splitlines()
+    return said[0] if said else type(cause).__name__
+
+
+def _refuse_memory(url: str, database: URL) -> None:
+    name, query = database.database or "", database.query
+    in_memory = not name or ":memory:" in name or query.get("mode") == "memory"
+    if database.get_backend_name() == "sqlite" and in_memory:
+        raise InputError(
+            "study.storage",
+            url,
+            "keeps the study in memory, where no other process sees it and nothing of it is left in the end",
+            "name a file: sqlite:///FOLDER/study.db",
+        )
+
+
+def _engine_options(database: URL) -> dict[str, Any]:
+    if database.get_backend_name() != "sqlite":
+        return {
+            "pool_pre_ping": True,
+            "pool_size": 1,
+        }  # a server may restart between two trials, and counts connections
+    return {} if "timeout" in database.query else {"connect_args": {"timeout": BUSY_SECONDS}}
+
+
+def _is_race(error: BaseException) -> bool:
+    said = f"{error} {error.__cause__ or ''}".lower()
+    return any(words in said for words in ("already exists", "unique constraint", "duplicate"))

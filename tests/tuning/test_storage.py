@@ -1,0 +1,125 @@
+"""What a storage's URL says, and what is said when the database fails."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+import sqlalchemy as sa
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import OperationalError
+
+from smupar_transfer.theory import InputError
+from smupar_transfer.tuning import file_storage, storage
+from smupar_transfer.tuning.storage import open_storage, patiently, reachable, shown
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite://",
+        "sqlite:///",
+        "sqlite:///:memory:",
+        "sqlite+pysqlite:///:memory:",
+        "sqlite:///file::memory:?cache=shared&uri=true",
+        "sqlite:///file:study?mode=memory&cache=shared&uri=true",
+    ],
+)
+def test_a_database_in_memory_is_refused(url: str) -> None:
+    with pytest.raises(InputError, match="keeps the study in memory") as caught:
+        open_storage(url)
+    assert (caught.value.key, caught.value.value) == ("study.storage", url)
+
+
+@pytest.mark.parametrize("name", ["plain", "a?b", "%20", " ", "{x}", "é #&='", "a:b@c"])
+def test_a_file_is_the_one_that_was_named_whatever_its_path_holds(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name / "study.db"
+    open_storage(file_storage(path)).engine.dispose()
+    assert path.read_bytes().startswith(b"SQLite format 3")
+    assert [found.name for found in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("postgresql://me:secret@host/name", "postgresql://me:***@host/name"),
+        ("postgresql://me@host:sec@ret@host/name", "postgresql://me@host:***@host/name"),
+        ("postgresql://host/name?user=me&password=secret&x=1", "postgresql://host/name?user=me&password=***&x=1"),
+        ("mysql://host:port/name?passwd=secret", "mysql://host:port/name?passwd=***"),
+        ("nonsense://me:secret@host", "nonsense://me:***@host"),
+        ("postgresql://me@host:5432/name", "postgresql://me@host:5432/name"),
+        ("sqlite:////a:b@c/study.db", "sqlite:////a:b@c/study.db"),
+    ],
+)
+def test_passwords_are_not_shown_and_the_rest_is(url: str, text: str) -> None:
+    assert shown(url) == text
+
+
+def failing(times: int) -> Callable[[], str]:
+    left = [OperationalError("select", {}, Exception("database is locked\nmore"))] * times
+
+    def work() -> str:
+        if left:
+            raise left.pop()
+        return "done"
+
+    return work
+
+
+def test_a_database_that_fails_for_a_moment_is_given_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "PAUSES", (0.0, 0.0))
+    assert patiently(failing(2)) == "done"
+    with pytest.raises(OperationalError):
+        patiently(failing(3))
+
+
+def test_other_errors_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    def work() -> NoReturn:
+        calls.append(1)
+        raise ValueError
+
+    with pytest.raises(ValueError):  # noqa: PT011 - it has no message
+        patiently(work)
+    assert len(calls) == 1
+
+
+def test_a_database_that_fails_is_told_in_one_line_without_its_password() -> None:
+    url = "postgresql://me:secret@host/name"
+    internal = StorageInternalError("An exception is raised during the commit.")
+    internal.__cause__ = OperationalError("select", {}, Exception("database is locked\nmore"))
+    with pytest.raises(InputError) as caught, reachable(url):
+        raise internal
+    assert str(caught.value).startswith("study.storage=postgresql://me:***@host/name: failed: database is locked; ")
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "same command again" in str(caught.value)
+
+
+def test_a_file_that_another_program_is_writing_is_waited_for(tmp_path: Path) -> None:
+    url = file_storage(tmp_path / "study.db")
+    engine = open_storage(url).engine
+    other = sqlite3.connect(tmp_path / "study.db", check_same_thread=False)
+    other.execute("begin exclusive")
+    timer = threading.Timer(6.0, other.commit)  # a second more than the driver would wait by itself
+    timer.start()
+    with engine.begin() as connection:
+        connection.execute(sa.text("create table mine (number integer)"))
+    timer.join()
+    other.close()
+    engine.dispose()
+
+
+def test_how_long_a_file_is_waited_for_is_a_persons_own_choice(tmp_path: Path) -> None:
+    engine = open_storage(f"sqlite:///{tmp_path}/study.db?timeout=0.1").engine
+    other = sqlite3.connect(tmp_path / "study.db")
+    other.execute("begin exclusive")
+    with pytest.raises(OperationalError, match="locked"), engine.begin() as connection:
+        connection.execute(sa.text("create table mine (number integer)"))
+    other.close()
+    engine.dispose()
