@@ -53,10 +53,6 @@ def train(config: DictConfig, sweep: Sweep, folder: Path) -> None:
     from smupar_transfer.app.continuing import refuse_to_replace
     from smupar_transfer.app.planner import Planner
 
-    planner = Planner(config, sweep)
-    records = {record.key: record for record in RunStore(folder)}  # a damaged one is told before anything is written
-    expected = planner.expected(records)
-    refuse_to_replace(folder, sweep.kind, records, {spec.key for spec in expected}, planner.possible)
     means = runs.Means(
         specs.data_request(config),
         specs.execution(config),
@@ -64,6 +60,10 @@ def train(config: DictConfig, sweep: Sweep, folder: Path) -> None:
         specs.workers(config),
         runs.other_trainings(folder),
     )
+    planner = Planner(config, sweep)
+    records = {record.key: record for record in RunStore(folder)}  # a damaged one is told before anything is written
+    expected = planner.expected(records)
+    refuse_to_replace(folder, sweep.kind, records, {spec.key for spec in expected}, planner.possible)
     todo = runs.what_to_do(folder, expected, records, means.elsewhere, planner.bound)
     outlook(sweep, todo, records, means)
 
