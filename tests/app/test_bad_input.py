@@ -255,6 +255,7 @@ def test_a_full_disk(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    given = [] if words[0] == "plot" else [*tiny, "seed=9"]
+    target = ["target.width=64", "target.sparsity=0.75"]  # of the recipe that is there
+    given = {"plot": [], "sweep": [*tiny], "transfer": [*tiny, *target]}.get(words[0], [*tiny, "seed=9"])
     message = refused(*words, *given, after_a_bar=True)
     check(message, "results", "No space left on device", "nothing was changed")

@@ -6,6 +6,7 @@ stopped where it would begin to work, with all that it was about to do.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -53,6 +54,7 @@ OTHER_WORDS: dict[str, str] = {
 }
 """Another valid value of every key whose type does not tell one."""
 NO_SAY: dict[str, frozenset[str]] = {
+    "coordinates": frozenset({"max_seeds"}),  # read once the planned seeds are measured
     "explain": frozenset({"device", "sparsity.backend", "threads", "results_dir", "format"}),  # computes nothing
     "plan": frozenset({"workers"}),  # divides what it prints last
     "train": frozenset({"sample"}),  # read once training is over
@@ -133,6 +135,7 @@ def scene(
 ) -> Callable[..., CompletedProcess[str]]:
     """Run a scene with further words."""
     del stopped, grid_file
+    shutil.rmtree(results / "grid")  # a sweep that is changed is refused for what is there
     (tmp_path / "check.yaml").write_text(CHECK, encoding="utf-8")
     (tmp_path / "other.txt").write_bytes(b"another text\n" * 400)
     tuned = yaml.safe_load((results / "proxy" / "tuned.yaml").read_text(encoding="utf-8"))

@@ -18,7 +18,6 @@ from smupar_transfer.records import (
     Manifest,
     RunRecord,
     RunSpec,
-    RunStore,
     read_manifest,
     write_manifest,
 )
@@ -51,13 +50,7 @@ def train(config: DictConfig, sweep: Sweep, folder: Path) -> None:
     """
     from smupar_transfer.app import runs, specs  # torch is imported now: a person has read something meanwhile
     from smupar_transfer.app.cautions import tell_of_runs
-    from smupar_transfer.app.continuing import refuse_to_replace
-    from smupar_transfer.app.planner import Planner
 
-    planner = Planner(config, sweep)
-    records = {record.key: record for record in RunStore(folder)}  # a damaged one is told before anything is written
-    expected = planner.expected(records)
-    refuse_to_replace(folder, sweep.kind, records, {spec.key for spec in expected}, planner.possible)
     means = runs.Means(
         specs.data_request(config),
         specs.execution(config),

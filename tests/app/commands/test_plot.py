@@ -78,10 +78,13 @@ def test_half_a_sweep_is_drawn_too(smupar: Run, results: Path) -> None:
 
 def test_records_of_other_settings_stay_out(smupar: Run, tiny: tuple[str, ...], grid_file: Path, results: Path) -> None:
     summary = (results / "grid" / "summary.csv").read_text()
-    assert smupar("sweep", "grid.yaml", *tiny, "budget.steps=5").returncode == 0
-    assert (results / "grid" / "summary.csv").read_text() != summary
-    assert smupar("sweep", "grid.yaml", *tiny).returncode == 0
-    assert (results / "grid" / "summary.csv").read_text() == summary
+    assert smupar("sweep", "grid.yaml", *tiny, "budget.steps=5", "results_dir=other").returncode == 0
+    assert Path("other/grid/summary.csv").read_text() != summary
+    for record in RunStore(Path("other/grid")):
+        RunStore(results / "grid").put(record)
+    for command in (["plot", "grid"], ["sweep", "grid.yaml", *tiny]):
+        assert smupar(*command).returncode == 0
+        assert (results / "grid" / "summary.csv").read_text() == summary
     assert len(RunStore(results / "grid").keys()) == 24
 
 
