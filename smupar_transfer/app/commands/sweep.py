@@ -58,6 +58,10 @@ def train(config: DictConfig, sweep: Sweep, folder: Path) -> None:
         specs.workers(config),
         runs.other_trainings(folder),
     )
+    planner = Planner(config, sweep)
+    records = {record.key: record for record in RunStore(folder)}  # a damaged one is told before anything is written
+    expected = planner.expected(records)
+    refuse_to_replace(folder, sweep.kind, records, {spec.key for spec in expected}, planner.possible)
     tell_of_runs(config, expected)
     todo = runs.what_to_do(folder, expected, records, means.elsewhere, planner.bound)
     outlook(sweep, todo, records, means)

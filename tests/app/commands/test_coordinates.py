@@ -575,7 +575,7 @@ runs: 3
     ("grids", "needle"),
     [
         pytest.param(GRID_OF_ONE_PLACE, "has a single value for mup, 0.5", id="a parametrization with one place"),
-        pytest.param(GRID_OF_TWO_AXES, "differ in: model.width is 64 and 128", id="two axes"),
+        pytest.param(GRID_OF_TWO_AXES, "is nothing that tables tell apart", id="two axes"),
         pytest.param(GRID_OF_EQUAL_MASKS, "keep the same numbers of weights", id="densities that are one"),
     ],
 )
