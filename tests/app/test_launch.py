@@ -177,16 +177,16 @@ def test_the_folder_of_own_configurations_is_found(words: list[str], folder: str
 
 
 def test_a_sweeps_settings_come_before_those_of_the_person(grid_file: Path) -> None:
-    name, own = str(grid_file), ["target=proxy", "target.width=32"]
-    assert launch._expand_name("plan", [name, "seed=1"]) == [*own, f"sweep={name}", "seed=1"]
-    assert launch._expand_name("plan", [name, "++target.width=8"]) == [own[0], f"sweep={name}", "++target.width=8"]
+    name = str(grid_file)
+    assert launch._expand_name("plan", [name, "seed=1"]) == ["target.width=32", f"sweep={name}", "seed=1"]
+    assert launch._expand_name("plan", [name, "++target.width=8"]) == [f"sweep={name}", "++target.width=8"]
     assert launch._expand_name("plot", [name, "results_dir=x"]) == [f"sweep={name}", "results_dir=x"]
-    assert launch._expand_name("plan", ["seed=1", name]) == [*own, f"sweep={name}", "seed=1"]
-    assert launch._expand_name("plan", ["seed=1", f"sweep={name}"]) == [*own, f"sweep={name}", "seed=1"]
-    assert launch._expand_name("plan", [f"sweep='{name}'"]) == [*own, f"sweep={name}"]
+    assert launch._expand_name("plan", ["seed=1", name]) == ["target.width=32", f"sweep={name}", "seed=1"]
+    assert launch._expand_name("plan", ["seed=1", f"sweep={name}"]) == ["target.width=32", f"sweep={name}", "seed=1"]
+    assert launch._expand_name("plan", [f"sweep='{name}'"]) == ["target.width=32", f"sweep={name}"]
     for word in ("sweep=", "sweep=''", "~sweep"):
         assert launch._expand_name("plan", [word]) == [word]
-    assert launch._expand_name("coordinates", [f"sweep={name}"]) == [*own, f"sweep={name}"]
+    assert launch._expand_name("coordinates", [f"sweep={name}"]) == ["target.width=32", f"sweep={name}"]
     assert launch._expand_name("plot", ["-cd", "own", name]) == [f"sweep={name}", "-cd", "own"]
     for words in (["seed=1"], ["--help"], ["-cd", "own"], ["--info", "defaults"], []):
         assert launch._expand_name("plan", words) == words

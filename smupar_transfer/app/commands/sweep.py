@@ -18,6 +18,7 @@ from smupar_transfer.records import (
     Manifest,
     RunRecord,
     RunSpec,
+    RunStore,
     read_manifest,
     write_manifest,
 )
@@ -50,6 +51,8 @@ def train(config: DictConfig, sweep: Sweep, folder: Path) -> None:
     """
     from smupar_transfer.app import runs, specs  # torch is imported now: a person has read something meanwhile
     from smupar_transfer.app.cautions import tell_of_runs
+    from smupar_transfer.app.continuing import refuse_to_replace
+    from smupar_transfer.app.planner import Planner
 
     means = runs.Means(
         specs.data_request(config),

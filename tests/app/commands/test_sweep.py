@@ -185,7 +185,6 @@ def test_a_persons_own_sweep_is_not_judged_by_the_papers_claims(
     folder = Path("results/grid")
     pages = [printed, (folder / "README.md").read_text(), (folder / "report.html").read_text()]
     for text in pages:
-        assert "the optimal learning rate moved" in text.replace("\n", " ")
         assert not re.search(r"(?i:claim:|verdict:|paper|expected)|\bNone\b", text)
     assert read_manifest(folder).claim is None
     grid_file.write_text(content.replace("cost:", "claim: supar\ncost:"))

@@ -187,7 +187,8 @@ def test_a_name_that_leads_out_of_the_results_is_refused(
 ) -> None:
     result = smupar(command, *tiny, f"study.name='{name}'")
     assert result.returncode == 2
-    assert result.stderr.startswith(f"smupar: study.name={name}: is no name; use letters")
+    problem = "is no name; use letters" if name else "must not be empty"
+    assert result.stderr.startswith(f"smupar: study.name={name}: {problem}")
     assert [path.name for path in tmp_path.iterdir()] == ["corpus.txt"]
 
 
