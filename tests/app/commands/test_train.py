@@ -253,7 +253,8 @@ def test_a_run_that_is_asked_to_end_loses_nothing(
 def test_a_name_that_leads_out_of_the_results_is_refused(smupar: Run, tiny: tuple[str, ...], name: str) -> None:
     result = smupar("train", *tiny, f"name='{name}'")
     assert result.returncode == 2
-    assert result.stderr.startswith(f"smupar: name={name}: is no name; use letters")
+    problem = "is no name; use letters" if name else "must not be empty"
+    assert result.stderr.startswith(f"smupar: name={name}: {problem}")
     assert not list(Path().glob("**/*.pt"))
 
 
