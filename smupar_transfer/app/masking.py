@@ -10,9 +10,9 @@ MASK = "***"
 SHORTEST = 4
 """Characters of a password that is looked for anywhere; a shorter one would tear words apart."""
 
-_CREDENTIALS = re.compile(r"[a-z][a-z0-9+.-]*:/{1,3}[^/:@\s]*:(.+)@", re.IGNORECASE)
+_CREDENTIALS = re.compile(r"(?<=\w):/{1,3}[^/:@\s]*:(.+)@")
 """``postgresql://user:PASSWORD@host``, up to the last @ of a word: passwords may hold any character."""
-_LIKELY = re.compile(r"([a-z][a-z0-9+.-]*:/{1,3}[^/:@\s]*:)\S+@", re.IGNORECASE)
+_LIKELY = re.compile(r"(?<=\w)(:/{1,3}[^/:@\s]*:)\S+@")
 _PARAMETER = re.compile(r"(?:password|passwd|pwd|secret|token)=([^&\s'\"]+?)(?=[&\s'\"]|:\s|$)", re.IGNORECASE)
 """``?password=PASSWORD``, as PostgreSQL's drivers take it."""
 
@@ -25,8 +25,9 @@ def secrets_of(words: Iterable[str]) -> list[str]:
 
 
 def _secrets(word: str) -> Iterator[str]:
-    for pattern in (_CREDENTIALS, _PARAMETER):
-        yield from pattern.findall(word)
+    if "@" in word:  # without it, the search would look through the rest of the word at every colon
+        yield from _CREDENTIALS.findall(word)
+    yield from _PARAMETER.findall(word)
 
 
 def masked(text: str, secrets: Iterable[str]) -> str:

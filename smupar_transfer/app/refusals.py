@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, TextIO
 
 import yaml
@@ -24,6 +26,8 @@ from smupar_transfer.app.schema import COMMANDS
 from smupar_transfer.app.sweeps import shipped_sweeps
 from smupar_transfer.theory import InputError, one_line, shown_text
 
+LONGEST_LINE = 1_200
+"""Characters of a message; a list of all sweeps, or a long path, fits."""
 LAUNCHERS = ("joblib", "submitit_local", "submitit_slurm")
 """Launchers of the extra ``cluster``."""
 ENTRIES = {
@@ -41,22 +45,26 @@ def refusal(error: BaseException, command: str) -> str | None:
         error: that composing the configuration, or launching jobs, raised.
         command: that was to run.
     """
-    chain = list(_chain(error))
-    broken = next((link for link in chain if isinstance(link, yaml.YAMLError)), None)
-    if broken is not None:
-        return _broken_yaml(broken)
     launcher = _launcher(error)
     if launcher is not None:
         return launcher
+    if isinstance(error, yaml.YAMLError):
+        return _broken_yaml(error)
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:  # Hydra looks for files named after words
+        return f"{shown_text(Path(str(error.filename)).name)}: is too long for the name of a file"
     if not isinstance(error, HydraException | OmegaConfBaseException):
         return None
     message = _message(error)
-    for explain in (_option, _folder, _several, _plus, _removed, _missing):
-        line = explain(message, command)
-        if line is not None:
-            return line
-    inner = next((link for link in reversed(chain) if isinstance(link, OmegaConfBaseException)), None)
-    return _of_a_key(error, inner, message, command)
+    lines = (
+        _option(message),
+        _folder(message),
+        _several(message, command),
+        _plus(message),
+        _removed(message, command),
+        _missing(message),
+    )
+    inner = next((link for link in reversed(list(_chain(error))) if isinstance(link, OmegaConfBaseException)), None)
+    return next(filter(None, lines), None) or _of_a_key(error, inner, message, command)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -75,8 +83,7 @@ def _message(error: BaseException) -> str:
     return " ".join(lines).partition(" Config search path:")[0]
 
 
-def _option(message: str, command: str) -> str | None:
-    del command
+def _option(message: str) -> str | None:
     match = re.search(r"Could not find '([^']*)/([^'/]*)' Available options in '[^']+': (.+)", message)
     if match is None:
         return None
@@ -86,8 +93,7 @@ def _option(message: str, command: str) -> str | None:
     return no_such_option(group, value, options)
 
 
-def _folder(message: str, command: str) -> str | None:
-    del command
+def _folder(message: str) -> str | None:
     folder = re.search(r"Additional config directory '(.+)' not found", message)
     if folder:
         return f"--config-dir={folder[1]}: there is no such folder"
@@ -108,8 +114,7 @@ def _several(message: str, command: str) -> str | None:
     return f"{key}={value}: are several values; add --multirun to run them one after the other"
 
 
-def _plus(message: str, command: str) -> str | None:
-    del command
+def _plus(message: str) -> str | None:
     match = re.search(
         r"Could not append to config\. An item is already at '.+?'\. Either remove \+ prefix: '(.+?)' Or", message
     )
@@ -125,8 +130,7 @@ def _removed(message: str, command: str) -> str | None:
     return f"~{match[1]}: there is nothing of that name to remove; {hint}"
 
 
-def _missing(message: str, command: str) -> str | None:
-    del command
+def _missing(message: str) -> str | None:
     match = re.search(r"Missing mandatory value: (\S+)", message)
     if match is None:
         return None
@@ -209,8 +213,13 @@ def report(error: Exception, command: str, secrets: Sequence[str]) -> ExitCode:
     if code is ExitCode.CRASHED:
         print(masked("".join(traceback.format_exception(error)), secrets), end="", file=sys.stderr)
     if line:
-        print(f"smupar: {masked(one_line(line), secrets)}", file=sys.stderr)
+        print(f"smupar: {_cut(masked(one_line(line), secrets))}", file=sys.stderr)
     return code
+
+
+def _cut(line: str) -> str:
+    """A line without the middle of what is far too long for one: its ends name the key and the way out."""
+    return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE // 2]}...{line[-LONGEST_LINE // 2 :]}"
 
 
 def _ending(error: Exception, command: str) -> tuple[str, ExitCode]:

@@ -22,9 +22,13 @@ from smupar_transfer.app.hints import either
 from smupar_transfer.app.keys import Key, Takes, example_of, keys_of, meant
 from smupar_transfer.app.main import TAKES_NAME
 from smupar_transfer.app.options import no_such_option, options_of
+from smupar_transfer.app.refusals import ENTRIES, no_such_key
 
 BLANKS_COUNT = ("prompt",)
 """Keys of text whose blanks at the ends mean something."""
+
+MAXIMUM_BRACKETS = 1_000
+"""Of a value; Hydra's parser takes minutes over a hundred thousand, and nothing needs as many."""
 
 _SETTING = re.compile(r"(?P<prefix>~|\+{0,2})(?P<key>[^=]*)=(?P<value>.*)", re.DOTALL)
 _INTERPOLATION = re.compile(r"\$\{[^}]*\}")
@@ -99,6 +103,8 @@ def _parser() -> OverridesParser:
 
 def _parsed(word: str) -> Override | None:
     """What Hydra reads in a word; None if it cannot."""
+    if sum(map(word.count, "[{(")) > MAXIMUM_BRACKETS:
+        return None
     try:
         return _parser().parse_override(word)
     except (HydraException, ValueError, RecursionError):  # beside its own: numbers of thousands of digits, deep lists
@@ -173,11 +179,8 @@ def _unreadable(command: str, prefix: str, key: str, value: str) -> str:
     """Why a value cannot be read, and how to write it."""
     typed = f"{prefix}{key}={value}"
     described = keys_of(command).get(key)
-    if described is None and not key.startswith("hydra"):
-        names = meant(key, command)
-        if key.partition(".")[0] not in keys_of(command) or names:
-            hint = f"did you mean {either(names)}?" if names else "--help lists the keys"
-            return f"{key}: there is no such key; {hint}"
+    if described is None and not key.startswith(("hydra.", "hydra/", *(f"{mapping}." for mapping in ENTRIES))):
+        return no_such_key(key, command)
     plain = unicodedata.normalize("NFKC", value).translate(_SIGNS).strip()
     problem = f"{typed}: is not {described.takes}" if described is not None else f"{typed}: cannot be read"
     if plain != value and _parsed(f"{prefix}{key}={plain}") is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -267,3 +268,23 @@ def test_a_persons_own_file_that_can_be_used_is(smupar: Run, tiny: tuple[str, ..
     result = smupar("tune", "--config-dir", "own", "model=mine", *tiny)
     assert result.returncode == 0, result.stderr
     assert "best of 1 trials" in result.stdout
+
+
+LONG = {
+    "digits": "seed=" + "9" * 100_000,
+    "key": "x" * 100_000 + "=1",
+    "short key": "x" * 300 + "=1",
+    "option": "model=" + "x" * 300,
+    "brackets": "xyzzy=" + "[" * 100_000,
+    "word": "y" * 100_000,
+    "colons": "z" + "://a:" * 20_000,
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_a_word_of_any_length_ends_in_a_short_line_at_once(smupar: Run, name: str) -> None:
+    started = time.process_time()
+    result = smupar("train", LONG[name])
+    assert (result.returncode, len(result.stderr.splitlines())) == (2, 1)
+    assert len(result.stderr) < 1300
+    assert time.process_time() - started < 20
