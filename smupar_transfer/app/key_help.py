@@ -112,7 +112,8 @@ def print_help(command: str, config: DictConfig, secrets: Sequence[str] = ()) ->
     out = show.console()
     name = " [NAME]" if command in TAKES_NAME else ""
     out.print(Text(f"smupar {command}: {COMMANDS[command]}", style="bold"))
-    out.print(f"usage: smupar {command}{name} [key=value ...] [group=option ...] [flags]", markup=False)
+    options = " [group=option ...]" if schema.GROUPS.keys() & set(config) else ""
+    out.print(f"usage: smupar {command}{name} [key=value ...]{options} [flags]", markup=False)
     by_group: dict[str, list[Row]] = {}
     for row in rows(command, config):
         group, dot, _ = row.key.name.partition(".")
@@ -138,9 +139,10 @@ def _print_group(out: Console, group: str, members: Sequence[Row], title: str, s
 
 def _heading(group: str) -> str:
     """What the keys of a group are about: the first sentence of its schema."""
+    if not group:
+        return "Keys of this command."
     nodes = [*schema.GROUPS.get(group, {}).values(), *([schema.NESTED[group]] if group in schema.NESTED else [])]
-    first = (nodes[0].__doc__ if nodes else None) or "Keys of this command."
-    return f"{group}: {first}" if group else first
+    return f"{group}: {nodes[0].__doc__ if nodes else 'One entry for every name.'}"
 
 
 def _print_options(out: Console, group: str, options: Mapping[str, str], chosen: str) -> None:

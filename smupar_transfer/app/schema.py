@@ -179,7 +179,7 @@ class TuningConfig:
     startup_trials: int = key("first trials, at random points, before the search models anything")
     pruner_startup_trials: int = key("trials that must complete before any is pruned")
     space: dict[str, RangeConfig] = field(
-        default_factory=dict, metadata=about("where hparams.NAME is searched; its keys end in .low, .high and .log")
+        default_factory=dict, metadata=about("range of hparams.NAME, with keys .low, .high and .log")
     )
 
 
@@ -290,8 +290,7 @@ class DemoConfig(TuneConfig):
     grids: dict[str, list[float]] = field(
         default_factory=dict,
         metadata=about(
-            "learning rates on which the target is tuned directly under NAME, in octaves from the tuned one; 0 is the "
-            "zero-shot run itself"
+            "learning rates that the target is tuned on under NAME, in octaves from the tuned one; 0 is zero-shot"
         ),
     )
 
