@@ -213,7 +213,8 @@ def report(error: Exception, command: str, secrets: Sequence[str]) -> ExitCode:
     if code is ExitCode.CRASHED:
         print(masked("".join(traceback.format_exception(error)), secrets), end="", file=sys.stderr)
     if line:
-        print(f"smupar: {_cut(masked(one_line(line), secrets))}", file=sys.stderr)
+        shown = masked(one_line(line), secrets)
+        print(f"smupar: {_cut(shown) if code is ExitCode.BAD_INPUT else shown}", file=sys.stderr)
     return code
 
 

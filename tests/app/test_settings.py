@@ -274,6 +274,7 @@ def test_a_text_with_a_strange_name_is_trained_on(smupar: Run, tiny: tuple[str, 
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"abcdefgh" * 500)
-        result = smupar("train", *tiny, f"data.path={name}", f"name=run {name.replace('/', ' ')}")
+        folder = Path("results, all of (v2)") / name
+        result = smupar("train", *tiny, f"data.path={name}", f"results_dir={folder}")
         assert result.returncode == 0, result.stderr
-        assert (Path("results") / f"run {name.replace('/', ' ')}" / "records.jsonl").exists()
+        assert (folder / "train" / "records.jsonl").exists()
