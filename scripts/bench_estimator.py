@@ -23,13 +23,11 @@ import pandas as pd
 
 from bench.shapes import FORMS, Shape, shapes
 from smupar_transfer.records import RunStore
-from smupar_transfer.verification.adaptive import Search, planned
-from smupar_transfer.verification.cells import Cell, Floats, cells, runs_table
-from smupar_transfer.verification.drift import Spread
-from smupar_transfer.verification.family import summarise_families
-from smupar_transfer.verification.fit import Status, local_fit
-from smupar_transfer.verification.optimum import Optimum, estimate
-from smupar_transfer.verification.stability import summarise
+from smupar_transfer.statistics import Cell, Optimum, Status, cells, estimate, runs_table, summarise, summarise_families
+from smupar_transfer.statistics.cell import Floats
+from smupar_transfer.statistics.curve_fit import local_fit
+from smupar_transfer.statistics.drift import Spread
+from smupar_transfer.sweeps.adaptive import Search, planned
 
 CHANCE = math.log(256)
 RANGE = 3.0  # octaves of grid on either side of its middle

@@ -85,7 +85,7 @@ def measure_missing(chosen: argparse.Namespace) -> None:
 def write_page(results: list[Result], folder: Path, command: str) -> None:
     """Write page, spreadsheet and figures of a folder with results."""
     from bench.figures import draw_speed_up, draw_split
-    from smupar_transfer.verification.figures.style import save
+    from smupar_transfer.reporting.figures.style import save
 
     notes, *parts = [
         read_text(path, "--output") if path.exists() else ""

@@ -24,7 +24,7 @@ def small_numbers_are_back() -> Iterator[None]:
 @pytest.fixture(autouse=True, scope="session")
 def kernels_are_built() -> None:
     """Now, if ever: what is said on standard error while they are built is no part of a command's output."""
-    from smupar_transfer.sparsity import native_problem
+    from smupar_transfer.kernels import native_problem
 
     native_problem()
 

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
+from smupar_transfer.app.catalogue import COMMANDS
 from smupar_transfer.app.endings import ExitCode
 from smupar_transfer.app.keys import Takes, keys_of
-from smupar_transfer.app.main import COMMANDS, main
+from smupar_transfer.app.main import main
 from smupar_transfer.app.options import folders, options_of
-from smupar_transfer.sparsity.native.build import FLAGS_VARIABLE
+from smupar_transfer.kernels.build import FLAGS_VARIABLE
 from smupar_transfer.training.data.shakespeare import WHEEL
 
 ROOT = Path(__file__).parents[1]
@@ -74,8 +75,8 @@ def test_every_environment_variable_that_is_read_is_named() -> None:
 
 
 def test_caches_are_where_they_are_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    from smupar_transfer.sparsity.calibration.choice import calibration_file
-    from smupar_transfer.sparsity.native import cache_folder
+    from smupar_transfer.kernels import cache_folder
+    from smupar_transfer.sparsity.autotune.choice import calibration_file
     from smupar_transfer.training.data.shakespeare import default_cache_dir
 
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)

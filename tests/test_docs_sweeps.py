@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from smupar_transfer.app.main import main
-from smupar_transfer.app.sweep_definition import AXES, KINDS, Sweep
-from smupar_transfer.app.sweeps import load_sweep
 from smupar_transfer.records import read_manifest
+from smupar_transfer.sweeps.files import load_sweep
+from smupar_transfer.sweeps.sweep import AXES, KINDS, Sweep
 
 SWEEPS = (Path(__file__).parents[1] / "docs" / "sweeps.md").read_text(encoding="utf-8")
 TINY = [

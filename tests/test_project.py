@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import io
 import os
 import re
@@ -15,6 +16,7 @@ import tomllib
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -100,6 +102,18 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
+FACADES = [".".join(path.parent.relative_to(ROOT).parts) for path in SOURCES if path.name == "__init__.py"]
+
+
+@pytest.mark.parametrize("package", FACADES)
+def test_no_module_is_hidden_by_a_function_of_its_name(package: str) -> None:
+    """``import a.b as c`` would give the function, and so would tools that document a package."""
+    facade = importlib.import_module(package)
+    modules = {path.stem for path in SOURCES if ".".join(path.parent.relative_to(ROOT).parts) == package}
+    hidden = {name for name in modules & set(vars(facade)) if not isinstance(getattr(facade, name), ModuleType)}
+    assert hidden == set()
+
+
 def _files(folder: Path) -> Iterator[Path]:
     return (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
 
@@ -108,7 +122,7 @@ def test_the_wheel_holds_every_file_that_ships(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     for folder in SHIPPED:
-        shipped = {f"smupar_transfer/{path.relative_to(ROOT).as_posix()}" for path in _files(ROOT / folder)}
+        shipped = {f"smupar_transfer/shipped/{path.relative_to(ROOT).as_posix()}" for path in _files(ROOT / folder)}
         assert shipped
         assert shipped <= names
     assert {path.relative_to(ROOT).as_posix() for path in _files(PACKAGE)} <= names
@@ -148,11 +162,11 @@ def _outside(environment: dict[str, str], folder: Path, program: str) -> str:
 def test_commands_work_from_the_wheel(unpacked: dict[str, str], tmp_path: Path) -> None:
     program = (
         "import sys, smupar_transfer\n"
-        "from smupar_transfer.app import paths\n"
+        "from smupar_transfer.sweeps import shipped\n"
         "from smupar_transfer.app.main import main\n"
         f"assert {str(ROOT)!r} not in sys.path\n"
         f"assert not smupar_transfer.__file__.startswith({str(ROOT)!r})\n"
-        "assert paths.CONF.parent == paths.SWEEPS.parent == paths.PACKAGE\n"
+        "assert shipped.CONF.parent == shipped.SWEEPS.parent == shipped.PACKAGE / 'shipped'\n"
         "sys.exit(main(['explain', 'target.width=512', '--cfg', 'job']))\n"
     )
     config = yaml.safe_load(_outside(unpacked, tmp_path, program))

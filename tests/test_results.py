@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from smupar_transfer.verification.index_page import entries
-from smupar_transfer.verification.templating import render
+from smupar_transfer.reporting.index_page import entries
+from smupar_transfer.reporting.templating import render
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"

@@ -11,7 +11,7 @@ from matplotlib.ticker import NullLocator, StrMethodFormatter
 from bench.cells import Result
 from bench.numbers import Crossover, Curve, crossovers, curves, part_milliseconds, sparse_variant, widths
 from bench.parts import PARTS
-from smupar_transfer.verification.figures.style import sequential, style
+from smupar_transfer.reporting.figures.style import sequential, style
 
 LOOKS = {  # Okabe & Ito (2008); rivals without masks are grey
     "dense": {"color": "#777777", "linestyle": "--", "marker": "s"},

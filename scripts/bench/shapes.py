@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smupar_transfer.verification.cells import Cell, Floats, levelled_means
-from smupar_transfer.verification.mean_curve import complete
+from smupar_transfer.statistics import Cell
+from smupar_transfer.statistics.cell import Floats, levelled_means
+from smupar_transfer.statistics.mean_curve import complete
 
 VALLEY = 0.35  # nats above the smallest loss that shapes are fitted to
 

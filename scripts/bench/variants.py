@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from bench.cells import Cell
+from smupar_transfer.kernels import native_problem
 from smupar_transfer.model import GPT, build
 from smupar_transfer.records import BudgetSpec, DataSpec, GPTSpec, Positions, RunSpec, SparsitySpec
-from smupar_transfer.sparsity import AUTO, BACKENDS, SparseLinear, native_problem
+from smupar_transfer.sparsity import AUTO, BACKENDS, SparseLinear
 from smupar_transfer.theory import BaseHyperparameters, InputError, OptimizerSettings
 from smupar_transfer.training import make_optimizer
 

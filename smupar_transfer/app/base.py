@@ -8,10 +8,11 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from smupar_transfer.app.given import keys_of, set_by_hand, words_by_hand, words_of_file
-from smupar_transfer.records import Recipe, RunSpec, Source, Tuned, read_tuned
+from smupar_transfer.app.overrides import keys_of, set_by_hand, words_by_hand, words_of_file
+from smupar_transfer.model import require_same_proxy
+from smupar_transfer.records import RunSpec, Tuned, read_tuned
 from smupar_transfer.theory import BaseHyperparameters, InputError
-from smupar_transfer.transfer import require_same_proxy
+from smupar_transfer.transfer import Recipe, Source
 
 NAMES = tuple(item.name for item in fields(BaseHyperparameters))
 

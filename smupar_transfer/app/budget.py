@@ -8,8 +8,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from smupar_transfer.app.given import keys_of, words_by_hand
-from smupar_transfer.model import network_cost, outline, plan_parameters
+from smupar_transfer.app.overrides import keys_of, words_by_hand
+from smupar_transfer.model import network_cost, outline, plan_of
 from smupar_transfer.records import BudgetSpec, Decay, RunSpec
 from smupar_transfer.theory import InputError
 
@@ -76,5 +76,5 @@ def _steps(tokens_per_parameter: float, spec: RunSpec) -> int:
     """As many as show ``tokens_per_parameter`` tokens for each parameter that exists."""
     if not (tokens_per_parameter > 0 and math.isfinite(tokens_per_parameter)):
         raise InputError(KEY, tokens_per_parameter, "must be positive and finite")
-    nonzero = network_cost(plan_parameters(outline(spec), spec), spec).nonzero_parameters
+    nonzero = network_cost(plan_of(outline(spec), spec), spec).nonzero_parameters
     return max(1, math.ceil(tokens_per_parameter * nonzero / spec.budget.tokens_per_step))

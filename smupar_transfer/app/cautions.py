@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from omegaconf import DictConfig
 
 from smupar_transfer.app.base import Base, other_data, resolve_base, untuned
-from smupar_transfer.app.show import console
-from smupar_transfer.records import Recipe, RunSpec, Source
-from smupar_transfer.transfer import network_cautions, source_cautions
+from smupar_transfer.app.console import terminal
+from smupar_transfer.model import network_cautions, source_cautions
+from smupar_transfer.records import RunSpec
+from smupar_transfer.transfer import Recipe, Source
 
 MOST = 6
 """Lines about where base hyperparameters come from; a sweep over budgets has one a budget."""
@@ -19,7 +20,7 @@ def tell_of_runs(config: DictConfig, specs: Sequence[RunSpec]) -> None:
     """Caution about configured runs, and say where base hyperparameters come from if a tuned point was named."""
     base = resolve_base(config)
     if base.tuned is not None:
-        console(stderr=True).print(str(base), markup=False, soft_wrap=True)
+        terminal(stderr=True).print(str(base), markup=False, soft_wrap=True)
     tell([*network_cautions(specs), *_about(None if base.tuned is None else Source.of(base.tuned), specs)])
 
 
@@ -47,4 +48,4 @@ def _about(source: Source | None, specs: Iterable[RunSpec]) -> list[str]:
 def tell(cautions: Iterable[str]) -> None:
     """Print cautions."""
     for caution in cautions:
-        console(stderr=True).print(f"caution: {caution}", style="yellow", markup=False, soft_wrap=True)
+        terminal(stderr=True).print(f"caution: {caution}", style="yellow", markup=False, soft_wrap=True)

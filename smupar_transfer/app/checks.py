@@ -7,10 +7,11 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from smupar_transfer.app import paths, schema
+from smupar_transfer.app import schema
 from smupar_transfer.app.flags import WordError
 from smupar_transfer.app.keys import Takes, keys_of
 from smupar_transfer.app.refusals import no_such_key
+from smupar_transfer.sweeps import shipped
 from smupar_transfer.theory import InputError
 
 MAY_BE_EMPTY = (("train", "prompt"), ("plan", "sweep"))
@@ -79,9 +80,9 @@ def check_own_folder(command: str, folder: str | None) -> None:
     Raises:
         WordError: there is such a file.
     """
-    if folder is None or not Path(folder).is_dir() or Path(folder).samefile(paths.CONF):
+    if folder is None or not Path(folder).is_dir() or Path(folder).samefile(shipped.CONF):
         return
     names = [Path(f"{command}.yaml"), *(path.relative_to(folder) for path in sorted(Path(folder).glob("*/*.yaml")))]
     for name in names:
-        if (Path(folder) / name).exists() and (paths.CONF / name).exists():
+        if (Path(folder) / name).exists() and (shipped.CONF / name).exists():
             raise WordError(f"{Path(folder) / name}: the package has {name}, too, and would read its own; rename yours")

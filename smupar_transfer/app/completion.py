@@ -6,9 +6,9 @@ import os
 import sys
 from collections.abc import Iterable
 
-from smupar_transfer.app.launch import launch
-from smupar_transfer.app.main import COMMANDS, DEFAULT_NAMES, TAKES_NAME
-from smupar_transfer.app.sweeps import shipped_sweeps
+from smupar_transfer.app.catalogue import COMMANDS, DEFAULT_NAMES, TAKES_NAME
+from smupar_transfer.app.hydra_entry import launch
+from smupar_transfer.sweeps.files import shipped_sweeps
 
 SHELLS = ("bash", "zsh", "fish")
 

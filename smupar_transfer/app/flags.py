@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from smupar_transfer.app.hints import close_words, either
 from smupar_transfer.app.keys import meant
+from smupar_transfer.theory import close_words, either
 
 
 class WordError(Exception):

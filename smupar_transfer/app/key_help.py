@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from smupar_transfer.app import schema, show
+from smupar_transfer.app import console, schema
+from smupar_transfer.app.catalogue import COMMANDS, TAKES_NAME
 from smupar_transfer.app.keys import Key, Takes, key_of_field, keys_of
-from smupar_transfer.app.main import COMMANDS, TAKES_NAME
 from smupar_transfer.app.masking import masked
 from smupar_transfer.app.options import options_of
 
@@ -109,7 +109,7 @@ def print_help(command: str, config: DictConfig, secrets: Sequence[str] = ()) ->
     hydra = HydraConfig.get()
     folders = [Path(source.path) for source in hydra.runtime.config_sources if source.schema == "file"]
     given = [word for word in hydra.overrides.task if not word.startswith("sweep=")]
-    out = show.console()
+    out = console.terminal()
     name = " [NAME]" if command in TAKES_NAME else ""
     out.print(Text(f"smupar {command}: {COMMANDS[command]}", style="bold"))
     options = " [group=option ...]" if schema.GROUPS.keys() & set(config) else ""

@@ -9,8 +9,8 @@ from dataclasses import Field, dataclass, fields
 from enum import StrEnum
 from functools import cache
 
-from smupar_transfer.app.hints import close_words
 from smupar_transfer.app.schema import CHOICES, COMMANDS, GROUPS, MEANING, NESTED
+from smupar_transfer.theory import close_words
 
 
 class Takes(StrEnum):

@@ -9,22 +9,8 @@ import sys
 from collections.abc import Sequence
 
 import smupar_transfer
-from smupar_transfer.app.hints import did_you_mean
-
-COMMANDS = {
-    "demo": "the whole story in a few minutes: tune, transfer, train, compare",
-    "tune": "search base hyperparameters on the dense proxy",
-    "transfer": "rescale them to a wide sparse target: a recipe",
-    "train": "train a recipe, or the configured target",
-    "sweep": "run a stability sweep, then analyse and draw it",
-    "coordinates": "check that activations, gradients and updates keep their size",
-    "plot": "redraw a sweep from its stored records",
-    "explain": "every parameter of a target with its learning rate, init std, ...",
-    "plan": "what a sweep or a run would cost, without running it",
-}
-
-TAKES_NAME = ("sweep", "coordinates", "plot", "plan")
-DEFAULT_NAMES = {"coordinates": "coordinates_by_sparsity"}
+from smupar_transfer.app.catalogue import COMMANDS
+from smupar_transfer.theory import did_you_mean
 
 HELP = """\
 usage: smupar COMMAND [key=value ...] [--help] [--cfg job] [--multirun] [--config-dir DIR]
@@ -77,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command, *rest = words
     if command not in COMMANDS:
         return _unknown(command, rest)
-    from smupar_transfer.app.launch import launch
+    from smupar_transfer.app.hydra_entry import launch
 
     return launch(command, rest)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from smupar_transfer.app import paths
-from smupar_transfer.app.hints import did_you_mean
+from smupar_transfer.sweeps import shipped
+from smupar_transfer.theory import did_you_mean
 
 INSTEAD = {
     "budget": "budget.steps",
@@ -21,7 +21,7 @@ INSTEAD = {
 
 def folders(config_dir: str | None) -> list[Path]:
     """Where groups lie, in the order in which Hydra looks for them."""
-    return [paths.CONF, *([Path(config_dir)] if config_dir else []), paths.SWEEPS]
+    return [shipped.CONF, *([Path(config_dir)] if config_dir else []), shipped.SWEEPS]
 
 
 def options_of(group: str, where: Iterable[Path]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,13 @@ from omegaconf import DictConfig, OmegaConf
 from smupar_transfer.app.base import require_source
 from smupar_transfer.app.budget import provisional_budget, with_budget
 from smupar_transfer.app.cautions import tell_of_recipe, tell_of_runs
-from smupar_transfer.app.given import set_by_hand
-from smupar_transfer.app.specs import data_request, precision, target_spec
-from smupar_transfer.records import MLPSpec, Recipe, RunSpec, read_recipe
+from smupar_transfer.app.config_to_spec import data_request, precision, target_spec
+from smupar_transfer.app.overrides import set_by_hand
+from smupar_transfer.model import outline, plan_of, rules_of
+from smupar_transfer.records import MaskKind, MLPSpec, RunSpec
 from smupar_transfer.theory import InputError
 from smupar_transfer.training import ExampleData, load
-from smupar_transfer.transfer import require_agreement
+from smupar_transfer.transfer import ParameterPlan, Recipe, Source, make_recipe, read_recipe, require_agreement
 
 HELD = ("model", "target", "hparams", "parametrization", "optimizer", "sparsity", "tuned")
 """Groups and keys that a recipe decides."""
@@ -75,10 +77,27 @@ def recipe_spec(config: DictConfig, recipe: Recipe) -> RunSpec:
         seed=config.seed,
         precision=precision(config),
     )
-    require_agreement(recipe, spec)
+    require_agreement(recipe, target_plan(spec))
     if recipe.source is not None:
         require_source(config, recipe.source, spec)
     return with_budget(config, spec)
+
+
+def recipe_of(spec: RunSpec, source: Source | None) -> Recipe:
+    """The recipe of a target.
+
+    Args:
+        spec: the run that trains it; its data, budget and seed do not count.
+        source: where its base hyperparameters come from; None if nobody tuned them.
+    """
+    return make_recipe(rules_of(spec), spec.model, spec.base_width, spec.sparsity, target_plan(spec), source)
+
+
+def target_plan(spec: RunSpec) -> tuple[ParameterPlan, ...]:
+    """What every parameter of a target is trained with, at the density that is known before masks are drawn."""
+    counted = replace(spec, sparsity=replace(spec.sparsity, mask=MaskKind.RANDOM))
+    known = counted if spec.sparsity.mask is MaskKind.BERNOULLI else spec
+    return plan_of(outline(known), known)
 
 
 def _require_no_other_word(config: DictConfig, recipe: Recipe) -> None:

@@ -17,14 +17,13 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from smupar_transfer.app.endings import CheckFailedError, CheckUndecidedError, ExitCode
 from smupar_transfer.app.flags import WordError
-from smupar_transfer.app.given import key_of
-from smupar_transfer.app.hints import either
 from smupar_transfer.app.keys import Takes, example_of, keys_of, meant
 from smupar_transfer.app.masking import masked
 from smupar_transfer.app.options import no_such_option
 from smupar_transfer.app.schema import COMMANDS
-from smupar_transfer.app.sweeps import shipped_sweeps
-from smupar_transfer.theory import InputError, one_line, shown_text
+from smupar_transfer.sweeps.files import shipped_sweeps
+from smupar_transfer.sweeps.sweep import key_of
+from smupar_transfer.theory import InputError, either, one_line, shown_text
 
 LONGEST_LINE = 1_200
 """Characters of a message; a list of all sweeps, or a long path, fits."""

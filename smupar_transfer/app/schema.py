@@ -42,7 +42,7 @@ def key(meaning: str, default: Any = MISSING, *, choices: Iterable[str] = ()) ->
 
     Args:
         meaning: what ``--help`` says of it, as a clause.
-        default: what leaving it out means, where that is not said in ``conf/``.
+        default: what leaving it out context, where that is not said in ``conf/``.
         choices: all values that it takes, where they are words.
     """
     return field(default=default, metadata=about(meaning, choices))

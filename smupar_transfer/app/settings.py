@@ -17,12 +17,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString, Sweep
 from hydra.errors import HydraException
 
+from smupar_transfer.app.catalogue import TAKES_NAME
 from smupar_transfer.app.flags import WordError
-from smupar_transfer.app.hints import either
 from smupar_transfer.app.keys import Key, Takes, example_of, keys_of, meant
-from smupar_transfer.app.main import TAKES_NAME
 from smupar_transfer.app.options import no_such_option, options_of
 from smupar_transfer.app.refusals import ENTRIES, no_such_key
+from smupar_transfer.theory import either
 
 BLANKS_COUNT = ("prompt",)
 """Keys of text whose blanks at the ends mean something."""

@@ -1,35 +1,46 @@
-"""Networks, the role of each of their parameters, and their initialisation."""
+"""Our GPT and MLP, and how a run specification makes one of them."""
 
-from smupar_transfer.model.build import Network, build, construct, initialise, outline, product_type
+from smupar_transfer.model.cautions import (
+    MINIMUM_WEIGHTS_PER_NEURON,
+    network_cautions,
+    require_same_proxy,
+    source_cautions,
+    unread_settings,
+)
 from smupar_transfer.model.cost import Cost, network_cost
 from smupar_transfer.model.gpt import GPT
-from smupar_transfer.model.layers import Embedding, InputLinear, ReadoutLinear
 from smupar_transfer.model.mlp import MLP
-from smupar_transfer.model.multipliers import Multipliers, multipliers
-from smupar_transfer.model.plan import ParameterPlan, plan_parameters
-from smupar_transfer.model.roles import Claim, UnclaimedParameterError, role_table
-from smupar_transfer.model.twins import computation
+from smupar_transfer.model.networks import (
+    Network,
+    build,
+    construct,
+    multipliers_of,
+    outline,
+    plan_of,
+    product_type,
+    proxy_of,
+    rules_of,
+    shapes_of,
+)
 
 __all__ = [
     "GPT",
+    "MINIMUM_WEIGHTS_PER_NEURON",
     "MLP",
-    "Claim",
     "Cost",
-    "Embedding",
-    "InputLinear",
-    "Multipliers",
     "Network",
-    "ParameterPlan",
-    "ReadoutLinear",
-    "UnclaimedParameterError",
     "build",
-    "computation",
     "construct",
-    "initialise",
-    "multipliers",
+    "multipliers_of",
+    "network_cautions",
     "network_cost",
     "outline",
-    "plan_parameters",
+    "plan_of",
     "product_type",
-    "role_table",
+    "proxy_of",
+    "require_same_proxy",
+    "rules_of",
+    "shapes_of",
+    "source_cautions",
+    "unread_settings",
 ]

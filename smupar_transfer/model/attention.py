@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from smupar_transfer.sparsity import attention_suits
+from smupar_transfer.kernels import attention_suits
 
 LONGEST = 1024
 """Longest sequence whose attention weights are kept for the backward pass; memory grows with its square."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from smupar_transfer.model.plan import ParameterPlan
 from smupar_transfer.records import GPTSpec, RunSpec
 from smupar_transfer.theory import Role
+from smupar_transfer.transfer import ParameterPlan
 
 
 @dataclass(frozen=True)

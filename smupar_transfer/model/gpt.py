@@ -13,10 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smupar_transfer.model.attention import causal_attention
-from smupar_transfer.model.layers import Embedding, ReadoutLinear
-from smupar_transfer.model.multipliers import Multipliers
 from smupar_transfer.records import Activation, GPTSpec, Positions, SparsitySpec
 from smupar_transfer.sparsity import SparseLinear
+from smupar_transfer.transfer import Embedding, Multipliers, ReadoutLinear
 
 LinearFactory = Callable[[int, int], SparseLinear]
 

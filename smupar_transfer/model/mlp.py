@@ -5,10 +5,9 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from smupar_transfer.model.layers import InputLinear, ReadoutLinear
-from smupar_transfer.model.multipliers import Multipliers
 from smupar_transfer.records import MLPSpec, SparsitySpec
 from smupar_transfer.sparsity import SparseLinear
+from smupar_transfer.transfer import InputLinear, Multipliers, ReadoutLinear
 
 
 class MLP(nn.Module):

@@ -1,20 +1,18 @@
-"""Run specifications, run records and recipes, and the only code that knows their file formats."""
+"""Run specifications, run records and manifests, and the only code that knows their file formats."""
 
 from smupar_transfer.records.coordinates import CoordinateRecord, LayerSizes
+from smupar_transfer.records.design import Design
+from smupar_transfer.records.file_kinds import FileKind, identify, refuse_other
 from smupar_transfer.records.files import from_plain, read_text, to_plain, write_atomically
-from smupar_transfer.records.identify import FileKind, identify, refuse_other
-from smupar_transfer.records.manifest import MANIFEST_FILE, Manifest, read_manifest, result_names, write_manifest
-from smupar_transfer.records.names import require_name
-from smupar_transfer.records.recipe import (
-    Recipe,
-    RoleValues,
-    Source,
-    derive_roles,
-    derive_values,
-    read_recipe,
-    width_factor,
-    write_recipe,
+from smupar_transfer.records.manifest import (
+    MANIFEST_FILE,
+    REMARKS_FILE,
+    Manifest,
+    read_manifest,
+    result_names,
+    write_manifest,
 )
+from smupar_transfer.records.names import require_name
 from smupar_transfer.records.record import Environment, Evaluation, LayerSparsity, RunRecord, trained_runs
 from smupar_transfer.records.spec import (
     SCHEMA_VERSION,
@@ -39,6 +37,7 @@ __all__ = [
     "COORDINATES_FILE",
     "MANIFEST_FILE",
     "RECORDS_FILE",
+    "REMARKS_FILE",
     "SCHEMA_VERSION",
     "Activation",
     "BudgetSpec",
@@ -46,6 +45,7 @@ __all__ = [
     "CoordinateStore",
     "DataSpec",
     "Decay",
+    "Design",
     "Environment",
     "Evaluation",
     "FileKind",
@@ -58,22 +58,16 @@ __all__ = [
     "ModelSpec",
     "Positions",
     "Precision",
-    "Recipe",
-    "RoleValues",
     "RunRecord",
     "RunSpec",
     "RunStore",
-    "Source",
     "SparsitySpec",
     "Store",
     "Tuned",
-    "derive_roles",
-    "derive_values",
     "from_plain",
     "identify",
     "load_yaml",
     "read_manifest",
-    "read_recipe",
     "read_text",
     "read_tuned",
     "refuse_other",
@@ -81,9 +75,7 @@ __all__ = [
     "result_names",
     "to_plain",
     "trained_runs",
-    "width_factor",
     "write_atomically",
     "write_manifest",
-    "write_recipe",
     "write_tuned",
 ]

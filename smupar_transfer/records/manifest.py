@@ -12,6 +12,8 @@ from smupar_transfer.records.spec import SCHEMA_VERSION
 from smupar_transfer.theory import InputError
 
 MANIFEST_FILE = "sweep.json"
+REMARKS_FILE = "remarks.txt"
+"""A person's own words about a result, a remark a line; every page of the result ends its notes with them."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Manifest:
         keys: of its runs, those not yet run included.
         proxy_log2_learning_rate: log2 of the base learning rate that was tuned on the proxy; None if that is not known.
         proxy_hparams: name to value of all base hyperparameters that were tuned on the proxy; empty if not known.
-        kind, swept, axis, tied, reference: of the sweep file; see ``app.sweep_definition.Sweep``.
+        kind, swept, axis, tied, reference: of the sweep file; see ``sweeps.sweep.Sweep``.
         claim: of the sweep file, too. Before it had that field, every sweep tested the claims of the SuPar paper.
         full_grid: runs of the whole grid, where ``keys`` are those that an adaptive sweep needed of it; else None.
         added_seeds: parametrization to the seeds that a coordinate check ran beside those of its file, to decide it.

@@ -16,6 +16,7 @@ from smupar_transfer.theory import (
     OptimizerSettings,
     Parametrization,
     parametrization,
+    with_choices,
 )
 
 SCHEMA_VERSION = 1
@@ -92,6 +93,7 @@ class GPTSpec:
     kind: Literal["gpt"] = "gpt"
 
     def __post_init__(self) -> None:
+        with_choices(self, "model", activation=Activation, positions=Positions)
         _require_positive("model", self, "width", "depth", "head_dim", "vocab_size", "context")
         if self.width % self.head_dim:
             nearest = max(1, round(self.width / self.head_dim)) * self.head_dim
@@ -139,6 +141,7 @@ class SparsitySpec:
     mask: MaskKind = MaskKind.RANDOM
 
     def __post_init__(self) -> None:
+        with_choices(self, "sparsity", mask=MaskKind)
         if not 0 < self.density <= 1:
             raise InputError("target.sparsity", 1 - self.density, "must lie in [0, 1)", "0 is dense, 0.9 keeps a tenth")
 
@@ -183,6 +186,7 @@ class BudgetSpec:
     evaluation_batches: int = 16
 
     def __post_init__(self) -> None:
+        with_choices(self, "budget", decay=Decay)
         _require_positive("budget", self, "steps", "batch_size", "sequence_length", "evaluations", "evaluation_batches")
         if not 0 <= self.warmup_steps <= self.steps:
             raise InputError("budget.warmup_steps", self.warmup_steps, f"must lie in [0, steps={self.steps}]")
@@ -222,6 +226,7 @@ class RunSpec:
     precision: Precision = Precision.FLOAT32
 
     def __post_init__(self) -> None:
+        with_choices(self, "", precision=Precision)
         _ = self.table, self.base_model  # both must exist
         if isinstance(self.model, GPTSpec) and self.budget.sequence_length > self.model.context:
             raise InputError(

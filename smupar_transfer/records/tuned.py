@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from smupar_transfer.records.identify import FileKind
+from smupar_transfer.records.file_kinds import FileKind
 from smupar_transfer.records.spec import SCHEMA_VERSION, RunSpec
 from smupar_transfer.records.yamls import read_yaml, write_yaml
 from smupar_transfer.theory import BaseHyperparameters, InputError

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode
 
+from smupar_transfer.records.file_kinds import FileKind, refuse_other
 from smupar_transfer.records.files import from_plain, read_text, to_plain, write_atomically
-from smupar_transfer.records.identify import FileKind, refuse_other
 from smupar_transfer.theory import InputError, shown, shown_text
 
 T = TypeVar("T")

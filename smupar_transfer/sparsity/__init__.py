@@ -1,11 +1,20 @@
 """Masks, and linear layers that compute with them. Knows no parametrization."""
 
-from smupar_transfer.sparsity.backends import AUTO, BACKENDS, Backend, computing_backend, make_backend, require_backend
-from smupar_transfer.sparsity.calibration import DENSE, Timing, Work, calibrate, choose_backend
+from smupar_transfer.sparsity.autotune.choice import calibrate, choose_backend
+from smupar_transfer.sparsity.autotune.decision import DENSE
+from smupar_transfer.sparsity.autotune.timing import Timing
+from smupar_transfer.sparsity.autotune.work import Work
+from smupar_transfer.sparsity.backends.base import (
+    AUTO,
+    BACKENDS,
+    Backend,
+    computing_backend,
+    make_backend,
+    require_backend,
+)
 from smupar_transfer.sparsity.linear import SparseLinear
 from smupar_transfer.sparsity.masks import draw_mask, expected_dead_outputs, nominal_nonzero
 from smupar_transfer.sparsity.moments import LAYOUTS, change_mask, check_moments
-from smupar_transfer.sparsity.native import attention_suits, native_problem
 from smupar_transfer.sparsity.report import backends_in_use, sparsity_report
 from smupar_transfer.sparsity.seeds import named_generator
 
@@ -18,7 +27,6 @@ __all__ = [
     "SparseLinear",
     "Timing",
     "Work",
-    "attention_suits",
     "backends_in_use",
     "calibrate",
     "change_mask",
@@ -29,7 +37,6 @@ __all__ = [
     "expected_dead_outputs",
     "make_backend",
     "named_generator",
-    "native_problem",
     "nominal_nonzero",
     "require_backend",
     "sparsity_report",

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.autograd.graph import increment_version
 
 from smupar_transfer.records import MaskKind
-from smupar_transfer.sparsity.backends import AUTO, Backend, DenseBackend, make_backend, require_backend
-from smupar_transfer.sparsity.bits import pack_bits, unpack_bits
-from smupar_transfer.sparsity.calibration import Work, choose_backend
+from smupar_transfer.sparsity.autotune.choice import choose_backend
+from smupar_transfer.sparsity.autotune.work import Work
+from smupar_transfer.sparsity.backends.base import AUTO, Backend, DenseBackend, make_backend, require_backend
+from smupar_transfer.sparsity.mask_bits import pack_bits, unpack_bits
 from smupar_transfer.sparsity.masks import draw_mask, nominal_nonzero
 from smupar_transfer.sparsity.moments import watch
 from smupar_transfer.theory import InputError
@@ -142,7 +143,7 @@ class SparseLinear(nn.Module):
         return self.backend.unpack(self.weight)
 
     def choose_backend(self, tokens: int, device: str, precision: torch.dtype = torch.float32) -> None:
-        """Turn ``auto`` into what computes fastest on a device, for a mask of the nominal density; see ``calibration``.
+        """Turn ``auto`` into what computes fastest on a device, for a mask of the nominal density; see ``autotune``.
 
         To be called before weights are set: it decides their layout. Another backend than ``auto``, and a layer of full
         density, stay as they are.

@@ -7,8 +7,8 @@ from collections import Counter
 from torch import nn
 
 from smupar_transfer.records import LayerSparsity
-from smupar_transfer.sparsity.backends import DenseBackend
-from smupar_transfer.sparsity.calibration import DENSE
+from smupar_transfer.sparsity.autotune.decision import DENSE
+from smupar_transfer.sparsity.backends.base import DenseBackend
 from smupar_transfer.sparsity.linear import SparseLinear
 
 

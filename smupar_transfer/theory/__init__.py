@@ -1,8 +1,9 @@
 """Parametrizations as tables of exponents. Pure Python: no torch, no files, no configuration library."""
 
+from smupar_transfer.theory.choices import choose, with_choices
 from smupar_transfer.theory.errors import InputError, one_line, shown, shown_text
 from smupar_transfer.theory.hyperparameters import BaseHyperparameters
-from smupar_transfer.theory.parametrization import (
+from smupar_transfer.theory.parametrizations import (
     INIT_ONLY,
     LR_ONLY,
     MUP,
@@ -17,13 +18,8 @@ from smupar_transfer.theory.parametrization import (
 from smupar_transfer.theory.powers import Power, ScaleFactors
 from smupar_transfer.theory.prediction import Coordinate, predicted, predicted_sgd_update
 from smupar_transfer.theory.roles import Role
-from smupar_transfer.theory.scaling import (
-    Optimizer,
-    OptimizerSettings,
-    ScaledHyperparameters,
-    WeightDecayForm,
-    scale,
-)
+from smupar_transfer.theory.scaling import Optimizer, OptimizerSettings, ScaledHyperparameters, WeightDecayForm, scale
+from smupar_transfer.theory.suggestions import close_words, did_you_mean, either
 
 __all__ = [
     "INIT_ONLY",
@@ -45,6 +41,10 @@ __all__ = [
     "ScaleFactors",
     "ScaledHyperparameters",
     "WeightDecayForm",
+    "choose",
+    "close_words",
+    "did_you_mean",
+    "either",
     "one_line",
     "parametrization",
     "predicted",
@@ -52,4 +52,5 @@ __all__ = [
     "scale",
     "shown",
     "shown_text",
+    "with_choices",
 ]

@@ -1,52 +1,121 @@
-"""Scale factors relative to the proxy, and monomials in them."""
+"""Scale factors of a parameter relative to the proxy, and monomials in them. Both are mappings over named axes."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from smupar_transfer.theory.errors import InputError
 
 
 @dataclass(frozen=True)
-class ScaleFactors:
-    """How much larger and sparser a target is than its dense proxy (SuPar, arXiv 2405.15743, section 3).
+class Axis:
+    """One way in which a target may differ from its proxy.
 
     Attributes:
-        width: m_d = d / d_base, positive.
-        density: m_rho = rho / rho_base in (0, 1]; the proxy is dense, so m_rho = rho.
+        symbol: how formulas, and messages about a factor of this axis, call it.
+        title: the factor in words.
+        largest: largest value that a factor may have; every factor is positive and finite.
     """
 
-    width: float = 1.0
-    density: float = 1.0
+    symbol: str
+    title: str
+    largest: float = math.inf
 
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.width) and self.width > 0):
-            raise InputError("m_d", self.width, "the width factor must be positive and finite")
-        if not 0 < self.density <= 1:
-            raise InputError("m_rho", self.density, "the density factor must lie in (0, 1]")
+    def check(self, factor: float) -> None:
+        """Refuse what no scale factor of this axis can be.
+
+        Raises:
+            InputError: the factor is not positive, not finite, or larger than ``largest``.
+        """
+        if math.isfinite(factor) and 0 < factor <= self.largest:
+            return
+        limit = "be positive and finite" if math.isinf(self.largest) else f"lie in (0, {self.largest:g}]"
+        raise InputError(self.symbol, factor, f"the {self.title} must {limit}")
 
 
-@dataclass(frozen=True)
-class Power:
-    """The monomial m_d**width * m_rho**density."""
+AXES: Mapping[str, Axis] = MappingProxyType(
+    {"width": Axis("m_d", "width factor"), "density": Axis("m_rho", "density factor", largest=1.0)}
+)
+"""Every axis by name, in the order in which factors are multiplied. A new one, such as depth, is one entry here."""
 
-    width: float = 0.0
-    density: float = 0.0
+
+class _ByAxis(Mapping[str, float]):
+    """A number for each axis; equal to another one if all numbers are. Axes that are left out have the default."""
+
+    __slots__ = ("_values",)
+    default = 0.0
+
+    def __init__(self, width: float | None = None, density: float | None = None, **others: float) -> None:
+        named = {"width": width, "density": density, **others}
+        if strangers := sorted(named.keys() - AXES.keys()):
+            raise TypeError(f"no axis is called {', '.join(strangers)}; there are {', '.join(AXES)}")
+        given = (named.get(name) for name in AXES)
+        self._values = tuple(self.default if value is None else value for value in given)
+
+    def __getitem__(self, axis: str) -> float:
+        return dict(zip(AXES, self._values, strict=True))[axis]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(AXES)
+
+    def __len__(self) -> int:
+        return len(AXES)
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._values))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _ByAxis) and type(other) is type(self) and other._values == self._values
+
+    def __reduce__(self) -> tuple[type[_ByAxis], tuple[float, ...]]:
+        return type(self), self._values
+
+    def __repr__(self) -> str:
+        said = (f"{name}={value:g}" for name, value in self.items() if value != self.default)
+        return f"{type(self).__name__}({', '.join(said)})"
+
+
+class ScaleFactors(_ByAxis):
+    """How much larger and sparser a parameter is than the same one of the dense proxy: a positive number an axis.
+
+    ``width`` is m_d = d / d_base, the ratio of fan-ins of a matrix that maps width to width. ``density`` is
+    m_rho = rho / rho_base in (0, 1]; the proxy is dense, so m_rho = rho (SuPar, arXiv 2405.15743, section 3). An axis
+    that is left out is as at the proxy: 1.
+
+    Raises:
+        InputError: a factor is impossible.
+    """
+
+    __slots__ = ()
+    default = 1.0
+
+    def __init__(self, width: float | None = None, density: float | None = None, **others: float) -> None:
+        super().__init__(width, density, **others)
+        for name, factor in self.items():
+            AXES[name].check(factor)
+
+
+class Power(_ByAxis):
+    """A monomial in scale factors: the product over axes of factor ** exponent. Exponents left out are 0."""
+
+    __slots__ = ()
 
     def at(self, factors: ScaleFactors) -> float:
         """Value of the monomial; exactly 1.0 at the proxy, whatever the exponents."""
-        return float(factors.width**self.width * factors.density**self.density)
+        return float(math.prod(factors[axis] ** exponent for axis, exponent in self.items()))
 
     def __mul__(self, other: Power) -> Power:
-        return Power(self.width + other.width, self.density + other.density)
+        return Power(**{axis: exponent + other[axis] for axis, exponent in self.items()})
 
     def __pow__(self, exponent: float) -> Power:
-        return Power(self.width * exponent, self.density * exponent)
+        return Power(**{axis: own * exponent for axis, own in self.items()})
 
     def __str__(self) -> str:
-        factors = [("m_d", self.width), ("m_rho", self.density)]
-        shown = [name if power == 1 else f"{name}^{power:g}" for name, power in factors if power]
+        factors = [(AXES[axis].symbol, exponent) for axis, exponent in self.items()]
+        shown = [symbol if exponent == 1 else f"{symbol}^{exponent:g}" for symbol, exponent in factors if exponent]
         return " ".join(shown) or "1"
 
 

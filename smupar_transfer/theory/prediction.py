@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from smupar_transfer.theory.parametrization import Parametrization
+from smupar_transfer.theory.parametrizations import Parametrization
 from smupar_transfer.theory.powers import Power
 from smupar_transfer.theory.roles import Role
 

@@ -16,3 +16,8 @@ class Role(StrEnum):
     """Output weights: only fan-in grows."""
     VECTOR = "vector"
     """Biases and gains: one dimension, initialised to a constant, never decayed."""
+
+    @property
+    def is_ever_sparse(self) -> bool:
+        """Whether parameters of this role may have a mask; the others always have density 1."""
+        return self is Role.HIDDEN

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import assert_never
 
+from smupar_transfer.theory.choices import with_choices
 from smupar_transfer.theory.errors import InputError
 from smupar_transfer.theory.hyperparameters import BaseHyperparameters
-from smupar_transfer.theory.parametrization import Parametrization, Rule
+from smupar_transfer.theory.parametrizations import Parametrization, Rule
 from smupar_transfer.theory.powers import Power, ScaleFactors
 from smupar_transfer.theory.roles import Role
 
@@ -49,6 +51,7 @@ class OptimizerSettings:
     gradient_clip: float = 1.0
 
     def __post_init__(self) -> None:
+        with_choices(self, "optimizer", name=Optimizer, weight_decay_form=WeightDecayForm)
         for key in ("beta1", "beta2", "momentum"):
             if not 0 <= getattr(self, key) < 1:
                 raise InputError(f"optimizer.{key}", getattr(self, key), "must lie in [0, 1)")
@@ -71,7 +74,12 @@ class ScaledHyperparameters:
 
 def learning_rate_power(rule: Rule, optimizer: Optimizer) -> Power:
     """Exponents of the learning rate under an update rule."""
-    return rule.adam_learning_rate if optimizer is Optimizer.ADAMW else rule.sgd_learning_rate
+    match optimizer:
+        case Optimizer.ADAMW:
+            return rule.adam_learning_rate
+        case Optimizer.SGD:
+            return rule.sgd_learning_rate
+    assert_never(optimizer)
 
 
 def weight_decay_power(rule: Rule, optimizer: Optimizer, form: WeightDecayForm) -> Power:
@@ -79,9 +87,12 @@ def weight_decay_power(rule: Rule, optimizer: Optimizer, form: WeightDecayForm) 
 
     The independent form is MuAdamW's and CompleteP's lambda * m_d (arXiv 2505.01618), carried over to density.
     """
-    if form is WeightDecayForm.COUPLED:
-        return Power()
-    return learning_rate_power(rule, optimizer) ** -1
+    match form:
+        case WeightDecayForm.COUPLED:
+            return Power()
+        case WeightDecayForm.INDEPENDENT:
+            return learning_rate_power(rule, optimizer) ** -1
+    assert_never(form)
 
 
 def scale(

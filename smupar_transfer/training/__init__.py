@@ -1,8 +1,12 @@
 """Data, optimizers, the training loop: from a run specification to a run record."""
 
+from smupar_transfer.training.callbacks import Observer, Silent
 from smupar_transfer.training.checkpoint import read_checkpoint
 from smupar_transfer.training.coordinates import measure
-from smupar_transfer.training.data import DATA_NAMES, Data, ExampleData, TokenData, load_data
+from smupar_transfer.training.data.examples import ExampleData
+from smupar_transfer.training.data.load import DATA_NAMES, Data, load_data
+from smupar_transfer.training.data.request import DataRequest, load
+from smupar_transfer.training.data.tokens import TokenData
 from smupar_transfer.training.estimate import (
     Estimate,
     LayerEstimate,
@@ -14,12 +18,9 @@ from smupar_transfer.training.estimate import (
 )
 from smupar_transfer.training.loop import cross_entropy
 from smupar_transfer.training.machine import machine_name
-from smupar_transfer.training.observer import Observer, Silent
-from smupar_transfer.training.optimizer import make_optimizer, parameter_groups, schedule
+from smupar_transfer.training.optimizer import make_optimizer, schedule
 from smupar_transfer.training.process import prepare_process
-from smupar_transfer.training.request import DataRequest, load
-from smupar_transfer.training.run import Execution, load_network, require_byte_model, run, sample
-from smupar_transfer.training.workers import run_jobs
+from smupar_transfer.training.runs import Execution, load_network, require_byte_model, run, sample
 
 __all__ = [
     "DATA_NAMES",
@@ -42,12 +43,10 @@ __all__ = [
     "make_optimizer",
     "measure",
     "measure_steps",
-    "parameter_groups",
     "prepare_process",
     "read_checkpoint",
     "require_byte_model",
     "run",
-    "run_jobs",
     "run_seconds",
     "sample",
     "schedule",

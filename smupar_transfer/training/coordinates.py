@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from smupar_transfer.records import CoordinateRecord, LayerSizes, RunSpec
 from smupar_transfer.sparsity import SparseLinear
 from smupar_transfer.theory import InputError
-from smupar_transfer.training.data import Data
+from smupar_transfer.training.data.load import Data
 from smupar_transfer.training.loop import compute_gradients, update_weights
-from smupar_transfer.training.run import Execution, describe_environment, open_session
+from smupar_transfer.training.runs import Execution, describe_environment, open_session
 
 DIGITS = 6  # significant ones, in records
 

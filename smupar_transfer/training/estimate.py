@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from smupar_transfer.model import Cost, network_cost, outline, plan_parameters, product_type
+from smupar_transfer.model import Cost, network_cost, outline, plan_of, product_type
 from smupar_transfer.records import RunSpec
 from smupar_transfer.sparsity import (
     AUTO,
@@ -22,9 +22,9 @@ from smupar_transfer.sparsity import (
     computing_backend,
 )
 from smupar_transfer.theory import InputError
-from smupar_transfer.training.data import Data
+from smupar_transfer.training.data.load import Data
 from smupar_transfer.training.process import prepare_process
-from smupar_transfer.training.run import Execution, run
+from smupar_transfer.training.runs import Execution, run
 
 MEASURED_STEPS = 3
 MOST_MEASURED_WIDTH = 1024
@@ -106,7 +106,7 @@ def estimate_step(spec: RunSpec, execution: Execution) -> Estimate:
         if isinstance(module, SparseLinear)
     )
     layers = tuple(_layer(*layer, count, spec, execution) for layer, count in counts.items())
-    cost = network_cost(plan_parameters(network, spec), spec)
+    cost = network_cost(plan_of(network, spec), spec)
     inside = sum(layer.count * layer.shape[0] * layer.shape[1] for layer in layers)
     return Estimate(
         layers=layers,

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from smupar_transfer.model import Network
 from smupar_transfer.records import BudgetSpec, Evaluation, Precision, RunSpec
+from smupar_transfer.training.callbacks import Observer
 from smupar_transfer.training.checkpoint import Progress
-from smupar_transfer.training.data import Data
+from smupar_transfer.training.data.load import Data
 from smupar_transfer.training.interruption import never
-from smupar_transfer.training.observer import Observer
 from smupar_transfer.training.optimizer import schedule, set_learning_rates
 
 CHECKPOINT_SECONDS = 30.0

@@ -1,39 +1,19 @@
-"""Parameter groups from a plan, and the learning-rate schedule."""
+"""The optimizer of a run, and the learning-rate schedule."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, assert_never
 
 import torch
 from torch import nn
 
-from smupar_transfer.model import ParameterPlan
 from smupar_transfer.records import BudgetSpec, Decay
 from smupar_transfer.theory import Optimizer, OptimizerSettings
+from smupar_transfer.transfer import PEAK, ParameterPlan, parameter_groups
 
-PEAK = "peak_learning_rate"
 DECAY = "decoupled_weight_decay"
-
-
-def parameter_groups(network: nn.Module, plan: Iterable[ParameterPlan]) -> list[dict[str, object]]:
-    """One group per distinct (learning rate, weight decay, epsilon), each parameter in exactly one.
-
-    Raises:
-        KeyError: the network has a parameter that the plan does not name.
-    """
-    parameters = dict(network.named_parameters())
-    groups: dict[tuple[float, float, float], list[nn.Parameter]] = {}
-    for row in plan:
-        values = (row.learning_rate, row.weight_decay, row.epsilon)
-        groups.setdefault(values, []).append(parameters.pop(row.name))
-    if parameters:
-        raise KeyError(f"not in the plan: {', '.join(parameters)}")
-    return [
-        {"params": members, "lr": rate, PEAK: rate, "weight_decay": decay, "eps": epsilon}
-        for (rate, decay, epsilon), members in groups.items()
-    ]
 
 
 class DecoupledSGD(torch.optim.SGD):
@@ -64,11 +44,14 @@ def make_optimizer(
     Weight decay is decoupled under both: SGD multiplies weights with 1 - lr * weight_decay as AdamW does.
     """
     groups = parameter_groups(network, plan)
-    if settings.name is Optimizer.ADAMW:
-        return torch.optim.AdamW(groups, betas=(settings.beta1, settings.beta2), fused=True)
-    for group in groups:
-        del group["eps"]
-    return DecoupledSGD(groups, settings.momentum)
+    match settings.name:
+        case Optimizer.ADAMW:
+            return torch.optim.AdamW(groups, betas=(settings.beta1, settings.beta2), fused=True)
+        case Optimizer.SGD:
+            for group in groups:
+                del group["eps"]
+            return DecoupledSGD(groups, settings.momentum)
+    assert_never(settings.name)
 
 
 def schedule(step: int, budget: BudgetSpec) -> float:
@@ -78,10 +61,14 @@ def schedule(step: int, budget: BudgetSpec) -> float:
     """
     if step < budget.warmup_steps:
         return (step + 1) / (budget.warmup_steps + 1)
-    if budget.decay is Decay.NONE:
-        return 1.0
     progress = (step - budget.warmup_steps) / max(1, budget.steps - 1 - budget.warmup_steps)
-    fall = progress if budget.decay is Decay.LINEAR else 0.5 * (1 - math.cos(math.pi * progress))
+    match budget.decay:
+        case Decay.NONE:
+            fall = 0.0
+        case Decay.LINEAR:
+            fall = progress
+        case Decay.COSINE:
+            fall = 0.5 * (1 - math.cos(math.pi * progress))
     return 1.0 - (1.0 - budget.final_fraction) * fall
 
 

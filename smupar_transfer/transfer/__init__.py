@@ -1,20 +1,43 @@
-"""From tuned base hyperparameters and a target to a recipe, and what a person should know before trusting it."""
+"""The heart: from a module, its proxy and a table of rules to the numbers every parameter is trained with."""
 
-from smupar_transfer.transfer.cautions import (
-    MINIMUM_WEIGHTS_PER_NEURON,
-    network_cautions,
-    require_same_proxy,
-    source_cautions,
-    unread_settings,
+from smupar_transfer.transfer.groups import PEAK, parameter_groups
+from smupar_transfer.transfer.initialisation import initialise
+from smupar_transfer.transfer.layers import Embedding, InputLinear, ReadoutLinear
+from smupar_transfer.transfer.plan import ParameterPlan, ParameterShape, compare_shapes, plan_parameters
+from smupar_transfer.transfer.recipe import (
+    Recipe,
+    Source,
+    make_recipe,
+    read_recipe,
+    require_agreement,
+    width_factor,
+    write_recipe,
 )
-from smupar_transfer.transfer.recipe import make_recipe, require_agreement
+from smupar_transfer.transfer.roles import Claim, UnclaimedParameterError, role_table
+from smupar_transfer.transfer.rules import Multipliers, RoleValues, Rules
 
 __all__ = [
-    "MINIMUM_WEIGHTS_PER_NEURON",
+    "PEAK",
+    "Claim",
+    "Embedding",
+    "InputLinear",
+    "Multipliers",
+    "ParameterPlan",
+    "ParameterShape",
+    "ReadoutLinear",
+    "Recipe",
+    "RoleValues",
+    "Rules",
+    "Source",
+    "UnclaimedParameterError",
+    "compare_shapes",
+    "initialise",
     "make_recipe",
-    "network_cautions",
+    "parameter_groups",
+    "plan_parameters",
+    "read_recipe",
     "require_agreement",
-    "require_same_proxy",
-    "source_cautions",
-    "unread_settings",
+    "role_table",
+    "width_factor",
+    "write_recipe",
 ]

@@ -10,9 +10,10 @@ from functools import cache, partial
 
 from optuna.trial import FrozenTrial, TrialState
 
+from smupar_transfer.launchers import run_jobs
 from smupar_transfer.records import RunSpec, Tuned
 from smupar_transfer.theory import InputError
-from smupar_transfer.training import DataRequest, Execution, load, run_jobs
+from smupar_transfer.training import DataRequest, Execution, load
 from smupar_transfer.tuning.liveness import this_process
 from smupar_transfer.tuning.objective import DIVERGED, Objective
 from smupar_transfer.tuning.space import Range, SearchSpace

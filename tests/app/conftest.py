@@ -20,8 +20,12 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from smupar_transfer.app import paths, schema
+from smupar_transfer.app import schema
 from smupar_transfer.app.main import main
+from smupar_transfer.sweeps import shipped
+from tests.model.conftest import source, target
+
+__all__ = ["source", "target"]
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -203,7 +207,7 @@ def composed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., DictConf
     """Compose a command's configuration without running the command."""
     from hydra import compose, initialize_config_dir
 
-    monkeypatch.setenv("SMUPAR_SWEEPS", str(paths.SWEEPS))
+    monkeypatch.setenv("SMUPAR_SWEEPS", str(shipped.SWEEPS))
     schema.register()
-    with initialize_config_dir(config_dir=str(paths.CONF), version_base="1.3"):
+    with initialize_config_dir(config_dir=str(shipped.CONF), version_base="1.3"):
         yield lambda command, *words: compose(command, overrides=list(words))

@@ -127,7 +127,7 @@ def test_a_corpus_too_short_is_refused_before_a_network_is_built(
     def no_memory(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(importlib.import_module("smupar_transfer.training.run"), "build", no_memory)
+    monkeypatch.setattr(importlib.import_module("smupar_transfer.training.runs"), "build", no_memory)
     message = refused("train", *tiny, "budget.sequence_length=500", after_a_bar=True)
     check(message, "budget.sequence_length=500", "use a shorter sequence or a larger corpus")
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from smupar_transfer.app import paths
+from smupar_transfer.app.catalogue import COMMANDS
 from smupar_transfer.app.checks import MAY_BE_EMPTY, check_composed, check_own_folder
 from smupar_transfer.app.flags import WordError
 from smupar_transfer.app.keys import Takes, keys_of
-from smupar_transfer.app.main import COMMANDS
+from smupar_transfer.sweeps import shipped
 from smupar_transfer.theory import InputError
 
 Compose = Callable[..., DictConfig]
@@ -74,7 +74,7 @@ def test_a_folder_of_a_persons_own_may_hold_all_but_what_the_package_has(tmp_pat
     for name in ("model/mine.yaml", "tuning/base.yaml", "sweep.yaml", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    for folder in (None, str(tmp_path), str(paths.CONF), "nowhere"):
+    for folder in (None, str(tmp_path), str(shipped.CONF), "nowhere"):
         check_own_folder("train", folder)
     with pytest.raises(WordError, match=r"sweep\.yaml: the package has sweep\.yaml, too"):
         check_own_folder("sweep", str(tmp_path))

@@ -7,8 +7,8 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from smupar_transfer.app.main import COMMANDS
-from smupar_transfer.app.sweeps import shipped_sweeps
+from smupar_transfer.app.catalogue import COMMANDS
+from smupar_transfer.sweeps.files import shipped_sweeps
 
 Run = Callable[..., CompletedProcess[str]]
 

@@ -10,19 +10,21 @@ import pytest
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from smupar_transfer.app import paths, specs
+from smupar_transfer.app import config_to_spec
+from smupar_transfer.app.catalogue import COMMANDS
 from smupar_transfer.app.commands import tune
-from smupar_transfer.app.main import COMMANDS
-from smupar_transfer.app.sweeps import at_point, load_sweep, shipped_sweeps
+from smupar_transfer.app.sweep_config import at_point
+from smupar_transfer.sweeps import shipped
+from smupar_transfer.sweeps.files import load_sweep, shipped_sweeps
 from smupar_transfer.theory import PARAMETRIZATIONS
-from smupar_transfer.training.data import DATA_NAMES
+from smupar_transfer.training import DATA_NAMES
 
 Run = Callable[..., CompletedProcess[str]]
 Compose = Callable[..., DictConfig]
 
-GROUPS = sorted(folder.name for folder in paths.CONF.iterdir() if folder.is_dir() and folder.name != "common")
-OPTIONS = {group: sorted(file.stem for file in (paths.CONF / group).glob("*.yaml")) for group in GROUPS}
-SPACES = sorted(file.stem for file in (paths.SWEEPS / "tuning").glob("*.yaml"))
+GROUPS = sorted(folder.name for folder in shipped.CONF.iterdir() if folder.is_dir() and folder.name != "common")
+OPTIONS = {group: sorted(file.stem for file in (shipped.CONF / group).glob("*.yaml")) for group in GROUPS}
+SPACES = sorted(file.stem for file in (shipped.SWEEPS / "tuning").glob("*.yaml"))
 SWEEPS = sorted(shipped_sweeps())
 WITH_LEARNING_CURVES = {"ablations", "init_by_sparsity", "weight_decay", "contours"}  # the last shares their runs
 CONFIGURED = sorted(set(COMMANDS) - {"plot"})  # plot reads records only
@@ -65,7 +67,7 @@ def test_every_option_composes_for_every_command(composed: Compose, corpus: Path
     [(group, option) for group in GROUPS for option in OPTIONS[group] if option not in ("python", "shakespeare")],
 )
 def test_every_option_makes_a_valid_run(composed: Compose, data: tuple[str, ...], group: str, option: str) -> None:
-    spec = specs.target_spec(composed("explain", *fitting(group, option, data)))
+    spec = config_to_spec.target_spec(composed("explain", *fitting(group, option, data)))
     if group == "parametrization":
         assert spec.parametrization == option
     if group == "data":
@@ -121,7 +123,7 @@ def test_a_shipped_sweep_expands_to_its_number_of_runs(composed: Compose, data: 
     config = composed("sweep", *sweep.overrides, f"sweep={name}", *data)
     if sweep.adaptive is not None:  # thousands of runs: one a cell stands for the others
         points = [{**cell, sweep.adaptive.key: sweep.adaptive.log2.expand()[0], "seed": 0} for cell, _ in sweep.cells()]
-    runs = [specs.target_spec(at_point(config, point)) for point in points]
+    runs = [config_to_spec.target_spec(at_point(config, point)) for point in points]
     assert len({run.key for run in runs}) == len(points)
     assert min(run.model.width * run.sparsity.density for run in runs) >= 16 - 1e-9  # weights per neuron: all fan-ins
     if sweep.kind != "coordinates":  # those are not validated

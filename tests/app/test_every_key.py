@@ -15,10 +15,11 @@ from typing import Any, NoReturn
 import pytest
 import yaml
 
-from smupar_transfer.app import paths, runs, specs
+from smupar_transfer.app import config_to_spec
 from smupar_transfer.app.commands import coordinates, explain, plan, train, transfer, tune
 from smupar_transfer.app.endings import CheckFailedError
-from smupar_transfer.app.given import flat
+from smupar_transfer.app.overrides import flat
+from smupar_transfer.sweeps import run_missing, shipped
 
 Run = Callable[..., CompletedProcess[str]]
 
@@ -95,23 +96,23 @@ def stopped(monkeypatch: pytest.MonkeyPatch) -> None:
         raise CheckFailedError(f"about to do: {about} {more}".replace("\n", " "))
 
     def stop_with_plan(
-        title: str, asks: Callable[[dict[str, Any]], list[Any]], expected: int, means: Any, records: object
+        title: str, asks: Callable[[dict[str, Any]], list[Any]], expected: int, context: Any, records: object
     ) -> NoReturn:
-        stop(title, asks({}), expected, means.execution, means.folder, means.workers, means.data)
+        stop(title, asks({}), expected, context.execution, context.folder, context.workers, context.data)
 
-    def stop_with_means(title: str, specs: list[Any], means: Any, *more: object) -> NoReturn:
-        stop(title, specs, means.execution, means.folder, means.workers, means.data)
+    def stop_with_means(title: str, specs: list[Any], context: Any, *more: object) -> NoReturn:
+        stop(title, specs, context.execution, context.folder, context.workers, context.data)
 
     def stop_training(spec: Any, data: Any, execution: Any, observer: object, checkpoint: Path) -> NoReturn:
         stop(spec, data.spec, execution, checkpoint)
 
     monkeypatch.setattr(train, "run_spec", stop_training)
-    monkeypatch.setattr(explain, "plan_parameters", lambda network, spec: stop(spec))
-    monkeypatch.setattr(transfer, "make_recipe", lambda spec, source: (spec, source))
+    monkeypatch.setattr(explain, "plan_of", lambda network, spec: stop(spec))
+    monkeypatch.setattr(transfer, "recipe_of", lambda spec, source: (spec, source))
     monkeypatch.setattr(transfer, "_kept", stop)
     asked = plan.of_target
-    monkeypatch.setattr(plan, "of_target", lambda config: stop(asked(config)[0], specs.execution(config)))
-    monkeypatch.setattr(runs, "train_planned", stop_with_plan)
+    monkeypatch.setattr(plan, "of_target", lambda config: stop(asked(config)[0], config_to_spec.execution(config)))
+    monkeypatch.setattr(run_missing, "train_planned", stop_with_plan)
     monkeypatch.setattr(coordinates, "measure_missing", stop_with_means)
     monkeypatch.setattr(tune, "tune", lambda config, search: stop(search, config.results_dir))
 
@@ -195,7 +196,7 @@ GROUPS += ("sparsity=bernoulli", "target=wide_sparse")
 @pytest.mark.parametrize("name", SCENES)
 def test_every_group_has_an_effect_or_is_refused(scene: Callable[..., CompletedProcess[str]], name: str) -> None:
     assert {word.partition("=")[0] for word in GROUPS} == {
-        folder.name for folder in paths.CONF.iterdir() if folder.is_dir() and folder.name != "common"
+        folder.name for folder in shipped.CONF.iterdir() if folder.is_dir() and folder.name != "common"
     }
     usual = scene(name)
     faults = [verdict(word.partition("=")[0], usual, scene(name, word)) for word in GROUPS]

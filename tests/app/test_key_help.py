@@ -1,4 +1,4 @@
-"""``smupar COMMAND --help``: every key with its true default and what it means."""
+"""``smupar COMMAND --help``: every key with its true default and what it context."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from smupar_transfer.app import schema
+from smupar_transfer.app.catalogue import COMMANDS
+from smupar_transfer.app.console import MAXIMUM_COLUMNS
 from smupar_transfer.app.key_help import REQUIRED, rows, written
 from smupar_transfer.app.keys import Takes, keys_of
-from smupar_transfer.app.main import COMMANDS
 from smupar_transfer.app.options import folders, options_of
-from smupar_transfer.app.show import MAXIMUM_COLUMNS
 
 Run = Callable[..., CompletedProcess[str]]
 Compose = Callable[..., DictConfig]

@@ -9,11 +9,11 @@ import pytest
 from omegaconf import DictConfig
 
 from smupar_transfer.app import schema
+from smupar_transfer.app.catalogue import COMMANDS
 from smupar_transfer.app.commands.explain import FORMATS
 from smupar_transfer.app.keys import ABBREVIATIONS, Takes, keys_of, meant
-from smupar_transfer.app.main import COMMANDS
 from smupar_transfer.sparsity import AUTO, BACKENDS
-from smupar_transfer.training.request import DataRequest
+from smupar_transfer.training import DataRequest
 
 
 def test_keys_of_all_commands_are_the_known_keys() -> None:

@@ -13,7 +13,8 @@ from subprocess import CompletedProcess
 import pytest
 
 import smupar_transfer
-from smupar_transfer.app.main import COMMANDS, TAKES_NAME, help_text, main
+from smupar_transfer.app.catalogue import COMMANDS, TAKES_NAME
+from smupar_transfer.app.main import help_text, main
 
 Run = Callable[..., CompletedProcess[str]]
 

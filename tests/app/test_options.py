@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from smupar_transfer.app import paths
+from smupar_transfer.app.catalogue import COMMANDS
 from smupar_transfer.app.keys import keys_of
-from smupar_transfer.app.main import COMMANDS
 from smupar_transfer.app.options import INSTEAD, folders, no_such_option, options_of
 from smupar_transfer.app.schema import GROUPS
+from smupar_transfer.sweeps import shipped
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -27,7 +27,7 @@ def test_options_of_a_persons_own_are_among_them_and_the_first_of_a_name_counts(
         path = tmp_path / "tuning" / f"{name}.yaml"
         path.parent.mkdir(exist_ok=True)
         path.write_text(line)
-    assert folders(str(tmp_path)) == [paths.CONF, tmp_path, paths.SWEEPS]
+    assert folders(str(tmp_path)) == [shipped.CONF, tmp_path, shipped.SWEEPS]
     options = options_of("tuning", folders(str(tmp_path)))
     assert list(options) == ["bare", "base", "mine", "with_weight_decay"]
     assert (options["mine"], options["base"], options["bare"]) == ("My own.", "Mine, too.", "")

@@ -10,7 +10,8 @@ from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, ValidationError
 
 from smupar_transfer.app import schema
-from smupar_transfer.app.main import COMMANDS
+from smupar_transfer.app.catalogue import COMMANDS
+from smupar_transfer.sweeps import shipped
 
 Compose = Callable[..., DictConfig]
 
@@ -64,3 +65,8 @@ def test_every_key_of_a_composed_configuration_is_known(composed: Compose, comma
         assert name in known or name in {"hparams", "study"}
         if isinstance(value, DictConfig) and name != "grids":
             assert {f"{name!s}.{key!s}" for key in value} <= known
+
+
+def test_folders_of_options_are_the_groups() -> None:
+    """Guards against a group whose options are taken for sweeps."""
+    assert set(schema.GROUPS) == set(shipped.OPTION_FOLDERS)

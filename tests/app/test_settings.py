@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+from smupar_transfer.app.catalogue import COMMANDS
 from smupar_transfer.app.flags import WordError
 from smupar_transfer.app.keys import Takes, keys_of
-from smupar_transfer.app.main import COMMANDS
 from smupar_transfer.app.options import folders
 from smupar_transfer.app.settings import quoted, readable, sweep_file_named
 

@@ -1,15 +1,27 @@
-"""Small specifications; one thread, since the tensors are tiny; the same global stream for every test."""
+"""Small networks, and a target with its proxy and a point tuned on it; one thread, and always one global stream."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
-from smupar_transfer.records import BudgetSpec, DataSpec, GPTSpec, MaskKind, MLPSpec, RunSpec, SparsitySpec
+from smupar_transfer.records import (
+    BudgetSpec,
+    DataSpec,
+    GPTSpec,
+    MaskKind,
+    MLPSpec,
+    ModelSpec,
+    RunSpec,
+    SparsitySpec,
+    Tuned,
+)
 from smupar_transfer.theory import BaseHyperparameters, OptimizerSettings
+from smupar_transfer.transfer import Source
 
 SpecMaker = Callable[..., RunSpec]
 HPARAMS = BaseHyperparameters(0.01, 0.1, input_multiplier=3.0, output_multiplier=2.0, weight_decay=0.1)
@@ -56,3 +68,43 @@ def gpt() -> SpecMaker:
 @pytest.fixture(scope="session")
 def mlp() -> SpecMaker:
     return mlp_spec
+
+
+PROXY = GPTSpec(width=64, depth=2, head_dim=32, vocab_size=256, context=64)
+TARGET = replace(PROXY, width=1024)
+TUNED = BaseHyperparameters(0.03, 0.17, 5.2, 2.2, 0.1)
+
+MakeTarget = Callable[..., RunSpec]
+MakeSource = Callable[..., Source]
+
+
+@pytest.fixture
+def target() -> MakeTarget:
+    """The run of a target; by default of width 1024 at density 1/64."""
+
+    def made(
+        model: ModelSpec = TARGET, density: float = 1 / 64, mask: MaskKind = MaskKind.RANDOM, **settings: Any
+    ) -> RunSpec:
+        usual = {
+            "base_width": 64,
+            "parametrization": "smupar",
+            "hparams": TUNED,
+            "optimizer": OptimizerSettings(),
+            "data": DataSpec("python", "ab" * 32, 1000, 100),
+            "budget": BudgetSpec(steps=10, batch_size=2, sequence_length=8),
+        }
+        return RunSpec(model=model, sparsity=SparsitySpec(density, mask), **{**usual, **settings})
+
+    return made
+
+
+@pytest.fixture
+def source(target: MakeTarget) -> MakeSource:
+    """Where base hyperparameters come from: a search on the dense proxy, or on another one."""
+
+    def made(proxy: ModelSpec = PROXY, **settings: Any) -> Source:
+        run = target(proxy, 1.0, base_width=proxy.width, **settings)
+        run = replace(run, hparams=replace(TUNED, learning_rate=0.001))
+        return Source.of(Tuned(TUNED, value=2.246, study="proxy-64", trial=41, trials=60, proxy=run))
+
+    return made

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from smupar_transfer.kernels import attention_suits, native_problem
 from smupar_transfer.model.attention import BLOCK, LONGEST, causal_attention
 from smupar_transfer.model.gpt import alibi_bias
-from smupar_transfer.sparsity import attention_suits, native_problem
 
 SCALE = 0.3
 TIMES = [1, 5, BLOCK, BLOCK + 1, 2 * BLOCK + 7]

@@ -111,7 +111,7 @@ def fit(gpt: SpecMaker, mlp: SpecMaker) -> Fit:
 
 
 def expected(table: Parametrization, coordinate: Coordinate, axis: str) -> float:
-    return float(getattr(predicted(table, coordinate), axis))
+    return predicted(table, coordinate)[axis]
 
 
 def agree(slopes: Slopes, table: Parametrization, axis: str) -> bool:

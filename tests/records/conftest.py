@@ -16,15 +16,13 @@ from smupar_transfer.records import (
     Manifest,
     MaskKind,
     MLPSpec,
-    Recipe,
     RunRecord,
     RunSpec,
-    Source,
     SparsitySpec,
     Tuned,
-    derive_roles,
 )
-from smupar_transfer.theory import BaseHyperparameters, OptimizerSettings
+from smupar_transfer.theory import SMUPAR, BaseHyperparameters, OptimizerSettings
+from smupar_transfer.transfer import Recipe, Rules, Source
 
 
 @pytest.fixture
@@ -95,7 +93,7 @@ def recipe(gpt_run: RunSpec, tuned: Tuned) -> Recipe:
         base_width=64,
         model=gpt_run.model,
         sparsity=gpt_run.sparsity,
-        roles=derive_roles("smupar", gpt_run.hparams, gpt_run.optimizer, 4.0, 0.125),
+        roles=Rules(SMUPAR, gpt_run.hparams, gpt_run.optimizer).by_role(4.0, 0.125),
     )
 
 

@@ -16,8 +16,8 @@ import smupar_transfer.records
 from smupar_transfer.records import (
     CoordinateRecord,
     DataSpec,
+    Design,
     Manifest,
-    Recipe,
     RunRecord,
     RunSpec,
     Tuned,
@@ -27,6 +27,7 @@ from smupar_transfer.records import (
     write_atomically,
 )
 from smupar_transfer.theory import InputError, Role
+from smupar_transfer.transfer import Recipe
 
 
 def parts(value: Any) -> Iterator[Any]:
@@ -48,7 +49,8 @@ def samples(
     record: RunRecord, check: CoordinateRecord, mlp_run: RunSpec, tuned: Tuned, recipe: Recipe, manifest: Manifest
 ) -> dict[type[Any], Any]:
     """One instance of each dataclass that files hold."""
-    return {type(part): part for whole in (record, check, mlp_run, tuned, recipe, manifest) for part in parts(whole)}
+    wholes = (record, check, mlp_run, tuned, recipe, manifest, Design())
+    return {type(part): part for whole in wholes for part in parts(whole)}
 
 
 def test_samples_cover_every_dataclass_of_the_layer(samples: dict[type[Any], Any]) -> None:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from smupar_transfer.records import Manifest, read_manifest, result_names, write_manifest
-from smupar_transfer.records.manifest import MANIFEST_FILE
+from smupar_transfer.records import MANIFEST_FILE, Manifest, read_manifest, result_names, write_manifest
 from smupar_transfer.theory import InputError
 
 

@@ -9,16 +9,7 @@ from typing import Any
 
 import pytest
 
-from smupar_transfer.records import (
-    BudgetSpec,
-    DataSpec,
-    GPTSpec,
-    MLPSpec,
-    RunSpec,
-    SparsitySpec,
-    from_plain,
-    to_plain,
-)
+from smupar_transfer.records import BudgetSpec, DataSpec, GPTSpec, MLPSpec, RunSpec, SparsitySpec, from_plain, to_plain
 from smupar_transfer.theory import SMUPAR, BaseHyperparameters, InputError, OptimizerSettings
 
 GPT: dict[str, Any] = {"width": 64, "depth": 2, "head_dim": 16, "vocab_size": 256, "context": 32}

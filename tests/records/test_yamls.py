@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from smupar_transfer.records import Activation, FileKind, GPTSpec, SparsitySpec
-from smupar_transfer.records.yamls import load_yaml, read_yaml, write_yaml
+from smupar_transfer.records import Activation, FileKind, GPTSpec, SparsitySpec, load_yaml
+from smupar_transfer.records.yamls import read_yaml, write_yaml
 from smupar_transfer.theory import InputError
 
 GOOD = SparsitySpec(0.125)

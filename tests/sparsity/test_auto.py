@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from smupar_transfer.sparsity import SparseLinear, Work, backends_in_use, named_generator
-from smupar_transfer.sparsity.backends import DenseBackend
+from smupar_transfer.sparsity.backends.base import DenseBackend
 from smupar_transfer.sparsity.linear import TYPICAL_TOKENS
 
 

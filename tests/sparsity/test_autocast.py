@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from smupar_transfer.sparsity import BACKENDS, SparseLinear, csr, named_generator
+from smupar_transfer.sparsity import BACKENDS, SparseLinear, named_generator
+from smupar_transfer.sparsity.backends import csr
 
 ROUNDING = 0.02
 

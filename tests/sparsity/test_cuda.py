@@ -8,14 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from smupar_transfer.sparsity import (
-    SparseLinear,
-    Work,
-    calibrate,
-    change_mask,
-    computing_backend,
-    named_generator,
-)
+from smupar_transfer.sparsity import SparseLinear, Work, calibrate, change_mask, computing_backend, named_generator
 from smupar_transfer.theory import InputError
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")

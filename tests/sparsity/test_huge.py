@@ -6,10 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from smupar_transfer.sparsity import BACKENDS, csr, named_generator
-from smupar_transfer.sparsity.backends import Backend
-from smupar_transfer.sparsity.csr import CsrBackend
-from smupar_transfer.sparsity.native import backend as native
+from smupar_transfer.sparsity import BACKENDS, Backend, named_generator
+from smupar_transfer.sparsity.backends import csr, native
+from smupar_transfer.sparsity.backends.csr import CsrBackend
 
 MASK = torch.rand(30, 50, generator=named_generator(0, "mask", "test")) < 0.2
 TOKENS = [7, 256]  # in one range, and in several

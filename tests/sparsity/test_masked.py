@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from smupar_transfer.sparsity import Backend, make_backend
-from smupar_transfer.sparsity.backends import DenseBackend
+from smupar_transfer.sparsity.backends.base import DenseBackend
 from smupar_transfer.theory import InputError
 
 MASK = torch.rand(5, 7, generator=torch.Generator().manual_seed(0)) < 0.4

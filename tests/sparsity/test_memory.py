@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from smupar_transfer.sparsity import SparseLinear, named_generator
-from smupar_transfer.sparsity.bits import pack_bits
+from smupar_transfer.sparsity.mask_bits import pack_bits
 
 TEXTBOOK = 24
 """Bytes a dense entry: weight, mask, their product, gradient and two moments, in float32."""

@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from smupar_transfer.model import MLP, build, outline, plan_parameters
+from smupar_transfer.model import MLP, build, outline, plan_of
 from smupar_transfer.records import (
     Activation,
     BudgetSpec,
@@ -40,6 +40,7 @@ from smupar_transfer.theory import (
     ScaleFactors,
     scale,
 )
+from smupar_transfer.theory.parametrizations import UNREAD
 
 BASE_WIDTH, WIDTH = 64, 256
 NARROW = (BASE_WIDTH, 2 * BASE_WIDTH)  # mup tells growing dimensions by two narrow networks
@@ -190,13 +191,12 @@ def test_a_wrong_exponent_in_any_row_disagrees(
 ) -> None:
     column = "adam_learning_rate" if optimizer is Optimizer.ADAMW else "sgd_learning_rate"
     for quantity, noticed in ((column, "learning_rate"), ("init_variance", "init_std")):
+        if (role, quantity) in UNREAD:  # vectors have no standard deviation: such a table is refused
+            continue
         right = getattr(MUP[role], quantity)
         broken = MUP.with_rule("x", "x", role, **{quantity: right * Power(width=-0.5)})
         found = disagreements(broken, ExampleTransformer, mu_optimizer, optimizer)
-        if role is V and quantity == "init_variance":
-            assert found == set()
-        else:
-            assert (role, noticed) in found
+        assert (role, noticed) in found
 
 
 def test_coupled_decay_is_not_what_mup_does() -> None:
@@ -275,7 +275,7 @@ def rate_disagreements(spec: RunSpec, maker: Callable[..., torch.optim.Optimizer
     with_own_shapes(network, spec)
     rates = assigned(network, maker)
     found = set()
-    for row in plan_parameters(network, spec):
+    for row in plan_of(network, spec):
         rate, decay = rates.pop(row.name)
         if not close(row.learning_rate, rate):
             found.add((row.name, "learning_rate"))
@@ -319,7 +319,7 @@ def test_own_models_start_from_mups_distributions_parameter_by_parameter(model: 
 @pytest.mark.parametrize("model", ["mlp", "gpt"])
 def test_own_models_under_sp_disagree_with_mup(model: str) -> None:
     spec = run_of(MODELS[model], Optimizer.ADAMW, "sp")
-    hidden = {row.name for row in plan_parameters(outline(spec), spec) if row.role is H}
+    hidden = {row.name for row in plan_of(outline(spec), spec) if row.role is H}
     assert hidden
     both = {(name, quantity) for name in hidden for quantity in ("learning_rate", "weight_decay")}
     assert rate_disagreements(spec, mup.MuAdamW) == both

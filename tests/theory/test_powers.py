@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import FrozenInstanceError
+import pickle
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smupar_transfer.theory import InputError, Power, ScaleFactors
-from smupar_transfer.theory.powers import ONE
+from smupar_transfer.theory import InputError, Power, ScaleFactors, powers
+from smupar_transfer.theory.powers import AXES, ONE, Axis
 
 EXPONENTS = st.sampled_from([-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0])
 POWERS = st.builds(Power, EXPONENTS, EXPONENTS)
@@ -33,13 +33,13 @@ def test_impossible_density_factor(density: float) -> None:
 
 
 def test_narrower_than_the_proxy_is_allowed() -> None:
-    assert ScaleFactors(width=0.5).width == 0.5
+    assert ScaleFactors(width=0.5)["width"] == 0.5
 
 
 @quick
 @given(POWERS, FACTORS)
 def test_value_is_the_monomial(power: Power, factors: ScaleFactors) -> None:
-    expected = math.exp(power.width * math.log(factors.width) + power.density * math.log(factors.density))
+    expected = math.exp(power["width"] * math.log(factors["width"]) + power["density"] * math.log(factors["density"]))
     assert power.at(factors) == pytest.approx(expected, rel=1e-12)
 
 
@@ -97,7 +97,31 @@ def test_shown_as_people_write_it(power: Power, shown: str) -> None:
 
 
 def test_immutable() -> None:
-    with pytest.raises(FrozenInstanceError):
-        ONE.width = 2.0  # type: ignore[misc]
-    with pytest.raises(FrozenInstanceError):
-        ScaleFactors().width = 2.0  # type: ignore[misc]
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        ONE["width"] = 2.0  # type: ignore[index]
+    with pytest.raises(AttributeError):
+        ONE.width = 2.0  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("kind", [Power, ScaleFactors])
+def test_an_axis_that_is_none_is_refused(kind: type[Power] | type[ScaleFactors]) -> None:
+    with pytest.raises(TypeError, match="no axis is called experts; there are width, density"):
+        kind(experts=2.0)
+
+
+def test_both_are_mappings_over_all_axes_and_survive_pickling() -> None:
+    for made in (Power(density=-1), ScaleFactors(width=4)):
+        assert list(made) == list(AXES)
+        assert pickle.loads(pickle.dumps(made)) == made
+    assert repr(Power(density=-1)) == "Power(density=-1)"
+    assert Power(width=1) != ScaleFactors(width=1), "an exponent is no factor"
+
+
+def test_another_axis_is_an_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes next, depth or experts, changes no formula: factors of an axis that is left out are 1."""
+    monkeypatch.setattr(powers, "AXES", {**AXES, "depth": Axis("m_L", "depth factor")})
+    assert Power(width=-1, depth=-0.5).at(ScaleFactors(width=2, depth=4)) == 0.25
+    assert Power(width=-1, depth=-0.5).at(ScaleFactors(width=2)) == 0.5
+    assert str(Power(depth=-0.5)) == "m_L^-0.5"
+    with pytest.raises(InputError, match=r"^m_L=-1\.0: the depth factor must be positive and finite"):
+        ScaleFactors(depth=-1.0)

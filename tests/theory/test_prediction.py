@@ -66,9 +66,9 @@ BASE_WIDTH = 32
 def measured(table: Parametrization, coordinate: Coordinate, factors: ScaleFactors) -> float:
     """The coordinate of one masked layer, drawn and stepped once as a network would be."""
     rng = np.random.default_rng(7)
-    width = round(BASE_WIDTH * factors.width)
+    width = round(BASE_WIDTH * factors["width"])
     values = scale(table, Role.HIDDEN, factors, BaseHyperparameters(0.01, 0.1), OptimizerSettings())
-    mask = rng.random((width, width)) < factors.density
+    mask = rng.random((width, width)) < factors["density"]
     weight = rng.normal(0.0, values.init_std, (width, width)) * mask
     x, gradient = rng.normal(size=width), rng.normal(size=width)
     step = values.learning_rate * np.sign(np.outer(gradient, x)) * mask  # Adam's first step
@@ -104,4 +104,4 @@ def test_exponents_of_the_first_sgd_update(table: Parametrization, update: Power
     """Over width all of them stay put; over density those whose learning rate knows nothing of it shrink."""
     assert predicted_sgd_update(table) == update
     wrong = table.with_rule("x", "x", Role.HIDDEN, sgd_learning_rate=Power(width=1))
-    assert predicted_sgd_update(wrong).width == 1
+    assert predicted_sgd_update(wrong)["width"] == 1

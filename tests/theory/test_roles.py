@@ -14,7 +14,7 @@ def test_names_are_those_in_peoples_recipes() -> None:
 
 
 def roles_that_feel_density(table: Parametrization) -> set[Role]:
-    return {role for role in Role if any(power.density for power in vars(table[role]).values())}
+    return {role for role in Role if any(power["density"] for power in vars(table[role]).values())}
 
 
 def test_only_hidden_weights_feel_density() -> None:

@@ -7,15 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from smupar_transfer.records import (
-    BudgetSpec,
-    DataSpec,
-    GPTSpec,
-    MLPSpec,
-    RunRecord,
-    RunSpec,
-    SparsitySpec,
-)
+from smupar_transfer.records import BudgetSpec, DataSpec, GPTSpec, MLPSpec, RunRecord, RunSpec, SparsitySpec
 from smupar_transfer.theory import BaseHyperparameters, OptimizerSettings
 from smupar_transfer.training import TokenData, load_data
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from smupar_transfer.model import build
 from smupar_transfer.records import BudgetSpec, Evaluation, MaskKind, RunSpec, SparsitySpec
 from smupar_transfer.sparsity import named_generator
-from smupar_transfer.sparsity.backends import DenseBackend, MaskedBackend
-from smupar_transfer.sparsity.bits import unpack_bits
+from smupar_transfer.sparsity.backends.base import DenseBackend, MaskedBackend
+from smupar_transfer.sparsity.mask_bits import unpack_bits
 from smupar_transfer.theory import BaseHyperparameters, OptimizerSettings
 from smupar_transfer.training import Execution, Silent, TokenData, cross_entropy, make_optimizer, read_checkpoint, run
 from smupar_transfer.training.checkpoint import Progress

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from smupar_transfer.training import machine
-from smupar_transfer.training.machine import machine_name
+from smupar_transfer.training import machine, machine_name
 
 
 def thread(name: str, core: int | None = 0, *, family: int = 25, model: int = 17, socket: int = 0) -> str:

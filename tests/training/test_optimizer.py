@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from smupar_transfer.model import ParameterPlan, build
+from smupar_transfer.model import build
 from smupar_transfer.records import BudgetSpec, Decay, GPTSpec, RunSpec, SparsitySpec
 from smupar_transfer.sparsity import SparseLinear, change_mask
 from smupar_transfer.theory import BaseHyperparameters, InputError, Optimizer, OptimizerSettings, Role
-from smupar_transfer.training import make_optimizer, parameter_groups, schedule
+from smupar_transfer.training import make_optimizer, schedule
 from smupar_transfer.training.optimizer import set_learning_rates
+from smupar_transfer.transfer import ParameterPlan, parameter_groups
 
 ADAMW = OptimizerSettings(beta1=0.8, beta2=0.9)
 SGD = OptimizerSettings(name=Optimizer.SGD, momentum=0.9)

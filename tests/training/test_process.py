@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from smupar_transfer.training.process import _keep_freed_memory, prepare_process
+from smupar_transfer.training import prepare_process
+from smupar_transfer.training.process import _keep_freed_memory
 
 
 @pytest.fixture(autouse=True)

@@ -1,131 +1,211 @@
-"""A recipe holds what its target is trained with, layer by layer, and nothing else is trained from it."""
-
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
-from smupar_transfer.model import build, plan_parameters
-from smupar_transfer.records import GPTSpec, MaskKind, RunSpec, Source, derive_roles, read_recipe, write_recipe
-from smupar_transfer.theory import InputError, Optimizer, OptimizerSettings, Role
-from smupar_transfer.transfer import make_recipe, require_agreement
+from smupar_transfer.records import SCHEMA_VERSION, MLPSpec, Tuned
+from smupar_transfer.theory import PARAMETRIZATIONS, BaseHyperparameters, InputError, Optimizer, OptimizerSettings, Role
+from smupar_transfer.transfer import Recipe, RoleValues, Rules, Source, read_recipe, write_recipe
 
-MakeTarget = Callable[..., RunSpec]
-MakeSource = Callable[..., Source]
-SMALL = GPTSpec(width=64, depth=1, head_dim=32, vocab_size=256, context=64)
+VALUES = [field.name for field in fields(RoleValues)]
 
 
-def test_from_hyperparameters_given_by_hand(target: MakeTarget) -> None:
-    spec = target()
-    recipe = make_recipe(spec, None)
-    assert recipe.source is None
-    assert (recipe.hparams, recipe.model, recipe.sparsity) == (spec.hparams, spec.model, spec.sparsity)
-    assert (recipe.base_width, recipe.parametrization, recipe.optimizer) == (64, "smupar", OptimizerSettings())
-    assert set(recipe.roles) == set(Role)
-
-
-def test_hand_worked_numbers(target: MakeTarget) -> None:
-    """m_d = 16, m_rho = 1/64, so a quarter of the proxy's weights per neuron: std x 2, eta x 4, lambda / 4."""
-    recipe = make_recipe(target(), None)
-    hidden, readout, embedding = (recipe.roles[role] for role in (Role.HIDDEN, Role.READOUT, Role.EMBEDDING))
-    assert (hidden.m_d, hidden.m_rho) == (16.0, 1 / 64)
-    assert (hidden.init_std, hidden.learning_rate) == pytest.approx((0.34, 0.12), rel=1e-12)
-    assert hidden.weight_decay == pytest.approx(0.025, rel=1e-12)
-    assert readout.forward_multiplier == pytest.approx(2.2 / 16, rel=1e-12)
-    assert (readout.m_rho, embedding.m_rho) == (1.0, 1.0)
-    assert (embedding.init_std, embedding.learning_rate, embedding.forward_multiplier) == (0.17, 0.03, 5.2)
-    assert recipe.layers == {}, "every layer has the nominal density: the roles say all"
-
-
-def test_the_proxy_itself_is_trained_as_it_was_tuned(target: MakeTarget) -> None:
-    roles = make_recipe(target(SMALL, 1.0), None).roles
-    for role in set(Role) - {Role.VECTOR}:
-        assert (roles[role].init_std, roles[role].learning_rate, roles[role].weight_decay) == (0.17, 0.03, 0.1)
-
-
-@pytest.mark.parametrize("name", ["sp", "mup"])
-def test_another_parametrization_gives_other_numbers(target: MakeTarget, name: str) -> None:
-    spec = target(parametrization=name)
-    other = make_recipe(spec, None)
-    assert other.parametrization == name
-    assert other.roles == derive_roles(name, spec.hparams, spec.optimizer, 16.0, 1 / 64)
-    assert other.roles[Role.HIDDEN] != make_recipe(target(), None).roles[Role.HIDDEN]
-
-
-def test_the_targets_optimizer_is_used(target: MakeTarget) -> None:
-    roles = make_recipe(target(optimizer=OptimizerSettings(name=Optimizer.SGD)), None).roles
-    assert roles[Role.HIDDEN].learning_rate == 0.03 * 64
-    assert roles[Role.EMBEDDING].learning_rate == 0.03 * 16
-
-
-@pytest.mark.parametrize("kind", MaskKind)
-@pytest.mark.parametrize("density", [0.1, 0.01, 0.25])
-def test_what_a_recipe_says_of_a_layer_is_what_it_is_trained_with(
-    target: MakeTarget, kind: MaskKind, density: float
-) -> None:
-    """Guards against a nominal density: at width 64 and density 0.01 a fixed fan-in is one weight, a density of 1/64,
-    and the recipe's standard deviation was 25 % and its rate 56 % off what was trained."""
-    spec = target(SMALL, density, kind)
-    recipe = make_recipe(spec, None)
-    network, plan = build(spec)
-    assert plan == plan_parameters(network, spec)
-    hidden = [row for row in plan if row.role is Role.HIDDEN]
-    assert hidden
-    tolerance = 1e-12 if kind is not MaskKind.BERNOULLI else 0.5  # drawn weight by weight: known when it is drawn
-    for row in hidden:
-        says = recipe.values_of(Role.HIDDEN, row.name)
-        for name in ("init_std", "learning_rate", "weight_decay", "epsilon", "forward_multiplier"):
-            assert getattr(says, name) == pytest.approx(getattr(row, name), rel=tolerance), (row.name, name)
-    rounds = kind is MaskKind.FIXED_FAN_IN and density < 0.25
-    assert (recipe.roles[Role.HIDDEN].init_std != pytest.approx(hidden[0].init_std, rel=1e-3)) == rounds or (
-        kind is MaskKind.BERNOULLI
-    )
-
-
-@pytest.mark.parametrize("kind", MaskKind)
-@pytest.mark.parametrize("with_source", [True, False])
-def test_what_is_made_can_be_read(
-    tmp_path: Path, target: MakeTarget, source: MakeSource, kind: MaskKind, with_source: bool
-) -> None:
-    spec = target(SMALL, 0.01, kind)
-    recipe = make_recipe(spec, source() if with_source else None)
+@pytest.fixture
+def path(tmp_path: Path, recipe: Recipe) -> Path:
+    """A recipe on disk."""
     write_recipe(tmp_path / "recipe.yaml", recipe)
-    read = read_recipe(tmp_path / "recipe.yaml")
-    assert read == recipe
-    require_agreement(read, spec)
+    return tmp_path / "recipe.yaml"
 
 
-def test_a_recipe_that_would_not_be_trained_is_refused_with_the_layer(target: MakeTarget) -> None:
-    """As recipes of version 0.1 are, whose layers were all said to have the nominal density."""
-    spec = target(SMALL, 0.01, MaskKind.FIXED_FAN_IN)
-    old = replace(make_recipe(spec, None), layers={})
-    with pytest.raises(
-        InputError, match=r"says m_rho = 0\.01 for blocks\.0\..*, whose mask has 0\.015625; transfer again"
-    ):
-        require_agreement(old, spec)
-    require_agreement(make_recipe(spec, None), spec)
+def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    content = yaml.safe_load(path.read_text())
+    change(content)
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
 
 
-def test_an_edited_layer_is_refused(tmp_path: Path, target: MakeTarget) -> None:
-    spec = target(SMALL, 0.01, MaskKind.FIXED_FAN_IN)
-    recipe = make_recipe(spec, None)
-    name, values = next(iter(recipe.layers.items()))
-    edited = replace(recipe, layers={**recipe.layers, name: replace(values, learning_rate=values.learning_rate * 1.01)})
-    write_recipe(tmp_path / "recipe.yaml", edited)
-    with pytest.raises(InputError, match=rf"says {name}\.learning_rate is .* transfer again"):
-        read_recipe(tmp_path / "recipe.yaml")
+def refusal(path: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        read_recipe(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
 
 
-def test_an_unknown_parametrization_is_refused(target: MakeTarget) -> None:
+def test_hand_worked_values() -> None:
+    """Table 1 of arXiv 2405.15743 at m_d = 4, m_rho = 1/8, so m_d m_rho = 1/2; lambda as eta * lambda stays put."""
+    hparams = BaseHyperparameters(0.02, 0.08, 5.0, 2.0, 0.1)
+    roles = Rules(PARAMETRIZATIONS["smupar"], hparams, OptimizerSettings(epsilon=1e-8)).by_role(4.0, 0.125)
+    expected = {
+        Role.EMBEDDING: (4.0, 1.0, 0.08, 0.02, 0.1, 2.5e-9, 5.0),
+        Role.HIDDEN: (4.0, 0.125, 0.11313708498984761, 0.04, 0.05, 2.5e-9, 1.0),
+        Role.READOUT: (4.0, 1.0, 0.08, 0.02, 0.1, 2.5e-9, 0.5),
+        Role.VECTOR: (4.0, 1.0, 0.0, 0.02, 0.0, 2.5e-9, 1.0),
+    }
+    for role, values in expected.items():
+        assert tuple(vars(roles[role]).values()) == pytest.approx(values, rel=1e-12, abs=0), role
+    assert set(roles) == set(expected)
+
+
+def test_an_unknown_parametrization_is_refused(recipe: Recipe) -> None:
     with pytest.raises(InputError, match="parametrization=ntk"):
-        make_recipe(target(parametrization="ntk"), None)
+        _ = replace(recipe, parametrization="ntk").rules
+
+
+def test_source_keeps_what_a_reader_needs(tuned: Tuned) -> None:
+    source = Source.of(tuned)
+    assert (source.study, source.trial, source.value) == ("proxy-64", 41, 2.246)
+    assert source.proxy_model == tuned.proxy.model
+    assert source.proxy_parametrization == tuned.proxy.parametrization
+    assert source.data_sha256 == tuned.proxy.data.sha256
+
+
+@pytest.mark.parametrize("name", PARAMETRIZATIONS)
+@pytest.mark.parametrize("optimizer", Optimizer)
+def test_round_trip(tmp_path: Path, recipe: Recipe, name: str, optimizer: Optimizer) -> None:
+    settings = OptimizerSettings(name=optimizer)
+    roles = Rules(PARAMETRIZATIONS[name], recipe.hparams, settings).by_role(4.0, 0.125)
+    written = replace(recipe, parametrization=name, optimizer=settings, roles=roles)
+    write_recipe(tmp_path / "recipe.yaml", written)
+    assert read_recipe(tmp_path / "recipe.yaml") == written
+
+
+def test_round_trip_without_source_and_with_another_architecture(tmp_path: Path, recipe: Recipe) -> None:
+    written = replace(recipe, source=None, model=MLPSpec(256, 2, 64, 10))
+    write_recipe(tmp_path / "recipe.yaml", written)
+    assert read_recipe(tmp_path / "recipe.yaml") == written
+
+
+def test_file_is_for_people(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    assert lines[0].startswith("# A training recipe.")
+    assert lines[1] == f"schema: {SCHEMA_VERSION}"
+    assert "!!" not in path.read_text()
+    assert "  hidden:" in lines
+
+
+@pytest.mark.parametrize("name", VALUES)
+@pytest.mark.parametrize("role", Role)
+def test_an_edited_number_is_refused_by_role_and_field(path: Path, role: Role, name: str) -> None:
+    def change(content: dict[str, Any]) -> None:
+        values = content["roles"][role.value]
+        values[name] = values[name] * (1 + 1e-6) if values[name] else 1e-6
+
+    edit(path, change)
+    message = refusal(path)
+    assert message.startswith(f"recipe={path}: says {role}.{name} is ")
+    assert "transfer again" in message
+
+
+def test_an_untouched_rewrite_is_accepted(path: Path, recipe: Recipe) -> None:
+    """The control of the test above: it is the edit that is refused, not the rewriting."""
+    edit(path, lambda content: None)
+    assert read_recipe(path) == recipe
+
+
+def test_the_last_bits_of_another_machine_are_forgiven(path: Path) -> None:
+    def change(content: dict[str, Any]) -> None:
+        content["roles"]["hidden"]["init_std"] *= 1 + 1e-14
+
+    edit(path, change)
+    read_recipe(path)
+
+
+def test_a_number_that_is_none_is_refused(path: Path) -> None:
+    edit(path, lambda content: content["roles"]["hidden"].update(learning_rate=float("nan")))
+    assert "hidden.learning_rate" in refusal(path)
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(BaseHyperparameters)])
+def test_edited_hyperparameters_are_refused(path: Path, name: str) -> None:
+    edit(path, lambda content: content["hparams"].update({name: content["hparams"][name] * 1.5}))
+    assert "but its base hyperparameters give" in refusal(path)
+
+
+EDITS: dict[str, Callable[[dict[str, Any]], object]] = {
+    "parametrization": lambda content: content.update(parametrization="mup"),
+    "base width": lambda content: content.update(base_width=128),
+    "target width": lambda content: content["model"].update(width=512),
+    "density": lambda content: content["sparsity"].update(density=0.25),
+    "epsilon": lambda content: content["optimizer"].update(epsilon=1e-6),
+    "update rule": lambda content: content["optimizer"].update(name="sgd"),
+    "decay form": lambda content: content["optimizer"].update(weight_decay_form="coupled"),
+}
+
+
+@pytest.mark.parametrize("edited", EDITS)
+def test_whatever_numbers_follow_from_cannot_be_edited_alone(path: Path, edited: str) -> None:
+    edit(path, EDITS[edited])
+    assert "but its base hyperparameters give" in refusal(path)
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_missing_role_is_named(path: Path, role: Role) -> None:
+    edit(path, lambda content: content["roles"].pop(role.value))
+    assert f"has no values for role {role}" in refusal(path)
+
+
+def test_an_unknown_role_is_named(path: Path) -> None:
+    edit(path, lambda content: content["roles"].update(bottleneck=content["roles"]["hidden"]))
+    assert "bottleneck" in refusal(path)
+
+
+def test_a_missing_value_is_named(path: Path) -> None:
+    edit(path, lambda content: content["roles"]["hidden"].pop("epsilon"))
+    assert "epsilon" in refusal(path)
 
 
 @pytest.mark.parametrize("base_width", [0, -64])
-def test_an_impossible_base_width_is_refused(target: MakeTarget, base_width: int) -> None:
+def test_an_impossible_base_width_is_refused(path: Path, base_width: int) -> None:
     """Guards against a division by zero in place of a message."""
-    with pytest.raises(InputError):
-        make_recipe(target(base_width=base_width), None)
+    edit(path, lambda content: content.update(base_width=base_width))
+    refusal(path)
+
+
+@pytest.mark.parametrize("schema", [SCHEMA_VERSION + 1, 0, None])
+def test_another_schema_is_refused(path: Path, schema: int | None) -> None:
+    edit(path, lambda content: content.update(schema=schema))
+    assert refusal(path).startswith(f"recipe={path}: has schema {schema}, this version reads")
+
+
+def test_python_objects_are_refused_and_not_executed(tmp_path: Path, path: Path) -> None:
+    """Guards against a recipe from a stranger being a program."""
+    victim = tmp_path / "executed"
+    attack = f"parametrization: !!python/object/apply:os.mkdir ['{victim}']"
+    path.write_text(path.read_text().replace("parametrization: smupar", attack, 1))
+    assert attack in path.read_text()
+    assert "is not plain YAML" in refusal(path)
+    assert not victim.exists()
+    path.write_text(path.read_text().replace("apply:os.mkdir", ":pathlib.Path"))
+    assert "is not plain YAML" in refusal(path)
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    assert refusal(tmp_path / "absent.yaml") == (
+        f"recipe={tmp_path / 'absent.yaml'}: cannot be read: No such file or directory"
+    )
+
+
+def test_an_empty_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "empty.yaml").touch()
+    assert "is not a mapping" in refusal(tmp_path / "empty.yaml")
+
+
+@pytest.mark.parametrize("source", [{"value": float("nan")}, {"value": -0.5}, {"trial": -1}])
+def test_a_source_that_no_search_can_have_is_refused(path: Path, source: dict[str, float]) -> None:
+    edit(path, lambda content: content["source"].update(source))
+    (key,) = source
+    with pytest.raises(InputError, match=rf"^{key}=.*\(in {path}\)"):
+        read_recipe(path)
+
+
+@pytest.mark.parametrize("change", [{"base_width": 0}, {"parametrization": "ntk"}])
+def test_a_base_that_cannot_be_is_told_with_its_file(path: Path, change: dict[str, object]) -> None:
+    edit(path, lambda content: content.update(change))
+    (key,) = change
+    with pytest.raises(InputError, match=rf"^{key}=.*\(in {path}\)"):
+        read_recipe(path)

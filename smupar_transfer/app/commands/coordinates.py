@@ -8,25 +8,26 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from smupar_transfer.app import show, specs
+from smupar_transfer.app import console
 from smupar_transfer.app.cautions import tell_of_runs
 from smupar_transfer.app.commands.plot import publish
 from smupar_transfer.app.commands.sweep import manifest
-from smupar_transfer.app.continuing import refuse_to_replace
 from smupar_transfer.app.endings import CheckFailedError, CheckUndecidedError
-from smupar_transfer.app.given import config_dir, key_of, words_by_hand, words_given
-from smupar_transfer.app.planner import Planner
-from smupar_transfer.app.runs import Means, measure_missing
-from smupar_transfer.app.sweep_definition import COORDINATES, Sweep
-from smupar_transfer.app.sweeps import load_sweep, narrowed
+from smupar_transfer.app.overrides import config_dir, words_by_hand, words_given
+from smupar_transfer.app.sweep_config import narrowed
+from smupar_transfer.app.sweep_planning import context_of, planner_of
 from smupar_transfer.model import outline
 from smupar_transfer.records import CoordinateRecord, CoordinateStore, RunSpec, read_manifest, write_manifest
+from smupar_transfer.reporting.coordinate_sentences import described, title, ways_out
 from smupar_transfer.sparsity import SparseLinear
+from smupar_transfer.statistics.coordinate_slopes import AXES, Verdict, require_one_axis, scale_of
+from smupar_transfer.statistics.coordinate_verdicts import Judgement, judge
+from smupar_transfer.sweeps.added_seeds import Extension, SeedPlan, plan_seeds
+from smupar_transfer.sweeps.files import load_sweep
+from smupar_transfer.sweeps.overwriting import refuse_to_replace
+from smupar_transfer.sweeps.run_missing import RunContext, measure_missing
+from smupar_transfer.sweeps.sweep import COORDINATES, Sweep, key_of
 from smupar_transfer.theory import PARAMETRIZATIONS, InputError
-from smupar_transfer.verification.added_seeds import Extension, SeedPlan, plan_seeds
-from smupar_transfer.verification.coordinate_sentences import described, title, ways_out
-from smupar_transfer.verification.judgements import Judgement, judge
-from smupar_transfer.verification.slopes import AXES, Verdict, require_one_axis, scale_of
 
 
 def run(config: DictConfig) -> None:
@@ -40,7 +41,7 @@ def run(config: DictConfig) -> None:
     if sweep.kind != COORDINATES or sweep.axis not in AXES:
         raise InputError("sweep", config.sweep, "is no coordinate check", "see `smupar sweep`")
     sweep = narrowed(sweep, config, words_by_hand())
-    planned = Planner(config, sweep).planned({})
+    planned = planner_of(config, sweep).planned({})
     _require_slopes(planned, sweep.axis)
     required = _required(config, planned)
     if config.max_seeds < 1:
@@ -55,8 +56,8 @@ def run(config: DictConfig) -> None:
         {spec.key for spec in planned},
         lambda: _added_before(folder, stored, planned),
     )
-    means = Means(specs.data_request(config), specs.execution(config), folder, specs.workers(config))
-    plan, records = _measured(config, sweep, planned, required, means)
+    context = context_of(config, folder)
+    plan, records = _measured(config, sweep, planned, required, context)
     publish(folder)
     _hold(judge([records[spec.key] for spec in plan.specs], sweep.axis, plan.added), required, config, sweep.axis)
 
@@ -73,21 +74,21 @@ def _added_before(folder: Path, stored: Sequence[CoordinateRecord], planned: Seq
 
 
 def _measured(
-    config: DictConfig, sweep: Sweep, planned: list[RunSpec], required: set[str], means: Means
+    config: DictConfig, sweep: Sweep, planned: list[RunSpec], required: set[str], context: RunContext
 ) -> tuple[SeedPlan, Mapping[str, CoordinateRecord]]:
     """Measure the planned runs, and more seeds as long as they are needed and allowed; the manifest tells of each."""
     told = 0
     while True:
-        records = {record.key: record for record in CoordinateStore(means.folder)}  # a damaged one is told at once
+        records = {record.key: record for record in CoordinateStore(context.folder)}  # a damaged one is told at once
         plan = plan_seeds(planned, records, sweep.axis, required, config.max_seeds)
         for extension in plan.extensions[told:]:
-            show.console().print(_told(extension, sweep.axis), markup=False)
+            console.terminal().print(_told(extension, sweep.axis), markup=False)
         told = len(plan.extensions)
         about = manifest(config, sweep, list(plan.specs), COORDINATES)
-        write_manifest(means.folder, replace(about, added_seeds=plan.added))
+        write_manifest(context.folder, replace(about, added_seeds=plan.added))
         if all(spec.key in records for spec in plan.specs):
             return plan, records
-        measure_missing(sweep.name, plan.specs, means)
+        measure_missing(sweep.name, plan.specs, context)
 
 
 def _told(extension: Extension, axis: str) -> str:
@@ -105,7 +106,7 @@ def _hold(judgements: Sequence[Judgement], required: set[str], config: DictConfi
     """
     if not required:
         measured = ", ".join(item.parametrization for item in judgements)
-        show.console().print(f"nothing is required of {measured}: the exit code tells nothing about it")
+        console.terminal().print(f"nothing is required of {measured}: the exit code tells nothing about it")
     lacking = [item for item in judgements if item.parametrization in required and item.verdict is not Verdict.INSIDE]
     said = "; ".join(f"{title(item)} {described(item, axis)}" for item in lacking)
     if any(item.verdict is Verdict.OUTSIDE for item in lacking):

@@ -9,29 +9,31 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from smupar_transfer.app import show, specs
+from smupar_transfer.app import config_to_spec, console
 from smupar_transfer.app.commands import transfer, tune
-from smupar_transfer.app.runs import train_missing
-from smupar_transfer.records import RunRecord, RunSpec, Source, write_atomically, write_recipe
+from smupar_transfer.app.recipes import recipe_of
+from smupar_transfer.app.sweep_planning import context_of
+from smupar_transfer.records import RunRecord, RunSpec, write_atomically
+from smupar_transfer.reporting.demo_page import render_demo_page, summary, verdict
+from smupar_transfer.reporting.figures.demo import draw_demo
+from smupar_transfer.reporting.figures.style import save
+from smupar_transfer.reporting.index_page import publish_index
+from smupar_transfer.reporting.page import REPORT
+from smupar_transfer.statistics.comparison import Comparison, compare
+from smupar_transfer.sweeps.run_missing import train_missing
 from smupar_transfer.theory import InputError, parametrization
-from smupar_transfer.transfer import make_recipe
+from smupar_transfer.transfer import Source, write_recipe
 from smupar_transfer.tuning import best
-from smupar_transfer.verification.comparison import Comparison, compare
-from smupar_transfer.verification.demo_page import render_demo_page, summary, verdict
-from smupar_transfer.verification.figures.demo import draw_demo
-from smupar_transfer.verification.figures.style import save
-from smupar_transfer.verification.index_page import publish_index
-from smupar_transfer.verification.page import REPORT
 
 
 def run(config: DictConfig) -> None:
     """Tell the whole story under ``results/demo`` and print the comparison as measured."""
     started = time.monotonic()
-    out = show.console()
+    out = console.terminal()
     folder = Path(config.results_dir) / config.study.name
     search = tune.make_search(config)
-    workers = specs.workers(config)
-    untuned = specs.target_spec(config)
+    context = context_of(config, folder)
+    untuned = config_to_spec.target_spec(config)
     for name, offsets in config.grids.items():  # what cannot be is refused before minutes are spent
         for offset in offsets:
             at_offset(untuned, name, offset)
@@ -42,14 +44,14 @@ def run(config: DictConfig) -> None:
     out.print(tune.trial_table(search, trials))
 
     target = replace(untuned, hparams=tuned.hparams)
-    recipe = make_recipe(target, Source.of(tuned))
+    recipe = recipe_of(target, Source.of(tuned))
     write_recipe(folder / "recipe.yaml", recipe)
     out.print(f"\n2. transfer: {folder / 'recipe.yaml'}")
     out.print(transfer.role_table(recipe))
 
     grid = [at_offset(target, name, offset) for name, offsets in config.grids.items() for offset in offsets]
     out.print(f"\n3. train the target: width {target.model.width}, sparsity {1 - target.sparsity.density:g}")
-    records = train_missing("training", grid, specs.data_request(config), specs.execution(config), folder, workers)
+    records = train_missing("training", grid, context)
     comparisons = compare(records, target.log2_learning_rate)
     out.print("\n4. compare")
     publish(folder, comparisons, records, search.proxy, tuned.value, time.monotonic() - started)
@@ -82,11 +84,11 @@ def publish(
         f"validation loss (nats) of the target: width {first.model.width}, sparsity {1 - first.sparsity.density:g}, "
         f"{min(r.weights_per_neuron or 0 for r in records):g} weights per neuron"
     )
-    out = show.console()
+    out = console.terminal()
     found = summary(comparisons)
-    out.print(show.table(title, found.columns, found.rows, found.best))
+    out.print(console.table(title, found.columns, found.rows, found.best))
     out.print(verdict(comparisons))
     save(draw_demo(comparisons, title="Wide sparse target: zero-shot (stars) and tuned directly"), folder / "demo")
     write_atomically(folder / REPORT, render_demo_page(comparisons, records, proxy, proxy_loss, folder))
     publish_index(folder.parent)
-    out.print(f"\nwrote {folder / REPORT}, {folder / 'demo.png'} in {show.seconds(seconds)}")
+    out.print(f"\nwrote {folder / REPORT}, {folder / 'demo.png'} in {console.seconds(seconds)}")

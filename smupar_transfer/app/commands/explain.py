@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from omegaconf import DictConfig
 from rich.console import Group
 
-from smupar_transfer.app import show
+from smupar_transfer.app import console
 from smupar_transfer.app.recipes import announced_spec
-from smupar_transfer.model import ParameterPlan, outline, plan_parameters
-from smupar_transfer.theory import InputError, Role
-from smupar_transfer.theory.parametrization import Parametrization
-from smupar_transfer.theory.scaling import OptimizerSettings, learning_rate_power, weight_decay_power
+from smupar_transfer.model import outline, plan_of
+from smupar_transfer.theory import InputError, OptimizerSettings, Parametrization, Role
+from smupar_transfer.theory.scaling import learning_rate_power, weight_decay_power
+from smupar_transfer.transfer import ParameterPlan
 
 FORMATS = ("table", "json", "csv")
 FIELDS = (
@@ -37,7 +37,7 @@ def run(config: DictConfig) -> None:
     if config.format not in FORMATS:
         raise InputError("format", config.format, f"is not one of {', '.join(FORMATS)}")
     spec = announced_spec(config)
-    plan = plan_parameters(outline(spec), spec)
+    plan = plan_of(outline(spec), spec)
     if config.format == "json":
         print(json.dumps([_plain(row) for row in plan], indent=1))
     elif config.format == "csv":
@@ -45,9 +45,9 @@ def run(config: DictConfig) -> None:
         writer.writeheader()
         writer.writerows({**_plain(row), "shape": "x".join(map(str, row.shape))} for row in plan)
     else:
-        show.console().print(_rules(spec.table, spec.optimizer))
-        show.console().print()
-        show.console().print(_table(plan))
+        console.terminal().print(_rules(spec.table, spec.optimizer))
+        console.terminal().print()
+        console.terminal().print(_table(plan))
 
 
 def _plain(row: ParameterPlan) -> dict[str, object]:
@@ -71,7 +71,7 @@ def _rules(table: Parametrization, optimizer: OptimizerSettings) -> Group:
         )
     columns = ["role", "init variance", "learning rate", "weight decay", "epsilon", "forward multiplier"]
     title = f"{table.title} with {optimizer.name}: factors on the base value; attention logits x d_head^"
-    return show.table(f"{title}{table.attention_exponent:g}", columns, rows)
+    return console.table(f"{title}{table.attention_exponent:g}", columns, rows)
 
 
 def _table(plan: Sequence[ParameterPlan]) -> Group:
@@ -80,14 +80,14 @@ def _table(plan: Sequence[ParameterPlan]) -> Group:
             row.name,
             "x".join(map(str, row.shape)),
             str(row.role),
-            show.number(row.density, 3),
-            show.number(row.init_std, 3),
-            show.number(row.learning_rate, 3),
-            show.number(row.weight_decay, 3),
-            show.number(row.epsilon, 2),
-            show.number(row.forward_multiplier, 3),
+            console.number(row.density, 3),
+            console.number(row.init_std, 3),
+            console.number(row.learning_rate, 3),
+            console.number(row.weight_decay, 3),
+            console.number(row.epsilon, 2),
+            console.number(row.forward_multiplier, 3),
         ]
         for row in plan
     ]
     columns = ["parameter", "shape", "role", "density", "std", "LR", "decay", "eps", "multiplier"]
-    return show.table("parameters", columns, rows)
+    return console.table("parameters", columns, rows)

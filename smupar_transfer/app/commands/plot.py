@@ -7,10 +7,7 @@ from typing import TypeVar
 
 from omegaconf import DictConfig
 
-from smupar_transfer.app import show
-from smupar_transfer.app.hints import did_you_mean
-from smupar_transfer.app.sweep_definition import COORDINATES
-from smupar_transfer.app.sweeps import shipped_sweeps, sweep_name
+from smupar_transfer.app import console
 from smupar_transfer.records import (
     CoordinateRecord,
     CoordinateStore,
@@ -21,9 +18,12 @@ from smupar_transfer.records import (
     read_manifest,
     result_names,
 )
-from smupar_transfer.theory import InputError
-from smupar_transfer.verification import coordinates, provenance, publishing
-from smupar_transfer.verification.kinds import outcome_of
+from smupar_transfer.reporting import provenance
+from smupar_transfer.reporting import publish as publishing
+from smupar_transfer.reporting.questions import coordinates, outcome_of
+from smupar_transfer.sweeps.files import shipped_sweeps, sweep_name
+from smupar_transfer.sweeps.sweep import COORDINATES
+from smupar_transfer.theory import InputError, did_you_mean
 
 R = TypeVar("R", RunRecord, CoordinateRecord)
 
@@ -66,8 +66,8 @@ def publish(folder: Path) -> None:
         runs = stored(manifest, RunStore(folder))
         about, outcome = provenance.of_sweep(manifest, runs), outcome_of(manifest, runs)
     publishing.publish(folder, about, outcome)
-    show.outcome(outcome)
-    show.console().print(f"\nwrote {folder / 'report.html'}")
+    console.outcome(outcome)
+    console.terminal().print(f"\nwrote {folder / 'report.html'}")
 
 
 def stored(manifest: Manifest, store: Store[R]) -> list[R]:

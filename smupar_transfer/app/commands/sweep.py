@@ -10,22 +10,16 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from smupar_transfer.app import show
-from smupar_transfer.app.given import config_dir, words_by_hand
-from smupar_transfer.app.sweep_definition import COORDINATES, Sweep
-from smupar_transfer.app.sweeps import load_sweep, narrowed, own_file
-from smupar_transfer.records import (
-    Manifest,
-    RunRecord,
-    RunSpec,
-    RunStore,
-    read_manifest,
-    write_manifest,
-)
+from smupar_transfer.app import console
+from smupar_transfer.app.overrides import config_dir, words_by_hand
+from smupar_transfer.app.sweep_config import narrowed
+from smupar_transfer.records import Manifest, RunRecord, RunSpec, RunStore, read_manifest, write_manifest
+from smupar_transfer.sweeps.files import load_sweep, own_file
+from smupar_transfer.sweeps.sweep import COORDINATES, Sweep
 from smupar_transfer.theory import InputError
 
 if TYPE_CHECKING:
-    from smupar_transfer.app.runs import Means, Todo
+    from smupar_transfer.sweeps.run_missing import RunContext, Todo
 
 
 def run(config: DictConfig) -> None:
@@ -33,14 +27,14 @@ def run(config: DictConfig) -> None:
     sweep = load_sweep(config.sweep, config_dir())
     if sweep.kind == COORDINATES:
         raise InputError("sweep", config.sweep, "is a coordinate check", f"run: smupar coordinates {config.sweep}")
-    show.introduction(sweep, own_file(config.sweep, config_dir()))
+    console.introduction(sweep, own_file(config.sweep, config_dir()))
     folder = Path(config.results_dir) / sweep.name
     train(config, narrowed(sweep, config, words_by_hand()), folder)
     from smupar_transfer.app.commands import plot
 
     plot.publish(folder)
     if sweep.adaptive is not None:
-        show.console().print(read_manifest(folder).saved)
+        console.terminal().print(read_manifest(folder).saved)
 
 
 def train(config: DictConfig, sweep: Sweep, folder: Path) -> None:
@@ -49,25 +43,19 @@ def train(config: DictConfig, sweep: Sweep, folder: Path) -> None:
     Raises:
         InputError: a run is impossible, or the folder holds another result; nothing was written.
     """
-    from smupar_transfer.app import runs, specs  # torch is imported now: a person has read something meanwhile
     from smupar_transfer.app.cautions import tell_of_runs
-    from smupar_transfer.app.continuing import refuse_to_replace
-    from smupar_transfer.app.planner import Planner
+    from smupar_transfer.app.sweep_planning import context_of, planner_of
+    from smupar_transfer.sweeps import run_missing
+    from smupar_transfer.sweeps.overwriting import refuse_to_replace
 
-    means = runs.Means(
-        specs.data_request(config),
-        specs.execution(config),
-        folder,
-        specs.workers(config),
-        runs.other_trainings(folder),
-    )
-    planner = Planner(config, sweep)
+    context = context_of(config, folder, run_missing.other_trainings(folder))
+    planner = planner_of(config, sweep)
     records = {record.key: record for record in RunStore(folder)}  # a damaged one is told before anything is written
     expected = planner.expected(records)
     refuse_to_replace(folder, sweep.kind, records, {spec.key for spec in expected}, planner.possible)
     tell_of_runs(config, expected)
-    todo = runs.what_to_do(folder, expected, records, means.elsewhere, planner.bound)
-    outlook(sweep, todo, records, means)
+    todo = run_missing.what_to_do(folder, expected, records, context.elsewhere, planner.bound)
+    outlook(sweep, todo, records, context)
 
     def plan(records: Mapping[str, RunRecord]) -> list[RunSpec]:
         """What is needed, told in the folder as well: an interrupted sweep can be plotted."""
@@ -75,28 +63,28 @@ def train(config: DictConfig, sweep: Sweep, folder: Path) -> None:
         write_manifest(folder, manifest(config, sweep, planned))
         return planned
 
-    runs.train_planned(sweep.name, plan, len(expected), means, records)
+    run_missing.train_planned(sweep.name, plan, len(expected), context, records)
 
 
-def outlook(sweep: Sweep, todo: Todo, records: Mapping[str, RunRecord], means: Means) -> None:
+def outlook(sweep: Sweep, todo: Todo, records: Mapping[str, RunRecord], context: RunContext) -> None:
     """Print what there is to do, or that there is nothing, and how long it takes."""
-    from smupar_transfer.app import pricing
-    from smupar_transfer.app.kernels import resolved
+    from smupar_transfer.sweeps import pricing
+    from smupar_transfer.training.kernel_fallback import resolved
 
     if not todo.missing:
         copied = f", {todo.shared} of them as copies of runs that compute the same" if todo.shared else ""
-        show.line(
+        console.line(
             f"all {len(todo.planned)} runs have records in {todo.folder}{copied}: nothing is trained, tables and "
             "figures are drawn again; to run them yourself, give results_dir=DIR"
         )
         return
-    show.line(str(todo))
-    show.stated_cost(sweep)
-    execution = resolved(means.execution)
+    console.line(str(todo))
+    console.stated_cost(sweep)
+    execution = resolved(context.execution)
     missing = {spec.key for spec in todo.missing}
     batches = pricing.group(todo.planned, missing, pricing.comparable(records.values(), execution))
-    price = pricing.price([batch for batch in batches if batch.missing], means.data, execution)
-    show.line(f"estimated time: {price.left(means.workers)}")
+    price = pricing.price([batch for batch in batches if batch.missing], context.data, execution)
+    console.line(f"estimated time: {console.time_left(price, context.workers)}")
 
 
 def manifest(config: DictConfig, sweep: Sweep, planned: list[RunSpec], command: str = "sweep") -> Manifest:

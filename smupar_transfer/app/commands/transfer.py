@@ -7,23 +7,23 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich.console import Group
 
-from smupar_transfer.app import show, specs
+from smupar_transfer.app import config_to_spec, console
 from smupar_transfer.app.base import resolve_base
 from smupar_transfer.app.cautions import tell_of_transfer
-from smupar_transfer.app.given import RUN_WORDS, next_command, path_word
-from smupar_transfer.records import Recipe, RoleValues, read_recipe, write_recipe
+from smupar_transfer.app.overrides import RUN_WORDS, next_command, path_word
+from smupar_transfer.app.recipes import recipe_of
 from smupar_transfer.theory import InputError, Role, parametrization
-from smupar_transfer.transfer import make_recipe
+from smupar_transfer.transfer import Recipe, RoleValues, read_recipe, write_recipe
 
 
 def run(config: DictConfig) -> None:
     """Write the recipe of the target and print its role table."""
-    base, spec = resolve_base(config), specs.target_spec(config)
-    recipe = make_recipe(spec, base.source)
+    base, spec = resolve_base(config), config_to_spec.target_spec(config)
+    recipe = recipe_of(spec, base.source)
     path = Path(config.recipe)
     before = _kept(path, recipe)
     write_recipe(path, recipe)
-    out = show.console()
+    out = console.terminal()
     out.print(role_table(recipe))
     out.print(f"\nm_d = {spec.width_factor:g}, m_rho = {_density_words(recipe)} on hidden weights")
     tell_of_transfer(base, spec)
@@ -62,13 +62,13 @@ def _target_words(recipe: Recipe) -> str:
 def _changes(before: Recipe, now: Recipe) -> list[str]:
     """What an older recipe of the same target had otherwise."""
     old, new = vars(before.hparams), vars(now.hparams)
-    changed = [f"{name} {show.number(old[name])}" for name in old if old[name] != new[name]]
+    changed = [f"{name} {console.number(old[name])}" for name in old if old[name] != new[name]]
     changed += ["other settings of the optimizer"] if before.optimizer != now.optimizer else []
     return [", ".join(changed)] if changed else []
 
 
 def _density_words(recipe: Recipe) -> str:
-    densities = sorted({show.number(values.m_rho, 3) for values in recipe.layers.values()}, key=float)
+    densities = sorted({console.number(values.m_rho, 3) for values in recipe.layers.values()}, key=float)
     if not densities:
         return f"{recipe.sparsity.density:g}"
     return " to ".join(dict.fromkeys((densities[0], densities[-1])))
@@ -82,7 +82,7 @@ def role_table(recipe: Recipe) -> Group:
         f"{table.title}: width {recipe.base_width} -> {recipe.model.width}, density 1 -> {recipe.sparsity.density:g}"
     )
     columns = ["role", "variance x", "init std", "learning rate", "weight decay", "epsilon", "multiplier"]
-    return show.table(title, columns, rows)
+    return console.table(title, columns, rows)
 
 
 def _rows(recipe: Recipe, role: Role) -> list[list[str]]:
@@ -90,17 +90,17 @@ def _rows(recipe: Recipe, role: Role) -> list[list[str]]:
     layers = list(recipe.layers.values()) if role is Role.HIDDEN and recipe.layers else [recipe.roles[role]]
     by_density: dict[str, list[RoleValues]] = {}
     for values in layers:
-        by_density.setdefault(show.number(values.m_rho, 3), []).append(values)
+        by_density.setdefault(console.number(values.m_rho, 3), []).append(values)
     power = str(parametrization(recipe.parametrization)[role].init_variance)
     return [
         [
             str(role) if len(by_density) == 1 else f"{role} x{len(members)} ({density})",
             power,
-            show.number(members[0].init_std),
-            show.number(members[0].learning_rate),
-            show.number(members[0].weight_decay),
-            show.number(members[0].epsilon, 3),
-            show.number(members[0].forward_multiplier),
+            console.number(members[0].init_std),
+            console.number(members[0].learning_rate),
+            console.number(members[0].weight_decay),
+            console.number(members[0].epsilon, 3),
+            console.number(members[0].forward_multiplier),
         ]
         for density, members in by_density.items()
     ]

@@ -11,20 +11,13 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Group
 
-from smupar_transfer.app import show, specs
-from smupar_transfer.app.given import (
-    PROXY_WORDS,
-    RUN_WORDS,
-    next_command,
-    path_word,
-    set_by_hand,
-    words_given,
-)
-from smupar_transfer.app.kernels import resolved
-from smupar_transfer.app.show import console, progress_bar
+from smupar_transfer.app import config_to_spec, console
+from smupar_transfer.app.console import progress_bar
+from smupar_transfer.app.overrides import PROXY_WORDS, RUN_WORDS, next_command, path_word, set_by_hand, words_given
+from smupar_transfer.model import MINIMUM_WEIGHTS_PER_NEURON
 from smupar_transfer.records import write_tuned
 from smupar_transfer.theory import InputError
-from smupar_transfer.transfer import MINIMUM_WEIGHTS_PER_NEURON
+from smupar_transfer.training.kernel_fallback import resolved
 from smupar_transfer.tuning import (
     Range,
     Search,
@@ -38,7 +31,7 @@ from smupar_transfer.tuning import (
 )
 
 if TYPE_CHECKING:
-    from smupar_transfer.verification.study_page import Study
+    from smupar_transfer.reporting.study_page import Study
 
 SHOWN_TRIALS = 5
 
@@ -57,10 +50,12 @@ def run(config: DictConfig) -> None:
     folder, tuned = Path(config.results_dir) / config.study.name, best(search, trials)
     go_on = suggested(config, folder)
     publish(folder, search, trials, go_on)
-    console().print(trial_table(search, trials))
-    console().print(f"\nwrote {folder / 'tuned.yaml'}: trial {tuned.trial}, validation loss {tuned.value:.4f} nats")
-    console().print(f"wrote {folder / 'report.html'}", soft_wrap=True)
-    console().print(f"next: {go_on}", soft_wrap=True)
+    console.terminal().print(trial_table(search, trials))
+    console.terminal().print(
+        f"\nwrote {folder / 'tuned.yaml'}: trial {tuned.trial}, validation loss {tuned.value:.4f} nats"
+    )
+    console.terminal().print(f"wrote {folder / 'report.html'}", soft_wrap=True)
+    console.terminal().print(f"next: {go_on}", soft_wrap=True)
 
 
 def suggested(config: DictConfig, folder: Path) -> str:
@@ -88,10 +83,10 @@ def make_search(config: DictConfig) -> Search:
             pruner_startup_trials=tuning.pruner_startup_trials,
             seed=config.seed,
         ),
-        proxy=specs.proxy_spec(config),
+        proxy=config_to_spec.proxy_spec(config),
         space=SearchSpace(space),
-        data=specs.data_request(config),
-        execution=specs.execution(config),
+        data=config_to_spec.data_request(config),
+        execution=config_to_spec.execution(config),
     )
 
 
@@ -101,7 +96,7 @@ def tune(config: DictConfig, search: Search) -> list[TrialOutcome]:
     Returns:
         The finished trials, of which ``tuned.yaml`` has the best.
     """
-    workers = specs.workers(config)
+    workers = config_to_spec.workers(config)
     done = outcomes(search)
     path = Path(config.results_dir) / search.settings.name / "tuned.yaml"
     if not done and path.exists():  # as in a clone, whose published study came without its database
@@ -114,12 +109,12 @@ def tune(config: DictConfig, search: Search) -> list[TrialOutcome]:
     with progress_bar(f"tuning {search.settings.name}", total, len(done)) as bar:
 
         def wait(count: int) -> None:
-            bar.say(f"best {show.loss(lowest)}, waiting for {count} of another command")
+            bar.say(f"best {console.loss(lowest)}, waiting for {count} of another command")
 
         with closing(run_search(search, workers, wait, done)) as ended:
             for trial in ended:
                 lowest = min(lowest, _value(trial))
-                bar.advance(f"best {show.loss(lowest)}")
+                bar.advance(f"best {console.loss(lowest)}")
     return settled(search, path)
 
 
@@ -141,7 +136,7 @@ def trial_table(search: Search, trials: Sequence[TrialOutcome]) -> Group:
     complete = sorted((trial for trial in trials if trial.value is not None), key=_value)
     names = list(search.space.ranges)
     rows = [
-        [str(trial.number), show.loss(trial.value), *(show.number(trial.hparams[name]) for name in names)]
+        [str(trial.number), console.loss(trial.value), *(console.number(trial.hparams[name]) for name in names)]
         for trial in complete[:SHOWN_TRIALS]
     ]
     lost = sum(trial.outcome == "diverged" for trial in trials)
@@ -149,7 +144,7 @@ def trial_table(search: Search, trials: Sequence[TrialOutcome]) -> Group:
         f"best of {len(trials)} trials: {len(complete)} complete, {len(trials) - len(complete) - lost} pruned, "
         f"{lost} diverged"
     )
-    return show.table(title, ["trial", "loss (nats)", *names], rows)
+    return console.table(title, ["trial", "loss (nats)", *names], rows)
 
 
 def _value(trial: TrialOutcome) -> float:
@@ -158,20 +153,20 @@ def _value(trial: TrialOutcome) -> float:
 
 def draw(folder: Path, search: Search, trials: Sequence[TrialOutcome]) -> None:
     """The figures of a search: the history of its trials, and a slice per hyperparameter."""
-    from smupar_transfer.verification.study_page import draw_study
+    from smupar_transfer.reporting.study_page import draw_study
 
     draw_study(folder, _study(search, trials, ""))
 
 
 def publish(folder: Path, search: Search, trials: Sequence[TrialOutcome], go_on: str) -> None:
     """The figures, the table and the page of a search; ``go_on`` is the command line that makes use of it."""
-    from smupar_transfer.verification.study_page import publish_study
+    from smupar_transfer.reporting.study_page import publish_study
 
     publish_study(folder, _study(search, trials, go_on))
 
 
 def _study(search: Search, trials: Sequence[TrialOutcome], go_on: str) -> Study:
-    from smupar_transfer.verification.study_page import Study
+    from smupar_transfer.reporting.study_page import Study
 
     settings = search.settings
     command = next_command("tune", words_given(), ())

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from smupar_transfer.records.spec import DataSpec
+from smupar_transfer.records import DataSpec
 from smupar_transfer.theory import InputError
 from smupar_transfer.training.data.files import own_path
 from smupar_transfer.training.data.reading import readable

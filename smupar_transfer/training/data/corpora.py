@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from smupar_transfer.records.spec import DataSpec
+from smupar_transfer.records import DataSpec
 from smupar_transfer.theory import InputError
 from smupar_transfer.training.data.files import matches, own_files
 from smupar_transfer.training.data.reading import readable

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from smupar_transfer.records.spec import DataSpec
+from smupar_transfer.records import DataSpec
 from smupar_transfer.theory import InputError
 
 VALIDATION_EVERY = 5

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from smupar_transfer.records.spec import DataSpec
+from smupar_transfer.records import DataSpec
 from smupar_transfer.theory import InputError
 
 Tokens = NDArray[np.integer[Any]]

@@ -17,20 +17,13 @@ import pandas as pd
 import pytest
 
 from smupar_transfer import training
-from smupar_transfer.app import runs
-from smupar_transfer.app.launch import launch
-from smupar_transfer.app.sweeps import load_sweep, shipped_sweeps
-from smupar_transfer.records import (
-    CoordinateRecord,
-    CoordinateStore,
-    Environment,
-    LayerSizes,
-    RunSpec,
-    read_manifest,
-)
+from smupar_transfer.app.hydra_entry import launch
+from smupar_transfer.records import CoordinateRecord, CoordinateStore, Environment, LayerSizes, RunSpec, read_manifest
+from smupar_transfer.reporting import publish
 from smupar_transfer.sparsity import AUTO, BACKENDS
+from smupar_transfer.sweeps import run_missing
+from smupar_transfer.sweeps.files import load_sweep, shipped_sweeps
 from smupar_transfer.training import Data, Execution
-from smupar_transfer.verification import publishing
 
 Run = Callable[..., CompletedProcess[str]]
 
@@ -83,8 +76,8 @@ def check(tmp_path: Path) -> str:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spare the time of figures where they are not what a test is about."""
-    monkeypatch.setattr(publishing, "save", lambda figure, path: [])
-    monkeypatch.setattr(publishing, "render_html", lambda *_: "")
+    monkeypatch.setattr(publish, "save", lambda figure, path: [])
+    monkeypatch.setattr(publish, "render_html", lambda *_: "")
 
 
 @pytest.fixture
@@ -96,7 +89,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         keys.append(spec.key)
         return training.measure(spec, data, execution)
 
-    monkeypatch.setattr(runs, "measure", counted)
+    monkeypatch.setattr(run_missing, "measure", counted)
     return keys
 
 
@@ -207,7 +200,7 @@ def test_an_interrupted_check_goes_on(
 
     words = ("coordinates", check, *data, *HARMLESS)
     with monkeypatch.context() as patch:
-        patch.setattr(runs, "measure", interrupted)
+        patch.setattr(run_missing, "measure", interrupted)
         assert smupar(*words).returncode == 130
     assert len(CoordinateStore(Path("results/check")).keys()) == 5
     assert smupar(*words).returncode == 0
@@ -338,7 +331,7 @@ def made_up(measured: list[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..
             environment = Environment("a processor", "cpu", "masked", 1, {})
             return CoordinateRecord(spec.key, spec, (5.0,) * (steps + 1), (layer,), 0.1, environment, (norm,) * steps)
 
-        monkeypatch.setattr(runs, "measure", measure)
+        monkeypatch.setattr(run_missing, "measure", measure)
 
     return set_up
 

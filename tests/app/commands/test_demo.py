@@ -10,10 +10,11 @@ from subprocess import CompletedProcess
 import pytest
 from omegaconf import DictConfig
 
-from smupar_transfer.app import specs
+from smupar_transfer.app import config_to_spec
 from smupar_transfer.app.commands.demo import at_offset
-from smupar_transfer.records import RunStore, read_recipe, read_tuned
+from smupar_transfer.records import RunStore, read_tuned
 from smupar_transfer.theory import InputError
+from smupar_transfer.transfer import read_recipe
 
 Run = Callable[..., CompletedProcess[str]]
 
@@ -64,7 +65,7 @@ def test_again_it_trains_nothing(smupar: Run, tiny: tuple[str, ...], monkeypatch
     few = ("grids.sp=[0.0]", "grids.smupar=[0.0]")
     assert smupar("demo", *tiny, *SMALL, *few).returncode == 0
     records = Path("results/demo/records.jsonl").read_bytes()
-    monkeypatch.setattr("smupar_transfer.app.runs.run", None)
+    monkeypatch.setattr("smupar_transfer.sweeps.run_missing.run", None)
     monkeypatch.setattr("smupar_transfer.tuning.search.run_next_trial", None)
     again = smupar("demo", *tiny, *SMALL, *few)
     assert again.returncode == 0, again.stderr
@@ -72,7 +73,7 @@ def test_again_it_trains_nothing(smupar: Run, tiny: tuple[str, ...], monkeypatch
 
 
 def test_an_offset_moves_the_learning_rate_only(composed: Callable[..., DictConfig], tiny: tuple[str, ...]) -> None:
-    target = specs.target_spec(composed("demo", *tiny))
+    target = config_to_spec.target_spec(composed("demo", *tiny))
     moved = at_offset(target, "sp", -2.0)
     assert moved.parametrization == "sp"
     assert moved.hparams.learning_rate == target.hparams.learning_rate / 4
@@ -86,7 +87,7 @@ def test_an_offset_moves_the_learning_rate_only(composed: Callable[..., DictConf
 def test_an_impossible_offset_is_refused(
     composed: Callable[..., DictConfig], tiny: tuple[str, ...], name: str, octaves: float, key: str
 ) -> None:
-    target = specs.target_spec(composed("demo", *tiny))
+    target = config_to_spec.target_spec(composed("demo", *tiny))
     with pytest.raises(InputError, match=rf"^{key}"):
         at_offset(target, name, octaves)
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from smupar_transfer.records import read_recipe
 from smupar_transfer.theory import Role
+from smupar_transfer.transfer import read_recipe
 
 Run = Callable[..., CompletedProcess[str]]
 Rows = dict[str, dict[str, Any]]

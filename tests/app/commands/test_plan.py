@@ -9,8 +9,8 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from smupar_transfer import sparsity
-from smupar_transfer.app import pricing
+from smupar_transfer import kernels
+from smupar_transfer.sweeps import pricing
 
 Run = Callable[..., CompletedProcess[str]]
 Snapshot = Callable[[Path], dict[str, bytes]]
@@ -122,7 +122,7 @@ def test_a_dense_target_is_priced_as_dense(smupar: Run, tiny: tuple[str, ...]) -
 
 
 def test_without_kernels_it_says_so(smupar: Run, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sparsity, "native_problem", lambda: "there is no compiler")
+    monkeypatch.setattr(kernels, "native_problem", lambda: "there is no compiler")
     line = "not measured: native, there is no compiler"
     assert line in smupar("plan", *tiny).stdout
     assert line not in smupar("plan", *tiny, "sparsity.backend=masked").stdout

@@ -18,9 +18,9 @@ import pandas as pd
 import pytest
 
 from smupar_transfer import training
-from smupar_transfer.app import runs
-from smupar_transfer.app.sweeps import load_sweep
 from smupar_transfer.records import RunRecord, RunSpec, RunStore, read_manifest, read_tuned
+from smupar_transfer.sweeps import run_missing
+from smupar_transfer.sweeps.files import load_sweep
 from smupar_transfer.training import Data, Execution
 
 Run = Callable[..., CompletedProcess[str]]
@@ -41,7 +41,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         keys.append(spec.key)
         return training.run(spec, data, execution)
 
-    monkeypatch.setattr(runs, "run", counted)
+    monkeypatch.setattr(run_missing, "run", counted)
     return keys
 
 
@@ -167,9 +167,9 @@ def test_it_speaks_before_it_imports_what_takes_long(
 ) -> None:
     program = (
         "import sys\n"
-        "from smupar_transfer.app import main, show\n"
+        "from smupar_transfer.app import console, main\n"
         "heavy = {'torch', 'pandas', 'matplotlib', 'optuna', 'scipy'}\n"
-        "show.introduction = lambda sweep, file: sys.exit(f'{sweep.name}: {sorted(heavy & set(sys.modules))}')\n"
+        "console.introduction = lambda sweep, file: sys.exit(f'{sweep.name}: {sorted(heavy & set(sys.modules))}')\n"
         "main.main(sys.argv[1:])\n"
     )
     assert python("-c", program, command, str(grid_file), *tiny).stderr == "grid: []\n"
@@ -313,7 +313,7 @@ def test_an_adaptive_sweep_runs_in_rounds_and_tells_what_it_saved(
     assert f"{len(trained)} different trainings" in Path("results/adaptive/README.md").read_text()
 
 
-@pytest.mark.parametrize("kept", [9])  # in the second round; every other point: tests/verification/test_adaptive.py
+@pytest.mark.parametrize("kept", [9])  # in the second round; every other point: tests/sweeps/test_adaptive.py
 def test_an_adaptive_sweep_that_was_killed_goes_on_to_the_same_runs(
     smupar: Run, tiny: tuple[str, ...], adaptive_file: Path, monkeypatch: pytest.MonkeyPatch, kept: int
 ) -> None:
@@ -322,9 +322,9 @@ def test_an_adaptive_sweep_that_was_killed_goes_on_to_the_same_runs(
             raise KeyboardInterrupt
         return training.run(spec, data, execution)
 
-    monkeypatch.setattr(runs, "run", until_killed)
+    monkeypatch.setattr(run_missing, "run", until_killed)
     assert smupar("sweep", str(adaptive_file), *tiny).returncode == 130
-    monkeypatch.setattr(runs, "run", training.run)
+    monkeypatch.setattr(run_missing, "run", training.run)
     assert kept <= len(RunStore(Path("results/adaptive")).keys()) < 15
     assert set(read_manifest(Path("results/adaptive")).keys) > RunStore(Path("results/adaptive")).keys()
     assert smupar("sweep", str(adaptive_file), *tiny).returncode == 0

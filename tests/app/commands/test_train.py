@@ -15,10 +15,11 @@ from typing import Any
 
 import pytest
 
-from smupar_transfer.app import show
+from smupar_transfer.app import console
 from smupar_transfer.app.commands import train
-from smupar_transfer.records import RunRecord, RunStore, from_plain, read_recipe
-from smupar_transfer.training.checkpoint import read_checkpoint
+from smupar_transfer.records import RunRecord, RunStore, from_plain
+from smupar_transfer.training import read_checkpoint
+from smupar_transfer.transfer import read_recipe
 
 Run = Callable[..., CompletedProcess[str]]
 
@@ -32,13 +33,13 @@ def record_in(folder: str = "results/train") -> RunRecord:
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The optimizer steps that are taken."""
     seen: list[int] = []
-    real = show.TrainingBar.on_step
+    real = console.TrainingBar.on_step
 
-    def on_step(self: show.TrainingBar, step: int, loss: float, tokens: int) -> None:
+    def on_step(self: console.TrainingBar, step: int, loss: float, tokens: int) -> None:
         seen.append(step)
         real(self, step, loss, tokens)
 
-    monkeypatch.setattr(show.TrainingBar, "on_step", on_step)
+    monkeypatch.setattr(console.TrainingBar, "on_step", on_step)
     return seen
 
 
@@ -111,15 +112,15 @@ def test_an_interrupted_run_goes_on_where_it_was(
     tiny = (*tiny, "budget.evaluations=2")
     assert smupar("train", *tiny, "name=whole").returncode == 0
     steps.clear()
-    counted = show.TrainingBar.on_step
+    counted = console.TrainingBar.on_step
 
-    def interrupted(self: show.TrainingBar, step: int, loss: float, tokens: int) -> None:
+    def interrupted(self: console.TrainingBar, step: int, loss: float, tokens: int) -> None:
         if step == 4:
             raise KeyboardInterrupt
         counted(self, step, loss, tokens)
 
     with monkeypatch.context() as patch:
-        patch.setattr(show.TrainingBar, "on_step", interrupted)
+        patch.setattr(console.TrainingBar, "on_step", interrupted)
         result = smupar("train", *tiny)
     assert result.returncode == 130
     assert result.stderr.splitlines()[-1] == "smupar: interrupted; run the same command again to go on"
@@ -208,17 +209,17 @@ def test_ctrl_c_leaves_no_half_file_and_a_run_that_goes_on(
 UNHURRIED = """
 import sys, time
 from pathlib import Path
-from smupar_transfer.app import show
+from smupar_transfer.app import console
 from smupar_transfer.app.main import main
 
-real = show.TrainingBar.on_step
+real = console.TrainingBar.on_step
 
 def on_step(bar, step, loss, tokens):
     Path("step").write_text(str(step))
     time.sleep(0.005)
     real(bar, step, loss, tokens)
 
-show.TrainingBar.on_step = on_step
+console.TrainingBar.on_step = on_step
 sys.exit(main(["train", *sys.argv[1:]]))
 """
 

@@ -9,8 +9,9 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from smupar_transfer.records import read_recipe, read_tuned
+from smupar_transfer.records import read_tuned
 from smupar_transfer.theory import Role
+from smupar_transfer.transfer import read_recipe
 
 Run = Callable[..., CompletedProcess[str]]
 TARGET = ("target.width=64", "target.sparsity=0.75")

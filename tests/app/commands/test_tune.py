@@ -17,7 +17,8 @@ from optuna import Study
 from optuna.trial import FrozenTrial
 
 from smupar_transfer.app.commands import tune
-from smupar_transfer.records import RunStore, read_recipe, read_tuned
+from smupar_transfer.records import RunStore, read_tuned
+from smupar_transfer.transfer import read_recipe
 from smupar_transfer.tuning import StudySettings, TrialOutcome, search
 from smupar_transfer.tuning.objective import Objective
 from smupar_transfer.tuning.study import run_next_trial

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smupar_transfer.theory import InputError
-from smupar_transfer.training.data.examples import ExampleData, load_digits, stratified
+from smupar_transfer.training import ExampleData
+from smupar_transfer.training.data.examples import load_digits, stratified
 
 
 @pytest.fixture(scope="module")

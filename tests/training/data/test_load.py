@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from smupar_transfer.theory import InputError
-from smupar_transfer.training.data import DATA_NAMES, ExampleData, TokenData, load, load_data
+from smupar_transfer.training import DATA_NAMES, ExampleData, TokenData, load_data
+from smupar_transfer.training.data import load
 
 
 def test_text_and_bin_are_chosen_by_name(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smupar_transfer.records.spec import DataSpec
+from smupar_transfer.records import DataSpec
 from smupar_transfer.theory import InputError
-from smupar_transfer.training.data import TokenData
+from smupar_transfer.training import TokenData
 
 
 def stream(train: int, validation: int) -> TokenData:

@@ -1,0 +1,172 @@
+"""From a composed configuration to frozen, validated values. Past this module there is no configuration object."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue
+
+from smupar_transfer.app.base import require_source, resolve_base
+from smupar_transfer.app.budget import provisional_budget, with_budget
+from smupar_transfer.app.overrides import keys_of, words_by_hand
+from smupar_transfer.model import unread_settings
+from smupar_transfer.records import (
+    Activation,
+    GPTSpec,
+    MaskKind,
+    MLPSpec,
+    ModelSpec,
+    Positions,
+    Precision,
+    RunSpec,
+    SparsitySpec,
+)
+from smupar_transfer.theory import InputError, Optimizer, OptimizerSettings, WeightDecayForm, choose
+from smupar_transfer.training import Data, DataRequest, ExampleData, Execution, load
+from smupar_transfer.transfer import Source
+
+
+def _plain(config: DictConfig, key: str) -> dict[str, Any]:
+    try:
+        content = OmegaConf.to_container(config[key], resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        missing = str(error).rpartition(": ")[2]
+        raise InputError(missing, "", "must be given") from error
+    if not isinstance(content, dict):
+        raise InputError(key, str(content), "is not a group of keys")
+    return {str(name): value for name, value in content.items()}
+
+
+def data_request(config: DictConfig) -> DataRequest:
+    """Which data to load."""
+    return DataRequest(**_plain(config, "data"))
+
+
+def execution(config: DictConfig) -> Execution:
+    """Where and how to compute."""
+    return Execution(config.device, config.sparsity.backend, config.threads)
+
+
+def workers(config: DictConfig) -> int:
+    """Number of worker processes.
+
+    Raises:
+        InputError: it is less than 1.
+    """
+    count: int = config.workers
+    if count < 1:
+        raise InputError("workers", count, "must be at least 1")
+    return count
+
+
+def optimizer_settings(config: DictConfig) -> OptimizerSettings:
+    """The optimizer.
+
+    Raises:
+        InputError: a value is impossible, or a person typed one that the optimizer does not read.
+    """
+    values = _plain(config, "optimizer")
+    settings = OptimizerSettings(
+        **{
+            **values,
+            "name": choose(Optimizer, "optimizer.name", values["name"]),
+            "weight_decay_form": choose(WeightDecayForm, "optimizer.weight_decay_form", values["weight_decay_form"]),
+        }
+    )
+    typed = keys_of(words_by_hand())
+    for name in sorted(unread_settings(settings.name)):
+        if f"optimizer.{name}" in typed:
+            raise InputError(f"optimizer.{name}", values[name], f"is not read by {settings.name}", "leave it out")
+    return settings
+
+
+def sparsity_spec(config: DictConfig) -> SparsitySpec:
+    """Density inside, sparsity at the edge: this is the edge."""
+    sparsity = config.target.sparsity
+    if not 0 <= sparsity < 1:
+        raise InputError(
+            "target.sparsity",
+            sparsity,
+            "must lie in [0, 1)",
+            "0 is dense, 0.9 keeps a tenth of the hidden weights",
+        )
+    return SparsitySpec(1.0 - sparsity, choose(MaskKind, "sparsity.mask", config.sparsity.mask))
+
+
+def proxy_model(config: DictConfig, data: Data) -> ModelSpec:
+    """The proxy's shape, its ends fitted to the data."""
+    values = _plain(config, "model")
+    kind = values.pop("kind")
+    if (kind == "mlp") != isinstance(data, ExampleData):
+        fitting = "mlp" if isinstance(data, ExampleData) else "gpt"
+        raise InputError("model", kind, f"cannot learn from data={data.spec.name}", f"use model={fitting}")
+    _refuse_unknown("model", values, MLPSpec if kind == "mlp" else GPTSpec)
+    if isinstance(data, ExampleData):
+        return MLPSpec(**values, features=data.features, classes=data.classes)
+    return GPTSpec(
+        **{
+            **values,
+            "activation": choose(Activation, "model.activation", values["activation"]),
+            "positions": choose(Positions, "model.positions", values["positions"]),
+            "vocab_size": data.vocab_size,
+        }
+    )
+
+
+def _refuse_unknown(group: str, values: dict[str, Any], spec: type[GPTSpec] | type[MLPSpec]) -> None:
+    """A key forced in with + passes composition; it would do nothing."""
+    known = {field.name for field in fields(spec)}
+    for name, value in values.items():
+        if name not in known:
+            raise InputError(f"{group}.{name}", value, "is no such key")
+
+
+def target_spec(config: DictConfig) -> RunSpec:
+    """The run that trains the target.
+
+    Raises:
+        InputError: a value is impossible, or base hyperparameters were tuned on another proxy or other data; the
+            message names the key.
+    """
+    data = load(data_request(config))
+    proxy = proxy_model(config, data)
+    data.check(config.budget.sequence_length)
+    base = resolve_base(config)
+    spec = RunSpec(
+        model=proxy if config.target.width is None else _widened(proxy, config.target.width),
+        base_width=proxy.width,
+        sparsity=sparsity_spec(config),
+        parametrization=config.parametrization.name,
+        hparams=base.hparams,
+        optimizer=optimizer_settings(config),
+        data=data.spec,
+        budget=provisional_budget(config),
+        seed=config.seed,
+        precision=precision(config),
+    )
+    if base.tuned is not None:
+        require_source(config, Source.of(base.tuned), spec)
+    return with_budget(config, spec)
+
+
+def precision(config: DictConfig) -> Precision:
+    """What products are computed in."""
+    return choose(Precision, "precision", config.precision)
+
+
+def _widened(proxy: ModelSpec, width: int) -> ModelSpec:
+    try:
+        return replace(proxy, width=width)
+    except InputError as error:
+        raise InputError(
+            "target.width", width, f"with {error.key}={error.value}: {error.problem}", error.remedy
+        ) from None
+
+
+def proxy_spec(config: DictConfig) -> RunSpec:
+    """The dense run at the proxy's width."""
+    dense = config.copy()
+    dense.target.width, dense.target.sparsity = None, 0.0
+    return target_spec(dense)

@@ -1,0 +1,262 @@
+"""What people see in a terminal: tables of at most 100 columns, progress with rate and time left."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Container, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from rich.console import Console, Group, JustifyMethod
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    track,
+)
+from rich.table import Table
+from rich.text import Text
+
+from smupar_transfer.records import CoordinateRecord, Evaluation, RunRecord
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from smupar_transfer.reporting.outcome import Outcome
+    from smupar_transfer.sweeps.pricing import Price
+    from smupar_transfer.sweeps.sweep import Sweep
+
+MAXIMUM_COLUMNS = 100
+MANY = 2000
+"""Items whose planning takes a second or more."""
+
+Item = TypeVar("Item")
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Let the caller see that the reader went away, instead of leaving with an error code."""
+        raise BrokenPipeError
+
+
+def terminal(*, stderr: bool = False) -> Console:
+    """A console on standard output or error, no wider than 100 columns; files and pipes get 100."""
+    probe = Console(stderr=stderr)
+    width = min(MAXIMUM_COLUMNS, probe.width) if probe.is_terminal else MAXIMUM_COLUMNS
+    return _Console(width=width, highlight=False, soft_wrap=False, stderr=stderr)
+
+
+def table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], bold: Container[tuple[int, int]] = ()
+) -> Group:
+    """A heading and a table whose first column is text and whose others are numbers.
+
+    Args:
+        title: the heading.
+        columns: names above the columns; there is no header if all are nameless.
+        rows: entries, as many a row as there are columns.
+        bold: row and column of the entries that stand out.
+    """
+    made = Table(show_header=any(columns), box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for index, (name, width) in enumerate(zip(columns, _widths(columns, rows), strict=True)):
+        side: JustifyMethod = "left" if index == 0 else "right"
+        made.add_column(name, justify=side, no_wrap=index == 0, overflow="fold", width=width)
+    for line, row in enumerate(rows):
+        made.add_row(*(Text(entry, "bold" if (line, at) in bold else "") for at, entry in enumerate(row)))
+    return Group(Text(title, style="bold"), made)
+
+
+def _least(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    """Widths at which no entry and no word of a header is broken."""
+    return [max([1, *map(len, name.split()), *(len(row[index]) for row in rows)]) for index, name in enumerate(columns)]
+
+
+def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Sequence[int | None]:
+    """Widths of columns that together fit; headers, not entries, are wrapped for it. None where that is not enough."""
+    widths = _least(columns, rows)
+    spare = MAXIMUM_COLUMNS - sum(widths) - len(columns) + 1
+    if spare < 0:
+        return [None] * len(columns)
+    for index, name in enumerate(columns):
+        if 0 < len(name) - widths[index] <= spare:
+            spare -= len(name) - widths[index]
+            widths[index] = len(name)
+    return widths
+
+
+def fitting(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """How many columns of a table, from the left, fit into 100 characters without breaking a word."""
+    ends = itertools.accumulate(width + 1 for width in _least(columns, rows))
+    return sum(end <= MAXIMUM_COLUMNS + 1 for end in ends)
+
+
+def introduction(sweep: Sweep, file: Path | None) -> None:
+    """Print what a sweep asks, at once: what comes next takes seconds.
+
+    Args:
+        sweep: the sweep.
+        file: where a person's own sweep is from; None for one that comes with the package.
+    """
+    line(f"sweep {sweep.name}" + ("" if file is None else f" of {file}"))
+    line(sweep.question.strip())
+    if sweep.expected.strip():
+        line(f"expected: {sweep.expected.strip()}")
+    line("")
+
+
+def stated_cost(sweep: Sweep) -> None:
+    """Print what a sweep's file says that it costs, if it does."""
+    if sweep.cost.strip():
+        line(f"cost, by its file: {sweep.cost.strip()}")
+
+
+def line(text: str) -> None:
+    """Print a line as it is, however long."""
+    terminal().print(text, markup=False, soft_wrap=True)
+
+
+def outcome(found: Outcome) -> None:
+    """Print tables, as far to the right as 100 characters go, then the verdict with its summary."""
+    out = terminal()
+    for made in found.tables:
+        if not made.rows:
+            continue
+        count = fitting(made.columns, made.rows)
+        more = "" if count == len(made.columns) else f" (more columns in {made.name}.csv)"
+        out.print(table(made.title + more, made.columns[:count], [row[:count] for row in made.rows]))
+        out.print()
+    summary = found.summary
+    count = fitting(summary.columns, summary.rows)
+    rows = [row[:count] for row in summary.rows]
+    out.print(table(found.sentence, summary.columns[:count], rows, summary.best))
+    if found.judgement:
+        out.print(found.judgement, markup=False)
+    for note in found.notes:
+        out.print(note, markup=False)
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number with so many significant digits; a dash where there is none."""
+    if value is None or value != value:
+        return "-"
+    return f"{value:.{digits}g}"
+
+
+def loss(value: float | None) -> str:
+    """A loss in nats, or that there is none."""
+    return "diverged" if value is None or value == float("inf") else f"{value:.4f}"
+
+
+def seconds(value: float) -> str:
+    """A duration for people."""
+    if value < 90:
+        return f"{value:.1f} s"
+    if value < 5400:
+        return f"{value / 60:.1f} min"
+    return f"{value / 3600:.1f} h"
+
+
+class ProgressBar:
+    """A bar on standard error: done of total, a text of one's own, time spent and time left."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress, self._task = progress, task
+
+    def expect(self, total: int) -> None:
+        """There are more, or fewer, to do than was thought."""
+        self._progress.update(self._task, total=total)
+
+    def start_at(self, done: int) -> None:
+        """So much was done before; time spent, rate and time left count from now."""
+        self._progress.reset(self._task, completed=done, text="")
+
+    def advance(self, text: str = "") -> None:
+        """One more is done."""
+        self._progress.update(self._task, advance=1, text=text)
+
+    def say(self, text: str) -> None:
+        """Nothing more is done, and this is why."""
+        self._progress.update(self._task, text=text)
+
+
+def tracked(title: str, items: Sequence[Item]) -> Iterator[Item]:
+    """The items; where there are very many, a bar on the terminal shows how far they are, and goes away again."""
+    screen = terminal(stderr=True)
+    yield from track(
+        items, title, console=screen, transient=True, disable=len(items) < MANY or not screen.is_interactive
+    )
+
+
+@contextmanager
+def progress_bar(title: str, total: int, done: int = 0) -> Iterator[ProgressBar]:
+    """Show a bar while the block runs; it stays when the block ends."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=10),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[text]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(elapsed_when_finished=False),
+    )
+    with Progress(*columns, console=terminal(stderr=True), refresh_per_second=4) as progress:
+        yield ProgressBar(progress, progress.add_task(title, total=total, completed=done, text=""))
+
+
+class RunsBar:
+    """Shows how far the runs of a sweep are: see ``sweeps.progress.Watcher``."""
+
+    def __init__(self, bar: ProgressBar) -> None:
+        self._bar = bar
+
+    def expect(self, total: int) -> None:
+        """See ``Watcher``."""
+        self._bar.expect(total)
+
+    def finished(self, record: RunRecord | CoordinateRecord) -> None:
+        """See ``Watcher``; says what came out."""
+        said = f"{record.wall_seconds:.1f} s"
+        if isinstance(record, RunRecord):
+            said = f"loss {loss(record.validation_loss)}"
+        self._bar.advance(f"{record.spec.parametrization} {said}")
+
+
+@contextmanager
+def watch(title: str, total: int, done: int) -> Iterator[RunsBar]:
+    """Show a bar while a sweep runs."""
+    with progress_bar(title, total, done) as bar:
+        yield RunsBar(bar)
+
+
+def time_left(price: Price, workers: int) -> str:
+    """How long it takes to train what is to be trained, in words."""
+    return f"{seconds(price.seconds_left / workers)} with workers={workers} ({price.source})"
+
+
+class TrainingBar:
+    """An observer that shows loss and tokens per second."""
+
+    def __init__(self, bar: ProgressBar) -> None:
+        self._bar, self._validation = bar, ""
+        self._started, self._tokens = time.perf_counter(), 0
+
+    def on_start(self, step: int) -> None:
+        """See ``Observer``; tokens per second are those of this session."""
+        self._bar.start_at(step)
+        self._started, self._tokens = time.perf_counter(), 0
+
+    def on_step(self, step: int, loss: float, tokens: int) -> None:
+        """See ``Observer``."""
+        del step
+        self._tokens += tokens
+        rate = self._tokens / (time.perf_counter() - self._started)
+        self._bar.advance(f"loss {loss:.3f}{self._validation}  {rate:,.0f} tokens/s")
+
+    def on_evaluation(self, evaluation: Evaluation) -> None:
+        """See ``Observer``."""
+        if evaluation.validation_loss is not None:
+            self._validation = f"  validation {evaluation.validation_loss:.3f}"

@@ -1,0 +1,1 @@
+"""From records to questions answered: tables, figures and pages. Alone knows matplotlib and Jinja2."""

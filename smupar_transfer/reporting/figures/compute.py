@@ -1,0 +1,55 @@
+"""Loss against compute: tuning a proxy, or the target itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from smupar_transfer.reporting.figures.style import colour_of, grid_of_panels, legend, marker_of, style
+
+
+@dataclass(frozen=True)
+class ComputeCurve:
+    """One way to tune, as drawn.
+
+    Attributes:
+        name: of the parametrization, for its colour. dashed: tuned directly.
+        cost: increasing, in trainings of the target. losses: nats, with intervals ``low`` to ``high``.
+    """
+
+    name: str
+    title: str
+    dashed: bool
+    cost: tuple[float, ...]
+    losses: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
+def draw_compute_curves(curves: Sequence[ComputeCurve]) -> Figure:
+    """Expected loss of the target against everything spent, logarithmic; bands are 95 % intervals."""
+    with style():
+        figure, (axes,) = grid_of_panels(1, 6.6, 4.0)
+        for curve in curves:
+            colour, line = colour_of(curve.name), "--" if curve.dashed else "-"
+            marker = marker_of(curve.name, int(curve.dashed))
+            band, border = (colour, 0.15), (colour, 0.7)
+            axes.fill_between(
+                curve.cost, curve.low, curve.high, facecolor=band, edgecolor=border, linestyle=line, linewidth=0.7
+            )
+            axes.plot(
+                curve.cost, curve.losses, color=colour, linestyle=line, marker=marker, markevery=0.12, label=curve.title
+            )
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set(
+            xlabel="compute: tuning and training together, in trainings of the target",
+            ylabel="expected validation loss (nats / token)",
+        )
+        legend(axes, outside=True)
+    return figure

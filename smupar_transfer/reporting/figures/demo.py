@@ -1,0 +1,53 @@
+"""The demo's picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+
+from smupar_transfer.reporting.figures.style import MARKERS, PARAMETRIZATION_COLOURS, legend, style
+from smupar_transfer.statistics.comparison import Comparison
+
+
+def _rises(item: Comparison) -> bool:
+    """Whether the curve goes up to the right of the star."""
+    beyond = [
+        loss for rate, loss in zip(item.rates, item.losses, strict=True) if rate > item.zero_shot_log2_rate + 1e-9
+    ]
+    return bool(beyond) and beyond[0] > item.zero_shot
+
+
+def draw_demo(comparisons: Sequence[Comparison], title: str) -> Figure:
+    """Loss of the target against base learning rate: a curve per parametrization, the zero-shot run as a star."""
+    with style():
+        figure = Figure(figsize=(6.4, 4.0))
+        axes = figure.subplots()
+        for marker, item in zip(MARKERS, comparisons, strict=False):
+            colour = PARAMETRIZATION_COLOURS[item.name]
+            points = [(rate, loss) for rate, loss in zip(item.rates, item.losses, strict=True) if math.isfinite(loss)]
+            if points:
+                axes.plot(*zip(*points, strict=True), marker=marker, color=colour, label=item.title)
+            if math.isfinite(item.zero_shot):
+                axes.plot(
+                    item.zero_shot_log2_rate, item.zero_shot, "*", color=colour, markersize=16, markeredgecolor="black"
+                )
+                axes.annotate(
+                    f"{item.title}: {item.zero_shot:.3f}",
+                    (item.zero_shot_log2_rate, item.zero_shot),
+                    xytext=(10, -9 if _rises(item) else 8),
+                    textcoords="offset points",
+                    va="center",
+                    fontsize=9,
+                    bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.0},
+                )
+        axes.margins(y=0.1)
+        axes.axvline(comparisons[0].zero_shot_log2_rate, color="grey", linewidth=0.8, linestyle=":")
+        axes.set(
+            xlabel="log2 base learning rate $\\eta$ (dotted: tuned on the dense proxy)",
+            ylabel="validation loss (nats / token)",
+            title=title,
+        )
+        legend(axes)
+    return figure

@@ -1,0 +1,265 @@
+"""Is the joint optimum of two hyperparameters where it was?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from smupar_transfer.records import Design, Manifest, RunRecord
+from smupar_transfer.reporting.figures.contours import Contours, draw_contours
+from smupar_transfer.reporting.number_format import bracketed, fixed, loss, signed, span
+from smupar_transfer.reporting.outcome import Outcome, Picture, Summary, Table, smallest
+from smupar_transfer.reporting.questions.verdicts import (
+    BOLD,
+    LARGEST_DRIFT,
+    SEVERITY,
+    STAYING,
+    STAYS,
+    held_by_theory,
+    judged,
+    said_of,
+    worst,
+)
+from smupar_transfer.reporting.vocabulary import HYPERPARAMETER_WORDS, design_of, place_label, proxy_log2
+from smupar_transfer.statistics import Status, runs_table
+from smupar_transfer.statistics.cell import apart
+from smupar_transfer.statistics.joint_optimum import (
+    JointOptimum,
+    Surface,
+    joint_optima,
+    joint_table,
+    surface_table,
+    surfaces,
+)
+from smupar_transfer.statistics.labels import label
+
+RANGE = 0.8  # nats above the best loss that contours show
+LEVELS = 17
+
+
+@dataclass(frozen=True, eq=False)
+class Surfaces:
+    """A family of surfaces, from the proxy's end of the axis on."""
+
+    label: str
+    cells: tuple[Surface, ...]
+
+
+def by_family(found: Sequence[Surface], design: Design) -> list[Surfaces]:
+    """The families of a sweep, in the order of its surfaces."""
+    members: dict[str, list[Surface]] = {}
+    for surface, settings in zip(found, apart(found, design), strict=True):
+        members.setdefault(label(surface.parametrization, settings), []).append(surface)
+    outwards = -1 if design.axis == "sparsity" else 1
+    return [
+        Surfaces(name, tuple(sorted(own, key=lambda one: outwards * one.place(design.axis))))
+        for name, own in members.items()
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class Move:
+    """How far the joint optimum of a family moved from its first cell to that where it lies farthest away.
+
+    Attributes:
+        family: That moved.
+        octaves: along both hyperparameters, signed.
+        least, most: octaves along one of them, from the first cell to any, that the intervals leave, and that they
+            allow; NaN without intervals.
+        exact: all optima of the family came from fits with intervals.
+    """
+
+    family: Surfaces
+    octaves: tuple[float, float]
+    least: float
+    most: float
+    exact: bool
+
+    @property
+    def farthest(self) -> float:
+        """Octaves along the hyperparameter along which it moved farther."""
+        return max(map(abs, self.octaves))
+
+
+def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
+    """Of the finished runs of a sweep, at least one."""
+    design = design_of(manifest)
+    found = surfaces(runs_table(records), design)
+    optima = dict(zip(map(id, found), joint_optima(found), strict=True))
+    ordered = by_family(found, design)
+    moves = [move for family in ordered if (move := moved(family, optima)) is not None]
+    rate, other = (proxy_log2(manifest, name) for name in design.swept)
+    panels = contour_panels(ordered, optima, design, None if rate is None or other is None else (rate, other))
+    (first, x), (second, y) = (HYPERPARAMETER_WORDS[name] for name in design.swept)
+    return Outcome(
+        sentence=sentence(moves, design),
+        summary=summary(moves, optima, design),
+        claim=f"{STAYS}, along either hyperparameter",
+        verdict=worst(staying(move) for move in moves if _held(move)),
+        notes=(),
+        tables=(
+            _optimum_table(ordered, optima, design),
+            Table("contours", "", "", surface_table(found, design), (), ()),
+        ),
+        pictures=(
+            Picture(
+                manifest.name,
+                f"Loss over {first} and {second}, mean over seeds. The star is the optimum, open where it is a "
+                "bound, with its 95 % region as a dashed line; the cross is what was tuned on the proxy; dots are "
+                "runs. Grey is what lies above the scale, or diverged.",
+                draw_contours(panels, contour_levels(panels), f"log2 base {first} {x}", f"log2 base {second} {y}"),
+            ),
+        ),
+    )
+
+
+def _held(move: Move) -> bool:
+    return held_by_theory(move.family.cells[0])
+
+
+def moved(family: Surfaces, optima: dict[int, JointOptimum]) -> Move | None:
+    """From the first cell of a family to the one whose optimum lies farthest from it; None if there are not two."""
+    trained = [optima[id(one)] for one in family.cells if optima[id(one)].status is not Status.NOTHING]
+    if len(trained) < 2:
+        return None
+    first, *others = trained
+
+    def steps(other: JointOptimum) -> tuple[float, float]:
+        return other.log2_values[0] - first.log2_values[0], other.log2_values[1] - first.log2_values[1]
+
+    farthest = max(others, key=lambda other: max(map(abs, steps(other))))
+    ways = [(one, other) for rest in others for one, other in ((rest, first), (first, rest))]
+    apart = [np.subtract(one.low, other.high) for one, other in ways if not math.isnan(one.low[0] + other.high[0])]
+    least = np.max(apart) if apart else math.nan
+    most = np.max([np.subtract(one.high, other.low) for one, other in ways])
+    exact = all(one.status is Status.FIT and math.isfinite(one.high[0]) for one in trained)
+    return Move(family, steps(farthest), float(least), float(most), exact)
+
+
+def staying(move: Move) -> str:
+    """The verdict on the claim that a joint optimum stays within ``LARGEST_DRIFT`` along either hyperparameter."""
+    return judged(
+        [move.least > LARGEST_DRIFT],
+        [move.exact and move.farthest <= LARGEST_DRIFT],
+        [move.most <= LARGEST_DRIFT],
+    )
+
+
+def sentence(moves: Sequence[Move], design: Design) -> str:
+    """The verdict in plain words, with the drift of the family that decides it."""
+    if not moves:
+        return f"There is no family of runs with two places along {design.axis} yet."
+    (first, _), (second, _) = (HYPERPARAMETER_WORDS[name] for name in design.swept)
+    subject = f"SμPar's joint optimum of {first} and {second}"
+    held = [move for move in moves if _held(move)]
+    if not held:
+        return f"No runs here say whether {subject} stays put."
+    decides = max(held, key=lambda move: (SEVERITY.index(staying(move)), move.farthest))
+    start, end = (place_label(decides.family.cells[at], design) for at in (0, -1))
+    whose = "it" if len(held) == 1 else f"{decides.family.label}'s"
+    return said_of(
+        staying(decides),
+        subject,
+        f"from {design.axis} {start} to {end}",
+        f"{whose} drifts by {_drift(decides, ' octaves')}",
+    )
+
+
+def _drift(move: Move, unit: str = "") -> str:
+    low = math.nan if math.isnan(move.least) else max(0.0, move.least)
+    return f"{'' if move.exact else 'about '}{move.farthest:.2f}{unit}{bracketed(low, move.most)}"
+
+
+def summary(moves: Sequence[Move], optima: dict[int, JointOptimum], design: Design) -> Summary:
+    """A row a family: how far its joint optimum drifts, along each hyperparameter, and how good it is at the end."""
+    (first, x), (second, y) = (HYPERPARAMETER_WORDS[name] for name in design.swept)
+    losses = [optima[id(move.family.cells[-1])].loss for move in moves]
+    best = smallest(1, [move.farthest for move in moves], [move.exact for move in moves])
+    return Summary(
+        columns=("", "drift (octaves)", f"along {x}", f"along {y}", "best loss (nats)", "verdict"),
+        rows=tuple(
+            (
+                move.family.label,
+                _drift(move),
+                *(signed(way, 2) for way in move.octaves),
+                loss(best_loss),
+                STAYING[staying(move)],
+            )
+            for move, best_loss in zip(moves, losses, strict=True)
+        ),
+        best=best | smallest(4, losses),
+        note=f"Drift is how far the joint optimum of {first} and {second} moves from the first {design.axis} to that "
+        "at which it lies farthest away, along the hyperparameter along which it moves farther, with its 95 % "
+        f"interval; the loss is the best at the last {design.axis}. {BOLD}",
+    )
+
+
+def contour_panels(
+    ordered: Sequence[Surfaces],
+    optima: dict[int, JointOptimum],
+    design: Design,
+    proxy: tuple[float, float] | None,
+) -> list[Contours]:
+    """A panel per cell, family by family."""
+    panels = []
+    for family in ordered:
+        for surface in family.cells:
+            optimum = optima[id(surface)]
+            region = optimum.ellipse()
+            means = np.where(np.isfinite(surface.mean_losses), surface.mean_losses, np.nan)
+            panels.append(
+                Contours(
+                    title=f"{family.label}, {design.axis} {place_label(surface, design)}",
+                    x=tuple(surface.log2_values[0]),
+                    y=tuple(surface.log2_values[1]),
+                    losses=tuple(map(tuple, means.T)),
+                    optimum=None if optimum.status is Status.NOTHING else optimum.log2_values,
+                    exact=optimum.status is Status.FIT,
+                    region=tuple(map(tuple, region)) if np.isfinite(region).all() else (),
+                    proxy=proxy,
+                )
+            )
+    return panels
+
+
+def contour_levels(panels: Sequence[Contours]) -> list[float]:
+    """From the best loss of all panels on, closer together where it is low."""
+    losses = [one for panel in panels for row in panel.losses for one in row if math.isfinite(one)]
+    best = min(losses, default=0.0)
+    return [best + RANGE * (index / (LEVELS - 1)) ** 2 for index in range(LEVELS)]
+
+
+def _optimum_table(ordered: Sequence[Surfaces], optima: dict[int, JointOptimum], design: Design) -> Table:
+    found = [surface for family in ordered for surface in family.cells]
+    (_, x), (_, y) = (HYPERPARAMETER_WORDS[name] for name in design.swept)
+    return Table(
+        name="joint_optimum",
+        title="Joint optimum of every cell",
+        note="An optimum is found by a fit, the minimum of a quadratic through the bottom of the mean losses, with a "
+        "95 % interval for each coordinate by itself; or it lies at the edge, where it is the best point of the grid "
+        "and a bound.",
+        frame=joint_table(found, [optima[id(surface)] for surface in found], design),
+        columns=(
+            "",
+            design.axis,
+            f"log2 {x}*",
+            "95 % interval",
+            f"log2 {y}*",
+            "95 % interval",
+            "found by",
+            "best loss",
+        ),
+        rows=tuple(
+            (family.label, place_label(surface, design), *_joint_row(optima[id(surface)]))
+            for family in ordered
+            for surface in family.cells
+        ),
+    )
+
+
+def _joint_row(one: JointOptimum) -> tuple[str, ...]:
+    sides = [(fixed(at, 2), span(low, high)) for at, low, high in zip(one.log2_values, one.low, one.high, strict=True)]
+    return (*sides[0], *sides[1], str(one.status), loss(one.loss))

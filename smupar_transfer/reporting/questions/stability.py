@@ -1,0 +1,171 @@
+"""Does the optimum stay put? Cells, drifts and regrets of a sweep as tables, figures and a sentence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from smupar_transfer.records import Design, Manifest, RunRecord
+from smupar_transfer.reporting.figure_data import (
+    learning_curves,
+    loss_panels,
+    loss_range,
+    optimum_tracks,
+    regret_tracks,
+    ticks_of,
+)
+from smupar_transfer.reporting.figures.curves import draw_learning_curves
+from smupar_transfer.reporting.figures.stability import draw_loss_curves, draw_optimum_tracks, draw_regret
+from smupar_transfer.reporting.number_format import bracketed, joined, least, loss, percent
+from smupar_transfer.reporting.outcome import Outcome, Picture, Summary, smallest
+from smupar_transfer.reporting.questions.verdicts import (
+    BOLD,
+    BOUND,
+    LARGEST_DRIFT,
+    SEVERITY,
+    STAYING,
+    STAYS,
+    held_by_theory,
+    judged,
+    said_of,
+    worst,
+)
+from smupar_transfer.reporting.tables import cell_table, family_table
+from smupar_transfer.reporting.vocabulary import HYPERPARAMETER_WORDS, design_of, place_label, proxy_log2
+from smupar_transfer.statistics import CellSummary, FamilySummary, cells, runs_table, summarise, summarise_families
+from smupar_transfer.statistics.cell import shared_words
+
+
+def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
+    """Of the finished runs of a sweep, at least one."""
+    design = design_of(manifest)
+    summaries = summarise(cells(runs_table(records), design), design, proxy_log2(manifest, design.swept[0]))
+    found = summarise_families(summaries)
+    return Outcome(
+        sentence=sentence(found, design),
+        summary=summary(found, summaries, design),
+        claim=claim(found),
+        verdict=verdict(found),
+        notes=_notes(summaries, design),
+        tables=(family_table(found, design), cell_table(summaries, design)),
+        pictures=_pictures(manifest.name, summaries, design, records),
+    )
+
+
+def sentence(found: Sequence[FamilySummary], design: Design) -> str:
+    """The verdict in plain words, with the drift of the family that decides it."""
+    if not found:
+        return f"There is no family of runs with two places along {design.axis} yet."
+    name, _ = HYPERPARAMETER_WORDS[design.swept[0]]
+    held = [one for one in found if held_by_theory(one.family.cells[0])]
+    if not held:
+        return f"No runs here say whether SμPar's optimal {name} stays put."
+    decides = max(held, key=lambda one: (SEVERITY.index(staying(one)), one.drift.value))
+    first, last = (place_label(decides.family.cells[end], design) for end in (0, -1))
+    what = f"SμPar's optimal {name}", f"from {design.axis} {first} to {last}"
+    variant = f"with {decides.family.variant} it" if len(held) > 1 else "it"
+    return said_of(staying(decides), *what, f"{variant} drifts by {_amount(decides)}")
+
+
+def _amount(one: FamilySummary) -> str:
+    bound = "at least " if one.at_least else ""
+    return f"{bound}{one.drift.value:.2f} octaves{bracketed(one.drift.low, one.drift.high)}"
+
+
+def staying(one: FamilySummary) -> str:
+    """The verdict on the claim that the optimum of a family, of any parametrization, stays within ``LARGEST_DRIFT``."""
+    return judged(
+        [one.drift.low > LARGEST_DRIFT or one.surely > LARGEST_DRIFT],
+        [one.exact and one.drift.value <= LARGEST_DRIFT],
+        [one.drift.high <= LARGEST_DRIFT],
+    )
+
+
+def summary(found: Sequence[FamilySummary], summaries: Sequence[CellSummary], design: Design) -> Summary:
+    """A row a family: how far its optimum drifts, what that costs, and how good it is where it is hardest."""
+    name, _ = HYPERPARAMETER_WORDS[design.swept[0]]
+    of_cell = {id(one.cell): one for one in summaries}
+    last = [of_cell[id(one.family.cells[-1])] for one in found]
+    places = {place_label(one.cell, design) for one in last}
+    where = f"{design.axis} {places.pop()}" if len(places) == 1 else f"the last {design.axis} of each"
+    best = smallest(1, [one.drift.value for one in found], [not one.at_least for one in found])
+    best |= smallest(2, [one.largest_zero_shot_regret for one in found], [not one.regret_at_least for one in found])
+    best |= smallest(3, [one.optimum.loss for one in last])
+    shared = shared_words(one.family for one in found)
+    note = (
+        f"Drift is how far the optimal {name} moves, with its 95 % interval; the regret is the largest along the "
+        f"way, the loss that of the best {name} at {where}. An optimum stays put if the whole interval of its drift "
+        f"keeps to {LARGEST_DRIFT} octaves, and moves if none of it does. {BOLD} {BOUND}"
+    )
+    return Summary(
+        columns=("", "drift (octaves)", "largest regret", "best loss (nats)", "verdict"),
+        rows=tuple(
+            (
+                one.family.label,
+                least(not one.at_least, f"{one.drift.value:.2f}") + bracketed(one.drift.low, one.drift.high),
+                least(not one.regret_at_least, percent(one.largest_zero_shot_regret)),
+                loss(end.optimum.loss),
+                STAYING[staying(one)],
+            )
+            for one, end in zip(found, last, strict=True)
+        ),
+        best=best,
+        note=note + (f" Where nothing else is said: {shared}." if shared else ""),
+    )
+
+
+def claim(found: Sequence[FamilySummary]) -> str:
+    """What the theory says of these families."""
+    own = [one.family.cells[0] for one in found if one.family.parametrization == "smupar"]
+    return STAYS if all(map(held_by_theory, own)) else f"{STAYS}, unless weight decay is coupled"
+
+
+def verdict(found: Sequence[FamilySummary]) -> str:
+    """Whether the optimum stays put within ``LARGEST_DRIFT`` where the theory says that it does."""
+    return worst(staying(one) for one in found if held_by_theory(one.family.cells[0]))
+
+
+def _notes(summaries: Sequence[CellSummary], design: Design) -> tuple[str, ...]:
+    lost = [f"{one.family.label} at {design.axis} {place_label(one.cell, design)}" for one in summaries if _lost(one)]
+    return (f"No run trained under {joined(lost)}.",) if lost else ()
+
+
+def _lost(one: CellSummary) -> bool:
+    return math.isnan(one.optimum.log2_value)
+
+
+def _pictures(
+    name: str, summaries: Sequence[CellSummary], design: Design, records: Sequence[RunRecord]
+) -> tuple[Picture, ...]:
+    word, symbol = HYPERPARAMETER_WORDS[design.swept[0]]
+    panels, ticks = loss_panels(summaries, design), ticks_of(summaries, design)
+    swept = f"log2 base {word} {symbol}"
+    curves = draw_loss_curves(panels, *loss_range(panels), swept, ticks.label)
+    pictures = [
+        Picture(
+            name,
+            f"Loss against {word}: means over seeds with standard errors. Open points have fewer seeds than others. "
+            f"Stars are optima, open where they are bounds. The dotted line is the {word} that was tuned on the proxy.",
+            curves,
+        ),
+        Picture(
+            "optimum",
+            f"The optimal {word} with 95 % intervals. Open markers are bounds, arrows are intervals without an end. "
+            "Dotted lines show where it would be if it stayed put.",
+            draw_optimum_tracks(optimum_tracks(summaries), ticks, f"log2 of the optimal base {word}"),
+        ),
+    ]
+    if regrets := regret_tracks(summaries):
+        words = (
+            f"What it costs to use the proxy's {word} as it is. Bars are a standard error each way, which a single "
+            "seed does not give. Open markers are lower bounds, crosses runs that diverged. The axis is linear up to "
+            "1 % and logarithmic beyond."
+        )
+        pictures.append(Picture("regret", words, draw_regret(regrets, ticks)))
+    if trained := learning_curves(summaries, records, design):
+        words = (
+            f"Validation loss during training, at the {word} of the grid that is nearest to the optimum: means over "
+            "seeds."
+        )
+        pictures.append(Picture("learning", words, draw_learning_curves(trained, ticks.label)))
+    return tuple(pictures)

@@ -1,0 +1,255 @@
+"""The page about a search for base hyperparameters on a proxy."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pandas as pd
+
+from smupar_transfer.records import RunSpec
+from smupar_transfer.reporting.figures.style import save
+from smupar_transfer.reporting.figures.tuning_history import Trial, completed, draw_history, draw_slices
+from smupar_transfer.reporting.number_format import duration, joined, loss
+from smupar_transfer.reporting.outcome import Outcome, Picture, Summary, Table
+from smupar_transfer.reporting.provenance import Provenance, cost, counted, optimization, settings
+from smupar_transfer.reporting.publish import publish
+from smupar_transfer.reporting.vocabulary import HYPERPARAMETER_WORDS
+
+SHOWN_TRIALS = 10
+CLOSE = 1.01
+"""Times the best loss, up to which a trial is as good as the best in practice."""
+NEAR_END = 0.05
+"""Part of a searched range beside each of its ends, within which the best may lie beyond."""
+
+
+class Range(Protocol):
+    """The values between which a hyperparameter was searched; ``tuning.Range`` is one."""
+
+    @property
+    def low(self) -> float:
+        """The smallest."""
+
+    @property
+    def high(self) -> float:
+        """The largest."""
+
+    @property
+    def log(self) -> bool:
+        """Whether the logarithm was searched."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """A search as its page has it.
+
+    Attributes:
+        name: Of its folder.
+        command: The command line that made it.
+        go_on: The command line that makes use of it.
+        proxy: The run that was tuned; its own hyperparameters are the defaults.
+        space: What was searched, by name.
+        planned: Trials that it shall have in the end.
+        trials: Those that have ended; at least one is complete.
+    """
+
+    name: str
+    command: str
+    go_on: str
+    proxy: RunSpec
+    space: Mapping[str, Range]
+    planned: int
+    trials: Sequence[Trial]
+
+    @property
+    def best(self) -> tuple[Trial, float]:
+        """The best trial and its loss."""
+        return min(completed(self.trials), key=lambda pair: (pair[1], pair[0].number))
+
+
+def draw_study(folder: Path, study: Study) -> None:
+    """Write the figures of a search: its history, and a slice per hyperparameter.
+
+    Raises:
+        InputError: a file cannot be written.
+    """
+    for picture in _pictures(study):
+        save(picture.figure, folder / picture.name)
+
+
+def publish_study(folder: Path, study: Study) -> None:
+    """Write figures, ``trials.csv`` and ``report.html`` of a search, and the list of all results.
+
+    Raises:
+        InputError: a file cannot be written.
+    """
+    publish(folder, provenance(study), outcome(study), readme=False)
+
+
+def outcome(study: Study) -> Outcome:
+    """What came out of a search."""
+    return Outcome(
+        sentence=sentence(study),
+        summary=summary(study),
+        claim="",
+        verdict="",
+        notes=_notes(study),
+        tables=(_trials(study),),
+        pictures=_pictures(study),
+    )
+
+
+def sentence(study: Study) -> str:
+    """Which trial is best, how good it is, and how good the defaults are."""
+    trial, lowest = study.best
+    told = f"Trial {trial.number} of {len(study.trials)} is best, with a validation loss of {lowest:.4f} nats"
+    first = next((one for one in study.trials if _is_default(one, study)), None)
+    if first is None:
+        return f"{told}."
+    if first is trial:
+        return f"{told}; its hyperparameters are the defaults."
+    return f"{told}; the defaults {'were ' + first.outcome if first.value is None else f'reach {first.value:.4f}'}."
+
+
+def _is_default(trial: Trial, study: Study) -> bool:
+    """Whether a trial has the defaults, moved into the ranges, as the first of every search has."""
+    wanted = (
+        (trial.hparams[name], min(max(getattr(study.proxy.hparams, name), axis.low), axis.high))
+        for name, axis in study.space.items()
+    )
+    return all(math.isclose(value, default, rel_tol=1e-9) for value, default in wanted)
+
+
+def summary(study: Study) -> Summary:
+    """A row a hyperparameter: the best value, and how far around it the loss is nearly as good."""
+    trial, _ = study.best
+    rows = []
+    for name, axis in study.space.items():
+        inside = _good(study, name)
+        part = abs(_part(max(inside), axis) - _part(min(inside), axis))
+        good = (f"{min(inside):.4g} to {max(inside):.4g}", f"{100 * part:.0f} %") if len(inside) > 1 else ("-", "-")
+        rows.append(
+            (
+                " ".join(HYPERPARAMETER_WORDS[name]),
+                f"{trial.hparams[name]:.4g}",
+                f"{getattr(study.proxy.hparams, name):.4g}",
+                f"{axis.low:.4g} to {axis.high:.4g}",
+                *good,
+            )
+        )
+    return Summary(
+        columns=("", "best", "default", "searched", "within 1 % of the best loss", "part of the range"),
+        rows=tuple(rows),
+        best=frozenset((row, 1) for row in range(len(rows))),
+        note=f"Within 1 % of the best loss lie {counted(len(_near(study)), 'trial')}, between the values in that "
+        "column; the wider that part of the searched range, the less this hyperparameter matters by itself. A search "
+        "tries few values where it expects nothing good, so that the true part may be wider.",
+    )
+
+
+def _near(study: Study) -> list[Trial]:
+    """Completed trials whose loss is nearly the best."""
+    _, lowest = study.best
+    return [trial for trial, value in completed(study.trials) if value <= CLOSE * lowest]
+
+
+def _good(study: Study, name: str) -> list[float]:
+    return [trial.hparams[name] for trial in _near(study)]
+
+
+def _part(value: float, axis: Range) -> float:
+    """Where a value lies in its range, from 0 to 1, on the scale that was searched."""
+    low, high, at = (math.log2(one) if axis.log else one for one in (axis.low, axis.high, value))
+    return (at - low) / (high - low)
+
+
+def _notes(study: Study) -> tuple[str, ...]:
+    trial, _ = study.best
+    ends = [
+        f"{HYPERPARAMETER_WORDS[name][0]} ({'lower' if part < NEAR_END else 'upper'} end)"
+        for name, axis in study.space.items()
+        if not NEAR_END <= (part := _part(trial.hparams[name], axis)) <= 1 - NEAR_END
+    ]
+    if not ends:
+        return ()
+    where = joined(ends)
+    return (f"The best value of {where} lies at the end of what was searched: a wider range may hold a better one.",)
+
+
+def _trials(study: Study) -> Table:
+    ordered = sorted(completed(study.trials), key=lambda pair: (pair[1], pair[0].number))[:SHOWN_TRIALS]
+    frame = pd.DataFrame(
+        [
+            {
+                "trial": trial.number,
+                "outcome": trial.outcome,
+                "loss": trial.value,
+                **{name: trial.hparams[name] for name in study.space},
+                "last_step": None if trial.last is None else trial.last[0],
+                "last_loss": None if trial.last is None else trial.last[1],
+                "seconds": trial.seconds,
+            }
+            for trial in study.trials
+        ]
+    )
+    return Table(
+        name="trials",
+        title="Best trials",
+        note="Losses are validation losses in nats, after the whole budget. All trials are in trials.csv, those that "
+        "were pruned with their last validation.",
+        frame=frame,
+        columns=("trial", "loss", *(HYPERPARAMETER_WORDS[name][0] for name in study.space)),
+        rows=tuple(
+            (f"{trial.number}", loss(value), *(f"{trial.hparams[name]:.4g}" for name in study.space))
+            for trial, value in ordered
+        ),
+    )
+
+
+def _pictures(study: Study) -> tuple[Picture, ...]:
+    logarithmic = {name: axis.log for name, axis in study.space.items()}
+    wedges = "Wedges at the top are trials above the axis."
+    return (
+        Picture(
+            "history",
+            "The loss of every trial that ran to its end, and the best so far. Marks at the bottom are trials that "
+            f"were pruned or diverged. {wedges}",
+            draw_history(study.trials),
+        ),
+        Picture(
+            "slices",
+            "Loss against each hyperparameter. The star is the best trial. Grey points were pruned, and are drawn at "
+            f"their last loss, which a longer training would have lowered. {wedges}",
+            draw_slices(study.trials, logarithmic),
+        ),
+    )
+
+
+def provenance(study: Study) -> Provenance:
+    """How a search was made."""
+    counts = Counter(trial.outcome for trial in study.trials)
+    seconds = sum(trial.seconds or 0.0 for trial in study.trials)
+    ended = ", ".join(f"{counts[outcome]} {outcome}" for outcome in ("complete", "pruned", "diverged"))
+    facts = {
+        "Trials": f"{len(study.trials)} of {study.planned} planned: {ended}",
+        "Time": f"{duration(seconds)} of all trials together",
+        **optimization(study.proxy),
+        **settings([study.proxy]),
+    }
+    facts["Base hyperparameters"] = f"{facts['Base hyperparameters']} (the defaults)"
+    return Provenance(
+        name=study.name,
+        question="Which base hyperparameters train the dense proxy best?",
+        expected="",
+        command=study.command,
+        again="",
+        facts=tuple(facts.items()),
+        files=("tuned.yaml",),
+        kind="search",
+        cost=cost(len(study.trials), seconds, "trial"),
+        go_on=study.go_on,
+    )

@@ -1,0 +1,60 @@
+"""Timings that outlive the process: one file a machine, written whole, measured by one process at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from filelock import FileLock
+
+from smupar_transfer.records import write_atomically
+from smupar_transfer.sparsity.autotune.timing import Timing
+from smupar_transfer.theory import InputError
+
+Timings = dict[str, Timing]
+
+PATIENCE_SECONDS = 60.0
+"""With another process that measures; long after, it must be stuck."""
+
+
+def remembered(path: Path, key: str, measure: Callable[[], Timings]) -> Timings:
+    """Timings of ``key`` from a file, which is added to where they are missing.
+
+    Processes that miss at once wait for the first. A damaged file counts as empty. Where the file cannot be written,
+    timings are measured all the same, and forgotten.
+    """
+    found = _read(path).get(key)
+    if found is not None:
+        return found
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError, NotImplementedError):  # a folder, or a file system, that takes no lock
+            path.parent.mkdir(parents=True, exist_ok=True)
+            held.enter_context(FileLock(path.with_suffix(".lock"), timeout=PATIENCE_SECONDS))
+        known = _read(path)
+        if key not in known:
+            known[key] = measure()
+            with contextlib.suppress(InputError):
+                write_atomically(path, _text(known))
+        return known[key]
+
+
+def _text(known: dict[str, Timings]) -> str:
+    plain = {key: {name: asdict(timing) for name, timing in row.items()} for key, row in sorted(known.items())}
+    return json.dumps(plain, indent=1)
+
+
+def _read(path: Path) -> dict[str, Timings]:
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+        return {key: {name: _timing(**fields) for name, fields in row.items()} for key, row in plain.items() if row}
+    except (OSError, ValueError, TypeError, AttributeError):  # absent or damaged: what it held is measured again
+        return {}
+
+
+def _timing(products: float, update: float, structure: float) -> Timing:
+    if not (products >= 0 and update >= 0 and structure >= 0):
+        raise ValueError("a timing is negative")
+    return Timing(products, update, structure)

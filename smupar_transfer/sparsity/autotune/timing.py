@@ -1,0 +1,195 @@
+"""Measuring a layer's training step under several backends."""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from smupar_transfer.sparsity.autotune.decision import DENSE
+from smupar_transfer.sparsity.autotune.work import Work
+from smupar_transfer.sparsity.backends.base import BACKENDS, Backend, DenseBackend
+
+DENSE_ENTRIES = 2**20
+"""Of a larger layer dense backends are measured on a band of rows with so many entries."""
+SPARSE_STORED, SPARSE_ENTRIES = 5 * 2**17, 2**25
+"""The same for sparse ones: weights that exist (more than 2^19, from which on kernels work otherwise), and entries."""
+MOST_OPERATIONS = 1.62e9
+"""Multiply-adds of a dense forward and backward pass; beyond them fewer tokens are measured."""
+PIECE = 256
+"""Tokens that fill tiles of the kernels and that ``csr`` cuts into ranges: fewer would be computed in another way."""
+HOPELESS = 3.0
+"""Times the fastest: such a backend is measured once."""
+LEAST_ROUNDS, MOST_ROUNDS = 3, 9
+ENOUGH_SECONDS = 0.1
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """A step of one layer under one backend.
+
+    Attributes:
+        products: seconds of the forward and backward pass. update: seconds of AdamW.
+        structure: bytes that the backend keeps beside each stored weight, the mask itself not counted.
+    """
+
+    products: float
+    update: float
+    structure: float
+
+    @property
+    def seconds(self) -> float:
+        """The whole step."""
+        return self.products + self.update
+
+
+def measure(work: Work) -> dict[str, Timing]:
+    """Time the candidates of a layer on a random mask, in turns; medians.
+
+    Of large layers a band of rows is measured, and times are scaled to all of them. That never flatters sparse
+    backends: what they do once a token, such as packing inputs, is scaled along. Where there are too many tokens,
+    products are measured at two smaller numbers of them, and go on along a line: some work is the same for any number,
+    such as masking a gradient. ``masked`` is always there; a rival that fails is left out.
+    """
+    counts = _counts(work)
+    shorter = torch.autocast(torch.device(work.device).type, work.precision, enabled=work.precision != torch.float32)
+    with torch.inference_mode(False), shorter:  # gradients are on, too
+        trials = _trials(work, counts)
+        samples = _samples(trials, counts)
+    found = {}
+    for name, taken in samples.items():
+        by_row = work.fan_out / trials[name].rows
+        *products, update = (statistics.median_low(column) for column in zip(*taken, strict=True))
+        whole = extrapolated(work.tokens, dict(zip(counts, products, strict=True)))
+        found[name] = Timing(whole * by_row, update * by_row, trials[name].structure)
+    return found
+
+
+def _counts(work: Work) -> tuple[int, ...]:
+    """Numbers of tokens that are measured: all of them, or a smaller number after half of that."""
+    affordable = int(MOST_OPERATIONS / (3 * _rows(work, DENSE) * work.fan_in))
+    fewer = max(1, affordable // (2 * PIECE)) * PIECE
+    return (work.tokens,) if work.tokens <= max(affordable, 2 * fewer) else (fewer, 2 * fewer)
+
+
+def extrapolated(tokens: int, measured: Mapping[int, float]) -> float:
+    """Seconds at a number of tokens, along the line through two measurements.
+
+    More tokens never take less: the line does not fall, and the result is not below either measurement.
+
+    Args:
+        tokens: at least as many as were measured.
+        measured: seconds by number of tokens: ``tokens`` alone, or two smaller numbers.
+    """
+    if tokens in measured:
+        return measured[tokens]
+    (fewer, low), (more, high) = sorted(measured.items())
+    slope = max(0.0, (high - low) / (more - fewer))
+    return max(low, high) + slope * (tokens - more)
+
+
+def _rows(work: Work, name: str) -> int:
+    """How many rows of the layer are measured."""
+    entries = DENSE_ENTRIES
+    if name not in (DENSE, "masked"):
+        entries = min(SPARSE_ENTRIES, SPARSE_STORED * work.size // max(1, work.nonzero))
+    return max(1, min(work.fan_out, entries // work.fan_in))
+
+
+class _Trial:
+    """A layer that can be stepped.
+
+    Args:
+        backend: made for ``mask``. dense: weights, zero off it.
+        inputs, upstream: (tokens, fan_in); gradient of the output, (tokens, rows).
+    """
+
+    def __init__(self, backend: Backend, mask: Tensor, dense: Tensor, inputs: Tensor, upstream: Tensor) -> None:
+        self._backend, self._inputs, self._upstream, self.rows = backend, inputs, upstream, len(mask)
+        self.weight = backend.pack(dense).clone().requires_grad_()
+        self.structure = bytes_beside(backend, mask) / max(1, self.weight.numel())
+        self._optimizer = torch.optim.AdamW([self.weight], fused=True)
+
+    def step(self, counts: Sequence[int]) -> tuple[float, ...]:
+        """Seconds of the products over each of these numbers of tokens, then of the update."""
+        products = [self._products(tokens) for tokens in counts]
+        start = _now(self.weight)
+        self._optimizer.step()
+        return *products, _now(self.weight) - start
+
+    def _products(self, tokens: int) -> float:
+        inputs, upstream = self._inputs[:tokens].requires_grad_(), self._upstream[:tokens]
+        self.weight.grad = None
+        start = _now(self.weight)
+        output = self._backend.linear(inputs, self.weight, None)
+        output.backward(upstream.to(output.dtype))  # type: ignore[no-untyped-call]
+        return _now(self.weight) - start
+
+
+def _now(weight: Tensor) -> float:
+    if weight.is_cuda:
+        torch.cuda.synchronize(weight.device)
+    return time.perf_counter()
+
+
+def _trials(work: Work, counts: Sequence[int]) -> dict[str, _Trial]:
+    candidates, tokens = work.candidates(), max(counts)
+    shape = max(_rows(work, name) for name in candidates), work.fan_in
+    options: dict[str, Any] = {"generator": torch.Generator().manual_seed(0)}
+    mask = torch.rand(shape, **options) < (2.0 if work.full else work.nonzero / work.size)
+    dense = (torch.randn(shape, **options) * work.fan_in**-0.5).masked_fill_(~mask, 0)
+    inputs, upstream = torch.randn((tokens, shape[1]), **options), torch.randn((tokens, shape[0]), **options)
+    mask = mask.to(work.device)
+    dense, inputs, upstream = (value.to(work.device, work.dtype) for value in (dense, inputs, upstream))
+    trials = {}
+    for name in candidates:
+        rows = _rows(work, name)
+        try:
+            band = mask[:rows]
+            backend = DenseBackend() if name == DENSE else BACKENDS[name](band)
+            trial = _Trial(backend, band, dense[:rows], inputs, upstream[:, :rows].contiguous())
+            trial.step(counts[:1])  # allocates, and makes the optimizer's state
+            trials[name] = trial
+        except RuntimeError as error:  # PyTorch without its sparse products, say, or without enough memory
+            if name in ("masked", DENSE):
+                raise
+            log.info("%s cannot compute %s: %s", name, work, error)
+    return trials
+
+
+def _samples(trials: Mapping[str, _Trial], counts: Sequence[int]) -> dict[str, list[tuple[float, ...]]]:
+    samples = {name: [trial.step(counts)] for name, trial in trials.items()}
+    first = {name: sum(taken[0][-2:]) / trials[name].rows for name, taken in samples.items()}
+    bound = HOPELESS * min(first.values())
+    hopeful = [name for name in trials if first[name] <= bound or name == "masked"]
+    deadline = time.perf_counter() + ENOUGH_SECONDS
+    least = LEAST_ROUNDS - (len(counts) - 1)  # two numbers of tokens take half as long again
+    for turn in range(1, MOST_ROUNDS):
+        if turn >= least and time.perf_counter() > deadline:
+            break
+        for name in hopeful if turn % 2 else reversed(hopeful):
+            samples[name].append(trials[name].step(counts))
+    return samples
+
+
+def bytes_beside(backend: Backend, mask: Tensor) -> int:
+    """Bytes of the tensors that a backend holds, its mask not counted."""
+    held = {tensor.data_ptr(): tensor.nbytes for tensor in _tensors(vars(backend).values())}
+    held.pop(mask.data_ptr(), None)
+    return sum(held.values())
+
+
+def _tensors(values: Iterable[object]) -> Iterable[Tensor]:
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from _tensors(value)

@@ -1,0 +1,72 @@
+"""What a layer has to do in a training step: all that its speed depends on beside the machine."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+
+from smupar_transfer.kernels import native_problem
+from smupar_transfer.sparsity.autotune.decision import DENSE
+
+STEPS_AN_OCTAVE = 4
+
+
+@dataclass(frozen=True)
+class Work:
+    """One layer, one training step.
+
+    Attributes:
+        fan_out, fan_in: shape of the weight. nonzero: weights that exist.
+        full: the mask takes nothing away, so the layer is dense.
+        tokens: rows of the input a step, at least 1.
+        threads: of the numerical library. dtype: of the weight. device: "cpu", "cuda" or "cuda:N".
+        precision: that ``torch.autocast`` asks products to be computed in; float32 means that it is off.
+    """
+
+    fan_out: int
+    fan_in: int
+    nonzero: int
+    full: bool
+    tokens: int
+    threads: int
+    dtype: torch.dtype = torch.float32
+    device: str = "cpu"
+    precision: torch.dtype = torch.float32
+
+    @property
+    def size(self) -> int:
+        """Entries of the weight, zeros included."""
+        return self.fan_out * self.fan_in
+
+    def on_grid(self) -> Work:
+        """The nearest work that is measured: tokens at a power of two, density at a quarter of an octave."""
+        octaves = math.log2(max(1, self.nonzero) / self.size)
+        density = 2.0 ** (round(STEPS_AN_OCTAVE * octaves) / STEPS_AN_OCTAVE)
+        return replace(
+            self, nonzero=max(1, round(self.size * density)), tokens=2 ** round(math.log2(max(1, self.tokens)))
+        )
+
+    def candidates(self) -> tuple[str, ...]:
+        """Backends that can do it here."""
+        if self.full:
+            return (DENSE,)
+        found = ["masked"]
+        if self.dtype == torch.float32 and self.device == "cpu" and native_problem() is None:
+            found.append("native")
+        if self.dtype in (torch.float32, torch.float64):
+            found.append("csr")
+        return tuple(found)
+
+    def __str__(self) -> str:
+        kind = "full" if self.full else f"{self.nonzero} weights"
+        types = f"{self.dtype} in {self.precision}"
+        return f"{self.fan_out}x{self.fan_in}, {kind}, {self.tokens} tokens, {types}, {self._where()}"
+
+    def _where(self) -> str:
+        if self.device == "cpu":
+            return f"{self.threads} threads"
+        if self.device.startswith("cuda") and torch.cuda.is_available():
+            return str(torch.cuda.get_device_name(self.device))
+        return self.device  # of another machine, say

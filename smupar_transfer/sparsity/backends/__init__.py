@@ -1,0 +1,1 @@
+"""Ways to compute with a masked weight; ``base`` lists them, and says what each must do."""

@@ -1,0 +1,134 @@
+"""What a coordinate check says about each parametrization: that sizes stay put, that one drifts, or why neither."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from smupar_transfer.records import CoordinateRecord
+from smupar_transfer.statistics.clipping import Clipping, clipping_of
+from smupar_transfer.statistics.coordinate_slopes import Moment, Slope, Verdict, exponent_at_start, sizes_table, slopes
+from smupar_transfer.theory import Coordinate
+
+
+class Reason(StrEnum):
+    """Why a verdict is open."""
+
+    FEW_SEEDS = "few seeds"
+    """An interval lies across the border of its allowance, or there is none."""
+    UNMEASURED = "unmeasured"
+    """A size is zero or missing at some scale in every seed."""
+    DIVERGED = "diverged"
+    """Nothing drifts as far as sizes are known, but those of runs that diverged are not."""
+    CLIPPED = "clipped"
+    """What drifts does so under SGD whose gradients were clipped, which alone can make it drift."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a check says about one parametrization.
+
+    Attributes:
+        parametrization: its name.
+        verdict: on all of its sizes together.
+        expected: the verdict that theory predicts on this axis.
+        deciding: slopes that decide the verdict, those that use up most of their allowance first.
+        unmeasured: slopes of which no seed tells anything.
+        reasons: why the verdict is open; empty if it is not.
+        runs: number of runs, diverged ones among them.
+        diverged: how many of them did.
+        clipping: what the gradient clip did to the sizes; None if nothing.
+    """
+
+    parametrization: str
+    verdict: Verdict
+    expected: Verdict
+    deciding: tuple[Slope, ...]
+    unmeasured: tuple[Slope, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    runs: int = 0
+    diverged: int = 0
+    clipping: Clipping | None = None
+
+    @property
+    def worst(self) -> Slope | None:
+        """The slope to name: the steepest, in allowances, of those that decide; None if none was measured."""
+        return self.deciding[0] if self.deciding else None
+
+    @property
+    def seeds_would_decide(self) -> bool:
+        """Whether it is open for lack of seeds alone."""
+        return self.reasons == (Reason.FEW_SEEDS,)
+
+
+def slopes_of(records: Sequence[CoordinateRecord], axis: str, extended: Collection[str] = ()) -> list[Slope]:
+    """Slopes of everything that is judged.
+
+    Args:
+        records: of one check, at least one.
+        axis: "sparsity" or "width".
+        extended: parametrizations to which seeds were added.
+
+    Raises:
+        InputError: see ``slopes.sizes_table`` and ``slopes.slopes``.
+    """
+    spec = records[0].spec
+    return slopes(sizes_table(records, axis), axis, spec.budget.steps, spec.optimizer.name, extended)
+
+
+def judge(records: Sequence[CoordinateRecord], axis: str, extended: Collection[str] = ()) -> list[Judgement]:
+    """One verdict a parametrization; arguments and errors are those of ``slopes_of``."""
+    found = slopes_of(records, axis, extended)
+    return [
+        _judged(
+            [slope for slope in found if slope.parametrization == name],
+            [record for record in records if record.spec.parametrization == name],
+            axis,
+        )
+        for name in dict.fromkeys(slope.parametrization for slope in found)
+    ]
+
+
+def _judged(members: Sequence[Slope], records: Sequence[CoordinateRecord], axis: str) -> Judgement:
+    """It drifts if any size does, and stays put only if every size does, in runs that all came to their end."""
+    name, optimizer = members[0].parametrization, records[0].spec.optimizer.name
+    clipping = clipping_of(records)
+    drifting = [slope for slope in members if slope.verdict is Verdict.OUTSIDE]
+    of_the_clip = [slope for slope in drifting if _is_reached(slope, clipping)]
+    unmeasured = tuple(slope for slope in members if not slope.estimate.by_seed)
+    unsure = [slope for slope in members if slope.verdict is Verdict.OPEN and slope.estimate.by_seed]
+    diverged = sum(record.diverged for record in records)
+    reasons = [
+        *([Reason.FEW_SEEDS] if unsure else []),
+        *([Reason.UNMEASURED] if unmeasured else []),
+        *([Reason.DIVERGED] if diverged else []),
+        *([Reason.CLIPPED] if of_the_clip else []),
+    ]
+    if len(drifting) > len(of_the_clip):
+        verdict, deciding = Verdict.OUTSIDE, [slope for slope in drifting if slope not in of_the_clip]
+    elif reasons:
+        verdict, deciding = Verdict.OPEN, [*of_the_clip, *unsure]
+    else:
+        verdict, deciding = Verdict.INSIDE, list(members)
+    exponents = [exponent_at_start(name, coordinate, axis, optimizer) for coordinate in Coordinate]
+    return Judgement(
+        parametrization=name,
+        verdict=verdict,
+        expected=Verdict.INSIDE if not any(exponents) and None not in exponents else Verdict.OUTSIDE,
+        deciding=tuple(sorted(deciding, key=lambda slope: slope.strain, reverse=True)),
+        unmeasured=unmeasured,
+        reasons=tuple(reasons) if verdict is Verdict.OPEN else (),
+        runs=len(records),
+        diverged=diverged,
+        clipping=clipping,
+    )
+
+
+def _is_reached(slope: Slope, clipping: Clipping | None) -> bool:
+    """Whether the clip can have made the slope what it is: it acts on updates, and on all that comes after one."""
+    if clipping is None:
+        return False
+    if slope.moment is Moment.END:
+        return True
+    return slope.coordinate is Coordinate.UPDATE and not clipping.taken_out

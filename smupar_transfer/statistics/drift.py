@@ -1,0 +1,117 @@
+"""How far optima lie apart, honestly: the range of noisy numbers is larger than the range of what they estimate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from smupar_transfer.statistics.cell import Floats
+from smupar_transfer.statistics.variance import CONFIDENCE
+
+STEPS = 16
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Range of several estimates.
+
+    Attributes:
+        value: largest less smallest. low, high: 95 % interval of the range of what they estimate; NaN without errors.
+        noise: median range if there were no difference at all; NaN without errors.
+    """
+
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+    noise: float = math.nan
+
+
+@dataclass(frozen=True)
+class Slope:
+    """Of a straight line through estimates, by least squares. low, high: 95 % interval; NaN without errors."""
+
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Of several estimates.
+
+    Attributes:
+        drawn: estimates less what they estimate, simulated, (draws, estimates).
+        below, above: how many times as far what is estimated may lie on that side as ``drawn`` has it, (estimates,).
+    """
+
+    drawn: Floats
+    below: Floats
+    above: Floats
+
+    @property
+    def widest(self) -> Floats:
+        """With all reach on both sides."""
+        return self.stretched(np.True_, np.True_)
+
+    def stretched(self, upwards: np.ndarray | np.bool, downwards: np.ndarray | np.bool) -> Floats:
+        """With the reach above of estimates that may lie too low (``upwards``), and below of those ``downwards``."""
+        above, below = np.where(upwards, self.above, 1.0), np.where(downwards, self.below, 1.0)
+        return np.asarray(self.drawn * np.where(self.drawn < 0, above, below))
+
+
+def spread(positions: Floats, errors: Errors | None) -> Spread:
+    """The range of estimates and its interval.
+
+    The interval is a test turned round: of all configurations that look like the estimates but are stretched to a range
+    of r, it holds those r at which the range that was observed is neither among the smallest nor the largest 2.5 %. For
+    its lower end estimates may err inwards as far as their own intervals reach, for its upper end outwards.
+
+    Args:
+        positions: estimates, (estimates,).
+        errors: of them; None where there are none.
+    """
+    value = float(np.ptp(positions))
+    if errors is None:
+        return Spread(value)
+    shape = (positions - positions.mean()) / value if value > 0 else np.zeros(len(positions))
+    tail, upper = (1 - CONFIDENCE) / 2, shape > 0
+    inward, outward = errors.stretched(~upper, upper), errors.stretched(upper, ~upper)
+
+    def quantile(drawn: Floats, width: float, level: float) -> float:
+        return float(np.quantile(np.ptp(width * shape + drawn, axis=1), level))
+
+    most = value + max(float(np.ptp(drawn, axis=1).max()) for drawn in (inward, outward))
+    low, high = 0.0, value
+    if quantile(inward, 0.0, 1 - tail) < value:
+        low = _crossing(lambda width: quantile(inward, width, 1 - tail) - value, most)
+    if quantile(outward, value, tail) < value:
+        high = max(value, _crossing(lambda width: quantile(outward, width, tail) - value, most))
+    return Spread(value, low, high, quantile(errors.drawn, 0.0, 0.5))
+
+
+def _crossing(rising: Callable[[float], float], most: float) -> float:
+    """Where a rising function of a width in [0, most] becomes positive, by bisection."""
+    low, high = 0.0, most
+    for _ in range(STEPS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if rising(middle) > 0 else (middle, high)
+    return (low + high) / 2
+
+
+def slope(places: Floats, values: Floats, errors: Floats | None) -> Slope:
+    """Least-squares slope of ``values`` on ``places`` (estimates,), and its interval.
+
+    ``errors`` are simulated ones of ``values``, (draws, estimates).
+    """
+    centred = places - places.mean()
+    if not centred.any():
+        return Slope(math.nan)
+    weights = centred / (centred**2).sum()
+    value = float(weights @ values)
+    if errors is None:
+        return Slope(value)
+    half_width = float(np.quantile(np.abs(errors @ weights), CONFIDENCE))
+    return Slope(value, value - half_width, value + half_width)

@@ -1,0 +1,120 @@
+"""How small may the proxy be before the target pays for it?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from smupar_transfer.statistics.cell import SIZES, Cell
+from smupar_transfer.statistics.cell_summary import best_losses
+from smupar_transfer.statistics.optimum import Optimum, Status, estimate
+from smupar_transfer.statistics.regret import Regret, carried_over, losses_at
+from smupar_transfer.statistics.variance import CONFIDENCE, draws
+
+
+@dataclass(frozen=True, eq=False)
+class ProxySize:
+    """One proxy of one target.
+
+    Attributes:
+        proxy, target: cells of one parametrization that differ in size and sparsity. optimum: of the proxy.
+        regret: of the target at the proxy's optimum, against the best of the target's own grid.
+        best_loss: mean of the latter, nats.
+        low, high: 95 % interval of the regret in nats: the proxy's optimum and the target's losses both vary as their
+            standard errors say; without an end where runs of the target diverged, NaN with one seed.
+        search_flops: of training every value of the proxy once, over those of training the target once.
+    """
+
+    proxy: Cell
+    target: Cell
+    optimum: Optimum
+    regret: Regret
+    best_loss: float
+    low: float
+    high: float
+    search_flops: float
+
+
+def proxy_sizes(sweep: Sequence[Cell]) -> list[ProxySize]:
+    """Every dense cell as a proxy of the widest (then sparsest) cell with the same parametrization and settings.
+
+    Cells whose proxy trained at no value, and targets that did not, are left out.
+    """
+    optima = dict(zip(map(id, sweep), estimate(sweep), strict=True))
+    groups: dict[tuple[object, ...], list[Cell]] = {}
+    for cell in sweep:
+        if optima[id(cell)].status is not Status.NOTHING:
+            same = tuple(value for name, value in cell.settings.items() if name not in SIZES)
+            groups.setdefault((cell.parametrization, *same), []).append(cell)
+    found = []
+    for members in groups.values():
+        target = max(members, key=lambda cell: (cell.width, cell.sparsity))
+        proxies = [cell for cell in members if cell.sparsity == 0 and cell.width < target.width]
+        proxies.sort(key=lambda cell: (cell.width, cell.flops))
+        found += [_proxy_size(proxy, target, optima[id(proxy)], optima[id(target)]) for proxy in proxies]
+    return found
+
+
+def _proxy_size(proxy: Cell, target: Cell, optimum: Optimum, best: Optimum) -> ProxySize:
+    own = best_losses(target, best)
+    low, high = _interval(target, optimum, own)
+    return ProxySize(
+        proxy=proxy,
+        target=target,
+        optimum=optimum,
+        regret=carried_over(target, optimum.log2_value, own),
+        best_loss=float(np.nanmean(own)),
+        low=low,
+        high=high,
+        search_flops=len(proxy.log2_values) * proxy.flops / target.flops,
+    )
+
+
+def _interval(target: Cell, optimum: Optimum, own: np.ndarray) -> tuple[float, float]:
+    seeds = int((~np.isnan(own)).sum())
+    if seeds < 2 or not math.isfinite(optimum.standard_error):
+        return math.nan, math.nan
+    errors = draws(np.array([optimum.standard_error, 1.0]), np.array([optimum.freedom, seeds - 1.0]), count=1000)
+    found = []
+    for moved, luck in errors:
+        at = min(max(optimum.log2_value + moved, target.log2_values[0]), target.log2_values[-1])
+        difference = losses_at(target, float(at)) - own
+        difference = difference[~np.isnan(difference)]
+        if np.isinf(difference).any():
+            found.append(math.inf)
+        elif len(difference) > 1:
+            found.append(float(difference.mean()) + luck * float(difference.std(ddof=1)) / math.sqrt(len(difference)))
+    if not found:
+        return math.nan, math.nan
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(found, [tail, 1 - tail], method="nearest")
+    return float(low), float(high)
+
+
+def proxy_size_table(found: Sequence[ProxySize]) -> pd.DataFrame:
+    """``proxy_size.csv``: one row a proxy."""
+    return pd.DataFrame(
+        [
+            {
+                "parametrization": one.proxy.parametrization,
+                "target_width": one.target.width,
+                "target_sparsity": one.target.sparsity,
+                "proxy_width": one.proxy.width,
+                "proxy_depth": one.proxy.settings["depth"],
+                "proxy_tokens": one.proxy.settings["tokens"],
+                "log2_value": one.optimum.log2_value,
+                "status": str(one.optimum.status),
+                "regret_nats": one.regret.nats,
+                "regret_percent": one.regret.percent,
+                "regret_standard_error": one.regret.standard_error,
+                "low": one.low,
+                "high": one.high,
+                "search_flops": one.search_flops,
+            }
+            for one in found
+        ]
+    )

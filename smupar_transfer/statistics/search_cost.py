@@ -1,0 +1,165 @@
+"""Useful transfer: loss reached against compute spent, by tuning a proxy or by tuning the target itself.
+
+Ghosh, Wu and Bietti (arXiv 2512.22768) call a transfer useful if, at equal compute, it reaches a lower loss than tuning
+the target directly. Here both searches draw from the same random points, each of which was trained on both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from smupar_transfer.statistics.cell import SIZES, Floats, setting_names
+from smupar_transfer.statistics.variance import CONFIDENCE
+from smupar_transfer.theory import PARAMETRIZATIONS, InputError
+
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class SearchCurve:
+    """Loss of the target after a random search of 1, 2, ... draws.
+
+    Attributes:
+        way: ``transfer`` (search on the proxy, train the target once at its winner) or ``direct`` (on the target).
+        draws: points drawn, with replacement, (lengths,).
+        cost: FLOPs of it all over those of training the target once, counting the weights that exist, (lengths,).
+        loss: expected validation loss of the target, nats, (lengths,).
+        resampled: bootstrap of ``loss`` over the points, the same resamples both ways, (resamples, lengths).
+    """
+
+    parametrization: str
+    way: str
+    draws: tuple[int, ...]
+    cost: Floats
+    loss: Floats
+    resampled: Floats
+
+    @cached_property
+    def low(self) -> Floats:
+        """Lower end of the 95 % interval of ``loss``, (lengths,)."""
+        return np.asarray(interval(self.resampled)[0])
+
+    @cached_property
+    def high(self) -> Floats:
+        """Upper end of it, (lengths,)."""
+        return np.asarray(interval(self.resampled)[1])
+
+
+def interval(resampled: Floats) -> Floats:
+    """95 % interval of what was resampled along the first axis, (2, ...)."""
+    tail = (1 - CONFIDENCE) / 2
+    return np.asarray(np.quantile(resampled, [tail, 1 - tail], axis=0))
+
+
+def search_curves(runs: pd.DataFrame, swept: Sequence[str]) -> list[SearchCurve]:
+    """Both curves of every parametrization; only ``direct`` of one that was trained on the target alone.
+
+    Args:
+        runs: of ``runs_table``; the costliest size of network is the target, a parametrization has one other, its
+            proxy. Only points that both trained count. A run that diverged, or ended above it, has the loss of a
+            uniform guess.
+        swept: names of the hyperparameters that make a point.
+
+    Raises:
+        InputError: there is one size only, a parametrization has several proxies, none of its points is in common, or
+            its runs differ in something that is not swept.
+    """
+    costs = runs.groupby(list(SIZES))["flops_sparse"].median()
+    if len(costs) < 2:
+        raise InputError("sweep", len(costs), "sizes of network were trained, not a proxy and a target")
+    found = []
+    for name in (name for name in PARAMETRIZATIONS if name in set(runs["parametrization"])):
+        every = runs[runs["parametrization"] == name]
+        _same_but_for(name, every, (*SIZES, *swept))
+        own = [group for _, group in every.groupby(list(SIZES))]
+        proxies = [group for group in own if float(group["flops_sparse"].median()) < costs.max()]
+        if len(proxies) > 1:
+            raise InputError("sweep", name, f"has {len(proxies)} sizes of proxy")
+        if len(proxies) == len(own):
+            continue
+        target = max(own, key=lambda group: float(group["flops_sparse"].median()))
+        proxy = proxies[0] if proxies else target
+        both = pd.concat([_points(proxy, swept), _points(target, swept)], axis=1, join="inner").to_numpy()
+        if len(both) == 0:
+            raise InputError("sweep", name, "has no point that both proxy and target trained")
+        ratio = float(proxy["flops_sparse"].median() / target["flops_sparse"].median())
+        curves = _curves(name, both, ratio)
+        found += curves if proxies else [curve for curve in curves if curve.way == "direct"]
+    return found
+
+
+def _same_but_for(parametrization: str, runs: pd.DataFrame, names: Sequence[str]) -> None:
+    for setting in setting_names(runs):
+        values = [] if setting in names else sorted(runs[setting].unique())
+        if len(values) > 1:
+            told = ", ".join(map(str, values))
+            title = PARAMETRIZATIONS[parametrization].title
+            hint = "sweep each by itself"
+            raise InputError(
+                "sweep", told, f"are {setting} of runs under {title} that this analysis takes for one", hint
+            )
+
+
+def _points(runs: pd.DataFrame, swept: Sequence[str]) -> pd.Series:
+    losses = np.fmin(runs["validation_loss"].fillna(np.inf), runs["chance_loss"])
+    return runs.assign(loss=losses).groupby(list(swept))["loss"].mean()
+
+
+def _curves(name: str, both: Floats, ratio: float) -> list[SearchCurve]:
+    count = len(both)
+    lengths = np.arange(1, count + 1)
+    rows = np.random.default_rng(0).integers(count, size=(RESAMPLES, count))
+    curves = []
+    for way, column in (("transfer", 0), ("direct", 1)):
+        expected = _expected(both[None, :, column], both[None, :, 1], lengths)[0]
+        resampled = _expected(both[rows, column], both[rows, 1], lengths)
+        once, each = (1.0, ratio) if way == "transfer" else (0.0, 1.0)
+        curves.append(
+            SearchCurve(
+                name,
+                way,
+                tuple(lengths.tolist()),
+                np.asarray(once + each * lengths, dtype=np.float64),
+                expected,
+                resampled,
+            )
+        )
+    return curves
+
+
+def _expected(judged: Floats, losses: Floats, lengths: np.ndarray) -> Floats:
+    """Expected loss of the point that is judged best of k draws, exactly, (resamples, lengths).
+
+    Of n points in the order of ``judged`` the i-th (from 0) wins k draws with probability
+    ((n - i) / n)**k - ((n - i - 1) / n)**k.
+    """
+    count = judged.shape[1]
+    ordered = np.take_along_axis(losses, judged.argsort(axis=1, kind="stable"), axis=1)
+    left = (np.arange(count, -1, -1) / count)[:, None] ** lengths
+    return np.asarray(ordered @ (left[:-1] - left[1:]))
+
+
+def search_table(curves: Sequence[SearchCurve]) -> pd.DataFrame:
+    """``search.csv``: one row a curve and length of search."""
+    return pd.DataFrame(
+        [
+            {
+                "parametrization": curve.parametrization,
+                "way": curve.way,
+                "draws": count,
+                "cost": cost,
+                "loss": loss,
+                "low": low,
+                "high": high,
+            }
+            for curve in curves
+            for count, cost, loss, low, high in zip(
+                curve.draws, curve.cost, curve.loss, curve.low, curve.high, strict=True
+            )
+        ]
+    )

@@ -1,0 +1,65 @@
+"""Fields of run specifications that differ between the runs of a sweep and have no column of their own in its table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from smupar_transfer.records import RunSpec, to_plain
+from smupar_transfer.statistics.labels import Setting
+
+FIELD = "spec."
+"""What names of fields begin with, so that no column of another meaning is taken for one."""
+IN_COLUMNS = frozenset(
+    {
+        "model.width",
+        "model.depth",
+        "base_width",
+        "sparsity.density",
+        "sparsity.mask",
+        "parametrization",
+        "hparams.learning_rate",
+        "hparams.init_std",
+        "hparams.input_multiplier",
+        "hparams.output_multiplier",
+        "hparams.weight_decay",
+        "optimizer.name",
+        "optimizer.epsilon",
+        "optimizer.weight_decay_form",
+        "budget.steps",  # tokens, with the batch's size
+        "budget.warmup_steps",  # as a part of the steps
+        "seed",
+        "data.path",  # data count by content
+    }
+)
+"""Fields that columns of the table tell; a field of ``RunSpec`` that is not here counts where it varies."""
+
+
+def varying_fields(specs: Sequence[RunSpec]) -> dict[str, list[Setting]]:
+    """Values, a run each, of every field that varies over the runs and that no column tells.
+
+    Args:
+        specs: of the runs, in the order of the table's rows.
+
+    Returns:
+        Name of the field, such as ``spec.optimizer.beta2``, to its values; "-" for runs that have no such field.
+    """
+    rows = [dict(_leaves(to_plain(spec))) for spec in specs]
+    names = dict.fromkeys(name for row in rows for name in row if name not in IN_COLUMNS)
+    columns = {name: [row.get(name, "-") for row in rows] for name in names}
+    return {FIELD + name: _settings(values) for name, values in columns.items() if len(set(values)) > 1}
+
+
+def _settings(values: Sequence[Any]) -> list[Setting]:
+    """Numbers where all of them are; else words, which can be sorted and compared whatever they stand for."""
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        return list(values)
+    return ["none" if value is None else str(value).lower() for value in values]
+
+
+def _leaves(plain: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in plain.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

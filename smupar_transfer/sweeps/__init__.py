@@ -1,0 +1,1 @@
+"""Sweeps without a terminal: their files, axes and plans, and running what is missing."""

@@ -1,0 +1,72 @@
+"""May a sweep write into a folder? Not where tables and figures of other runs would be lost without a word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from smupar_transfer.records import MANIFEST_FILE, REMARKS_FILE, CoordinateStore, Manifest, RunStore, read_manifest
+from smupar_transfer.sweeps.sweep import COORDINATES
+from smupar_transfer.theory import InputError
+
+OURS = {RunStore.file, RunStore.pending, CoordinateStore.file, CoordinateStore.pending, REMARKS_FILE}
+"""What may lie in a folder before the first run: records that were copied there, and remarks."""
+
+
+def refuse_to_replace(
+    folder: Path,
+    kind: str,
+    stored: Collection[str],
+    planned: Collection[str],
+    possible: Callable[[], Collection[str]] = tuple,
+) -> None:
+    """Refuse a folder that holds finished runs of a sweep, or of a check, that are not among those to come.
+
+    A sweep that goes on, or that has become larger, has all of them; one that was narrowed or changed has not.
+
+    Args:
+        folder: of the result.
+        kind: of the sweep that shall write there.
+        stored: keys of the records in the folder.
+        planned: keys of the runs that the sweep is known to need.
+        possible: all keys that it may come to need; asked only where ``planned`` is not enough.
+
+    Raises:
+        InputError: something would be lost; nothing was written.
+    """
+    if not (folder / MANIFEST_FILE).exists():
+        _refuse_other_commands(folder)
+        return
+    earlier = _earlier(folder)
+    if earlier is not None and (earlier.kind == COORDINATES) != (kind == COORDINATES):
+        raise _lost(folder, "holds the result of another command", earlier)
+    others = set(stored) if earlier is None else set(earlier.keys) & set(stored)
+    others -= set(planned)
+    if others and (others := others - set(possible())):
+        raise _lost(folder, f"holds {len(others):,} finished runs that are not part of this sweep", earlier)
+
+
+def _earlier(folder: Path) -> Manifest | None:
+    """What was run there; None if that is damaged, or of another version, and shall be written anew."""
+    try:
+        return read_manifest(folder)
+    except InputError:
+        return None
+
+
+def _lost(folder: Path, problem: str, earlier: Manifest | None) -> InputError:
+    made = "" if earlier is None else f" (made by: {earlier.command})"
+    what = f"{folder} {problem}{made}; its tables and figures would be lost"
+    return InputError("results_dir", str(folder.parent), what, _ways_out(folder))
+
+
+def _refuse_other_commands(folder: Path) -> None:
+    """Refuse a folder without a sweep that has more than records and remarks in it, such as that of a study."""
+    names = sorted(path.name for path in folder.glob("*") if not path.name.startswith("."))
+    if strangers := [name for name in names if name not in OURS]:
+        what = f"{folder} holds {strangers[0]}, which no sweep has written"
+        raise InputError("results_dir", str(folder.parent), what, _ways_out(folder))
+
+
+def _ways_out(folder: Path) -> str:
+    return f"give another results_dir, or move {folder} away"

@@ -1,0 +1,196 @@
+"""From a sweep, and the records that there are, to the runs that it needs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from smupar_transfer.records import Design, RunRecord, RunSpec
+from smupar_transfer.sweeps.adaptive import Place, Search, beside, planned, typical
+from smupar_transfer.sweeps.proxy_value import carried_values
+from smupar_transfer.sweeps.sweep import COORDINATES, HPARAMS, SEED, Adaptive, Sweep
+from smupar_transfer.theory import BaseHyperparameters, InputError
+
+Records = Mapping[str, RunRecord]
+"""Records by key."""
+MakeRun = Callable[[Mapping[str, Any]], RunSpec]
+"""From configuration keys and values to a run."""
+Tracked = Callable[[str, Sequence[Any]], Iterable[Any]]
+"""Hands on the items of a sequence, under a title, and may show how far they are."""
+
+
+class Planner:
+    """Plans the runs of a sweep.
+
+    Args:
+        sweep: the sweep, with values as the configuration takes them.
+        make: the run of a point: configuration keys and values.
+        tuned: base hyperparameters that all runs share where no axis varies them.
+        tracked: shows how far planning is, where that takes long; given a title and items, which it hands on.
+
+    Raises:
+        InputError: a run is impossible, or tables could not tell two runs apart.
+    """
+
+    def __init__(self, sweep: Sweep, make: MakeRun, tuned: BaseHyperparameters, tracked: Tracked | None = None) -> None:
+        self._sweep, self._tuned, self._specs = sweep, tuned, _Specs(make)
+        self._cells: list[_Cell] = []
+        self._fixed: list[RunSpec] = []
+        self._transfers = sweep.adaptive is not None and sweep.adaptive.carried
+        self._known: list[RunSpec] | None = None  # runs beside the proxy's value, once all searches are over
+        if sweep.adaptive is None:
+            points = list(sweep.points())
+            self._fixed = [self._specs.at(point) for point in (tracked("planning", points) if tracked else points)]
+            _refuse_alike(points, self._fixed, sweep)
+        else:
+            cells = list(sweep.cells())
+            shown = tracked("planning", cells) if tracked else cells
+            self._cells = [_Cell(self._specs, point, seeds, sweep.adaptive) for point, seeds in shown]
+            points = [cell.point for cell in self._cells]
+            _refuse_alike(points, [cell.at((0, cell.seeds[0])) for cell in self._cells], sweep)
+
+    @property
+    def bound(self) -> str:
+        """What an adaptive sweep may come to, in words; nothing for others."""
+        return f" expected of at most {self._sweep.count()}" if self._cells else ""
+
+    def possible(self) -> set[str]:
+        """Keys of all runs that there may come to be: those of the full grid."""
+        if self._cells:
+            return {self._specs.at(point).key for point in self._sweep.points()}
+        return {run.key for run in self._fixed}
+
+    def planned(self, records: Records) -> list[RunSpec]:
+        """All runs that are needed as far as the records tell; they are all once each of them has a record."""
+        searched = self._searched(records)
+        runs = [run for runs in searched for run in runs]
+        return list(dict.fromkeys([*self._fixed, *runs, *(self._carried(searched, records) or [])]))
+
+    def expected(self, records: Records) -> list[RunSpec]:
+        """The same with a guess at what cells that are not finished will ask for."""
+        runs = [run for cell in self._cells for run in cell.expected(records)]
+        carried = self._carried(self._searched(records), records)
+        if carried is None:
+            carried = self._beside([self._otherwise()] * len(self._cells))
+        return list(dict.fromkeys([*self._fixed, *runs, *carried]))
+
+    def _searched(self, records: Records) -> list[list[RunSpec]]:
+        """What each cell's search has asked for so far."""
+        return [cell.planned(records) for cell in self._cells]
+
+    def _carried(self, searched: Sequence[Sequence[RunSpec]], records: Records) -> list[RunSpec] | None:
+        """Runs beside what the proxy says, none if nobody asked for them; None as long as a search goes on."""
+        if not self._transfers:
+            return []
+        if self._known is None and all(run.key in records for runs in searched for run in runs):
+            found = [[records[run.key] for run in runs] for runs in searched]
+            sweep = self._sweep
+            design = Design(sweep.kind, sweep.swept, sweep.axis, sweep.tied)
+            self._known = self._beside(carried_values(found, design, self._otherwise()))
+        return self._known
+
+    def _otherwise(self) -> float | None:
+        """log2 of what was tuned before, for a sweep without a cell of the proxy; None if that was 0."""
+        tuned: float = getattr(self._tuned, self._sweep.swept[0])
+        return math.log2(tuned) if tuned > 0 else None
+
+    def _beside(self, says: Sequence[float | None]) -> list[RunSpec]:
+        """Runs of every cell beside what it is told, a value a cell."""
+        pairs = zip(self._cells, says, strict=True)
+        return [run for cell, value in pairs if value is not None for run in cell.beside(value)]
+
+
+def _refuse_alike(points: Sequence[Mapping[str, Any]], runs: Sequence[RunSpec], sweep: Sweep) -> None:
+    """Refuse runs that no table could tell apart, which would be found out after the last of them.
+
+    Args:
+        points: of the grids.
+        runs: of these points.
+        sweep: of the grids.
+    """
+    seen: dict[object, tuple[Mapping[str, Any], RunSpec]] = {}
+    for point, run in zip(points, runs, strict=True):
+        other, first = seen.setdefault(_told(run, sweep), (point, run))
+        if first != run:
+            keys = sorted(key for key in {*point, *other} if point.get(key) != other.get(key))
+            hint = "write a sweep file for each of its values"
+            raise InputError("grids", ", ".join(keys), f"in {sweep.name} is nothing that tables tell apart", hint)
+
+
+def _told(run: RunSpec, sweep: Sweep) -> object:
+    """What tables of a sweep say of a run."""
+    if sweep.kind != COORDINATES:
+        return run  # every field that varies is told
+    return run.parametrization, run.seed, run.model.width if sweep.axis == "width" else run.sparsity.density
+
+
+class _Specs:
+    """Makes specifications of points; what differs in seed and base hyperparameters alone is composed once.
+
+    Args:
+        make: the run of a point.
+    """
+
+    def __init__(self, make: MakeRun) -> None:
+        self._make = make
+        self._composed: dict[tuple[tuple[str, Any], ...], RunSpec] = {}
+
+    def at(self, point: Mapping[str, Any]) -> RunSpec:
+        """The run of a point: configuration keys and values, with values as the configuration takes them."""
+        hparams = {key.removeprefix(HPARAMS): value for key, value in point.items() if key.startswith(HPARAMS)}
+        rest = {key: value for key, value in point.items() if key != SEED and not key.startswith(HPARAMS)}
+        like = tuple(sorted(rest.items()))
+        if like not in self._composed:
+            self._composed[like] = self._make(rest)
+        spec = self._composed[like]
+        return replace(spec, seed=point.get(SEED, spec.seed), hparams=replace(spec.hparams, **hparams))
+
+
+@dataclass
+class _Cell:
+    """One cell of an adaptive sweep."""
+
+    specs: _Specs
+    point: dict[str, Any]
+    seeds: tuple[int, ...]
+    adaptive: Adaptive
+    values: list[float] = field(init=False)
+    search: Search = field(init=False)
+    runs: dict[Place, RunSpec] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.values = self.adaptive.log2.expand()
+        step = self.adaptive.log2.step
+        coarse, reach = round(self.adaptive.coarse / step), round(self.adaptive.reach / step)
+        self.search = Search(len(self.values), coarse, reach, self.seeds)
+
+    def at(self, place: Place) -> RunSpec:
+        if place not in self.runs:
+            own = {**self.point, self.adaptive.key: self.values[place[0]], SEED: place[1]}
+            self.runs[place] = self.specs.at(own)
+        return self.runs[place]
+
+    def loss(self, place: Place, records: Records) -> float | None:
+        record = records.get(self.at(place).key)
+        if record is None:
+            return None
+        return math.inf if record.diverged or record.validation_loss is None else record.validation_loss
+
+    def places(self, records: Records) -> list[Place]:
+        return planned(self.search, lambda place: self.loss(place, records))
+
+    def planned(self, records: Records) -> list[RunSpec]:
+        return [self.at(place) for place in self.places(records)]
+
+    def beside(self, log2_value: float) -> list[RunSpec]:
+        """At the points on either side of a value, with all seeds."""
+        axis = self.adaptive.log2
+        return [self.at(place) for place in beside(self.search, (log2_value - axis.first) / axis.step)]
+
+    def expected(self, records: Records) -> list[RunSpec]:
+        places = self.places(records)
+        if any(self.loss(place, records) is None for place in places):
+            places = list(dict.fromkeys([*places, *typical(self.search)]))
+        return [self.at(place) for place in places]

@@ -1,0 +1,201 @@
+"""Running many specifications: skip what exists, share the rest among workers, lose nothing."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+from smupar_transfer.launchers import run_jobs
+from smupar_transfer.records import CoordinateRecord, CoordinateStore, RunRecord, RunSpec, RunStore
+from smupar_transfer.sweeps.equivalent_runs import computation
+from smupar_transfer.sweeps.progress import Watch, unwatched
+from smupar_transfer.theory import InputError
+from smupar_transfer.training import DataRequest, Execution, load, measure, run
+from smupar_transfer.training.kernel_fallback import resolved
+
+Elsewhere = Callable[[], Mapping[Hashable, RunRecord]]
+"""Reads the records of other results, by what they compute."""
+Plan = Callable[[Mapping[str, RunRecord]], Sequence[RunSpec]]
+"""From records, by key, to all runs that are needed as far as these tell."""
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """How to run, and where records go.
+
+    Attributes:
+        data: to load.
+        execution: of every run.
+        folder: of the result.
+        workers: processes.
+        elsewhere: of a run that computes the same as one of other results, the record is copied; asked only where
+            something is missing.
+        watch: is told how far the runs are.
+    """
+
+    data: DataRequest
+    execution: Execution
+    folder: Path
+    workers: int
+    elsewhere: Elsewhere = dict
+    watch: Watch = unwatched
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """One run in a worker process."""
+
+    spec: RunSpec
+    data: DataRequest
+    execution: Execution
+    folder: Path
+
+
+def _train(job: TrainJob) -> RunRecord:
+    record = run(job.spec, load(job.data), job.execution)
+    RunStore(job.folder).put(record)
+    return record
+
+
+def _measure(job: TrainJob) -> CoordinateRecord:
+    record = measure(job.spec, load(job.data), job.execution)
+    CoordinateStore(job.folder).put(record)
+    return record
+
+
+@dataclass(frozen=True)
+class Todo:
+    """What is planned, and what of it is left to do.
+
+    Attributes:
+        folder: of the result.
+        planned: all runs.
+        exist: keys of the planned runs that have a record.
+        missing: runs to train, one of those that compute the same.
+        bound: what an adaptive sweep may come to, in words.
+    """
+
+    folder: Path
+    planned: Sequence[RunSpec]
+    exist: set[str]
+    missing: Sequence[RunSpec]
+    bound: str = ""
+
+    @property
+    def shared(self) -> int:
+        """Runs without a record that need no training, because another run or result computes the same."""
+        return len(self.planned) - len(self.exist) - len(self.missing)
+
+    def __str__(self) -> str:
+        sharing = f", {self.shared} compute the same as another run" if self.shared else ""
+        tokens = sum(spec.budget.tokens for spec in self.missing)
+        return (
+            f"{len(self.planned)} runs{self.bound}, {len(self.exist)} of them exist in {self.folder}{sharing}\n"
+            f"to do: {len(self.missing)} runs, {tokens:,} tokens"
+        )
+
+
+def what_to_do(
+    folder: Path, planned: Sequence[RunSpec], records: Mapping[str, RunRecord], elsewhere: Elsewhere, bound: str = ""
+) -> Todo:
+    """What of the planned runs is to be trained; what other results have needs no training."""
+    absent = [spec for spec in planned if spec.key not in records]
+    known = {computation(record.spec) for record in records.values()} | elsewhere().keys() if absent else set()
+    missing = [members[0] for what, members in by_computation(absent).items() if what not in known]
+    return Todo(folder, planned, {spec.key for spec in planned} & records.keys(), missing, bound)
+
+
+def train_missing(title: str, specs: Sequence[RunSpec], context: RunContext) -> list[RunRecord]:
+    """Train those of ``specs`` that have no record in the folder; return the records of all, in their order."""
+    return train_planned(title, lambda _: specs, len(specs), context)
+
+
+def train_planned(
+    title: str, plan: Plan, expected: int, context: RunContext, records: Mapping[str, RunRecord] | None = None
+) -> list[RunRecord]:
+    """Train what ``plan`` asks for and has no record, ask it again, and so on until nothing is missing.
+
+    Args:
+        title: of the progress bar.
+        plan: never drops what it once asked for, while records only grow in number.
+        expected: runs in all, as far as one can tell beforehand.
+        context: how, and where to.
+        records: of the folder, by key, where they have been read already.
+
+    Returns:
+        The records of all runs of the last plan, in its order.
+    """
+    store = RunStore(context.folder)
+    records = {record.key: record for record in store} if records is None else dict(records)
+    specs = plan(records)
+    with context.watch(title, max(expected, len(specs)), sum(spec.key in records for spec in specs)) as watcher:
+        while missing := [spec for spec in specs if spec.key not in records]:
+            for record in _round(missing, records.values(), context):
+                records[record.key] = record
+                watcher.finished(record)
+            specs = plan(records)
+            watcher.expect(max(expected, len(specs)))
+        watcher.expect(len(specs))
+    store.compact()
+    return [records[spec.key] for spec in specs]
+
+
+def _round(missing: Sequence[RunSpec], existing: Iterable[RunRecord], context: RunContext) -> Iterator[RunRecord]:
+    """Records of all that is missing, stored; of runs that compute the same one is trained."""
+    store = RunStore(context.folder)
+    found = {**context.elsewhere(), **{computation(record.spec): record for record in existing}}
+    groups = by_computation(missing)
+    for shared in groups.keys() & found.keys():
+        yield from _copies(found[shared], groups.pop(shared), store)
+    execution = resolved(context.execution) if groups else context.execution
+    jobs = [TrainJob(specs[0], context.data, execution, context.folder) for specs in groups.values()]
+    for record in run_jobs(_train, jobs, context.workers):
+        yield record
+        yield from _copies(record, groups[computation(record.spec)][1:], store)
+
+
+def by_computation(specs: Iterable[RunSpec]) -> dict[Hashable, list[RunSpec]]:
+    """Runs, in their order, gathered by what they compute."""
+    groups: dict[Hashable, list[RunSpec]] = {}
+    for spec in specs:
+        groups.setdefault(computation(spec), []).append(spec)
+    return groups
+
+
+def other_trainings(folder: Path) -> Elsewhere:
+    """Records of the results beside ``folder``, read when first asked for; those that cannot be read are left out."""
+
+    @cache
+    def read() -> dict[Hashable, RunRecord]:
+        found: dict[Hashable, RunRecord] = {}
+        for other in sorted(folder.parent.glob("*")):
+            if other.is_dir() and other != folder:
+                with contextlib.suppress(InputError):
+                    found |= {computation(record.spec): record for record in RunStore(other)}
+        return found
+
+    return read
+
+
+def _copies(record: RunRecord, specs: Iterable[RunSpec], store: RunStore) -> Iterator[RunRecord]:
+    for spec in specs:
+        origin = record.same_as or record.key
+        copy = replace(record, key=spec.key, spec=spec, same_as=None if spec.key == origin else origin)
+        store.put(copy)
+        yield copy
+
+
+def measure_missing(title: str, specs: Sequence[RunSpec], context: RunContext) -> None:
+    """Measure the coordinates of those of ``specs`` that have no record in the folder."""
+    store = CoordinateStore(context.folder)
+    existing = store.keys()
+    missing = [spec for spec in specs if spec.key not in existing]
+    execution = resolved(context.execution) if missing else context.execution
+    jobs = [TrainJob(spec, context.data, execution, context.folder) for spec in missing]
+    with context.watch(title, len(specs), len(specs) - len(missing)) as watcher:
+        for record in run_jobs(_measure, jobs, context.workers):
+            watcher.finished(record)
+    store.compact()

@@ -1,0 +1,141 @@
+"""Parametrizations as tables of exponents: initialisation, forward pass and optimizer read the same row.
+
+SP, muP and SuPar follow SuPar (arXiv 2405.15743), Table 1; the roles the paper leaves out (untied readout, and
+everything but hidden weights under SGD) follow muP (arXiv 2203.03466), Table 8 in the form of the ``mup`` package;
+epsilon follows CompleteP (arXiv 2505.01618), Table 1: it shrinks as the gradients do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from smupar_transfer.theory.errors import InputError
+from smupar_transfer.theory.powers import ONE, Power
+from smupar_transfer.theory.roles import Role
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How each quantity of a parameter scales away from its value at the proxy.
+
+    Attributes:
+        init_variance: of sigma**2.
+        adam_learning_rate, sgd_learning_rate: of eta.
+        adam_epsilon: of Adam's epsilon.
+        forward_multiplier: of the constant the parameter's output is multiplied with.
+    """
+
+    init_variance: Power = ONE
+    adam_learning_rate: Power = ONE
+    sgd_learning_rate: Power = ONE
+    adam_epsilon: Power = ONE
+    forward_multiplier: Power = ONE
+
+
+UNREAD = (
+    (Role.HIDDEN, "forward_multiplier"),
+    (Role.VECTOR, "forward_multiplier"),
+    (Role.VECTOR, "init_variance"),
+)
+"""Cells that nothing reads: multipliers stand behind the embedding and before the readout, vectors start constant."""
+
+
+@dataclass(frozen=True)
+class Parametrization:
+    """A named table with one rule per role.
+
+    Attributes:
+        name: how configurations and records call it.
+        title: how figures and tables call it.
+        rules: a rule for every role.
+        attention_exponent: attention logits are multiplied with head_dim**attention_exponent.
+    """
+
+    name: str
+    title: str
+    rules: Mapping[Role, Rule]
+    attention_exponent: float
+
+    def __post_init__(self) -> None:
+        missing = set(Role) - set(self.rules)
+        if missing:
+            raise ValueError(f"parametrization {self.name} has no rule for {sorted(missing)}")
+        for role, quantity in UNREAD:
+            if role in self.rules and getattr(self.rules[role], quantity) != ONE:
+                raise ValueError(f"parametrization {self.name}: {role} parameters have no {quantity} to be scaled")
+        object.__setattr__(self, "rules", MappingProxyType(dict(self.rules)))
+
+    def __reduce__(self) -> tuple[type[Parametrization], tuple[str, str, dict[Role, Rule], float]]:
+        """Copy and pickle by content: a read-only view cannot be pickled itself."""
+        return type(self), (self.name, self.title, dict(self.rules), self.attention_exponent)
+
+    def __getitem__(self, role: Role) -> Rule:
+        return self.rules[role]
+
+    def with_rule(self, name: str, title: str, role: Role, **changes: Power) -> Parametrization:
+        """A variation that differs in one row."""
+        rules = {**self.rules, role: replace(self.rules[role], **changes)}
+        return Parametrization(name, title, rules, self.attention_exponent)
+
+
+PER_WIDTH = Power(width=-1)  # 1 / m_d
+PER_FAN_IN = Power(width=-1, density=-1)  # 1 / (m_d m_rho): one over the non-zero fan-in
+
+SP = Parametrization("sp", "SP", {role: Rule() for role in Role}, attention_exponent=-0.5)
+
+MUP = Parametrization(
+    "mup",
+    "μP",
+    {
+        Role.EMBEDDING: Rule(sgd_learning_rate=Power(width=1), adam_epsilon=PER_WIDTH),
+        Role.HIDDEN: Rule(init_variance=PER_WIDTH, adam_learning_rate=PER_WIDTH, adam_epsilon=PER_WIDTH),
+        Role.READOUT: Rule(sgd_learning_rate=Power(width=1), adam_epsilon=PER_WIDTH, forward_multiplier=PER_WIDTH),
+        Role.VECTOR: Rule(sgd_learning_rate=Power(width=1), adam_epsilon=PER_WIDTH),
+    },
+    attention_exponent=-1.0,
+)
+
+INIT_ONLY = MUP.with_rule("init_only", "SμPar, init only", Role.HIDDEN, init_variance=PER_FAN_IN)
+
+LR_ONLY = MUP.with_rule(
+    "lr_only",
+    "SμPar, LR only",
+    Role.HIDDEN,
+    adam_learning_rate=PER_FAN_IN,
+    sgd_learning_rate=Power(density=-1),  # SuPar, appendix D.3.1
+)
+
+SMUPAR = INIT_ONLY.with_rule(
+    "smupar",
+    "SμPar",
+    Role.HIDDEN,
+    adam_learning_rate=LR_ONLY[Role.HIDDEN].adam_learning_rate,
+    sgd_learning_rate=LR_ONLY[Role.HIDDEN].sgd_learning_rate,
+)
+
+# A control: SP whose embedding learns faster by the width factor, as it does relative to hidden weights under muP. It
+# isolates the part of muP's benefit that Kalra & Barkeshli (arXiv 2605.21486) trace to the embedding's learning rate.
+SP_EMBEDDING = SP.with_rule(
+    "sp_embedding",
+    "SP, own embedding LR",
+    Role.EMBEDDING,
+    adam_learning_rate=Power(width=1),
+    sgd_learning_rate=Power(width=1),
+)
+
+PARAMETRIZATIONS: Mapping[str, Parametrization] = MappingProxyType(
+    {table.name: table for table in (SP, SP_EMBEDDING, MUP, INIT_ONLY, LR_ONLY, SMUPAR)}
+)
+
+
+def parametrization(name: str) -> Parametrization:
+    """The table of that name.
+
+    Raises:
+        InputError: no table has that name.
+    """
+    if name not in PARAMETRIZATIONS:
+        raise InputError("parametrization", name, f"is not one of {', '.join(PARAMETRIZATIONS)}")
+    return PARAMETRIZATIONS[name]

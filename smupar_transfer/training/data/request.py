@@ -1,0 +1,46 @@
+"""What data a process shall load; loaded once per process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from smupar_transfer.training.data.load import Data, load_data
+
+
+@dataclass(frozen=True)
+class DataRequest:
+    """Arguments of ``load_data`` that travel to worker processes.
+
+    Attributes:
+        name: data set.
+        path: a person's own data.
+        vocab_size: of token files, where the person knows it.
+        bytes_per_token: likewise.
+        validation_fraction: part kept for validation, in (0, 1).
+        dtype: of the ids in token files without a header, where the person names it.
+    """
+
+    name: str
+    path: str | None = None
+    vocab_size: int | None = None
+    bytes_per_token: float | None = None
+    validation_fraction: float = 0.1
+    dtype: str | None = None
+
+
+@cache
+def load(request: DataRequest) -> Data:
+    """The data of a request, from memory where this process has them already.
+
+    Raises:
+        InputError: see ``load_data``.
+    """
+    return load_data(
+        request.name,
+        request.path,
+        vocab_size=request.vocab_size,
+        bytes_per_token=request.bytes_per_token,
+        dtype=request.dtype,
+        validation_fraction=request.validation_fraction,
+    )

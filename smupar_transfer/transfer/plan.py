@@ -1,0 +1,156 @@
+"""The absolute numbers every parameter is initialised and trained with: a module against its proxy, under rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from smupar_transfer.records import MaskKind
+from smupar_transfer.sparsity import SparseLinear, draw_mask, named_generator
+from smupar_transfer.theory import Role, ScaleFactors
+from smupar_transfer.transfer.roles import UnclaimedParameterError, role_table
+from smupar_transfer.transfer.rules import RoleValues, Rules
+
+
+@dataclass(frozen=True)
+class ParameterShape:
+    """One parameter of a network beside the same one of the proxy, before any rule is applied.
+
+    Attributes:
+        name: as in ``named_parameters``.
+        shape: of the dense tensor, whatever the backend keeps of it.
+        role: row of the parametrization.
+        fan_in: inputs an output sums over, zeros included; 1 for vectors.
+        width: m_d of this very tensor: the dimension that its role scales with, over that of the proxy.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    role: Role
+    fan_in: int
+    width: float
+
+
+@dataclass(frozen=True)
+class ParameterPlan:
+    """One parameter of one network, with the numbers that it is trained with.
+
+    Attributes:
+        name: as in ``named_parameters``.
+        shape: of the dense tensor, whatever the backend keeps of it.
+        role: row of the parametrization.
+        fan_in: inputs an output sums over, zeros included; 1 for vectors.
+        density: of its mask; 1 for what has none.
+        init_std: standard deviation of initial values; 0 for vectors, which start from a constant.
+        learning_rate: peak.
+        weight_decay: as torch's optimizers take it.
+        epsilon: Adam's, as torch takes it.
+        forward_multiplier: on the layer's output.
+        width: m_d of this very tensor.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    role: Role
+    fan_in: int
+    density: float
+    init_std: float
+    learning_rate: float
+    weight_decay: float
+    epsilon: float
+    forward_multiplier: float
+    width: float = 1.0
+
+    @property
+    def values(self) -> RoleValues:
+        """The numbers alone."""
+        return RoleValues(
+            m_d=self.width,
+            m_rho=self.density,
+            init_std=self.init_std,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            epsilon=self.epsilon,
+            forward_multiplier=self.forward_multiplier,
+        )
+
+    @classmethod
+    def of(cls, parameter: ParameterShape, values: RoleValues) -> ParameterPlan:
+        """The row of a parameter that is trained with ``values``."""
+        return cls(
+            name=parameter.name,
+            shape=parameter.shape,
+            role=parameter.role,
+            fan_in=parameter.fan_in,
+            density=values.m_rho,
+            init_std=values.init_std,
+            learning_rate=values.learning_rate,
+            weight_decay=values.weight_decay,
+            epsilon=values.epsilon,
+            forward_multiplier=values.forward_multiplier,
+            width=values.m_d,
+        )
+
+
+def compare_shapes(network: nn.Module, proxy: nn.Module) -> tuple[ParameterShape, ...]:
+    """Every parameter of a network against the one of the same name of its proxy, in the network's order.
+
+    Both may lie on the meta device. The width factor is that of the parameter itself: the feed-forward layer's fan-in
+    need not grow as the residual stream does, and a readout's bias does not grow at all.
+
+    Raises:
+        UnclaimedParameterError: a parameter has no role, or the proxy has no parameter of that name and role.
+    """
+    base, shapes = role_table(proxy), []
+    for name, claim in role_table(network).items():
+        if name not in base or base[name].role is not claim.role:
+            raise UnclaimedParameterError(f"the proxy has no {claim.role} parameter {name} to compare with")
+        width = claim.extent / base[name].extent
+        shapes.append(ParameterShape(name, _shape(network, name), claim.role, claim.fan_in, width))
+    return tuple(shapes)
+
+
+def _shape(network: nn.Module, name: str) -> tuple[int, ...]:
+    """Of the dense tensor."""
+    owner = network.get_submodule(name.rpartition(".")[0])
+    if isinstance(owner, SparseLinear) and name.endswith("weight"):
+        return owner.shape
+    return tuple(network.get_parameter(name).shape)
+
+
+def plan_parameters(network: nn.Module, proxy: nn.Module, rules: Rules, seed: int = 0) -> tuple[ParameterPlan, ...]:
+    """Plan a network whose masks are drawn (or, on the meta device, would be).
+
+    Every parameter is scaled by its own factors: the fan-in of that tensor over the proxy's, and its own density as
+    counted on its mask.
+
+    Args:
+        network: to plan; nothing of it is changed.
+        proxy: the same architecture at the width at which ``rules`` have their base values.
+        rules: what to scale by.
+        seed: of masks, for masks on the meta device whose number of weights depends on how they are drawn.
+
+    Raises:
+        UnclaimedParameterError: a parameter has no role.
+    """
+    rows = []
+    for parameter in compare_shapes(network, proxy):
+        factors = ScaleFactors(parameter.width, _density(network, parameter, seed))
+        rows.append(ParameterPlan.of(parameter, rules.values(parameter.role, factors)))
+    return tuple(rows)
+
+
+def _density(network: nn.Module, parameter: ParameterShape, seed: int) -> float:
+    """Rho of a parameter: counted on its mask or, on the meta device, as the mask of that seed will come out.
+
+    Only Bernoulli masks have to be drawn for that; the others keep a count that is known.
+    """
+    layer = network.get_submodule(parameter.name.rpartition(".")[0])
+    if not (isinstance(layer, SparseLinear) and parameter.role.is_ever_sparse):
+        return 1.0
+    if not (layer.mask_bits.is_meta and layer.mask_kind is MaskKind.BERNOULLI):
+        return layer.density
+    generator = named_generator(seed, "mask", parameter.name)
+    drawn = draw_mask(layer.mask_kind, layer.shape, layer.nominal_density, generator)
+    return int(drawn.sum()) / drawn.numel()

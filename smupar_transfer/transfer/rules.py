@@ -1,0 +1,99 @@
+"""The one place where a parametrization's rules become numbers: plans, recipes and forward passes all ask here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from smupar_transfer.theory import (
+    BaseHyperparameters,
+    OptimizerSettings,
+    Parametrization,
+    Role,
+    ScaledHyperparameters,
+    ScaleFactors,
+    scale,
+)
+
+
+@dataclass(frozen=True)
+class RoleValues:
+    """What all parameters of one role, and of one shape and density relative to the proxy, are trained with.
+
+    Attributes:
+        m_d: width relative to the proxy.
+        m_rho: density relative to the dense proxy.
+        init_std: standard deviation of initial values, absolute; 0 for vectors, which start from a constant.
+        learning_rate: peak.
+        weight_decay: as torch's optimizers take it.
+        epsilon: Adam's, as torch takes it.
+        forward_multiplier: on the output of the embedding, or on the logits.
+    """
+
+    m_d: float
+    m_rho: float
+    init_std: float
+    learning_rate: float
+    weight_decay: float
+    epsilon: float
+    forward_multiplier: float
+
+
+@dataclass(frozen=True)
+class Multipliers:
+    """Constants of a forward pass, the same in training and in generation (SuPar, arXiv 2405.15743, Table 1).
+
+    Attributes:
+        input: on the output of the embedding (alpha_input).
+        output: on the logits (alpha_output / m_d under muP and SuPar).
+        attention: on the products of queries and keys (1 / d_head under muP and SuPar, 1 / sqrt(d_head) under SP).
+    """
+
+    input: float = 1.0
+    output: float = 1.0
+    attention: float = 1.0
+
+
+@dataclass(frozen=True)
+class Rules:
+    """A parametrization, and the base values of the proxy that it rescales.
+
+    Attributes:
+        table: a rule for every role.
+        hparams: base hyperparameters, as they were tuned on the proxy.
+        optimizer: settings of the update rule at the proxy.
+    """
+
+    table: Parametrization
+    hparams: BaseHyperparameters
+    optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
+
+    def scaled(self, role: Role, factors: ScaleFactors) -> ScaledHyperparameters:
+        """What a parameter is trained with whose own fan-in and density are ``factors`` times those at the proxy."""
+        return scale(self.table, role, factors, self.hparams, self.optimizer)
+
+    def values(self, role: Role, factors: ScaleFactors) -> RoleValues:
+        """The same, with the factors beside it."""
+        return RoleValues(m_d=factors["width"], m_rho=factors["density"], **vars(self.scaled(role, factors)))
+
+    def by_role(self, width: float, density: float) -> dict[Role, RoleValues]:
+        """What the roles of a network are trained with; hidden weights alone are sparse (``Role.is_ever_sparse``).
+
+        Args:
+            width: m_d of the network, positive.
+            density: m_rho of its hidden weights, in (0, 1].
+        """
+        return {role: self.values(role, ScaleFactors(width, density if role.is_ever_sparse else 1.0)) for role in Role}
+
+    def multipliers(self, width: float, head_dim: int | None = None) -> Multipliers:
+        """The constants of a network's forward pass.
+
+        Args:
+            width: m_d of the network, positive.
+            head_dim: channels of an attention head; None for a network without attention.
+        """
+        roles = self.by_role(width, 1.0)
+        return Multipliers(
+            input=roles[Role.EMBEDDING].forward_multiplier,
+            output=roles[Role.READOUT].forward_multiplier,
+            attention=1.0 if head_dim is None else float(head_dim**self.table.attention_exponent),
+        )

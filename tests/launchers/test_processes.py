@@ -1,0 +1,198 @@
+"""Independent jobs, in this process or in others."""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from smupar_transfer.launchers import run_jobs
+from smupar_transfer.theory import InputError, parametrization
+
+# Spawned processes import what they run by name, and a test module is not importable everywhere.
+MODULE = "smupar_jobs_of_a_test"
+JOBS = """
+import os, time
+from pathlib import Path
+
+from smupar_transfer.theory import InputError
+
+def process_id(job):
+    return job, os.getpid()
+
+def wait_for(path):
+    deadline = time.monotonic() + 60
+    while path and not Path(path).exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return path
+
+def tell_and_wait(job):
+    print(os.getpid(), flush=True)
+    time.sleep(60)
+
+def sleep_or_fail(seconds):
+    if seconds == 0:
+        raise InputError("a key", 7, "a problem", "a remedy")
+    time.sleep(seconds)
+"""
+
+
+@pytest.fixture
+def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    name = f"{MODULE}_{tmp_path.name}"  # of each test its own: a pool that was ended may still pickle what it was given
+    (tmp_path / f"{name}.py").write_text(JOBS)
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.invalidate_caches()
+    yield importlib.import_module(name)
+    assert ended(), "a process was left behind"
+
+
+def ended(seconds: float = 20) -> bool:
+    deadline = time.monotonic() + seconds
+    while multiprocessing.active_children() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not multiprocessing.active_children()
+
+
+def test_one_worker_is_this_process_in_order_and_on_demand() -> None:
+    started: list[int] = []
+
+    def work(job: int) -> tuple[int, int]:
+        started.append(job)
+        return job, os.getpid()
+
+    outcomes = run_jobs(work, [3, 1, 2], workers=1)
+    assert started == []
+    assert next(outcomes) == (3, os.getpid())
+    assert started == [3], "a job must not start before the outcome of the one before was taken"
+    assert [job for job, _ in outcomes] == [1, 2]
+
+
+def test_a_single_job_needs_no_process() -> None:
+    assert list(run_jobs(lambda _: os.getpid(), ["job"], workers=4)) == [os.getpid()]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_no_jobs_have_no_outcomes(workers: int) -> None:
+    assert list(run_jobs(parametrization, [], workers)) == []
+
+
+@pytest.mark.parametrize("workers", [0, -1])
+def test_fewer_than_one_worker_is_refused(workers: int) -> None:
+    with pytest.raises(InputError, match=f"workers={workers}"):
+        list(run_jobs(parametrization, ["sp"], workers))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_jobs_may_depend_on_the_outcomes_before(jobs: ModuleType, workers: int) -> None:
+    """As those of a search do, which are no more once everything has an outcome."""
+    done: list[int] = []
+
+    def needed() -> Iterator[int]:
+        while len(done) < 5:
+            yield len(done)
+
+    for job, _ in run_jobs(jobs.process_id, needed(), workers):
+        done.append(job)
+    assert done[:workers] == [0] * workers, "nothing was known when each worker took its first"
+    assert done == sorted(done)
+    assert 5 <= len(done) < 5 + workers
+    assert done[-1] > 0
+
+
+def test_several_workers_are_other_processes(jobs: ModuleType) -> None:
+    outcomes = list(run_jobs(jobs.process_id, range(6), workers=2))
+    assert sorted(job for job, _ in outcomes) == list(range(6))
+    processes = {process for _, process in outcomes}
+    assert os.getpid() not in processes
+    assert 1 <= len(processes) <= 2
+
+
+def test_outcomes_come_as_they_are_ready(jobs: ModuleType, tmp_path: Path) -> None:
+    signal_file = tmp_path / "go"
+    outcomes = run_jobs(jobs.wait_for, [str(signal_file), ""], workers=2)
+    assert next(outcomes) == ""
+    signal_file.touch()
+    assert list(outcomes) == [str(signal_file)]
+
+
+def test_an_exception_in_this_process_ends_all() -> None:
+    started: list[str] = []
+
+    def work(name: str) -> None:
+        started.append(name)
+        parametrization(name)
+
+    with pytest.raises(InputError, match="parametrization=nonsense"):
+        list(run_jobs(work, ["sp", "nonsense", "mup"], workers=1))
+    assert started == ["sp", "nonsense"]
+
+
+def test_an_exception_in_a_process_arrives_as_it_was_and_ends_all(jobs: ModuleType) -> None:
+    started = time.monotonic()
+    with pytest.raises(InputError) as caught:
+        list(run_jobs(jobs.sleep_or_fail, [0, 120, 120, 120], workers=2))
+    assert time.monotonic() - started < 60
+    error = caught.value
+    assert (error.key, error.value, error.problem, error.remedy) == ("a key", 7, "a problem", "a remedy")
+    assert ended()
+
+
+def test_a_killed_process_is_an_input_error_and_no_hang() -> None:
+    with pytest.raises(InputError, match=r"workers=2: one of the processes was killed.*use fewer"):
+        list(run_jobs(signal.raise_signal, [signal.SIGKILL, signal.SIGKILL], workers=2))
+    assert ended()
+
+
+def test_closing_the_iterator_ends_the_processes(jobs: ModuleType, tmp_path: Path) -> None:
+    outcomes = run_jobs(jobs.wait_for, ["", str(tmp_path / "never"), str(tmp_path / "ever")], workers=2)
+    assert next(outcomes) == ""
+    assert len(multiprocessing.active_children()) == 2
+    outcomes.close()
+    assert ended()
+
+
+START = """
+from smupar_transfer.launchers import run_jobs
+import {module} as jobs
+
+if __name__ == "__main__":
+    for _ in run_jobs(jobs.tell_and_wait, ["a", "b"], 2):
+        pass
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP, signal.SIGUSR1])
+def test_processes_end_with_the_one_that_started_them(jobs: ModuleType, tmp_path: Path, number: signal.Signals) -> None:
+    """They used to wait for jobs for ever."""
+    script = tmp_path / "start.py"
+    script.write_text(START.format(module=jobs.__name__))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        workers = [int(process.stdout.readline()) for _ in range(2)]
+        assert all(alive(worker) for worker in workers)
+        process.send_signal(number)
+        process.wait()
+        deadline = time.monotonic() + 20
+        while any(alive(worker) for worker in workers) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert not any(alive(worker) for worker in workers)
+
+
+def alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{process}/stat")
+    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"

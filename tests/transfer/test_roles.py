@@ -1,0 +1,87 @@
+"""Every parameter is claimed exactly once, or the network is refused."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from smupar_transfer.model import outline, plan_of
+from smupar_transfer.records import Activation, Positions, RunSpec
+from smupar_transfer.theory import Role
+from smupar_transfer.transfer import Embedding, ReadoutLinear, UnclaimedParameterError, role_table
+
+SpecMaker = Callable[..., RunSpec]
+VARIANTS = list(itertools.product(Activation, Positions, [True, False], [True, False]))
+
+
+@pytest.mark.parametrize(("activation", "positions", "tied", "bias"), VARIANTS)
+def test_every_gpt_is_claimed_completely(
+    gpt: SpecMaker, activation: Activation, positions: Positions, tied: bool, bias: bool
+) -> None:
+    network = outline(gpt(activation=activation, positions=positions, tied=tied, bias=bias))
+    table = role_table(network)
+    assert list(table) == [name for name, _ in network.named_parameters()]
+    projections = ("attention.qkv", "attention.out", "mlp.up", "mlp.down")
+    hidden = {f"blocks.{block}.{name}.weight" for block in range(2) for name in projections}
+    embeddings = {"tokens.weight"} | ({"positions.weight"} if positions is Positions.LEARNED else set())
+    assert {name for name, claim in table.items() if claim.role is Role.HIDDEN} == hidden
+    assert {name for name, claim in table.items() if claim.role is Role.EMBEDDING} == embeddings
+    readouts = {name for name, claim in table.items() if claim.role is Role.READOUT}
+    assert readouts == (set() if tied else {"readout.weight"})
+    assert any(name.endswith("bias") for name in table) is bias
+    for name, claim in table.items():
+        assert (claim.role is Role.VECTOR) == (claim.constant is not None) == (claim.fan_in == 1)
+        if claim.role is Role.VECTOR:
+            assert claim.constant == (0.0 if name.endswith("bias") else 1.0)
+    fan_in = {name: table[f"blocks.1.{name}.weight"].fan_in for name in projections}
+    assert fan_in == {"attention.qkv": 64, "attention.out": 64, "mlp.up": 64, "mlp.down": 256}
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_an_mlp_is_claimed_completely(mlp: SpecMaker, bias: bool) -> None:
+    table = role_table(outline(mlp(depth=1, bias=bias)))
+    weights = {"input.weight": "embedding", "hidden.0.weight": "hidden", "readout.weight": "readout"}
+    biases = {"input.bias": "vector", "hidden.0.bias": "vector", "readout.bias": "vector"} if bias else {}
+    assert {name: str(claim.role) for name, claim in table.items()} == weights | biases
+    fan_in = {name: claim.fan_in for name, claim in table.items() if claim.fan_in > 1}
+    assert fan_in == {"input.weight": 10, "hidden.0.weight": 64, "readout.weight": 64}
+
+
+def test_a_readouts_bias_does_not_grow(mlp: SpecMaker) -> None:
+    at = [role_table(outline(mlp(depth=1, width=width))) for width in (16, 64)]
+    ratios = {name: claim.extent / at[0][name].extent for name, claim in at[1].items()}
+    assert {name for name, ratio in ratios.items() if ratio == 1} == {"readout.bias"}
+    assert set(ratios.values()) == {1.0, 4.0}
+
+
+@pytest.mark.parametrize("extra", [nn.Linear(3, 3), nn.Embedding(3, 3), nn.Conv1d(2, 2, 1), nn.LSTM(2, 2)])
+def test_a_module_of_unknown_type_is_an_error_that_names_it(gpt: SpecMaker, extra: nn.Module) -> None:
+    spec = gpt()
+    network = outline(spec)
+    network.get_submodule("blocks.1").add_module("adapter", extra)
+    name = next(iter(dict(extra.named_parameters())))
+    with pytest.raises(UnclaimedParameterError, match=rf"no role for parameter blocks\.1\.adapter\.{name}"):
+        role_table(network)
+    with pytest.raises(UnclaimedParameterError, match=rf"blocks\.1\.adapter\.{name}"):
+        plan_of(network, spec)
+
+
+@pytest.mark.parametrize("owner", ["", "blocks.1", "blocks.0.mlp.up", "norm"])
+def test_a_bare_parameter_is_an_error_that_names_it(gpt: SpecMaker, owner: str) -> None:
+    network = outline(gpt())
+    network.get_submodule(owner).register_parameter("temperature", nn.Parameter(torch.zeros(1)))
+    name = f"{owner}.temperature" if owner else "temperature"
+    with pytest.raises(UnclaimedParameterError, match=f"no role for parameter {name}:"):
+        role_table(network)
+
+
+def test_a_shared_parameter_is_claimed_once_under_its_first_name() -> None:
+    """Tied weights appear once in ``named_parameters``: the embedding's role wins over the readout's."""
+    network = nn.ModuleDict({"tokens": Embedding(5, 3), "readout": ReadoutLinear(3, 5, bias=False)})
+    network["readout"].weight = network["tokens"].weight
+    ((name, claim),) = role_table(network).items()
+    assert (name, claim.role) == ("tokens.weight", Role.EMBEDDING)
