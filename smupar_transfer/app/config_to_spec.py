@@ -15,7 +15,6 @@ from smupar_transfer.model import unread_settings
 from smupar_transfer.records import (
     Activation,
     GPTSpec,
-    MaskKind,
     MLPSpec,
     ModelSpec,
     Positions,
@@ -92,7 +91,7 @@ def sparsity_spec(config: DictConfig) -> SparsitySpec:
             "must lie in [0, 1)",
             "0 is dense, 0.9 keeps a tenth of the hidden weights",
         )
-    return SparsitySpec(1.0 - sparsity, choose(MaskKind, "sparsity.mask", config.sparsity.mask))
+    return SparsitySpec(1.0 - sparsity, config.sparsity.mask)
 
 
 def proxy_model(config: DictConfig, data: Data) -> ModelSpec:

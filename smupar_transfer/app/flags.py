@@ -51,14 +51,15 @@ FLAGS = (
         optional=True,
     ),
     Flag("--hydra-help"),
+    Flag("--plugin", "", "MODULE"),
     Flag("--shell-completion", "-sc"),
 )
 """Of Hydra's parser, without those that load pickled files."""
 
-FLAGS_WITH_VALUE = tuple(name for flag in FLAGS if flag.value for name in (flag.name, flag.short))
+FLAGS_WITH_VALUE = tuple(name for flag in FLAGS if flag.value for name in (flag.name, flag.short) if name)
 SHOWS_AND_ENDS = ("--run", "--multirun", "--cfg", "--info", "--shell-completion")
 """Flags of which one at most can be followed."""
-HINT = "settings are KEY=VALUE, flags are --help, --cfg job, --multirun and --config-dir FOLDER"
+HINT = "settings are KEY=VALUE, flags are --help, --cfg job, --multirun, --config-dir FOLDER and --plugin MODULE"
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from smupar_transfer.app.options import folders
 from smupar_transfer.app.overrides import keys_of
 from smupar_transfer.app.refusals import WithoutOverrides, report, worst
 from smupar_transfer.app.settings import readable, sweep_file_named
+from smupar_transfer.launchers import add_plugins, import_plugins
 from smupar_transfer.sweeps import shipped
 from smupar_transfer.sweeps.files import sweep_overrides
 from smupar_transfer.sweeps.sweep import key_of
@@ -43,7 +44,6 @@ def launch(command: str, words: list[str], program: str = "") -> int:
     """
     os.environ["SMUPAR_SWEEPS"] = str(shipped.SWEEPS)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through: they are reported here, in one line
-    schema.register()
     secrets = secrets_of(words)
     refused: list[Exception] = []
     signal.signal(signal.SIGTERM, _terminate)
@@ -71,7 +71,10 @@ def command_line(command: str, words: list[str]) -> Line:
         WordError: a word cannot be used.
         InputError: a sweep that is named cannot be read.
     """
-    words = sorted_line(command, sweep_file_named(command, words)).words()
+    typed = sorted_line(command, sweep_file_named(command, words))
+    add_plugins(value for flag, value in typed.flags if flag == "--plugin" and value)
+    schema.register()
+    words = typed.without("--plugin").words()
     line = sorted_line(command, _expand_name(command, words))
     multirun = line.has("--multirun") or "hydra.mode=MULTIRUN" in line.settings
     own_folder = _config_dir(words)
@@ -101,6 +104,7 @@ def _hydra_entry(command: str, refused: list[Exception], help_without: Sequence[
             if help_without is not None:
                 print_help(command, config, help_without)
                 return
+            import_plugins()  # a launcher's process has not read the command line
             check_composed(command, config)
             importlib.import_module(f"smupar_transfer.app.commands.{command}").run(config)
         except Exception as error:

@@ -14,6 +14,7 @@ from smupar_transfer.theory import did_you_mean
 
 HELP = """\
 usage: smupar COMMAND [key=value ...] [--help] [--cfg job] [--multirun] [--config-dir DIR]
+                      [--plugin MODULE]
 
 Tune a small dense proxy, transfer its hyperparameters to a wide sparse network,
 and check that the optimum stays put.

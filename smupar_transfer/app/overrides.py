@@ -16,6 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
+from smupar_transfer.launchers import plugins
 from smupar_transfer.sweeps.sweep import key_of
 
 PROXY_WORDS = frozenset({"model", "optimizer", "parametrization", "sparsity"})
@@ -120,6 +121,13 @@ def config_dir() -> str | None:
     return next((source.path for source in sources if source.provider == "command-line"), None)
 
 
+def own_flags() -> list[str]:
+    """The flags that lead to what is a person's own, to be given again with every command."""
+    folder = config_dir()
+    added = [word for name in plugins() for word in ("--plugin", name)]
+    return [*([] if folder is None else ["--config-dir", folder]), *added]
+
+
 def path_word(key: str, path: Path) -> str:
     """``key=path`` as Hydra reads it, whatever characters the path has."""
     plain = re.fullmatch(r"[\w./:-]+", str(path), re.ASCII)
@@ -134,6 +142,5 @@ def next_command(command: str, words: Sequence[str], groups: Container[str]) -> 
         words: of its own.
         groups: first parts of the keys that must be given again.
     """
-    folder = config_dir()
     given = [word for word in words_given() if key_of(word).partition(".")[0] in groups]
-    return shlex.join(["smupar", command, *words, *given, *([] if folder is None else ["--config-dir", folder])])
+    return shlex.join(["smupar", command, *words, *given, *own_flags()])

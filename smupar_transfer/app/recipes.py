@@ -15,7 +15,8 @@ from smupar_transfer.app.cautions import tell_of_recipe, tell_of_runs
 from smupar_transfer.app.config_to_spec import data_request, precision, target_spec
 from smupar_transfer.app.overrides import set_by_hand
 from smupar_transfer.model import outline, plan_of, rules_of
-from smupar_transfer.records import MaskKind, MLPSpec, RunSpec
+from smupar_transfer.records import MLPSpec, RunSpec
+from smupar_transfer.sparsity import is_counted
 from smupar_transfer.theory import InputError
 from smupar_transfer.training import ExampleData, load
 from smupar_transfer.transfer import ParameterPlan, Recipe, Source, make_recipe, read_recipe, require_agreement
@@ -95,8 +96,8 @@ def recipe_of(spec: RunSpec, source: Source | None) -> Recipe:
 
 def target_plan(spec: RunSpec) -> tuple[ParameterPlan, ...]:
     """What every parameter of a target is trained with, at the density that is known before masks are drawn."""
-    counted = replace(spec, sparsity=replace(spec.sparsity, mask=MaskKind.RANDOM))
-    known = counted if spec.sparsity.mask is MaskKind.BERNOULLI else spec
+    counted = replace(spec, sparsity=replace(spec.sparsity, mask="random"))
+    known = spec if is_counted(spec.sparsity.mask, spec.sparsity.density) else counted
     return plan_of(outline(known), known)
 
 

@@ -14,8 +14,9 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
-from smupar_transfer.records import Activation, Decay, Positions, Precision
-from smupar_transfer.theory import WeightDecayForm
+from smupar_transfer.records import MASK_NAMES, Activation, Decay, MaskKind, Positions, Precision
+from smupar_transfer.sweeps import shipped
+from smupar_transfer.theory import PARAMETRIZATIONS, WeightDecayForm
 
 MEANING, CHOICES = "meaning", "choices"
 """Names of what ``key`` notes down about a field."""
@@ -339,3 +340,8 @@ def register() -> None:
             store.store(group=f"schema/{group}", name=name, node=node)
     for command, node in COMMANDS.items():
         store.store(group="schema/command", name=command, node=node)
+    for table in PARAMETRIZATIONS:
+        if not (shipped.CONF / "parametrization" / f"{table}.yaml").exists():  # it was registered by a plugin
+            store.store(group="parametrization", name=table, node=ParametrizationConfig(name=table))
+    for mask in MASK_NAMES - set(MaskKind):
+        store.store(group="sparsity", name=mask, node=SparsityConfig(mask=mask, backend="auto"))

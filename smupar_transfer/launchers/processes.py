@@ -12,6 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection
 from typing import TypeVar
 
+from smupar_transfer.launchers.plugins import import_plugins
 from smupar_transfer.theory import InputError
 
 Job = TypeVar("Job")
@@ -50,7 +51,7 @@ def run_jobs(work: Callable[[Job], Outcome], jobs: Iterable[Job], workers: int) 
 
 
 def _in_processes(work: Callable[[Job], Outcome], jobs: Iterable[Job], workers: int) -> Generator[Outcome, None, None]:
-    executor = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _end_with_parent)
+    executor = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin)
     ended = False
     try:
         pending = {executor.submit(work, job) for job in itertools.islice(jobs, workers)}
@@ -71,6 +72,12 @@ def _in_processes(work: Callable[[Job], Outcome], jobs: Iterable[Job], workers: 
         executor.shutdown(wait=ended, cancel_futures=True)
         if not ended:
             _end_children()
+
+
+def _begin() -> None:
+    """What a worker does first."""
+    _end_with_parent()
+    import_plugins()
 
 
 def _end_with_parent() -> None:

@@ -15,6 +15,7 @@ from smupar_transfer.records.manifest import (
 from smupar_transfer.records.names import require_name
 from smupar_transfer.records.record import Environment, Evaluation, LayerSparsity, RunRecord, trained_runs
 from smupar_transfer.records.spec import (
+    MASK_NAMES,
     SCHEMA_VERSION,
     Activation,
     BudgetSpec,
@@ -36,6 +37,7 @@ from smupar_transfer.records.yamls import load_yaml
 __all__ = [
     "COORDINATES_FILE",
     "MANIFEST_FILE",
+    "MASK_NAMES",
     "RECORDS_FILE",
     "REMARKS_FILE",
     "SCHEMA_VERSION",

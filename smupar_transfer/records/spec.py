@@ -47,6 +47,14 @@ class MaskKind(StrEnum):
     """Each weight independently, as in SuPar (arXiv 2405.15743)."""
 
 
+MASK_NAMES: set[str] = {str(kind) for kind in MaskKind}
+"""Names of mask structures that specifications may hold; ``sparsity.register_mask`` adds to them."""
+
+
+OWN = "one of your own is registered by a module that is named with --plugin"
+"""What to do about a name that a record has and this process does not know."""
+
+
 class Decay(StrEnum):
     """How the learning rate falls after warm-up."""
 
@@ -134,14 +142,17 @@ class SparsitySpec:
 
     Attributes:
         density: rho, the part of each hidden weight matrix that is not zero, in (0, 1].
-        mask: how the zeros are drawn, from the run's seed and the parameter's name.
+        mask: name of the structure in which zeros are drawn, from the run's seed and the parameter's name.
     """
 
     density: float = 1.0
-    mask: MaskKind = MaskKind.RANDOM
+    mask: str = MaskKind.RANDOM.value
 
     def __post_init__(self) -> None:
-        with_choices(self, "sparsity", mask=MaskKind)
+        if not isinstance(self.mask, str) or self.mask not in MASK_NAMES:
+            known = ", ".join([*MaskKind, *sorted(MASK_NAMES - set(MaskKind))])
+            raise InputError("sparsity.mask", self.mask, f"is not one of {known}", OWN)
+        object.__setattr__(self, "mask", str(self.mask))
         if not 0 < self.density <= 1:
             raise InputError("target.sparsity", 1 - self.density, "must lie in [0, 1)", "0 is dense, 0.9 keeps a tenth")
 

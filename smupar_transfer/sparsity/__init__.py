@@ -13,7 +13,15 @@ from smupar_transfer.sparsity.backends.base import (
     require_backend,
 )
 from smupar_transfer.sparsity.linear import SparseLinear
-from smupar_transfer.sparsity.masks import draw_mask, expected_dead_outputs, nominal_nonzero
+from smupar_transfer.sparsity.masks import (
+    MaskStructure,
+    draw_mask,
+    expected_dead_outputs,
+    is_counted,
+    mask_structure,
+    nominal_nonzero,
+    register_mask,
+)
 from smupar_transfer.sparsity.moments import LAYOUTS, change_mask, check_moments
 from smupar_transfer.sparsity.report import backends_in_use, sparsity_report
 from smupar_transfer.sparsity.seeds import named_generator
@@ -24,6 +32,7 @@ __all__ = [
     "DENSE",
     "LAYOUTS",
     "Backend",
+    "MaskStructure",
     "SparseLinear",
     "Timing",
     "Work",
@@ -35,9 +44,12 @@ __all__ = [
     "computing_backend",
     "draw_mask",
     "expected_dead_outputs",
+    "is_counted",
     "make_backend",
+    "mask_structure",
     "named_generator",
     "nominal_nonzero",
+    "register_mask",
     "require_backend",
     "sparsity_report",
 ]

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import increment_version
 
-from smupar_transfer.records import MaskKind
 from smupar_transfer.sparsity.autotune.choice import choose_backend
 from smupar_transfer.sparsity.autotune.work import Work
 from smupar_transfer.sparsity.backends.base import AUTO, Backend, DenseBackend, make_backend, require_backend
@@ -32,7 +31,7 @@ class SparseLinear(nn.Module):
         out_features: fan-out.
         bias: whether there is one; it is dense.
         density: rho, the part of the weights that exists, in (0, 1].
-        mask_kind: how the mask is drawn.
+        mask_kind: name of the structure in which the mask is drawn (see ``masks.register_mask``).
         backend: name of the compute backend (``backends.BACKENDS``); ``auto`` becomes one of them by measurement, in
             ``choose_backend`` or, for ``TYPICAL_TOKENS`` a step, when weights are first set.
 
@@ -50,7 +49,7 @@ class SparseLinear(nn.Module):
         *,
         bias: bool = False,
         density: float = 1.0,
-        mask_kind: MaskKind = MaskKind.RANDOM,
+        mask_kind: str = "random",
         backend: str = "masked",
     ) -> None:
         super().__init__()

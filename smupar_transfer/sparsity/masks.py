@@ -1,19 +1,48 @@
 """Random static masks, drawn from a generator of their own and nested across densities.
 
 With one generator state, the weights kept at a lower density are among those kept at a higher one (exactly so for every
-kind), so that runs that differ in sparsity only differ by the weights that were taken away.
+structure that comes with the package), so that runs that differ in sparsity only differ by the weights that were taken
+away.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor
 
-from smupar_transfer.records import MaskKind
+from smupar_transfer.records import MASK_NAMES, MaskKind
 from smupar_transfer.theory import InputError
+
+
+class MaskStructure(ABC):
+    """How the zeros of a mask are placed. Shapes are (fan_out, fan_in), densities rho in (0, 1)."""
+
+    counted: bool = True
+    """Whether the number of weights that stay is known before a mask is drawn."""
+
+    @abstractmethod
+    def draw(self, shape: tuple[int, int], density: float, generator: torch.Generator) -> Tensor:
+        """A boolean tensor of ``shape``, True where a weight exists, drawn on the CPU from ``generator`` alone.
+
+        Raises:
+            InputError: no weight would be left.
+        """
+
+    def nonzero(self, shape: tuple[int, int], density: float) -> int:
+        """Weights that a mask keeps, or is expected to keep, without drawing it.
+
+        Raises:
+            InputError: no weight would be left.
+        """
+        return _kept(density, shape[0] * shape[1])
+
+    def dead_outputs(self, shape: tuple[int, int], density: float) -> float:
+        """Mean number of outputs (rows) that a drawn mask leaves without a single weight: they compute nothing."""
+        del shape, density
+        return 0.0
 
 
 def _kept(density: float, size: int) -> int:
@@ -28,39 +57,92 @@ def _nothing_left(density: float, size: int) -> InputError:
     return InputError("target.sparsity", 1 - density, problem, "use a smaller sparsity or a wider model")
 
 
-def random_mask(shape: tuple[int, int], density: float, generator: torch.Generator) -> Tensor:
-    """Keep exactly round(density * size) entries, anywhere. Boolean, of ``shape`` (fan_out, fan_in)."""
-    size = shape[0] * shape[1]
-    order = torch.randperm(size, generator=generator)
-    mask = torch.zeros(size, dtype=torch.bool)
-    mask[order[: _kept(density, size)]] = True
-    return mask.view(shape)
+class RandomMask(MaskStructure):
+    """Keeps exactly round(density * size) entries, anywhere."""
+
+    def draw(self, shape: tuple[int, int], density: float, generator: torch.Generator) -> Tensor:
+        """See ``MaskStructure``."""
+        size = shape[0] * shape[1]
+        order = torch.randperm(size, generator=generator)
+        mask = torch.zeros(size, dtype=torch.bool)
+        mask[order[: _kept(density, size)]] = True
+        return mask.view(shape)
+
+    def dead_outputs(self, shape: tuple[int, int], density: float) -> float:
+        """See ``MaskStructure``."""
+        rows, columns = shape
+        size, kept = rows * columns, self.nonzero(shape, density)
+        if size - columns < kept:
+            return 0.0
+        # hypergeometric: all that is kept lies in other rows, C(size - columns, kept) / C(size, kept)
+        log = math.lgamma(size - columns + 1) - math.lgamma(size - columns - kept + 1)
+        log -= math.lgamma(size + 1) - math.lgamma(size - kept + 1)
+        return rows * math.exp(log)
 
 
-def fixed_fan_in_mask(shape: tuple[int, int], density: float, generator: torch.Generator) -> Tensor:
-    """Keep exactly round(density * fan_in) entries in every row. Boolean, of ``shape`` (fan_out, fan_in)."""
-    order = torch.rand(shape, generator=generator).argsort(dim=1)
-    mask = torch.zeros(shape, dtype=torch.bool)
-    return mask.scatter_(1, order[:, : _kept(density, shape[1])], True)
+class FixedFanInMask(MaskStructure):
+    """Keeps exactly round(density * fan_in) entries in every row, so that no output is left without inputs."""
+
+    def draw(self, shape: tuple[int, int], density: float, generator: torch.Generator) -> Tensor:
+        """See ``MaskStructure``."""
+        order = torch.rand(shape, generator=generator).argsort(dim=1)
+        mask = torch.zeros(shape, dtype=torch.bool)
+        return mask.scatter_(1, order[:, : _kept(density, shape[1])], True)
+
+    def nonzero(self, shape: tuple[int, int], density: float) -> int:
+        """See ``MaskStructure``."""
+        return shape[0] * _kept(density, shape[1])
 
 
-def bernoulli_mask(shape: tuple[int, int], density: float, generator: torch.Generator) -> Tensor:
-    """Keep each entry with probability ``density`` (SuPar, arXiv 2405.15743, section 3). Boolean, of ``shape``."""
-    return torch.rand(shape, generator=generator) < density
+class BernoulliMask(MaskStructure):
+    """Keeps each entry with probability ``density`` (SuPar, arXiv 2405.15743, section 3)."""
+
+    counted = False
+
+    def draw(self, shape: tuple[int, int], density: float, generator: torch.Generator) -> Tensor:
+        """See ``MaskStructure``."""
+        return torch.rand(shape, generator=generator) < density
+
+    def dead_outputs(self, shape: tuple[int, int], density: float) -> float:
+        """See ``MaskStructure``."""
+        rows, columns = shape
+        return float(rows * (1 - density) ** columns)
 
 
-_DRAW: dict[MaskKind, Callable[[tuple[int, int], float, torch.Generator], Tensor]] = {
-    MaskKind.RANDOM: random_mask,
-    MaskKind.FIXED_FAN_IN: fixed_fan_in_mask,
-    MaskKind.BERNOULLI: bernoulli_mask,
+_STRUCTURES: dict[str, MaskStructure] = {
+    MaskKind.RANDOM: RandomMask(),
+    MaskKind.FIXED_FAN_IN: FixedFanInMask(),
+    MaskKind.BERNOULLI: BernoulliMask(),
 }
 
 
-def draw_mask(kind: MaskKind, shape: tuple[int, int], density: float, generator: torch.Generator) -> Tensor:
-    """Draw a mask of one of the kinds.
+def register_mask(name: str, structure: MaskStructure) -> None:
+    """Make a structure of one's own usable by name, as ``sparsity.mask=NAME`` and in specifications.
+
+    Raises:
+        ValueError: there is another one of that name.
+    """
+    if type(_STRUCTURES.setdefault(name, structure)) is not type(structure):
+        raise ValueError(f"there is another mask structure {name!r} already")
+    MASK_NAMES.add(name)
+
+
+def mask_structure(name: str) -> MaskStructure:
+    """The structure of that name.
+
+    Raises:
+        InputError: none has that name.
+    """
+    if name not in _STRUCTURES:
+        raise InputError("sparsity.mask", name, f"is not one of {', '.join(_STRUCTURES)}")
+    return _STRUCTURES[name]
+
+
+def draw_mask(kind: str, shape: tuple[int, int], density: float, generator: torch.Generator) -> Tensor:
+    """Draw a mask.
 
     Args:
-        kind: how zeros are placed.
+        kind: name of a structure.
         shape: (fan_out, fan_in) of the weight.
         density: rho, in (0, 1].
         generator: on the CPU, so that every device gets the same mask.
@@ -73,31 +155,22 @@ def draw_mask(kind: MaskKind, shape: tuple[int, int], density: float, generator:
     """
     if density == 1:
         return torch.ones(shape, dtype=torch.bool)
-    mask = _DRAW[kind](shape, density, generator)
+    mask = mask_structure(kind).draw(shape, density, generator)
     if not mask.any():
         raise _nothing_left(density, mask.numel())
     return mask
 
 
-def nominal_nonzero(kind: MaskKind, shape: tuple[int, int], density: float) -> int:
-    """Entries a mask keeps (for Bernoulli masks: expects to keep), without drawing it."""
-    rows, columns = shape
-    if kind is MaskKind.FIXED_FAN_IN:
-        return rows * _kept(density, columns)
-    return _kept(density, rows * columns)
+def nominal_nonzero(kind: str, shape: tuple[int, int], density: float) -> int:
+    """Entries a mask keeps (or is expected to keep, if it is not ``counted``), without drawing it."""
+    return shape[0] * shape[1] if density == 1 else mask_structure(kind).nonzero(shape, density)
 
 
-def expected_dead_outputs(kind: MaskKind, shape: tuple[int, int], density: float) -> float:
+def expected_dead_outputs(kind: str, shape: tuple[int, int], density: float) -> float:
     """Mean number of outputs (rows) that a drawn mask leaves without a single weight: they compute nothing."""
-    rows, columns = shape
-    if density == 1 or kind is MaskKind.FIXED_FAN_IN:
-        return 0.0
-    if kind is MaskKind.BERNOULLI:
-        return float(rows * (1 - density) ** columns)
-    size, kept = rows * columns, _kept(density, rows * columns)
-    if size - columns < kept:
-        return 0.0
-    # hypergeometric: all that is kept lies in other rows, C(size - columns, kept) / C(size, kept)
-    log = math.lgamma(size - columns + 1) - math.lgamma(size - columns - kept + 1)
-    log -= math.lgamma(size + 1) - math.lgamma(size - kept + 1)
-    return rows * math.exp(log)
+    return 0.0 if density == 1 else mask_structure(kind).dead_outputs(shape, density)
+
+
+def is_counted(kind: str, density: float) -> bool:
+    """Whether the number of weights of a mask is known before it is drawn."""
+    return density == 1 or mask_structure(kind).counted

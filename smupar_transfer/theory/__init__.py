@@ -14,6 +14,7 @@ from smupar_transfer.theory.parametrizations import (
     Parametrization,
     Rule,
     parametrization,
+    register_parametrization,
 )
 from smupar_transfer.theory.powers import Power, ScaleFactors
 from smupar_transfer.theory.prediction import Coordinate, predicted, predicted_sgd_update
@@ -49,6 +50,7 @@ __all__ = [
     "parametrization",
     "predicted",
     "predicted_sgd_update",
+    "register_parametrization",
     "scale",
     "shown",
     "shown_text",

@@ -7,6 +7,7 @@ epsilon follows CompleteP (arXiv 2505.01618), Table 1: it shrinks as the gradien
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -125,9 +126,25 @@ SP_EMBEDDING = SP.with_rule(
     sgd_learning_rate=Power(width=1),
 )
 
-PARAMETRIZATIONS: Mapping[str, Parametrization] = MappingProxyType(
-    {table.name: table for table in (SP, SP_EMBEDDING, MUP, INIT_ONLY, LR_ONLY, SMUPAR)}
-)
+_TABLES = {table.name: table for table in (SP, SP_EMBEDDING, MUP, INIT_ONLY, LR_ONLY, SMUPAR)}
+PARAMETRIZATIONS: Mapping[str, Parametrization] = MappingProxyType(_TABLES)
+"""Every table by name, those that were registered among them."""
+
+
+def register_parametrization(table: Parametrization) -> Parametrization:
+    """Make a table of one's own usable by name: ``parametrization=NAME``, in specifications, sweeps and recipes.
+
+    Returns:
+        The table, so that a module can define and register it in one expression.
+
+    Raises:
+        ValueError: there is another table of that name, or the name is none that a command line takes.
+    """
+    if not re.fullmatch(r"[A-Za-z]\w*", table.name):
+        raise ValueError(f"{table.name!r} is no name for a parametrization: use letters, digits and underscores")
+    if _TABLES.setdefault(table.name, table) != table:
+        raise ValueError(f"there is another parametrization {table.name!r} already")
+    return table
 
 
 def parametrization(name: str) -> Parametrization:
@@ -137,5 +154,6 @@ def parametrization(name: str) -> Parametrization:
         InputError: no table has that name.
     """
     if name not in PARAMETRIZATIONS:
-        raise InputError("parametrization", name, f"is not one of {', '.join(PARAMETRIZATIONS)}")
+        remedy = "one of your own is registered by a module that is named with --plugin"
+        raise InputError("parametrization", name, f"is not one of {', '.join(PARAMETRIZATIONS)}", remedy)
     return PARAMETRIZATIONS[name]

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from smupar_transfer.records import MaskKind
-from smupar_transfer.sparsity import SparseLinear, draw_mask, named_generator
+from smupar_transfer.sparsity import SparseLinear, draw_mask, is_counted, named_generator
 from smupar_transfer.theory import Role, ScaleFactors
 from smupar_transfer.transfer.roles import UnclaimedParameterError, role_table
 from smupar_transfer.transfer.rules import RoleValues, Rules
@@ -144,12 +143,12 @@ def plan_parameters(network: nn.Module, proxy: nn.Module, rules: Rules, seed: in
 def _density(network: nn.Module, parameter: ParameterShape, seed: int) -> float:
     """Rho of a parameter: counted on its mask or, on the meta device, as the mask of that seed will come out.
 
-    Only Bernoulli masks have to be drawn for that; the others keep a count that is known.
+    A mask has to be drawn for that only where its structure does not fix its count, as Bernoulli masks do not.
     """
     layer = network.get_submodule(parameter.name.rpartition(".")[0])
     if not (isinstance(layer, SparseLinear) and parameter.role.is_ever_sparse):
         return 1.0
-    if not (layer.mask_bits.is_meta and layer.mask_kind is MaskKind.BERNOULLI):
+    if not (layer.mask_bits.is_meta and not is_counted(layer.mask_kind, layer.nominal_density)):
         return layer.density
     generator = named_generator(seed, "mask", parameter.name)
     drawn = draw_mask(layer.mask_kind, layer.shape, layer.nominal_density, generator)

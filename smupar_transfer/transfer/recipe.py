@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
 
-from smupar_transfer.records import SCHEMA_VERSION, BudgetSpec, FileKind, MaskKind, ModelSpec, SparsitySpec, Tuned
+from smupar_transfer.records import SCHEMA_VERSION, BudgetSpec, FileKind, ModelSpec, SparsitySpec, Tuned
 from smupar_transfer.records.tuned import check_trial
 from smupar_transfer.records.yamls import read_yaml, write_yaml
+from smupar_transfer.sparsity import is_counted
 from smupar_transfer.theory import (
     BaseHyperparameters,
     InputError,
@@ -87,8 +88,8 @@ class Recipe:
         sparsity: the target's.
         roles: absolute values by role, those of hidden weights at the target's nominal density.
         layers: absolute values by name of each hidden weight matrix, at its own fan-in and at the density that its mask
-            will have; empty where ``roles`` says the same of all of them, and for Bernoulli masks, whose density is
-            known only once they are drawn.
+            will have; empty where ``roles`` says the same of all of them, and for masks whose density is known only
+            once they are drawn.
     """
 
     hparams: BaseHyperparameters
@@ -141,7 +142,11 @@ def make_recipe(
         source: where the base hyperparameters come from; None if nobody tuned them.
     """
     roles = rules.by_role(width_factor(model.width, base_width), sparsity.density)
-    layers = {row.name: row.values for row in plan if row.role is Role.HIDDEN} if _counts_known(sparsity) else {}
+    layers = (
+        {row.name: row.values for row in plan if row.role is Role.HIDDEN}
+        if is_counted(sparsity.mask, sparsity.density)
+        else {}
+    )
     return Recipe(
         hparams=rules.hparams,
         source=source,
@@ -155,11 +160,6 @@ def make_recipe(
     )
 
 
-def _counts_known(sparsity: SparsitySpec) -> bool:
-    """Whether the density of every mask is known before it is drawn."""
-    return sparsity.mask is not MaskKind.BERNOULLI or sparsity.density == 1
-
-
 def require_agreement(recipe: Recipe, plan: Iterable[ParameterPlan]) -> None:
     """Check that what a recipe says of parameters is what a plan, made from it, trains them with.
 
@@ -170,7 +170,7 @@ def require_agreement(recipe: Recipe, plan: Iterable[ParameterPlan]) -> None:
         InputError: a number of the recipe is another one than that of the plan.
     """
     for row in plan:
-        if row.role is Role.HIDDEN and not _counts_known(recipe.sparsity):
+        if row.role is Role.HIDDEN and not is_counted(recipe.sparsity.mask, recipe.sparsity.density):
             continue
         says, trained = recipe.layers.get(row.name, recipe.roles[row.role]), row.values
         if row.role is not Role.HIDDEN and says.m_d != trained.m_d:

@@ -9,7 +9,17 @@ from typing import Any
 
 import pytest
 
-from smupar_transfer.records import BudgetSpec, DataSpec, GPTSpec, MLPSpec, RunSpec, SparsitySpec, from_plain, to_plain
+from smupar_transfer.records import (
+    BudgetSpec,
+    DataSpec,
+    GPTSpec,
+    MaskKind,
+    MLPSpec,
+    RunSpec,
+    SparsitySpec,
+    from_plain,
+    to_plain,
+)
 from smupar_transfer.theory import SMUPAR, BaseHyperparameters, InputError, OptimizerSettings
 
 GPT: dict[str, Any] = {"width": 64, "depth": 2, "head_dim": 16, "vocab_size": 256, "context": 32}
@@ -138,6 +148,8 @@ def other_values(path: tuple[str, ...], value: Any) -> list[Any]:
         return [value + 1, value * 2, value - 1]
     if isinstance(value, float):
         return [math.nextafter(value, 0.0), value / 2]
+    if path == ("sparsity", "mask"):
+        return [name for name in MaskKind if name != value]
     if isinstance(value, str):
         return [value + "x"]
     assert value is None, path

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smupar_transfer.records import MaskKind
-from smupar_transfer.sparsity import draw_mask, named_generator, nominal_nonzero
+from smupar_transfer.records import MASK_NAMES, MaskKind
+from smupar_transfer.sparsity import MaskStructure, draw_mask, masks, named_generator, nominal_nonzero, register_mask
 from smupar_transfer.theory import InputError
 
 SHAPES = st.tuples(st.integers(1, 40), st.integers(1, 40))
@@ -123,3 +123,29 @@ def test_the_refusal_repeats_the_sparsity_that_was_asked_for(kind: MaskKind) -> 
 
 def test_the_refusal_of_a_bernoulli_mask_does_so_too() -> None:
     test_the_refusal_repeats_the_sparsity_that_was_asked_for(MaskKind.BERNOULLI)
+
+
+class Nothing(MaskStructure):
+    """A structure that keeps no weight."""
+
+    def draw(self, shape: tuple[int, int], density: float, generator: torch.Generator) -> torch.Tensor:
+        return torch.zeros(shape, dtype=torch.bool)
+
+
+def test_a_registered_structure_is_drawn_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(masks, "_STRUCTURES", dict(masks._STRUCTURES))
+    known = set(MASK_NAMES)
+    monkeypatch.setattr(masks, "MASK_NAMES", known)
+    with pytest.raises(InputError, match="is not one of random, fixed_fan_in, bernoulli"):
+        draw_mask("nothing", (4, 4), 0.5, named_generator(0, "mask", "w"))
+    register_mask("nothing", Nothing())
+    register_mask("nothing", Nothing())  # a module may be imported twice
+    with pytest.raises(InputError, match="leaves none of 16 weights"):
+        draw_mask("nothing", (4, 4), 0.5, named_generator(0, "mask", "w"))
+    assert "nothing" in known
+    with pytest.raises(ValueError, match="there is another mask structure 'nothing' already"):
+        register_mask("nothing", masks.RandomMask())
+
+
+def test_names_of_structures_are_those_that_specifications_take() -> None:
+    assert set(masks._STRUCTURES) == MASK_NAMES

@@ -25,6 +25,8 @@ from smupar_transfer.theory import (
     Rule,
     ScaleFactors,
     parametrization,
+    parametrizations,
+    register_parametrization,
 )
 from smupar_transfer.theory.parametrizations import UNREAD
 
@@ -233,3 +235,19 @@ def test_with_rule_changes_one_row_of_a_copy() -> None:
 def test_with_rule_refuses_a_quantity_that_does_not_exist() -> None:
     with pytest.raises(TypeError, match="momentum"):
         SMUPAR.with_rule("mine", "Mine", H, momentum=Power())
+
+
+def test_a_registered_table_is_found_by_name_and_may_be_registered_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parametrizations, "_TABLES", tables := dict(PARAMETRIZATIONS))
+    mine = SP.with_rule("mine", "Mine", H, adam_learning_rate=Power(width=-0.5))
+    assert register_parametrization(mine) is mine
+    assert register_parametrization(mine) is mine, "a module may be imported twice"
+    assert tables["mine"] is mine
+    with pytest.raises(ValueError, match="there is another parametrization 'mine' already"):
+        register_parametrization(SP.with_rule("mine", "Mine", H, adam_learning_rate=Power(width=-1)))
+
+
+@pytest.mark.parametrize("name", ["", "a-b", "a b", "1a", "a/b", "a=b"])
+def test_a_name_that_no_command_line_takes_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="is no name for a parametrization"):
+        register_parametrization(SP.with_rule(name, "Mine", H))

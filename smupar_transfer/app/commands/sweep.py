@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from smupar_transfer.app import console
-from smupar_transfer.app.overrides import config_dir, words_by_hand
+from smupar_transfer.app.overrides import config_dir, own_flags, words_by_hand
 from smupar_transfer.app.sweep_config import narrowed
 from smupar_transfer.records import Manifest, RunRecord, RunSpec, RunStore, read_manifest, write_manifest
 from smupar_transfer.sweeps.files import load_sweep, own_file
@@ -92,14 +92,12 @@ def manifest(config: DictConfig, sweep: Sweep, planned: list[RunSpec], command: 
     from smupar_transfer.app.base import resolve_base
 
     given = [word for word in words_by_hand() if not word.startswith(("results_dir=", "workers="))]
-    folder = config_dir()
-    own_folder = [] if folder is None else ["--config-dir", folder]
     proxy = resolve_base(config).hparams
     return Manifest(
         name=sweep.name,
         question=sweep.question,
         expected=sweep.expected,
-        command=shlex.join(["smupar", command, config.sweep, *own_folder, *given]),
+        command=shlex.join(["smupar", command, config.sweep, *own_flags(), *given]),
         keys=tuple(spec.key for spec in planned),
         proxy_log2_learning_rate=math.log2(proxy.learning_rate),
         proxy_hparams=vars(proxy),

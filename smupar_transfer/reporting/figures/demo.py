@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from smupar_transfer.reporting.figures.style import MARKERS, PARAMETRIZATION_COLOURS, legend, style
+from smupar_transfer.reporting.figures.style import MARKERS, colour_of, legend, style
 from smupar_transfer.statistics.comparison import Comparison
 
 
@@ -25,7 +25,7 @@ def draw_demo(comparisons: Sequence[Comparison], title: str) -> Figure:
         figure = Figure(figsize=(6.4, 4.0))
         axes = figure.subplots()
         for marker, item in zip(MARKERS, comparisons, strict=False):
-            colour = PARAMETRIZATION_COLOURS[item.name]
+            colour = colour_of(item.name)
             points = [(rate, loss) for rate, loss in zip(item.rates, item.losses, strict=True) if math.isfinite(loss)]
             if points:
                 axes.plot(*zip(*points, strict=True), marker=marker, color=colour, label=item.title)
