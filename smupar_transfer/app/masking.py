@@ -13,8 +13,10 @@ SHORTEST = 4
 _CREDENTIALS = re.compile(r"(?<=\w):/{1,3}[^/:@\s]*:(.+)@")
 """``postgresql://user:PASSWORD@host``, up to the last @ of a word: passwords may hold any character."""
 _LIKELY = re.compile(r"(?<=\w)(:/{1,3}[^/:@\s]*:)\S+@")
-_PARAMETER = re.compile(r"(?:password|passwd|pwd|secret|token)=([^&\s'\"]+?)(?=[&\s'\"]|:\s|$)", re.IGNORECASE)
-"""``?password=PASSWORD``, as PostgreSQL's drivers take it."""
+_PARAMETER = re.compile(
+    r"(?:password|passwd|pwd|secret|(?<!bytes_per_)token)=([^&\s'\"]+?)(?=[&\s'\"]|:\s|$)", re.IGNORECASE
+)
+"""``?password=PASSWORD``, as PostgreSQL's drivers take it; ``data.bytes_per_token`` is a key."""
 
 
 def secrets_of(words: Iterable[str]) -> list[str]:

@@ -32,7 +32,7 @@ def narrowed(sweep: Sweep, config: DictConfig, words: Iterable[str]) -> Sweep:
         words: that a person gave, such as ``parametrization=mup`` or ``seed=0``.
 
     Raises:
-        InputError: the key of an adaptive grid, or of random points, is among them.
+        InputError: the key that is searched over, or one of random points, is among them.
     """
     given = [key_of(word) for word in words]
 
@@ -41,6 +41,8 @@ def narrowed(sweep: Sweep, config: DictConfig, words: Iterable[str]) -> Sweep:
 
     searched = {key for grid in sweep.grids for key in keys_of(grid) if key not in grid}
     searched |= {sweep.adaptive.key} if sweep.adaptive else set()
+    swept = {f"hparams.{name}" for name in sweep.swept}
+    searched |= {key for grid in sweep.grids for key, axis in grid.items() if key in swept and axis.size > 1}
     for key in sorted(filter(is_fixed, searched)):
         raise InputError(key, OmegaConf.select(config, key), f"is what {sweep.name} searches over", "leave it out")
     grids: list[Grid] = []

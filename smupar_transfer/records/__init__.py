@@ -3,7 +3,7 @@
 from smupar_transfer.records.coordinates import CoordinateRecord, LayerSizes
 from smupar_transfer.records.design import Design
 from smupar_transfer.records.file_kinds import FileKind, identify, refuse_other
-from smupar_transfer.records.files import from_plain, read_text, to_plain, write_atomically
+from smupar_transfer.records.files import from_plain, read_text, require_writable, to_plain, write_atomically
 from smupar_transfer.records.manifest import (
     MANIFEST_FILE,
     REMARKS_FILE,
@@ -74,6 +74,7 @@ __all__ = [
     "read_tuned",
     "refuse_other",
     "require_name",
+    "require_writable",
     "result_names",
     "to_plain",
     "trained_runs",

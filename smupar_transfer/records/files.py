@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Mapping
@@ -150,12 +151,30 @@ def write_atomically(path: Path, content: str | bytes, key: str = "results_dir")
         temporary.chmod(0o644)
         temporary.replace(path)
     except OSError as error:
-        raise InputError(
-            key, str(path), f"cannot be written: {error.strerror or error}", "nothing was changed"
-        ) from error
+        raise _not_written(key, path, error) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def require_writable(folder: Path, key: str = "results_dir") -> None:
+    """Make a folder, and check that files can be written into it: before what they shall hold is computed.
+
+    Raises:
+        InputError: they cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _not_written(key, folder, error) from error
+
+
+def _not_written(key: str, path: Path, error: OSError) -> InputError:
+    """What to say where nothing can be written; ``mkdir`` says of a file in the place of a folder that it exists."""
+    reason = os.strerror(errno.ENOTDIR) if isinstance(error, FileExistsError) else error.strerror or error
+    return InputError(key, str(path), f"cannot be written: {reason}", "nothing was changed")
 
 
 def read_text(path: Path, key: str) -> str:

@@ -1,4 +1,4 @@
-"""May a sweep write into a folder? Not where tables and figures of other runs would be lost without a word."""
+"""May a command write into a folder? Not where pages, tables and figures of others would be lost without a word."""
 
 from __future__ import annotations
 
@@ -11,6 +11,26 @@ from smupar_transfer.theory import InputError
 
 OURS = {RunStore.file, RunStore.pending, CoordinateStore.file, CoordinateStore.pending, REMARKS_FILE}
 """What may lie in a folder before the first run: records that were copied there, and remarks."""
+
+LEFT_BY = {"sweep": MANIFEST_FILE, "train": "record.json", "tune": "trials.csv", "demo": "demo.png"}
+"""A file that each command leaves beside its page, and no other does."""
+
+
+def refuse_other_page(folder: Path, command: str, key: str) -> None:
+    """Refuse a folder that has the page of another command.
+
+    Args:
+        folder: of the result.
+        command: that shall write there.
+        key: that names the folder.
+
+    Raises:
+        InputError: the page would be lost; nothing was written.
+    """
+    for other, file in LEFT_BY.items():
+        if other != command and (folder / file).exists():
+            problem = f"{folder} holds a result of smupar {other}; its page would be lost"
+            raise InputError(key, folder.name, problem, "choose another name, or another results_dir")
 
 
 def refuse_to_replace(

@@ -14,6 +14,7 @@ import pytest
 import torch
 import yaml
 
+from smupar_transfer.app.commands import train
 from smupar_transfer.records import SCHEMA_VERSION
 
 Run = Callable[..., CompletedProcess[str]]
@@ -234,6 +235,24 @@ def test_an_unknown_format(refused: Refused, tiny: tuple[str, ...]) -> None:
 
 def test_a_results_folder_that_is_a_file(refused: Refused, tiny: tuple[str, ...], corpus: Path) -> None:
     check(refused("transfer", *tiny, f"results_dir={corpus}"), str(corpus), "cannot be written")
+
+
+def test_a_results_folder_that_is_a_file_is_refused_before_training(
+    refused: Refused, tiny: tuple[str, ...], corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "run_spec", lambda *about: pytest.fail("it trains"))
+    check(refused("train", *tiny, f"results_dir={corpus}"), str(corpus), "cannot be written")
+
+
+def test_what_a_sweep_searches_over_is_not_fixed(refused: Refused, tiny: tuple[str, ...], grid_file: Path) -> None:
+    message = refused("sweep", str(grid_file), *tiny, "hparams.learning_rate=0.01", "results_dir=elsewhere")
+    check(message, "hparams.learning_rate=0.01: is what grid searches over; leave it out")
+
+
+@pytest.mark.parametrize("value", ["0.5", "0.0005"])
+def test_a_first_trial_outside_of_the_search_space(refused: Refused, tiny: tuple[str, ...], value: str) -> None:
+    message = refused("tune", *tiny, "study.name=new", f"hparams.learning_rate={value}")
+    check(message, f"hparams.learning_rate={value}", "tuning.space.learning_rate (0.001 to 0.125)", "widen the range")
 
 
 @pytest.mark.parametrize("damage", ['{"schema": ', '{"schema": 0, "key": "1"}', "[]"])

@@ -81,7 +81,16 @@ def test_a_short_password_tears_no_words_apart() -> None:
     assert masked(text, secrets_of([text.partition(": ")[0]])) == text.replace(":p@", ":***@")
 
 
-@pytest.mark.parametrize("text", ["data.path=a:b@c.txt: is missing", "sqlite:///results/study.db", "a: b@c", ""])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "data.path=a:b@c.txt: is missing",
+        "data.bytes_per_token=4.25: must be positive",
+        "sqlite:///results/study.db",
+        "a: b@c",
+        "",
+    ],
+)
 def test_what_is_no_password_is_shown(text: str) -> None:
     """The control: addresses without one, and other text."""
     assert masked(text, secrets_of([text])) == text

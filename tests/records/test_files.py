@@ -239,7 +239,7 @@ def test_an_interruption_leaves_no_temporary_file(tmp_path: Path, monkeypatch: p
 
 def test_a_file_in_the_place_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("not a folder")
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(InputError, match="cannot be written: Not a directory"):
         write_atomically(tmp_path / "results" / "file", "x")
     assert (tmp_path / "results").read_text() == "not a folder"
 

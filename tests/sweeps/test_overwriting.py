@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from smupar_transfer.records import MANIFEST_FILE, Manifest, write_manifest
-from smupar_transfer.sweeps.overwriting import refuse_to_replace
+from smupar_transfer.sweeps.overwriting import refuse_other_page, refuse_to_replace
 from smupar_transfer.theory import InputError
 
 
@@ -91,3 +91,25 @@ def test_the_folder_of_another_command_is_left_alone(folder: Path, name: str) ->
         InputError, match=rf"^results_dir=.*/mine holds {name}, which no sweep has written; give another"
     ):
         asked(folder, "", "abc")
+
+
+@pytest.mark.parametrize(
+    ("file", "mine", "other"),
+    [
+        ("sweep.json", "train", "sweep"),
+        ("record.json", "tune", "train"),
+        ("trials.csv", "demo", "tune"),
+        ("demo.png", "tune", "demo"),
+    ],
+)
+def test_a_page_of_another_command_is_not_overwritten(folder: Path, file: str, mine: str, other: str) -> None:
+    folder.mkdir(parents=True)
+    refuse_other_page(folder, mine, "name")
+    (folder / file).touch()
+    refuse_other_page(folder, other, "name")
+    with pytest.raises(InputError) as caught:
+        refuse_other_page(folder, mine, "name")
+    assert str(caught.value) == (
+        f"name=mine: {folder} holds a result of smupar {other}; its page would be lost; choose another name, or "
+        "another results_dir"
+    )

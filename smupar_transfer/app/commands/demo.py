@@ -10,6 +10,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from smupar_transfer.app import config_to_spec, console
+from smupar_transfer.app.cautions import tell_of_runs
 from smupar_transfer.app.commands import transfer, tune
 from smupar_transfer.app.recipes import recipe_of
 from smupar_transfer.app.sweep_planning import context_of
@@ -20,6 +21,7 @@ from smupar_transfer.reporting.figures.style import save
 from smupar_transfer.reporting.index_page import publish_index
 from smupar_transfer.reporting.page import REPORT
 from smupar_transfer.statistics.comparison import Comparison, compare
+from smupar_transfer.sweeps.overwriting import refuse_other_page
 from smupar_transfer.sweeps.run_missing import train_missing
 from smupar_transfer.theory import InputError, parametrization
 from smupar_transfer.transfer import Source, write_recipe
@@ -32,11 +34,13 @@ def run(config: DictConfig) -> None:
     out = console.terminal()
     folder = Path(config.results_dir) / config.study.name
     search = tune.make_search(config)
+    refuse_other_page(folder, "demo", "study.name")
     context = context_of(config, folder)
     untuned = config_to_spec.target_spec(config)
     for name, offsets in config.grids.items():  # what cannot be is refused before minutes are spent
         for offset in offsets:
             at_offset(untuned, name, offset)
+    tell_of_runs(config, [untuned])
     out.print(f"1. tune the dense proxy: width {search.proxy.model.width}, {config.tuning.n_trials} trials")
     trials = tune.tune(config, search)
     tuned = best(search, trials)

@@ -10,8 +10,17 @@ from omegaconf import DictConfig
 from smupar_transfer.app import config_to_spec, console
 from smupar_transfer.app.overrides import next_command, words_given
 from smupar_transfer.app.recipes import announced_spec
-from smupar_transfer.records import RunRecord, RunSpec, RunStore, require_name, to_plain, write_atomically
+from smupar_transfer.records import (
+    RunRecord,
+    RunSpec,
+    RunStore,
+    require_name,
+    require_writable,
+    to_plain,
+    write_atomically,
+)
 from smupar_transfer.reporting.run_page import publish_run, summary
+from smupar_transfer.sweeps.overwriting import refuse_other_page
 from smupar_transfer.theory import InputError
 from smupar_transfer.training import Execution, load, load_network, require_byte_model, sample
 from smupar_transfer.training import run as run_spec
@@ -32,6 +41,7 @@ def run(config: DictConfig) -> None:
     if config.sample:
         require_byte_model(spec.model, config.sample)
     folder = Path(config.results_dir) / config.name
+    refuse_other_page(folder, "train", "name")
     checkpoint = folder / "checkpoints" / f"{spec.key}.pt"
     store = RunStore(folder)
     record = store.get(spec.key) if spec.key in store else _train(config, spec, execution, checkpoint, store)
@@ -44,6 +54,7 @@ def run(config: DictConfig) -> None:
 
 def _train(config: DictConfig, spec: RunSpec, execution: Execution, checkpoint: Path, store: RunStore) -> RunRecord:
     data, execution = load(config_to_spec.data_request(config)), resolved(execution)
+    require_writable(checkpoint.parent)
     with console.progress_bar("training", spec.budget.steps) as bar:
         record = run_spec(spec, data, execution, console.TrainingBar(bar), checkpoint)
     store.put(record)

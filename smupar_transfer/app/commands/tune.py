@@ -16,6 +16,7 @@ from smupar_transfer.app.console import progress_bar
 from smupar_transfer.app.overrides import PROXY_WORDS, RUN_WORDS, next_command, path_word, set_by_hand, words_given
 from smupar_transfer.model import MINIMUM_WEIGHTS_PER_NEURON
 from smupar_transfer.records import write_tuned
+from smupar_transfer.sweeps.overwriting import refuse_other_page
 from smupar_transfer.theory import InputError
 from smupar_transfer.training.kernel_fallback import resolved
 from smupar_transfer.tuning import (
@@ -45,9 +46,10 @@ def run(config: DictConfig) -> None:
     for key in set_by_hand(config, "target"):
         problem = "has no say in a search, which is for the dense proxy"
         raise InputError(key, OmegaConf.select(config, key), problem, "give it to smupar transfer")
-    search = make_search(config)
+    search, folder = make_search(config), Path(config.results_dir) / config.study.name
+    refuse_other_page(folder, "tune", "study.name")
     trials = tune(config, search)
-    folder, tuned = Path(config.results_dir) / config.study.name, best(search, trials)
+    tuned = best(search, trials)
     go_on = suggested(config, folder)
     publish(folder, search, trials, go_on)
     console.terminal().print(trial_table(search, trials))
@@ -74,7 +76,7 @@ def make_search(config: DictConfig) -> Search:
         for name, axis in tuning.space.items()
         if not OmegaConf.is_missing(axis, "low")
     }
-    return Search(
+    search = Search(
         settings=StudySettings(
             name=config.study.name,
             storage=config.study.storage or file_storage(Path(config.results_dir) / config.study.name / "study.db"),
@@ -88,6 +90,18 @@ def make_search(config: DictConfig) -> Search:
         data=config_to_spec.data_request(config),
         execution=config_to_spec.execution(config),
     )
+    for key in set_by_hand(config, "hparams"):
+        _refuse_outside(key, search)
+    return search
+
+
+def _refuse_outside(key: str, search: Search) -> None:
+    """Refuse a typed base hyperparameter where trial 0 cannot have it: it would be moved without a word."""
+    name = key.partition(".")[2]
+    axis, value = search.space.ranges.get(name), getattr(search.proxy.hparams, name)
+    if axis is not None and not axis.low <= value <= axis.high:
+        problem = f"is outside of tuning.space.{name} ({axis.low:g} to {axis.high:g}), from which trial 0 is taken, too"
+        raise InputError(key, value, problem, "widen the range, or leave it out")
 
 
 def tune(config: DictConfig, search: Search) -> list[TrialOutcome]:

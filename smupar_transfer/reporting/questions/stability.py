@@ -94,8 +94,7 @@ def summary(found: Sequence[FamilySummary], summaries: Sequence[CellSummary], de
     shared = shared_words(one.family for one in found)
     note = (
         f"Drift is how far the optimal {name} moves, with its 95 % interval; the regret is the largest along the "
-        f"way, the loss that of the best {name} at {where}. An optimum stays put if the whole interval of its drift "
-        f"keeps to {LARGEST_DRIFT} octaves, and moves if none of it does. {BOLD} {BOUND}"
+        f"way, the loss that of the best {name} at {where}. {_rule(found)} {BOLD} {BOUND}"
     )
     return Summary(
         columns=("", "drift (octaves)", "largest regret", "best loss (nats)", "verdict"),
@@ -111,6 +110,15 @@ def summary(found: Sequence[FamilySummary], summaries: Sequence[CellSummary], de
         ),
         best=best,
         note=note + (f" Where nothing else is said: {shared}." if shared else ""),
+    )
+
+
+def _rule(found: Sequence[FamilySummary]) -> str:
+    """What verdicts go by; a drift whose interval alone would leave it open is explained where there is one."""
+    apart = any(one.surely > LARGEST_DRIFT >= one.drift.low for one in found)
+    return (
+        f"An optimum stays put if the whole interval of its drift keeps to {LARGEST_DRIFT} octaves, and moves if none "
+        f"of it does{', or if the intervals of two optima lie farther apart than that' if apart else ''}."
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 from omegaconf import DictConfig
 
 from smupar_transfer.app import config_to_spec
+from smupar_transfer.app.commands import tune
 from smupar_transfer.app.commands.demo import at_offset
 from smupar_transfer.records import RunStore, read_tuned
 from smupar_transfer.theory import InputError
@@ -19,6 +20,17 @@ from smupar_transfer.transfer import read_recipe
 Run = Callable[..., CompletedProcess[str]]
 
 SMALL = ("tuning.n_trials=2", "tuning.startup_trials=1", "target.width=32", "target.sparsity=0.5", "workers=1")
+
+
+def test_it_cautions_about_a_thin_target_first(
+    smupar: Run, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*about: object) -> None:
+        raise InputError("stopped", "", "here")
+
+    monkeypatch.setattr(tune, "tune", stopped)
+    result = smupar("demo", *tiny, *SMALL, "target.sparsity=0.75")
+    assert result.stderr.startswith("caution: 8 non-zero weights per neuron are fewer than the 16")
 
 
 def test_it_tells_the_whole_story(smupar: Run, tiny: tuple[str, ...]) -> None:

@@ -43,6 +43,33 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return seen
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("train", "name=grid"),
+        ("train", "name=proxy"),
+        ("tune", "study.name=grid"),
+        ("tune", "study.name=train"),
+        ("demo", "study.name=proxy", "target.width=32"),
+        ("demo", "study.name=grid", "target.width=32"),
+    ],
+)
+def test_a_name_that_another_command_has_is_refused(
+    smupar: Run,
+    tiny: tuple[str, ...],
+    results: Path,
+    snapshot: Callable[[Path], dict[str, bytes]],
+    words: tuple[str, ...],
+) -> None:
+    before = snapshot(results)
+    result = smupar(*words, *tiny)
+    assert result.returncode == 2
+    name = words[1].partition("=")[2]
+    assert result.stderr.startswith(f"smupar: {words[1]}: results/{name} holds a result of smupar ")
+    assert len(result.stderr.splitlines()) == 1
+    assert snapshot(results) == before
+
+
 def test_a_run_leaves_record_checkpoint_and_curves(smupar: Run, tiny: tuple[str, ...], steps: list[int]) -> None:
     result = smupar("train", *tiny)
     assert result.returncode == 0

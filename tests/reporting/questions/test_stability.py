@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from smupar_transfer.records import Evaluation, Manifest, RunRecord
+from smupar_transfer.records import Design, Evaluation, Manifest, RunRecord
 from smupar_transfer.reporting.outcome import Outcome
 from smupar_transfer.reporting.questions import KINDS, outcome_of
-from smupar_transfer.reporting.questions.stability import verdict
+from smupar_transfer.reporting.questions.stability import summary, verdict
 from smupar_transfer.reporting.questions.verdicts import said_of
 from smupar_transfer.statistics import cells, runs_table, summarise, summarise_families
 from smupar_transfer.statistics.drift import Spread
@@ -115,6 +115,15 @@ def test_the_verdict_is_about_what_the_theory_holds(
 def test_the_interval_decides(parabolas: Parabolas, drift: Spread, said: str) -> None:
     found = summarise_families(summarise(cells(runs_table(parabolas(MOVING)))))
     assert verdict([replace(one, drift=drift) for one in found]) == said
+
+
+@pytest.mark.parametrize(("surely", "said"), [(0.2, False), (1.2, True)])
+def test_a_drift_that_its_interval_leaves_open_is_explained(parabolas: Parabolas, surely: float, said: bool) -> None:
+    summaries = summarise(cells(runs_table(parabolas(MOVING))))
+    found = [replace(one, drift=Spread(1.8, 0.0, 2.2), surely=surely) for one in summarise_families(summaries)]
+    made = summary(found, summaries, Design())
+    assert ("or if the intervals of two optima lie farther apart" in made.note) == said
+    assert {row[-1] for row in made.rows} == {"moves" if said else "open"}
 
 
 def test_without_intervals_there_is_no_verdict(outcome: Callable[..., Outcome]) -> None:
