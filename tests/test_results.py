@@ -7,12 +7,14 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from smupar_transfer.reporting.index_page import entries
-from smupar_transfer.reporting.templating import render
+from tests.browser import Browser, program
+from tests.reporting.test_in_browser import DESK, PHONE, check
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
@@ -22,6 +24,16 @@ ROWS = dict(re.findall(r"^\| \[(\w+)\]\(\1/README\.md\) (.*)$", LIST, re.MULTILI
 INTERVAL = re.compile(r"\[-?\d+\.\d+, (?:-?\d+\.\d+|∞)\]")
 SPOKEN_OF = ("1024", "1", "auto")  # width, threads and variant
 MEASURED = re.compile(rf"\d[\d.]* (?:octaves|%) {INTERVAL.pattern}")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser | None]:
+    """Chromium, where there is one."""
+    if program() is None:
+        yield None
+        return
+    with Browser(tmp_path_factory.mktemp("profile")) as started:
+        yield started
 
 
 def test_every_result_is_listed() -> None:
@@ -37,7 +49,7 @@ def test_the_list_says_what_a_result_says(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(path.parent.name for path in RESULTS.glob("*/sweep.json")))
-def test_a_result_is_what_plot_makes_of_its_records(name: str, tmp_path: Path) -> None:
+def test_a_result_is_what_plot_makes_of_its_records(name: str, tmp_path: Path, browser: Browser | None) -> None:
     """Guards against pages, tables and figures of an earlier version, and against changes by hand."""
     copy = tmp_path / "results" / name
     shutil.copytree(RESULTS / name, copy)
@@ -51,18 +63,23 @@ def test_a_result_is_what_plot_makes_of_its_records(name: str, tmp_path: Path) -
     after = contents(copy)
     assert sorted(after) == sorted(before)
     assert [file for file in before if before[file] != after[file]] == []
+    figures = {path.stem for path in copy.glob("*.svg")}
+    assert {path.name for path in copy.iterdir()} - set(after) == {*(f"{stem}.png" for stem in figures), "report.html"}
+    assert [entry.problem for entry in entries(copy.parent)] == [""], "the list of results knows it"
+    if browser is not None:
+        for width in (DESK, PHONE):
+            check(browser.look(copy / "report.html", width), (copy / "report.html").read_text("utf-8").count("<img "))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file of a result; of pixels, which depend on the versions of other libraries, that they are there."""
-    return {path.name: b"" if path.suffix == ".png" else path.read_bytes() for path in folder.iterdir()}
+    """Every file of a result that a checkout has; pages and pixels are made again by ``smupar plot``."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix not in (".png", ".html")}
 
 
-def test_the_list_of_pages_is_that_of_the_pages() -> None:
-    listed = render("index.html.j2", entries=entries(RESULTS))
-    assert (RESULTS / "index.html").read_text(encoding="utf-8") == listed
-    assert [entry.name for entry in entries(RESULTS)] == sorted(PAGES)
-    assert [entry.problem for entry in entries(RESULTS) if entry.problem] == []
+def test_what_can_be_drawn_again_is_not_kept() -> None:
+    """Guards against the weight of a checkout: pages and pixels were ten megabytes."""
+    kept = subprocess.run(["git", "ls-files", "results"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    assert [file for file in kept.split() if file.endswith((".png", ".html"))] == []
 
 
 @pytest.mark.parametrize("file", ["README.md", "CHANGELOG.md", "docs/design.md"])

@@ -21,7 +21,7 @@ def card_of(about: Provenance, outcome: Outcome) -> Card:
 
 def render_markdown(about: Provenance, outcome: Outcome) -> str:
     """``README.md``: outcome first, then figures and tables, then how it was made."""
-    return render("result.md.j2", about=about, outcome=outcome, files=[*_files(about, outcome), REPORT])
+    return render("result.md.j2", about=about, outcome=outcome, files=_files(about, outcome, "svg"))
 
 
 def render_html(about: Provenance, outcome: Outcome, folder: Path, files: Sequence[str] | None = None) -> str:
@@ -39,10 +39,10 @@ def render_html(about: Provenance, outcome: Outcome, folder: Path, files: Sequen
         outcome=outcome,
         card=card_of(about, outcome),
         images=[embedded(folder / picture.name, picture.caption) for picture in outcome.pictures],
-        files=_files(about, outcome) if files is None else files,
+        files=_files(about, outcome, "svg", "png") if files is None else files,
     )
 
 
-def _files(about: Provenance, outcome: Outcome) -> list[str]:
-    figures = [f"{picture.name}.{suffix}" for picture in outcome.pictures for suffix in ("svg", "png")]
+def _files(about: Provenance, outcome: Outcome, *suffixes: str) -> list[str]:
+    figures = [f"{picture.name}.{suffix}" for picture in outcome.pictures for suffix in suffixes]
     return [*about.files, *(f"{table.name}.csv" for table in outcome.tables), *figures]

@@ -23,7 +23,6 @@ from tests.reporting.test_study_page import ARange, ATrial
 pytestmark = pytest.mark.skipif(program() is None, reason="no Chromium is installed")
 DESK, PHONE = 1280, 390
 RANGES = {name: ARange(0.5, 2.0) for name in HYPERPARAMETER_WORDS}
-COMMITTED = Path(__file__).parents[2] / "results"
 LEGIBLE = 9.0
 """CSS pixels."""
 FITS, SCROLLS = (False, False, False), (True, True, False)
@@ -88,17 +87,6 @@ def test_the_pages_of_a_search_and_of_a_run_are_whole(
     publish_study(tmp_path / "proxy", study)
     check(browser.look(tmp_path / "proxy" / "report.html", width), images=2)
     check(browser.look(tmp_path / "index.html", width), images=0)
-
-
-@WIDTHS
-def test_the_committed_list_is_whole(browser: Browser, width: int) -> None:
-    check(browser.look(COMMITTED / "index.html", width), images=0)
-
-
-@WIDTHS
-@pytest.mark.parametrize("page", sorted(COMMITTED.glob("*/report.html")), ids=lambda page: page.parent.name)
-def test_every_committed_report_is_whole(browser: Browser, page: Path, width: int) -> None:
-    check(browser.look(page, width), images=page.read_text("utf-8").count("<img "))
 
 
 def test_a_phone_scrolls_what_a_desk_shows_whole(browser: Browser, report: Path) -> None:

@@ -96,7 +96,7 @@ def test_the_page_names_question_command_and_outcome(results: Path, tiny: tuple[
     assert "smupar sweep" in page
     assert "budget.steps=4" in page
     assert "12" in page
-    for link in ("grid.png", "optimum.png"):
+    for link in ("grid.svg", "optimum.svg"):
         assert link in page
 
 
