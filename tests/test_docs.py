@@ -16,6 +16,7 @@ from smupar_transfer.app.keys import Takes, keys_of
 from smupar_transfer.app.main import main
 from smupar_transfer.app.options import folders, options_of
 from smupar_transfer.kernels.build import FLAGS_VARIABLE
+from smupar_transfer.launchers.plugins import VARIABLE as PLUGINS_VARIABLE
 from smupar_transfer.training.data.shakespeare import WHEEL
 
 ROOT = Path(__file__).parents[1]
@@ -67,10 +68,10 @@ def test_every_exit_code_has_a_row() -> None:
 
 def test_every_environment_variable_that_is_read_is_named() -> None:
     sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "smupar_transfer").rglob("*.py"))
-    read = set(re.findall(r"environ(?:\.get\(|\[)\"?(\w+)", sources)) - {"FLAGS_VARIABLE"}
+    read = set(re.findall(r"environ(?:\.get\(|\[)\"?(\w+)", sources)) - {"FLAGS_VARIABLE", "VARIABLE"}
     assert {"XDG_CACHE_HOME", "CXX"} <= read
     text = section("commands.md", "Environment variables")
-    for name in read | {FLAGS_VARIABLE}:
+    for name in read | {FLAGS_VARIABLE, PLUGINS_VARIABLE}:
         assert f"`{name}`" in text, name
 
 

@@ -18,6 +18,7 @@ from tests.reporting.test_in_browser import DESK, PHONE, check
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
+DECISIONS = ROOT / "docs" / "decisions"
 PAGES = {path.parent.name: path.read_text(encoding="utf-8") for path in sorted(RESULTS.glob("*/README.md"))}
 LIST = (RESULTS / "README.md").read_text(encoding="utf-8")
 ROWS = dict(re.findall(r"^\| \[(\w+)\]\(\1/README\.md\) (.*)$", LIST, re.MULTILINE))
@@ -82,7 +83,9 @@ def test_what_can_be_drawn_again_is_not_kept() -> None:
     assert [file for file in kept.split() if file.endswith((".png", ".html"))] == []
 
 
-@pytest.mark.parametrize("file", ["README.md", "CHANGELOG.md", "docs/design.md"])
+@pytest.mark.parametrize(
+    "file", ["README.md", "CHANGELOG.md", *sorted(f"docs/decisions/{path.name}" for path in DECISIONS.iterdir())]
+)
 def test_intervals_elsewhere_are_those_of_a_result(file: str) -> None:
     known = set(INTERVAL.findall("".join(PAGES.values())))
     assert set(INTERVAL.findall((ROOT / file).read_text(encoding="utf-8"))) <= known

@@ -1,1 +1,1 @@
-"""."""
+"""Commands, their configuration and the terminal. Imported by nobody; alone knows Hydra."""

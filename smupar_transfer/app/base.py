@@ -22,9 +22,9 @@ class Base:
     """Base hyperparameters and where they come from.
 
     Attributes:
-        hparams: the values.
-        tuned: the tuned point they come from; None if there is none.
-        by_hand: names of those that a person, or the file of a sweep without a tuned point, gave.
+        hparams: The values.
+        tuned: The tuned point that they come from; None if there is none.
+        by_hand: The names of those that a person, or the file of a sweep without a tuned point, gave.
     """
 
     hparams: BaseHyperparameters

@@ -18,11 +18,11 @@ class Flag:
     """One flag of Hydra's that commands take.
 
     Attributes:
-        name: with its dashes.
-        short: the same in short; empty if there is none.
-        value: what it takes, as help would say it; empty if nothing.
-        choices: all values it takes; empty where it takes any.
-        optional: whether the value may be left out.
+        name: The name with its dashes.
+        short: The same in short; empty if there is none.
+        value: What the flag takes, as help would say it; empty if nothing.
+        choices: All values it takes; empty where it takes any.
+        optional: Whether the value may be left out.
     """
 
     name: str
@@ -67,8 +67,8 @@ class Line:
     """A command line, sorted.
 
     Attributes:
-        flags: name and value, None where there is no value.
-        settings: all other words, in their order.
+        flags: Name and value of every flag, None where there is no value.
+        settings: All other words, in their order.
     """
 
     flags: tuple[tuple[str, str | None], ...]

@@ -36,8 +36,8 @@ class Row:
     """A key as help shows it.
 
     Attributes:
-        key: name, meaning and choices.
-        default: as one would write it on the command line.
+        key: The key, with its name, meaning and choices.
+        default: The default, as one would write it on the command line.
     """
 
     key: Key

@@ -34,11 +34,11 @@ class Key:
     """One key of a command.
 
     Attributes:
-        name: dotted, as on the command line.
-        takes: what kind of value.
-        meaning: a clause; empty for groups.
-        choices: all words that it takes; empty where it takes others.
-        optional: whether ``null`` is a value.
+        name: The dotted name, as on the command line.
+        takes: What kind of value it takes.
+        meaning: What it means, in a clause; empty for groups.
+        choices: All words that it takes; empty where it takes others.
+        optional: Whether ``null`` is a value.
     """
 
     name: str

@@ -128,9 +128,9 @@ class _Thinnest:
     """How few weights a network's neurons have.
 
     Attributes:
-        weights_per_neuron: mean number of non-zero weights of an output, in the layer where it is smallest.
-        dead: outputs, over all sparse layers, that are expected to have no weight at all.
-        outputs: how many there are.
+        weights_per_neuron: The mean number of non-zero weights of an output, in the layer where it is smallest.
+        dead: The number of outputs, over all sparse layers, that are expected to have no weight at all.
+        outputs: The number of outputs of all sparse layers.
     """
 
     weights_per_neuron: float

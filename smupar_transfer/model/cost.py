@@ -11,12 +11,14 @@ from smupar_transfer.transfer import ParameterPlan
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one network.
+    """The size of one network, and what a token costs it.
 
     Attributes:
-        parameters, nonzero_parameters: entries in all; entries that exist.
-        flops_dense, flops_sparse: floating-point operations to train on one token (or example), forward and backward,
-            when zeros are multiplied and when they are not.
+        parameters: The number of entries in all.
+        nonzero_parameters: The number of entries that exist.
+        flops_dense: The floating-point operations to train on one token (or example), forward and backward, when zeros
+            are multiplied.
+        flops_sparse: The same when zeros are not multiplied.
     """
 
     parameters: int

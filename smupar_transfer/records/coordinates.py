@@ -18,12 +18,12 @@ class LayerSizes:
     Products are as the run computes them, also in bfloat16; dW x is computed in float32 from the float32 weights.
 
     Attributes:
-        name: of the layer.
-        density: actual, of its mask.
-        output: rms(W x).
-        activation: rms(W x) / rms(x), before steps 0, 1, ... and after the last.
-        gradient: rms(W^T g) / rms(g) for the gradient g of y, at the same times.
-        update: rms(dW x) / rms(x) for the change dW that each step made, on the batch it was made from.
+        name: The name of the layer.
+        density: The density that its mask really has.
+        output: The value of rms(W x) at each time.
+        activation: The value of rms(W x) / rms(x), before steps 0, 1, ... and after the last.
+        gradient: The value of rms(W^T g) / rms(g) for the gradient g of y, at the same times.
+        update: The value of rms(dW x) / rms(x) for the change dW that each step made, on the batch it was made from.
     """
 
     name: str
@@ -36,14 +36,17 @@ class LayerSizes:
 
 @dataclass(frozen=True)
 class CoordinateRecord:
-    """Of the first steps of one run.
+    """The sizes that were measured in the first steps of one run.
 
     Attributes:
-        key: of ``spec``, whose budget says how many optimizer steps were taken.
-        losses: training losses (nats), an entry a measured step; a run that diverged has fewer than steps + 1.
-        layers: in the order in which they compute.
-        gradient_norms: of all gradients together before they were clipped, an entry a step that was taken; empty in
-            records of versions that did not measure it.
+        key: The key of ``spec``.
+        spec: The run that was measured; its budget says how many optimizer steps were taken.
+        losses: Training losses (nats), an entry a measured step; a run that diverged has fewer than steps + 1.
+        layers: The sizes of every hidden layer, in the order in which the layers compute.
+        wall_seconds: How long it took.
+        environment: Where it ran.
+        gradient_norms: The norm of all gradients together before they were clipped, an entry a step that was taken;
+            empty in records of versions that did not measure it.
     """
 
     key: str

@@ -9,13 +9,13 @@ AXES = ("sparsity", "width", "base_width", "depth", "tokens")
 
 @dataclass(frozen=True)
 class Design:
-    """Of one sweep.
+    """What one sweep looks for, and along which scale.
 
     Attributes:
-        kind: of question; how runs become an outcome.
-        swept: base hyperparameters that are swept within a cell; two for ``contours``, else one.
-        axis: along which cells of a family are compared; one of ``AXES``.
-        tied: settings that move along with the axis (sparsity in an iso-parameter sweep over width), and so set no
+        kind: The kind of question, which says how runs become an outcome.
+        swept: Base hyperparameters that are swept within a cell; two for ``contours``, else one.
+        axis: The scale along which cells of a family are compared; one of ``AXES``.
+        tied: Settings that move along with the axis (sparsity in an iso-parameter sweep over width), and so set no
             family apart.
     """
 

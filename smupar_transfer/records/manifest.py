@@ -18,18 +18,27 @@ REMARKS_FILE = "remarks.txt"
 
 @dataclass(frozen=True)
 class Manifest:
-    """Of one sweep.
+    """What one sweep asked, and which runs it asked for.
 
     Attributes:
-        name, question, expected: of the sweep file.
-        command: that was given.
-        keys: of its runs, those not yet run included.
-        proxy_log2_learning_rate: log2 of the base learning rate that was tuned on the proxy; None if that is not known.
-        proxy_hparams: name to value of all base hyperparameters that were tuned on the proxy; empty if not known.
-        kind, swept, axis, tied, reference: of the sweep file; see ``sweeps.sweep.Sweep``.
-        claim: of the sweep file, too. Before it had that field, every sweep tested the claims of the SuPar paper.
-        full_grid: runs of the whole grid, where ``keys`` are those that an adaptive sweep needed of it; else None.
-        added_seeds: parametrization to the seeds that a coordinate check ran beside those of its file, to decide it.
+        name: The name of the sweep.
+        question: What the sweep file asks.
+        expected: What the sweep file expects; empty if it expects nothing.
+        command: The command line that was given.
+        keys: The keys of its runs, those not yet run included.
+        proxy_log2_learning_rate: The log2 of the base learning rate that was tuned on the proxy; None if that is not
+            known.
+        proxy_hparams: Name to value of all base hyperparameters that were tuned on the proxy; empty if not known.
+        kind: The kind of question, as in ``sweeps.sweep.Sweep``.
+        swept: The hyperparameters whose optimum is looked for, as in the sweep file.
+        axis: The scale along which the optimum may move, as in the sweep file.
+        tied: What moves along with the axis, as in the sweep file.
+        reference: The parametrization that others are compared with, as in the sweep file; None for kinds without one.
+        full_grid: The number of runs of the whole grid, where ``keys`` are those that an adaptive sweep needed of it;
+            else None.
+        claim: By what the outcome is judged, as in the sweep file. Before it had that field, every sweep tested the
+            claims of the SuPar paper.
+        added_seeds: Parametrization to the seeds that a coordinate check ran beside those of its file, to decide it.
     """
 
     name: str

@@ -13,8 +13,11 @@ class LayerSparsity:
     """One sparse weight matrix as it was drawn.
 
     Attributes:
-        name: of the parameter. nonzero, size: entries kept, entries in all.
-        weights_per_neuron: mean non-zero weights of an output (WPN). dead_outputs: outputs without any.
+        name: The name of the parameter.
+        nonzero: The number of entries that were kept.
+        size: The number of entries in all.
+        weights_per_neuron: The mean number of non-zero weights of an output (WPN).
+        dead_outputs: The number of outputs without any weight.
     """
 
     name: str
@@ -48,9 +51,12 @@ class Environment:
     """Where a run ran. Never enters the run key.
 
     Attributes:
-        machine: processor and number of cores, or accelerator. threads: of the numerical library.
-        backend: of sparse layers; under ``auto`` how many of them each computed: "auto: masked x2, native x6".
-        versions: of Python, torch and this package.
+        machine: The processor and its number of cores, or the accelerator.
+        device: What computed: "cpu", "cuda" or "cuda:N".
+        backend: What computed sparse layers; under ``auto`` how many of them each backend had: "auto: masked x2, native
+            x6".
+        threads: The number of threads of the numerical library.
+        versions: The versions of Python, torch and this package.
     """
 
     machine: str
@@ -65,15 +71,26 @@ class RunRecord:
     """The outcome of one run.
 
     Attributes:
-        key: of ``spec``.
-        train_loss, validation_loss: nats per token at the end; None if the run diverged.
-        bits_per_byte: the validation loss in bits per byte of text; None where that makes no sense.
-        accuracy: part of validation targets that had the highest logit.
-        diverged: the loss became infinite, undefined, or larger than where it began.
-        tokens: seen in training. epochs: how often the training data was seen.
-        flops_dense, flops_sparse: of training, counting all weights or only those that exist.
-        wall_seconds: of training and evaluation. step_seconds: median of a training step.
-        same_as: key of the run that was trained in place of this one, as it computes the same; None if this one was.
+        key: The key of ``spec``.
+        spec: The run.
+        train_loss: The training loss at the end, nats per token; None if the run diverged.
+        validation_loss: The validation loss at the end, nats per token; None if the run diverged.
+        bits_per_byte: The validation loss in bits per byte of text; None where that makes no sense.
+        accuracy: The part of validation targets that had the highest logit.
+        diverged: Whether the loss became infinite, undefined, or larger than where it began.
+        tokens: How many tokens were seen in training.
+        epochs: How often the training data was seen.
+        parameters: The number of entries of all parameters.
+        nonzero_parameters: The number of those entries that exist.
+        flops_dense: The floating-point operations of training if zeros are counted.
+        flops_sparse: The floating-point operations of training, of the weights that exist only.
+        wall_seconds: How long training and evaluation took.
+        step_seconds: The median time of a training step.
+        history: All validations, in their order.
+        layers: The masks of all sparse layers.
+        environment: Where it ran.
+        same_as: The key of the run that was trained in place of this one, as it computes the same; None if this one
+            was.
     """
 
     key: str

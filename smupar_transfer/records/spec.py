@@ -83,9 +83,17 @@ class GPTSpec:
     """A pre-norm decoder-only transformer over tokens.
 
     Attributes:
-        width: d_model. depth: number of blocks. head_dim: size of an attention head; fixed while width grows.
-        mlp_ratio: feed-forward width over ``width``; their product must be whole.
-        vocab_size: number of token ids. context: longest sequence that learned positions cover, in tokens.
+        width: The size of the residual stream, d_model.
+        depth: The number of blocks.
+        head_dim: The size of an attention head, which is fixed while width grows.
+        vocab_size: The number of token ids.
+        context: The longest sequence that learned positions cover, in tokens.
+        mlp_ratio: The feed-forward width over ``width``; their product must be whole.
+        activation: The activation of the feed-forward layers.
+        positions: How the network learns where a token stands.
+        tied: Whether the readout is the embedding's own matrix.
+        bias: Whether linear layers have biases.
+        kind: The word by which files tell kinds of network apart.
     """
 
     width: int
@@ -119,7 +127,12 @@ class MLPSpec:
     """A classifier: input layer, ``depth`` hidden layers of equal width with ReLU, readout.
 
     Attributes:
-        features: length of an input vector. classes: number of labels.
+        width: The size of every hidden layer.
+        depth: The number of hidden layers.
+        features: The length of an input vector.
+        classes: The number of labels.
+        bias: Whether linear layers have biases.
+        kind: The word by which files tell kinds of network apart.
     """
 
     width: int
@@ -141,8 +154,8 @@ class SparsitySpec:
     """Which hidden weights exist.
 
     Attributes:
-        density: rho, the part of each hidden weight matrix that is not zero, in (0, 1].
-        mask: name of the structure in which zeros are drawn, from the run's seed and the parameter's name.
+        density: The part of each hidden weight matrix that is not zero (rho), in (0, 1].
+        mask: The name of the structure in which zeros are drawn, from the run's seed and the parameter's name.
     """
 
     density: float = 1.0
@@ -162,9 +175,12 @@ class DataSpec:
     """What a run learns from, pinned by content.
 
     Attributes:
-        name: data set. path: where a person's own data lies, or None. sha256: of the content.
-        train_size, validation_size: in tokens, or in examples for ``digits``.
-        bytes_per_token: mean bytes of text behind a token; None where it is not known or makes no sense.
+        name: The name of the data set.
+        sha256: The hash of the content.
+        train_size: How much there is to train on, in tokens, or in examples for ``digits``.
+        validation_size: How much is kept for validation, in the same unit.
+        bytes_per_token: The mean number of bytes of text behind a token; None where it is not known or makes no sense.
+        path: Where a person's own data lies, or None.
     """
 
     name: str
@@ -180,11 +196,14 @@ class BudgetSpec:
     """How long a run trains and how it is watched.
 
     Attributes:
-        steps: optimizer steps. batch_size: sequences (or examples) a step. sequence_length: tokens a sequence.
-        warmup_steps: steps of linear warm-up. decay: shape of the fall after it.
-        final_fraction: learning rate at the end over the peak, in [0, 1].
-        evaluations: validations in a run, evenly spaced, the last at the end.
-        evaluation_batches: batches in a validation, the same in every run.
+        steps: The number of optimizer steps.
+        batch_size: The number of sequences (or examples) a step.
+        sequence_length: The number of tokens a sequence.
+        warmup_steps: The number of steps of linear warm-up.
+        decay: The shape of the learning rate's fall after the warm-up.
+        final_fraction: The learning rate at the end over the peak, in [0, 1].
+        evaluations: The number of validations in a run, evenly spaced, the last at the end.
+        evaluation_batches: The number of batches in a validation, the same in every run.
     """
 
     steps: int
@@ -220,9 +239,16 @@ class RunSpec:
     """One training run. Everything here enters the run key; nothing else changes the outcome.
 
     Attributes:
-        model: the network that is trained. base_width: width of the proxy, from which m_d is counted.
-        parametrization: name of a table of ``theory``. hparams: base hyperparameters, as tuned on the proxy.
-        seed: of weights, masks and the order of batches. precision: of products.
+        model: The network that is trained.
+        base_width: The width of the proxy, from which m_d is counted.
+        sparsity: Which hidden weights exist.
+        parametrization: The name of a table of ``theory``.
+        hparams: The base hyperparameters, as tuned on the proxy.
+        optimizer: The update rule and its settings.
+        data: What the run learns from.
+        budget: How long it trains.
+        seed: The seed of weights, masks and the order of batches.
+        precision: The precision of products.
     """
 
     model: ModelSpec

@@ -43,7 +43,9 @@ class Store(Generic[Record]):
         folder: ``results/NAME``; need not exist before the first ``put``.
 
     Attributes:
-        kind: of the records. file: that gathers them. pending: folder of those not yet gathered.
+        kind: The type of the records.
+        file: The name of the file that gathers them.
+        pending: The name of the folder of those not yet gathered.
     """
 
     kind: type[Record]

@@ -17,12 +17,12 @@ class Tuned:
     """Base hyperparameters and where they come from.
 
     Attributes:
-        hparams: the best point.
-        value: its validation loss on the proxy, in nats; finite, not negative.
-        study: which search.
-        trial: which of its trials, counted from 0.
-        trials: how many had an outcome then, at least 1.
-        proxy: the run that was tuned; its own ``hparams`` are the search's starting point.
+        hparams: The best point.
+        value: Its validation loss on the proxy, in nats; finite, not negative.
+        study: The name of the search.
+        trial: Which of its trials it is, counted from 0.
+        trials: How many trials had an outcome then, at least 1.
+        proxy: The run that was tuned; its own ``hparams`` are the search's starting point.
     """
 
     hparams: BaseHyperparameters

@@ -25,7 +25,7 @@ from smupar_transfer.theory import PARAMETRIZATIONS, BaseHyperparameters, Optimi
 
 @dataclass(frozen=True)
 class Provenance:
-    """Of one result.
+    """How one result was made, and how it is made again.
 
     Attributes:
         name: Of its folder.

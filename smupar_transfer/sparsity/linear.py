@@ -36,8 +36,9 @@ class SparseLinear(nn.Module):
             ``choose_backend`` or, for ``TYPICAL_TOKENS`` a step, when weights are first set.
 
     Attributes:
-        weight: parameter in the layout of the backend; ``dense_weight()`` is layout-free.
-        mask_bits: buffer with a bit per entry of the mask (see ``pack_bits``), part of the ``state_dict``.
+        weight: The parameter in the layout of the backend; ``dense_weight()`` is layout-free.
+        bias: The parameter that is added to every output; None for a layer without one.
+        mask_bits: A buffer with a bit per entry of the mask (see ``pack_bits``), part of the ``state_dict``.
     """
 
     mask_bits: Tensor

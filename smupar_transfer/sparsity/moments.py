@@ -149,10 +149,10 @@ class _HeldWeight:
     """The weight of a sparse layer in an optimizer.
 
     Attributes:
-        layer: that the weight belongs to.
-        group: of the optimizer's parameters.
-        position: of the weight among the group's parameters.
-        state: what the optimizer keeps for the weight, by name; empty before its first step.
+        layer: The layer that the weight belongs to.
+        group: The group of the optimizer's parameters that holds it.
+        position: The place of the weight among the group's parameters.
+        state: What the optimizer keeps for the weight, by name; empty before its first step.
     """
 
     layer: SparseLinear

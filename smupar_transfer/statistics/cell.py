@@ -105,7 +105,8 @@ class Setup:
     """What the runs of a cell have in common.
 
     Attributes:
-        settings: of ``setting_names``, those that are not swept.
+        parametrization: The name of the parametrization.
+        settings: The values of ``setting_names``, of those that are not swept.
     """
 
     parametrization: str
@@ -136,10 +137,11 @@ class Cell(Setup):
     """Runs that differ in seed and in the swept hyperparameter only.
 
     Attributes:
-        log2_values: of the swept hyperparameter, increasing, (values,).
-        seeds: in increasing order, (seeds,).
-        losses: validation losses in nats, (seeds, values); infinite where a run diverged, NaN where there is none.
-        chance_loss: of a uniform guess, nats. flops: of training once, counting the weights that exist.
+        log2_values: The log2 of the swept hyperparameter's values, increasing, (values,).
+        seeds: The seeds in increasing order, (seeds,).
+        losses: Validation losses in nats, (seeds, values); infinite where a run diverged, NaN where there is none.
+        chance_loss: The loss of a uniform guess, nats.
+        flops: The floating-point operations of training once, counting the weights that exist.
     """
 
     log2_values: Floats
@@ -228,9 +230,11 @@ class Family:
     """Cells that differ along the axis (and in what is tied to it) only.
 
     Attributes:
-        apart: settings that tell this family from others of its parametrization, ordered as their columns.
-        cells: from the proxy's end of the axis on: from dense to sparse, else upwards.
-        shared: those of ``apart`` that most families of two cells or more agree in; empty for a family of one cell.
+        parametrization: The name of the parametrization.
+        axis: The scale along which the cells differ.
+        apart: The settings that tell this family from others of its parametrization, ordered as their columns.
+        cells: The cells from the proxy's end of the axis on: from dense to sparse, else upwards.
+        shared: Those of ``apart`` that most families of two cells or more agree in; empty for a family of one cell.
     """
 
     parametrization: str

@@ -23,12 +23,16 @@ class CellSummary:
     """One row of ``summary.csv``.
 
     Attributes:
-        family: that the cell belongs to.
-        regret: of the optimum of the family's first cell (the densest, or the smallest), carried over to this cell.
-        zero_shot: of the proxy's optimum, carried over to this cell; None if that is not known.
-        zero_shot_to_best: the same against the best loss that any cell of this size, sparsity and budget reached.
-        sensitivity: mean over the swept range of min(loss, loss of a uniform guess) less the best loss, nats (Wortsman
-            et al. 2023, arXiv 2309.14322, section 2), over the range that all cells of the sweep have in common.
+        family: The family that the cell belongs to.
+        cell: The cell.
+        optimum: The optimum of its mean loss curve.
+        regret: The regret of the optimum of the family's first cell (the densest, or the smallest), carried over to
+            this cell.
+        zero_shot: The regret of the proxy's optimum, carried over to this cell; None if that is not known.
+        zero_shot_to_best: The same against the best loss that any cell of this size, sparsity and budget reached.
+        sensitivity: The mean over the swept range of min(loss, loss of a uniform guess) less the best loss, nats
+            (Wortsman et al. 2023, arXiv 2309.14322, section 2), over the range that all cells of the sweep have in
+            common.
     """
 
     family: Family

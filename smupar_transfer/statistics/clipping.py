@@ -16,13 +16,13 @@ from smupar_transfer.theory import Optimizer
 
 @dataclass(frozen=True)
 class Clipping:
-    """Of SGD's runs under one parametrization.
+    """What the gradient clip did in SGD's runs under one parametrization.
 
     Attributes:
-        acted: number of steps in which gradients were clipped; of records that do not say so, all of them.
-        steps: number of all steps that were taken.
-        known: whether all records say whether the clip acted.
-        taken_out: whether sizes of first updates are those without the clip.
+        acted: The number of steps in which gradients were clipped; of records that do not say so, all of them.
+        steps: The number of all steps that were taken.
+        known: Whether all records say whether the clip acted.
+        taken_out: Whether sizes of first updates are those without the clip.
     """
 
     acted: int

@@ -12,14 +12,20 @@ from smupar_transfer.theory import PARAMETRIZATIONS
 
 @dataclass(frozen=True)
 class Comparison:
-    """Of one parametrization; losses in nats, infinite where a run diverged.
+    """What one parametrization reached; losses in nats, infinite where a run diverged.
 
     Attributes:
-        zero_shot: loss at the learning rate that was tuned on the proxy.
-        tuned: smallest loss over ``rates``. was_tuned: whether there is more than the zero-shot rate.
-        rates, losses: the grid, in log2 of the base learning rate, increasing.
-        regret_percent: of zero-shot against ``tuned``; None if not tuned or diverged.
-        regret_to_best_percent: of zero-shot against the best of all parametrizations.
+        name: The name of the parametrization.
+        title: Its name for people.
+        zero_shot_log2_rate: The log2 of the base learning rate that was tuned on the proxy.
+        zero_shot: The loss at that learning rate.
+        tuned: The smallest loss over ``rates``.
+        tuned_log2_rate: The log2 of the base learning rate of that loss.
+        was_tuned: Whether there is more than the zero-shot rate.
+        rates: The log2 of every base learning rate that was run, increasing.
+        losses: The loss at each of ``rates``.
+        regret_percent: The regret of zero-shot against ``tuned``; None if not tuned or diverged.
+        regret_to_best_percent: The regret of zero-shot against the best of all parametrizations.
     """
 
     name: str

@@ -88,8 +88,8 @@ class Estimate:
     """A slope with its spread over seeds.
 
     Attributes:
-        by_seed: seed to slope; empty where nothing could be measured.
-        looks: how many intervals, from fewer and from more seeds, are to hold the slope all at once in 95 % of cases.
+        by_seed: Seed to slope; empty where nothing could be measured.
+        looks: How many intervals, from fewer and from more seeds, are to hold the slope all at once in 95 % of cases.
     """
 
     by_seed: Mapping[int, float]
@@ -127,7 +127,12 @@ class Slope:
     """How one size of one layer scales with density or width under one parametrization.
 
     Attributes:
-        predicted: exponent by theory; None where it makes no sharp prediction, which is after the first step.
+        parametrization: The name of the parametrization.
+        layer: The name of the layer.
+        coordinate: The size that was measured.
+        moment: When it was measured.
+        estimate: The slope with its spread over seeds.
+        predicted: The exponent by theory; None where it makes no sharp prediction, which is after the first step.
     """
 
     parametrization: str
@@ -307,10 +312,13 @@ class Gap:
     """How much more steeply the first updates scale under one parametrization than under a control that must fail.
 
     Attributes:
-        estimate: mean over layers, paired by seed.
-        low_layer, high_layer: that of the least and the most of the layers; NaN without any.
-        predicted: by theory; met sharply at any width, where a slope itself nears its exponent slowly. None if theory
-            predicts one of the two slopes only.
+        parametrization: The name of the parametrization.
+        control: The name of the parametrization that must fail.
+        estimate: The mean over layers, paired by seed.
+        low_layer: The gap of the layer that has the least; NaN without any.
+        high_layer: The gap of the layer that has the most; NaN without any.
+        predicted: The gap by theory; met sharply at any width, where a slope itself nears its exponent slowly. None if
+            theory predicts one of the two slopes only.
     """
 
     parametrization: str

@@ -30,15 +30,15 @@ class Judgement:
     """What a check says about one parametrization.
 
     Attributes:
-        parametrization: its name.
-        verdict: on all of its sizes together.
-        expected: the verdict that theory predicts on this axis.
-        deciding: slopes that decide the verdict, those that use up most of their allowance first.
-        unmeasured: slopes of which no seed tells anything.
-        reasons: why the verdict is open; empty if it is not.
-        runs: number of runs, diverged ones among them.
-        diverged: how many of them did.
-        clipping: what the gradient clip did to the sizes; None if nothing.
+        parametrization: The name of the parametrization.
+        verdict: The verdict on all of its sizes together.
+        expected: The verdict that theory predicts on this axis.
+        deciding: The slopes that decide the verdict, those that use up most of their allowance first.
+        unmeasured: The slopes of which no seed tells anything.
+        reasons: Why the verdict is open; empty if it is not.
+        runs: The number of runs, diverged ones among them.
+        diverged: How many of them did.
+        clipping: What the gradient clip did to the sizes; None if nothing.
     """
 
     parametrization: str

@@ -44,13 +44,17 @@ class LocalFit:
     point: the farther up, the less a cubic is to be believed.
 
     Attributes:
-        columns: of the curve that entered, (points,). origin: log2 value of the smallest one.
-        offsets: log2 values less ``origin``, (points,). doubt: (height / softness)**2, (points,).
-        support: share of the seeds that a point is the mean of, (points,).
-        maps: from losses to coefficients of 1, x, x**2 (, x**3), (coefficients, points). coefficients: those.
-        vertex: of the minimum, from ``origin``.
-        misfit: variance (nats**2) at ``doubt`` 1 that the residuals show, noise included; 0, or that of other fits,
-            where there are none. misfit_freedom: degrees of freedom behind it, at least 1.
+        columns: The places, among the curve's values, of the points that entered, (points,).
+        origin: The log2 value of the smallest point.
+        offsets: The log2 values less ``origin``, (points,).
+        doubt: The value of (height / softness)**2, (points,).
+        support: The share of the seeds that a point is the mean of, (points,).
+        maps: The map from losses to coefficients of 1, x, x**2 (, x**3), (coefficients, points).
+        coefficients: Those coefficients.
+        vertex: The place of the minimum, counted from ``origin``.
+        misfit: The variance (nats**2) at ``doubt`` 1 that the residuals show, noise included; 0, or that of other fits,
+            where there are none.
+        misfit_freedom: The degrees of freedom behind it, at least 1.
     """
 
     columns: np.ndarray

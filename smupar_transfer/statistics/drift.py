@@ -19,8 +19,10 @@ class Spread:
     """Range of several estimates.
 
     Attributes:
-        value: largest less smallest. low, high: 95 % interval of the range of what they estimate; NaN without errors.
-        noise: median range if there were no difference at all; NaN without errors.
+        value: The largest estimate less the smallest.
+        low: The lower end of the 95 % interval of the range of what they estimate; NaN without errors.
+        high: The upper end of that interval; NaN without errors.
+        noise: The median range if there were no difference at all; NaN without errors.
     """
 
     value: float
@@ -31,7 +33,13 @@ class Spread:
 
 @dataclass(frozen=True)
 class Slope:
-    """Of a straight line through estimates, by least squares. low, high: 95 % interval; NaN without errors."""
+    """The slope of a straight line through estimates, by least squares.
+
+    Attributes:
+        value: The slope.
+        low: The lower end of its 95 % interval; NaN without errors.
+        high: The upper end of that interval; NaN without errors.
+    """
 
     value: float
     low: float = math.nan
@@ -40,11 +48,12 @@ class Slope:
 
 @dataclass(frozen=True)
 class Errors:
-    """Of several estimates.
+    """The errors of several estimates.
 
     Attributes:
-        drawn: estimates less what they estimate, simulated, (draws, estimates).
-        below, above: how many times as far what is estimated may lie on that side as ``drawn`` has it, (estimates,).
+        drawn: Estimates less what they estimate, simulated, (draws, estimates).
+        below: How many times as far below what is estimated may lie as ``drawn`` has it, (estimates,).
+        above: How many times as far above what is estimated may lie as ``drawn`` has it, (estimates,).
     """
 
     drawn: Floats

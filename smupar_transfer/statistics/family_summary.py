@@ -23,23 +23,26 @@ class FamilySummary:
     """One row of ``drift.csv``: a family with at least two cells that trained.
 
     Attributes:
-        drift: range of log2 of the optimum, octaves. Its interval has no upper end where an optimum's has none.
-        at_least: an optimum lies at the edge of its grid, or a cell did not train at all: the drift is a lower bound.
-        slope: d log2 optimum / d log2 place on the axis (density for ``sparsity``); without an interval where that of
-            an optimum has no end.
-        kappa: d log2 (curvature / loss) / d log2 scale, where scale grows away from the proxy (1 / density for
-            ``sparsity``): how fast the relative cost of a given error in octaves grows; lower is more robust. With
-            loss ~ n**-alpha, optimum ~ n**-beta and d2 loss / d optimum2 ~ n**gamma it is alpha - 2 beta + gamma
-            (named in arXiv 2605.21486; curvature is per octave squared, hence the optimum's exponent). Its interval
-            holds the noise of the curvature, beside which that of the loss is small. NaN unless every cell has a fit.
-        parabola_octaves: drift by plain parabolas, for comparison with other work; NaN unless each has one.
-        sensitivity: mean over cells, nats.
-        largest_regret, largest_zero_shot_regret: in percent, over cells; NaN if not known.
-        regret_at_least: the latter is a lower bound: a cell has its best loss at the end of its grid, or was not run
-            as far as what was carried over.
-        exact: whether every optimum came from a fit with an interval that ends on both sides.
-        surely: octaves that the optima's own intervals lie apart; NaN unless two have one. Less than the drift's lower
-            end, but known as well where optima lie at the edge.
+        family: The family.
+        drift: The range of log2 of the optimum, octaves. Its interval has no upper end where an optimum's has none.
+        at_least: Whether the drift is a lower bound: an optimum lies at the edge of its grid, or a cell did not train
+            at all.
+        slope: The value of d log2 optimum / d log2 place on the axis (density for ``sparsity``); without an interval
+            where that of an optimum has no end.
+        kappa: The value of d log2 (curvature / loss) / d log2 scale, where scale grows away from the proxy (1 / density
+            for ``sparsity``): how fast the relative cost of a given error in octaves grows; lower is more robust. With
+            loss ~ n**-alpha, optimum ~ n**-beta and d2 loss / d optimum2 ~ n**gamma it is alpha - 2 beta + gamma (named
+            in arXiv 2605.21486; curvature is per octave squared, hence the optimum's exponent). Its interval holds the
+            noise of the curvature, beside which that of the loss is small. NaN unless every cell has a fit.
+        parabola_octaves: The drift by plain parabolas, for comparison with other work; NaN unless each cell has one.
+        sensitivity: The mean sensitivity of the cells, nats.
+        largest_regret: The largest regret of a cell, in percent; NaN if not known.
+        largest_zero_shot_regret: The largest zero-shot regret of a cell, in percent; NaN if not known.
+        regret_at_least: Whether the latter is a lower bound: a cell has its best loss at the end of its grid, or was
+            not run as far as what was carried over.
+        exact: Whether every optimum came from a fit with an interval that ends on both sides.
+        surely: The octaves that the optima's own intervals lie apart; NaN unless two have one. Less than the drift's
+            lower end, but known as well where optima lie at the edge.
     """
 
     family: Family

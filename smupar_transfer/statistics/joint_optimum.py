@@ -25,8 +25,10 @@ class Surface(Setup):
     """Runs that differ in seed and in two swept hyperparameters only.
 
     Attributes:
-        swept: names of the two. log2_values: of each, increasing, (first,) and (second,).
-        seeds: in increasing order. losses: nats, (seeds, first, second); infinite where diverged, NaN where not run.
+        swept: The names of the two hyperparameters.
+        log2_values: The log2 of the values of each, increasing, (first,) and (second,).
+        seeds: The seeds in increasing order.
+        losses: Validation losses in nats, (seeds, first, second); infinite where diverged, NaN where not run.
     """
 
     swept: tuple[str, str]
@@ -45,11 +47,15 @@ class JointOptimum:
     """Minimum of a surface.
 
     Attributes:
-        log2_values: of both hyperparameters; the grid's best point unless ``status`` is FIT, NaN if nothing trained.
-        low, high: 95 % interval of each by itself; NaN without a fit or with one seed.
-        covariance: of ``log2_values``, (2, 2), octaves squared; NaN as the intervals.
-        radius: of the joint 95 % region: all p with (p - log2_values)' covariance^-1 (p - log2_values) <= radius**2.
-        loss: mean validation loss at the grid's best point, nats.
+        log2_values: The log2 of both hyperparameters there; the grid's best point unless ``status`` is FIT, NaN if
+            nothing trained.
+        low: The lower end of the 95 % interval of each by itself; NaN without a fit or with one seed.
+        high: The upper end of that interval, likewise.
+        covariance: The covariance of ``log2_values``, (2, 2), octaves squared; NaN as the intervals.
+        radius: The radius of the joint 95 % region: all p with (p - log2_values)' covariance^-1 (p - log2_values) <=
+            radius**2.
+        loss: The mean validation loss at the grid's best point, nats.
+        status: How the minimum was found, or why there is none.
     """
 
     log2_values: tuple[float, float]
@@ -103,9 +109,11 @@ class _Bowl:
     """A quadratic through the points near the minimum of a surface.
 
     Attributes:
-        at: of its minimum, (2,). moves: weights of the points' losses in ``at``, to first order, (2, points).
-        losses: of the points, (seeds, points). doubt: as in ``LocalFit``, (points,).
-        misfit: variance (nats**2) that the residuals show at ``doubt`` 1, noise of the mean included.
+        at: The place of its minimum, (2,).
+        moves: The weights of the points' losses in ``at``, to first order, (2, points).
+        losses: The losses of the points, (seeds, points).
+        doubt: The value as in ``LocalFit``, (points,).
+        misfit: The variance (nats**2) that the residuals show at ``doubt`` 1, noise of the mean included.
     """
 
     at: Floats

@@ -46,9 +46,12 @@ class MeanCurve:
     """The mean loss curve of a cell.
 
     Attributes:
-        rows, columns: seeds and values of ``complete``. values: all that some of these seeds ran.
-        means: at these, nats, as of ``levelled_means``; infinite where a run diverged, (values,).
-        support: share of the seeds behind each, (values,).
+        cell: The cell.
+        rows: The places, among the cell's seeds, of those that ``complete`` chooses.
+        columns: The places, among the cell's values, of those that ``complete`` chooses.
+        values: The places, among the cell's values, of all that some of these seeds ran.
+        means: The mean loss at these, nats, as of ``levelled_means``; infinite where a run diverged, (values,).
+        support: The share of the seeds behind each, (values,).
     """
 
     cell: Cell

@@ -21,17 +21,21 @@ class Optimum:
     """Estimate of one cell.
 
     Attributes:
-        log2_value: of the minimum; NaN if nothing trained.
-        low, high: 95 % interval, infinite on a side that neither the fit nor a clearly worse run ends; of an optimum at
-            the edge, clearly worse runs alone; NaN if not convex or with one seed.
-        standard_error: of ``log2_value``, octaves, to first order; NaN as the interval. freedom: behind it.
-        curvature: second derivative of the loss there, nats per octave squared. curvature_error: its standard error.
-        fitted_loss: minimum of the fitted curve, nats. These three are NaN without a fit.
-        loss: mean validation loss (nats) at the best point of the grid; infinite if nothing trained.
-        grid_log2_value: that point.
-        parabola: what a plain parabola says, for comparison with other work; NaN if it says nothing.
-        seeds: that entered.
-        curve: the fit itself, None if there is none.
+        log2_value: The log2 of the hyperparameter at the minimum; NaN if nothing trained.
+        low: The lower end of the 95 % interval, infinite where neither the fit nor a clearly worse run ends it; of an
+            optimum at the edge, clearly worse runs alone; NaN if not convex or with one seed.
+        high: The upper end of that interval, likewise.
+        standard_error: The standard error of ``log2_value``, octaves, to first order; NaN as the interval.
+        freedom: The degrees of freedom behind it.
+        curvature: The second derivative of the loss there, nats per octave squared; NaN without a fit.
+        curvature_error: Its standard error; NaN without a fit.
+        fitted_loss: The minimum of the fitted curve, nats; NaN without a fit.
+        loss: The mean validation loss (nats) at the best point of the grid; infinite if nothing trained.
+        grid_log2_value: The log2 of the hyperparameter at that point.
+        parabola: What a plain parabola says, for comparison with other work; NaN if it says nothing.
+        status: How the minimum was found, or why there is none.
+        seeds: The seeds that entered.
+        curve: The fit itself, None if there is none.
     """
 
     log2_value: float

@@ -21,12 +21,15 @@ class ProxySize:
     """One proxy of one target.
 
     Attributes:
-        proxy, target: cells of one parametrization that differ in size and sparsity. optimum: of the proxy.
-        regret: of the target at the proxy's optimum, against the best of the target's own grid.
-        best_loss: mean of the latter, nats.
-        low, high: 95 % interval of the regret in nats: the proxy's optimum and the target's losses both vary as their
-            standard errors say; without an end where runs of the target diverged, NaN with one seed.
-        search_flops: of training every value of the proxy once, over those of training the target once.
+        proxy: The cell of the proxy.
+        target: The cell of the target, of the same parametrization and another size and sparsity.
+        optimum: The optimum of the proxy.
+        regret: The regret of the target at the proxy's optimum, against the best of the target's own grid.
+        best_loss: The mean of the latter, nats.
+        low: The lower end of the 95 % interval of the regret in nats: the proxy's optimum and the target's losses both
+            vary as their standard errors say; NaN with one seed.
+        high: The upper end of that interval, which has no end where runs of the target diverged; NaN with one seed.
+        search_flops: The operations of training every value of the proxy once, over those of training the target once.
     """
 
     proxy: Cell

@@ -15,9 +15,11 @@ class Regret:
     """Loss of a cell at a value that was carried over, less a best loss.
 
     Attributes:
-        log2_value: that was carried over.
-        nats, percent: mean over seeds; infinite if a run diverged there, NaN if the value is not in the cell's grid.
-        standard_error: of ``nats``, over seeds, paired; NaN with fewer than two.
+        log2_value: The log2 of the value that was carried over.
+        nats: The mean over seeds, in nats; infinite if a run diverged there, NaN if the value is not in the cell's
+            grid.
+        percent: The same in percent of the best loss.
+        standard_error: The standard error of ``nats``, over seeds, paired; NaN with fewer than two.
     """
 
     log2_value: float

@@ -25,11 +25,14 @@ class SearchCurve:
     """Loss of the target after a random search of 1, 2, ... draws.
 
     Attributes:
-        way: ``transfer`` (search on the proxy, train the target once at its winner) or ``direct`` (on the target).
-        draws: points drawn, with replacement, (lengths,).
-        cost: FLOPs of it all over those of training the target once, counting the weights that exist, (lengths,).
-        loss: expected validation loss of the target, nats, (lengths,).
-        resampled: bootstrap of ``loss`` over the points, the same resamples both ways, (resamples, lengths).
+        parametrization: The name of the parametrization.
+        way: How it is searched: ``transfer`` (on the proxy; the target is trained once at its winner) or ``direct`` (on
+            the target).
+        draws: The numbers of points drawn, with replacement, (lengths,).
+        cost: The operations of it all over those of training the target once, counting the weights that exist,
+            (lengths,).
+        loss: The expected validation loss of the target, nats, (lengths,).
+        resampled: A bootstrap of ``loss`` over the points, the same resamples both ways, (resamples, lengths).
     """
 
     parametrization: str

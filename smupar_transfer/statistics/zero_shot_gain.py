@@ -17,15 +17,21 @@ from smupar_transfer.theory import InputError
 
 @dataclass(frozen=True, eq=False)
 class Gain:
-    """Of one cell against the reference family's cell at the same place.
+    """What one cell gains over the reference family's cell at the same place.
 
     Attributes:
-        place: on the axis (density for ``sparsity``).
-        loss, standard_error: mean over seeds, nats; infinite and NaN if a run diverged.
-        nats: loss less that of the reference, seeds paired; negative is better. NaN without a reference there.
-        nats_error: its standard error; NaN with fewer than two seeds in common. low, high: 95 % interval of ``nats``.
-        percent, percent_error: the same over the loss of the reference.
-        seeds: in common with the reference.
+        family: The family that the cell belongs to.
+        cell: The cell.
+        place: The place on the axis (density for ``sparsity``).
+        loss: The mean loss over seeds, nats; infinite if a run diverged.
+        standard_error: Its standard error, nats; NaN if a run diverged.
+        nats: The loss less that of the reference, seeds paired; negative is better. NaN without a reference there.
+        nats_error: Its standard error; NaN with fewer than two seeds in common.
+        low: The lower end of the 95 % interval of ``nats``.
+        high: The upper end of that interval.
+        percent: The value of ``nats`` in percent of the loss of the reference.
+        percent_error: Its standard error.
+        seeds: The number of seeds in common with the reference.
     """
 
     family: Family

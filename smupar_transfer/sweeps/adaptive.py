@@ -20,11 +20,11 @@ class Search:
     """How one cell is searched.
 
     Attributes:
-        points: of the full grid, evenly spaced.
-        coarse: every so many points is run first, with the first seed alone; at least 1.
-        reach: so many points on either side of the running optimum are run with all seeds. With 0 the optimum never
-            moves off the coarse points.
-        seeds: the first is the scout.
+        points: The points of the full grid, evenly spaced.
+        coarse: The number of points after which one is run first, with the first seed alone; at least 1.
+        reach: The number of points on either side of the running optimum that are run with all seeds. With 0 the
+            optimum never moves off the coarse points.
+        seeds: The seeds; the first is the scout.
     """
 
     points: int

@@ -21,8 +21,8 @@ class Extension:
     """Seeds that a parametrization got, and why.
 
     Attributes:
-        judgement: that was open without them.
-        seeds: that were added at this look, ascending.
+        judgement: The judgement that was open without them.
+        seeds: The seeds that were added at this look, ascending.
     """
 
     judgement: Judgement
@@ -34,9 +34,9 @@ class SeedPlan:
     """The runs that a check needs, as far as the records tell.
 
     Attributes:
-        specs: all of them, planned ones first.
-        added: parametrization to the seeds that were added to it; those that need none are missing.
-        extensions: how it came to that, one after the other.
+        specs: All runs, planned ones first.
+        added: Parametrization to the seeds that were added to it; those that need none are missing.
+        extensions: How it came to that, one after the other.
     """
 
     specs: tuple[RunSpec, ...]

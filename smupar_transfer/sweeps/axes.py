@@ -47,9 +47,9 @@ class RandomPoints:
     """Points in several keys at once, uniform in log2; the first ones of a larger ``count`` are those of a smaller.
 
     Attributes:
-        count: of points.
-        seed: of the random numbers.
-        space: key to first and last log2.
+        count: The number of points.
+        seed: The seed of the random numbers.
+        space: Key to first and last log2.
     """
 
     count: int

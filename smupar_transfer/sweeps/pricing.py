@@ -26,11 +26,11 @@ class Batch:
     """Runs that cost the same.
 
     Attributes:
-        spec: one of them.
-        runs: in all.
-        trainings: of these, those that compute something different.
-        missing: of these, those that are to be trained.
-        records: of these runs, made as the missing ones would be.
+        spec: One of the runs.
+        runs: The number of runs in all.
+        trainings: The number of these runs that compute something different.
+        missing: The number of these runs that are to be trained.
+        records: Records of these runs, made as the missing ones would be.
     """
 
     spec: RunSpec
@@ -55,8 +55,8 @@ class Price:
     """What runs take on this machine, one at a time.
 
     Attributes:
-        batches: all runs.
-        source: of the times, in words.
+        batches: All runs.
+        source: Where the times come from, in words.
     """
 
     batches: tuple[Priced, ...]

@@ -27,13 +27,13 @@ class RunContext:
     """How to run, and where records go.
 
     Attributes:
-        data: to load.
-        execution: of every run.
-        folder: of the result.
-        workers: processes.
-        elsewhere: of a run that computes the same as one of other results, the record is copied; asked only where
-            something is missing.
-        watch: is told how far the runs are.
+        data: The data to load.
+        execution: How every run is carried out.
+        folder: The folder of the result.
+        workers: The number of processes.
+        elsewhere: Gives the records of other results by what they compute, so that they are copied; it is asked only
+            where something is missing.
+        watch: Makes the watcher that is told how far the runs are.
     """
 
     data: DataRequest
@@ -71,11 +71,11 @@ class Todo:
     """What is planned, and what of it is left to do.
 
     Attributes:
-        folder: of the result.
-        planned: all runs.
-        exist: keys of the planned runs that have a record.
-        missing: runs to train, one of those that compute the same.
-        bound: what an adaptive sweep may come to, in words.
+        folder: The folder of the result.
+        planned: All runs.
+        exist: The keys of the planned runs that have a record.
+        missing: The runs to train, one of those that compute the same.
+        bound: What an adaptive sweep may come to, in words.
     """
 
     folder: Path

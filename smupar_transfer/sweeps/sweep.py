@@ -37,11 +37,12 @@ class Adaptive:
     """The axis of a sweep along which every cell runs no more than it takes to find its optimum.
 
     Attributes:
-        key: of the configuration.
-        log2: its full grid.
-        coarse: octaves between the points that every cell starts with, with its first seed.
-        reach: octaves on either side of the running optimum in which every point is run, with all seeds.
-        carried: run the points beside what the proxy's cell says, with all seeds, too: zero-shot regret has an error.
+        key: The key of the configuration that is searched.
+        log2: Its full grid.
+        coarse: The octaves between the points that every cell starts with, with its first seed.
+        reach: The octaves on either side of the running optimum in which every point is run, with all seeds.
+        carried: Whether to run the points beside what the proxy's cell says, with all seeds, too: zero-shot regret then
+            has an error.
     """
 
     key: str
@@ -56,20 +57,21 @@ class Sweep:
     """One question and the runs that answer it: a sweep file under the names of its fields.
 
     Attributes:
-        name: of the file, of the folder under ``results/`` and of its figures.
-        question: in a sentence.
-        expected: what will come out, in a sentence written before the first run; may be empty.
-        cost: what the runs take, in a sentence; may be empty.
-        overrides: configuration that all runs share, as on the command line.
-        grids: each a product of axes; the runs are their union, times the full grid of ``adaptive`` where there is one.
-        runs: how many that makes, checked; None if the file does not say.
-        kind: of analysis, one of ``KINDS``.
-        swept: hyperparameters whose optimum is looked for.
-        axis: of scale, along which the optimum may move; one of ``AXES``.
-        tied: other columns that move along with the axis.
-        reference: parametrization that others are compared with, for the kinds that need one.
-        claim: by which the outcome is judged, one of ``CLAIMS``; None for no verdict.
-        adaptive: the axis that is searched; None if all points of the grids are run.
+        name: The name of the file, of the folder under ``results/`` and of its figures.
+        question: What is asked, in a sentence.
+        expected: What will come out, in a sentence written before the first run; may be empty.
+        cost: What the runs take, in a sentence; may be empty.
+        overrides: Configuration that all runs share, as on the command line.
+        grids: Grids, each a product of axes; the runs are their union, times the full grid of ``adaptive`` where there
+            is one.
+        runs: How many runs that makes, checked; None if the file does not say.
+        kind: The kind of analysis, one of ``KINDS``.
+        swept: The hyperparameters whose optimum is looked for.
+        axis: The scale along which the optimum may move; one of ``AXES``.
+        tied: Other columns that move along with the axis.
+        reference: The parametrization that others are compared with, for the kinds that need one.
+        claim: By what the outcome is judged, one of ``CLAIMS``; None for no verdict.
+        adaptive: The axis that is searched; None if all points of the grids are run.
     """
 
     name: str

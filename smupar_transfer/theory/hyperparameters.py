@@ -13,11 +13,11 @@ class BaseHyperparameters:
     """One point of the search space (SuPar, arXiv 2405.15743, section 4; the paper's symbols in brackets).
 
     Attributes:
-        learning_rate: peak learning rate (eta), positive.
-        init_std: standard deviation, not variance, of initial weights (sigma), positive.
-        input_multiplier: factor on the embedding's output (alpha_input), positive.
-        output_multiplier: factor on the logits (alpha_output), positive.
-        weight_decay: coefficient as torch's AdamW takes it (lambda), non-negative.
+        learning_rate: The peak learning rate (eta), positive.
+        init_std: The standard deviation, not the variance, of initial weights (sigma), positive.
+        input_multiplier: The factor on the embedding's output (alpha_input), positive.
+        output_multiplier: The factor on the logits (alpha_output), positive.
+        weight_decay: The coefficient as torch's AdamW takes it (lambda), not negative.
     """
 
     learning_rate: float

@@ -22,10 +22,11 @@ class Rule:
     """How each quantity of a parameter scales away from its value at the proxy.
 
     Attributes:
-        init_variance: of sigma**2.
-        adam_learning_rate, sgd_learning_rate: of eta.
-        adam_epsilon: of Adam's epsilon.
-        forward_multiplier: of the constant the parameter's output is multiplied with.
+        init_variance: How the variance of initial values scales, sigma**2 at the proxy.
+        adam_learning_rate: How the learning rate scales under Adam, eta at the proxy.
+        sgd_learning_rate: How the learning rate scales under SGD, eta at the proxy.
+        adam_epsilon: How Adam's epsilon scales.
+        forward_multiplier: How the constant scales that the parameter's output is multiplied with.
     """
 
     init_variance: Power = ONE
@@ -48,10 +49,10 @@ class Parametrization:
     """A named table with one rule per role.
 
     Attributes:
-        name: how configurations and records call it.
-        title: how figures and tables call it.
-        rules: a rule for every role.
-        attention_exponent: attention logits are multiplied with head_dim**attention_exponent.
+        name: How configurations and records call it.
+        title: How figures and tables call it.
+        rules: A rule for every role.
+        attention_exponent: Attention logits are multiplied with head_dim**attention_exponent.
     """
 
     name: str

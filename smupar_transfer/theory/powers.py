@@ -15,9 +15,9 @@ class Axis:
     """One way in which a target may differ from its proxy.
 
     Attributes:
-        symbol: how formulas, and messages about a factor of this axis, call it.
-        title: the factor in words.
-        largest: largest value that a factor may have; every factor is positive and finite.
+        symbol: How formulas, and messages about a factor of this axis, call it.
+        title: The factor in words.
+        largest: The largest value that a factor may have; every factor is positive and finite.
     """
 
     symbol: str

@@ -34,12 +34,13 @@ class OptimizerSettings:
     """What an update rule needs beside the tuned hyperparameters.
 
     Attributes:
-        name: the update rule.
-        weight_decay_form: see ``WeightDecayForm``.
-        beta1, beta2: Adam's decay rates, in [0, 1).
+        name: The update rule.
+        weight_decay_form: What stays constant when the learning rate is rescaled; see ``WeightDecayForm``.
+        beta1: Adam's decay rate of the mean of gradients, in [0, 1).
+        beta2: Adam's decay rate of the mean of squared gradients, in [0, 1).
         epsilon: Adam's epsilon at the proxy, positive.
         momentum: SGD's momentum, in [0, 1).
-        gradient_clip: largest global gradient norm, or 0 for no clipping.
+        gradient_clip: The largest global gradient norm, or 0 for no clipping.
     """
 
     name: Optimizer = Optimizer.ADAMW

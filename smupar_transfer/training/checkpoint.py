@@ -25,9 +25,12 @@ class Progress:
     """How far a run has come.
 
     Attributes:
-        step: optimizer steps done. wall_seconds: spent so far, over all sessions of the run.
-        window: training losses since the last evaluation. first_loss: of the very first step.
-        step_seconds: of each step so far. history: evaluations so far.
+        step: The number of optimizer steps done.
+        wall_seconds: The time spent so far, over all sessions of the run.
+        first_loss: The loss of the very first step; None before it.
+        window: The training losses since the last evaluation.
+        step_seconds: The time of each step so far.
+        history: The evaluations so far.
     """
 
     step: int = 0

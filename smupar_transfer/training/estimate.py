@@ -39,11 +39,15 @@ class LayerEstimate:
     """Equal sparse layers of a network, in one training step; numbers are of one of them.
 
     Attributes:
-        name: of the layers, with * for their index. count: how many.
-        shape: (fan_out, fan_in). nonzero: weights that exist.
-        backend: that computes. seconds: of a step under every backend that was measured, this one among them.
-        flops_dense, flops_sparse: if zeros are multiplied, and if they are not.
-        state_bytes: weights, gradients, moments, structure and the mask's bits.
+        name: The name of the layers, with * for their index.
+        count: The number of layers.
+        shape: The shape of the weight: (fan_out, fan_in).
+        nonzero: The number of weights that exist.
+        backend: The backend that computes.
+        seconds: The seconds of a step under every backend that was measured, this one among them.
+        flops_dense: The floating-point operations if zeros are multiplied.
+        flops_sparse: The floating-point operations if zeros are not multiplied.
+        state_bytes: The bytes of weights, gradients, moments, structure and the mask's bits.
     """
 
     name: str
@@ -62,9 +66,10 @@ class Estimate:
     """A training step of a network.
 
     Attributes:
-        layers: the sparse ones. cost: of the whole network, per token.
-        rest_flops: of everything but the sparse layers.
-        state_bytes: of the whole network; activations are not counted.
+        layers: The sparse layers.
+        cost: The cost of the whole network, per token.
+        rest_flops: The floating-point operations of everything but the sparse layers.
+        state_bytes: The bytes that the whole network takes; activations are not counted.
     """
 
     layers: tuple[LayerEstimate, ...]
@@ -83,8 +88,9 @@ class Measurement:
     """Real steps of one network.
 
     Attributes:
-        spec: what was trained. step_seconds: median.
-        rest_seconds: what the step took beyond the sparse layers as they are estimated, per FLOP of ``rest_flops``.
+        spec: What was trained.
+        step_seconds: The median time of a step.
+        rest_seconds: What the step took beyond the sparse layers as they are estimated, per FLOP of ``rest_flops``.
     """
 
     spec: RunSpec

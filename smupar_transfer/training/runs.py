@@ -40,8 +40,9 @@ class Execution:
     """How a run is carried out; never what comes out of it beyond rounding.
 
     Attributes:
-        device: "cpu", "cuda" or "cuda:N". backend: compute of sparse layers.
-        threads: of the numerical library, at least 1.
+        device: What computes: "cpu", "cuda" or "cuda:N".
+        backend: What computes sparse layers.
+        threads: The number of threads of the numerical library, at least 1.
     """
 
     device: str = "cpu"

@@ -17,11 +17,11 @@ class ParameterShape:
     """One parameter of a network beside the same one of the proxy, before any rule is applied.
 
     Attributes:
-        name: as in ``named_parameters``.
-        shape: of the dense tensor, whatever the backend keeps of it.
-        role: row of the parametrization.
-        fan_in: inputs an output sums over, zeros included; 1 for vectors.
-        width: m_d of this very tensor: the dimension that its role scales with, over that of the proxy.
+        name: The name, as in ``named_parameters``.
+        shape: The shape of the dense tensor, whatever the backend keeps of it.
+        role: The row of the parametrization that applies.
+        fan_in: The number of inputs that an output sums over, zeros included; 1 for vectors.
+        width: The m_d of this very tensor: the dimension that its role scales with, over that of the proxy.
     """
 
     name: str
@@ -36,17 +36,17 @@ class ParameterPlan:
     """One parameter of one network, with the numbers that it is trained with.
 
     Attributes:
-        name: as in ``named_parameters``.
-        shape: of the dense tensor, whatever the backend keeps of it.
-        role: row of the parametrization.
-        fan_in: inputs an output sums over, zeros included; 1 for vectors.
-        density: of its mask; 1 for what has none.
-        init_std: standard deviation of initial values; 0 for vectors, which start from a constant.
-        learning_rate: peak.
-        weight_decay: as torch's optimizers take it.
-        epsilon: Adam's, as torch takes it.
-        forward_multiplier: on the layer's output.
-        width: m_d of this very tensor.
+        name: The name, as in ``named_parameters``.
+        shape: The shape of the dense tensor, whatever the backend keeps of it.
+        role: The row of the parametrization that applies.
+        fan_in: The number of inputs that an output sums over, zeros included; 1 for vectors.
+        density: The density of its mask; 1 for what has none.
+        init_std: The standard deviation of initial values; 0 for vectors, which start from a constant.
+        learning_rate: The peak learning rate.
+        weight_decay: The weight decay, as torch's optimizers take it.
+        epsilon: Adam's epsilon, as torch takes it.
+        forward_multiplier: The constant that the layer's output is multiplied with.
+        width: The m_d of this very tensor.
     """
 
     name: str

@@ -30,16 +30,16 @@ class Source:
     """Where base hyperparameters come from: a trial of a study on a dense proxy, and what that was trained with.
 
     Attributes:
-        study: name of the study.
-        trial: number of the trial in it.
-        value: its validation loss on the proxy, in nats.
-        proxy_model: the proxy's shape; its width is the one from which m_d is counted.
-        proxy_parametrization: name of the table the proxy was trained under.
-        data_sha256: of the data that the proxy learned from.
-        proxy_optimizer: its optimizer; None in recipes of version 0.1.
-        proxy_budget: how long it was trained; None in recipes of version 0.1.
-        data_name: name of the data set, as in ``data=...``; empty in recipes of version 0.1.
-        data_path: where a person's own data lay; None for data that has no path.
+        study: The name of the study.
+        trial: The number of the trial in it.
+        value: Its validation loss on the proxy, in nats.
+        proxy_model: The proxy's shape; its width is the one from which m_d is counted.
+        proxy_parametrization: The name of the table that the proxy was trained under.
+        data_sha256: The hash of the data that the proxy learned from.
+        proxy_optimizer: The proxy's optimizer; None in recipes of version 0.1.
+        proxy_budget: How long the proxy was trained; None in recipes of version 0.1.
+        data_name: The name of the data set, as in ``data=...``; empty in recipes of version 0.1.
+        data_path: Where a person's own data lay; None for data that has no path.
     """
 
     study: str
@@ -79,15 +79,15 @@ class Recipe:
     """Everything that defines the training of a target but its data and budget.
 
     Attributes:
-        hparams: base hyperparameters.
-        source: where they come from; None if nobody tuned them (given by hand, or the defaults).
-        parametrization: name of the table of rules.
-        optimizer: of the target.
-        base_width: width of the proxy.
-        model: the target's shape.
-        sparsity: the target's.
-        roles: absolute values by role, those of hidden weights at the target's nominal density.
-        layers: absolute values by name of each hidden weight matrix, at its own fan-in and at the density that its mask
+        hparams: The base hyperparameters.
+        source: Where they come from; None if nobody tuned them (given by hand, or the defaults).
+        parametrization: The name of the table of rules.
+        optimizer: The target's optimizer.
+        base_width: The width of the proxy.
+        model: The target's shape.
+        sparsity: The target's sparsity.
+        roles: Absolute values by role, those of hidden weights at the target's nominal density.
+        layers: Absolute values by name of each hidden weight matrix, at its own fan-in and at the density that its mask
             will have; empty where ``roles`` says the same of all of them, and for masks whose density is known only
             once they are drawn.
     """

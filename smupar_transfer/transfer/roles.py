@@ -21,11 +21,11 @@ class Claim:
     """What one parameter is.
 
     Attributes:
-        role: row of the parametrization.
-        fan_in: inputs that an output of its layer sums over; 1 for vectors.
-        extent: size of the dimension that its role scales with: fan-in of hidden weights and readouts, fan-out of
+        role: The row of the parametrization that applies.
+        fan_in: The number of inputs that an output of its layer sums over; 1 for vectors.
+        extent: The size of the dimension that its role scales with: fan-in of hidden weights and readouts, fan-out of
             embeddings, length of vectors. Over that of the proxy, it is the parameter's width factor.
-        constant: initial value of every entry, or None for random values.
+        constant: The initial value of every entry, or None for random values.
     """
 
     role: Role

@@ -20,13 +20,13 @@ class RoleValues:
     """What all parameters of one role, and of one shape and density relative to the proxy, are trained with.
 
     Attributes:
-        m_d: width relative to the proxy.
-        m_rho: density relative to the dense proxy.
-        init_std: standard deviation of initial values, absolute; 0 for vectors, which start from a constant.
-        learning_rate: peak.
-        weight_decay: as torch's optimizers take it.
-        epsilon: Adam's, as torch takes it.
-        forward_multiplier: on the output of the embedding, or on the logits.
+        m_d: The width relative to the proxy.
+        m_rho: The density relative to the dense proxy.
+        init_std: The absolute standard deviation of initial values; 0 for vectors, which start from a constant.
+        learning_rate: The peak learning rate.
+        weight_decay: The weight decay, as torch's optimizers take it.
+        epsilon: Adam's epsilon, as torch takes it.
+        forward_multiplier: The constant on the output of the embedding, or on the logits.
     """
 
     m_d: float
@@ -43,9 +43,10 @@ class Multipliers:
     """Constants of a forward pass, the same in training and in generation (SuPar, arXiv 2405.15743, Table 1).
 
     Attributes:
-        input: on the output of the embedding (alpha_input).
-        output: on the logits (alpha_output / m_d under muP and SuPar).
-        attention: on the products of queries and keys (1 / d_head under muP and SuPar, 1 / sqrt(d_head) under SP).
+        input: The factor on the output of the embedding (alpha_input).
+        output: The factor on the logits (alpha_output / m_d under muP and SuPar).
+        attention: The factor on the products of queries and keys (1 / d_head under muP and SuPar, 1 / sqrt(d_head)
+            under SP).
     """
 
     input: float = 1.0
@@ -58,9 +59,9 @@ class Rules:
     """A parametrization, and the base values of the proxy that it rescales.
 
     Attributes:
-        table: a rule for every role.
-        hparams: base hyperparameters, as they were tuned on the proxy.
-        optimizer: settings of the update rule at the proxy.
+        table: A rule for every role.
+        hparams: The base hyperparameters, as they were tuned on the proxy.
+        optimizer: The settings of the update rule at the proxy.
     """
 
     table: Parametrization

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from smupar_transfer.tuning.liveness import has_died, this_process
 
@@ -38,9 +38,9 @@ class Claim:
     """A place that one process holds.
 
     Attributes:
-        ordinal: the place in the study's plan.
-        command: process whose worker the holder is; its own, if it is nobody's worker.
-        process: the holder, as ``this_process`` names it.
+        ordinal: The place in the study's plan.
+        command: The process whose worker the holder is; its own, if it is nobody's worker.
+        process: The holder, as ``this_process`` names it.
     """
 
     ordinal: int
@@ -62,7 +62,11 @@ class Claims:
 
     def create_table(self) -> None:
         """Make room for claims in the database, where there is none yet."""
-        TABLE.metadata.create_all(self._engine)
+        try:
+            TABLE.metadata.create_all(self._engine)
+        except DBAPIError:
+            if not sa.inspect(self._engine).has_table(TABLE.name):  # else another command made it at this moment
+                raise
 
     def take(self, ordinals: Iterable[int], command: str) -> Claim | None:
         """Claim the first of some places that no living process holds, if there is one.

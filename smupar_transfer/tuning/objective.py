@@ -37,7 +37,10 @@ class Objective:
     """Validation loss in nats of the proxy after its whole budget.
 
     Attributes:
-        proxy: the run whose hyperparameters are replaced; its seed is the same in every trial.
+        proxy: The run whose hyperparameters are replaced; its seed is the same in every trial.
+        space: The ranges that trials draw from.
+        data: What every trial learns from.
+        execution: How every trial is computed.
     """
 
     proxy: RunSpec

@@ -14,6 +14,7 @@ from smupar_transfer.launchers import run_jobs
 from smupar_transfer.records import RunSpec, Tuned
 from smupar_transfer.theory import InputError
 from smupar_transfer.training import DataRequest, Execution, load
+from smupar_transfer.tuning.claims import Claim
 from smupar_transfer.tuning.liveness import this_process
 from smupar_transfer.tuning.objective import DIVERGED, Objective
 from smupar_transfer.tuning.space import Range, SearchSpace
@@ -49,10 +50,12 @@ class TrialOutcome:
     """One trial, as people and figures see it.
 
     Attributes:
-        number: in the study. value: validation loss in nats; None if pruned or diverged.
-        outcome: "complete", "pruned" or "diverged". hparams: the point, searched names only.
-        last: step and loss (nats) of its last validation, also where it was pruned; None if there was none.
-        seconds: from its start to its end; None if that is not known.
+        number: The number of the trial in the study.
+        value: The validation loss in nats; None if the trial was pruned or diverged.
+        outcome: How it ended: "complete", "pruned" or "diverged".
+        hparams: The point, searched names only.
+        last: The step and the loss (nats) of its last validation, also where it was pruned; None if there was none.
+        seconds: How long it took from its start to its end; None if that is not known.
     """
 
     number: int
@@ -127,9 +130,9 @@ class PlaceJob:
     """One place of the plan in a worker process.
 
     Attributes:
-        search: what is searched.
-        command: process of the command.
-        missing: places without an outcome, as far as the command knows.
+        search: What is searched.
+        command: The process of the command.
+        missing: The places without an outcome, as far as the command knows.
     """
 
     search: Search
@@ -156,13 +159,19 @@ def _try_place(job: PlaceJob, shared: SharedStudy) -> bool:
     if claim is None:
         return False
     with shared.claims.held(claim):
-        finished = fail_dead_trials(shared, own=claim.ordinal)
-        if claim.ordinal in missing_ordinals(finished, search.settings):  # nobody was quicker
-            objective = Objective(search.proxy, search.space, load(search.data), search.execution)
-            holds = partial(shared.claims.holds, claim)
-            if run_next_trial(shared.study, search.settings, objective, claim.ordinal, holds) is None:
-                shared.claims.release(claim)
+        if not _train(search, shared, claim):
+            shared.claims.release(claim)  # a search for more trials may want the place still
     return True
+
+
+def _train(search: Search, shared: SharedStudy, claim: Claim) -> bool:
+    """Run the trial of a place; whether it has an outcome."""
+    finished = fail_dead_trials(shared, own=claim.ordinal)
+    if claim.ordinal not in missing_ordinals(finished, search.settings):  # others were quicker
+        return False
+    objective = Objective(search.proxy, search.space, load(search.data), search.execution)
+    holds = partial(shared.claims.holds, claim)
+    return run_next_trial(shared.study, search.settings, objective, claim.ordinal, holds) is not None
 
 
 def _held_by_others(shared: SharedStudy, command: str, finished: Sequence[FrozenTrial]) -> int:

@@ -16,7 +16,9 @@ class Range:
     """One axis of the search space.
 
     Attributes:
-        low, high: both inclusive, low < high. log: whether to search the logarithm; then low is positive.
+        low: The smallest value, inclusive; it is less than ``high``.
+        high: The largest value, inclusive.
+        log: Whether to search the logarithm; then ``low`` is positive.
     """
 
     low: float

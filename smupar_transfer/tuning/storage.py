@@ -23,6 +23,9 @@ BUSY_SECONDS = 20
 CREATION_ATTEMPTS = 10
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds between attempts: a server that restarts, or a file that is busy, is given half a minute."""
+DRIVER = "pip install 'smupar-transfer[postgresql]' brings psycopg, for postgresql+psycopg://user@host/database"
+BARE_AT_SIGN = re.compile(r"[^:]*://[^:/@?]*:[^@]*@[^?]*@")
+"""A user, a password and two @ before the parameters: the second ends the password, the first does for SQLAlchemy."""
 SECRETS = ("password", "passwd", "sslpassword")
 
 TROUBLE = (SQLAlchemyError, StorageInternalError)
@@ -40,9 +43,10 @@ def open_storage(url: str) -> RDBStorage:
         url: as SQLAlchemy understands it.
 
     Raises:
-        InputError: the database lies in memory.
+        InputError: the database lies in memory, or the URL would be read otherwise than it is meant.
         SQLAlchemyError, StorageInternalError, ImportError, OSError, ValueError: it cannot be opened.
     """
+    refuse_bare_at_sign(url)
     database = make_url(url)
     _refuse_memory(url, database)
     if database.get_backend_name() == "sqlite" and "uri" not in database.query:
@@ -88,15 +92,25 @@ def reachable(url: str) -> Iterator[None]:
 
 def shown(url: str) -> str:
     """A storage URL without its passwords."""
-    without = re.sub(r"://([^:/]*):[^?]*@", r"://\1:***@", url)
+    without = re.sub(r"://([^:/]*):.*@", r"://\1:***@", url)
     return re.sub(rf"\b({'|'.join(SECRETS)})=[^&]*", r"\1=***", without)
 
 
 def reason(error: BaseException) -> str:
-    """What the database said, in a line."""
-    cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
+    """What the database, or the lack of its driver, said, in a line."""
+    cause = error.__cause__ if isinstance(error, StorageInternalError | ImportError) and error.__cause__ else error
     said = str(getattr(cause, "orig", None) or cause).splitlines()
     return said[0] if said else type(cause).__name__
+
+
+def refuse_bare_at_sign(url: str) -> None:
+    """Refuse a URL of which a part of the password would be looked up as a host, and named in messages.
+
+    Raises:
+        InputError: it is one.
+    """
+    if BARE_AT_SIGN.match(url):
+        raise InputError("study.storage", shown(url), "has an @ in its password", "write %40 for it")
 
 
 def _refuse_memory(url: str, database: URL) -> None:
@@ -105,7 +119,7 @@ def _refuse_memory(url: str, database: URL) -> None:
     if database.get_backend_name() == "sqlite" and in_memory:
         raise InputError(
             "study.storage",
-            url,
+            shown(url),
             "keeps the study in memory, where no other process sees it and nothing of it is left in the end",
             "name a file: sqlite:///FOLDER/study.db",
         )
@@ -113,10 +127,8 @@ def _refuse_memory(url: str, database: URL) -> None:
 
 def _engine_options(database: URL) -> dict[str, Any]:
     if database.get_backend_name() != "sqlite":
-        return {
-            "pool_pre_ping": True,
-            "pool_size": 1,
-        }  # a server may restart between two trials, and counts connections
+        # a server may restart between two trials, and counts connections
+        return {"pool_pre_ping": True, "pool_size": 1}
     return {} if "timeout" in database.query else {"connect_args": {"timeout": BUSY_SECONDS}}
 
 

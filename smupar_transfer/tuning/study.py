@@ -20,7 +20,7 @@ from smupar_transfer.tuning.claims import Claims
 from smupar_transfer.tuning.liveness import this_process
 from smupar_transfer.tuning.objective import Objective
 from smupar_transfer.tuning.space import SearchSpace
-from smupar_transfer.tuning.storage import TROUBLE, open_storage, reason, shown
+from smupar_transfer.tuning.storage import DRIVER, TROUBLE, open_storage, reason, shown
 
 SPECIFICATION = "specification"
 ORDINAL = "ordinal"
@@ -35,12 +35,13 @@ class StudySettings:
     """How a study searches.
 
     Attributes:
-        name: studies of one name in one storage are one study; a folder of results bears it, too.
-        storage: SQLAlchemy URL of a file or a server.
-        n_trials: finished trials (completed or pruned) the study shall have in the end.
-        startup_trials: random points before the sampler models anything.
-        pruner_startup_trials: trials that must complete before any is pruned.
-        seed: of the sampler; any whole number.
+        name: The name of the study. Studies of one name in one storage are one study; a folder of results bears it,
+            too.
+        storage: The SQLAlchemy URL of a file or a server.
+        n_trials: The number of finished trials (completed or pruned) that the study shall have in the end.
+        startup_trials: The number of random points before the sampler models anything.
+        pruner_startup_trials: The number of trials that must complete before any is pruned.
+        seed: The seed of the sampler; any whole number.
     """
 
     name: str
@@ -88,7 +89,7 @@ def open_study(settings: StudySettings, proxy: RunSpec, space: SearchSpace) -> S
             "study.storage",
             shown(settings.storage),
             f"cannot be opened: {reason(error)}",
-            "check the URL, the folder and the server",
+            DRIVER if isinstance(error, ImportError) else "check the URL, the folder and the server",
         ) from error
     _check_question(known, _question(proxy, space), settings)
     study.pruner = optuna.pruners.MedianPruner(

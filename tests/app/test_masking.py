@@ -54,6 +54,13 @@ def test_whatever_characters_it_has(smupar: Run, password: str) -> None:
     assert "study.storage=postgresql://u:***@h" in result.stderr
 
 
+def test_no_part_of_it_is_taken_for_a_host(smupar: Run, tiny: tuple[str, ...]) -> None:
+    """What follows an @ in a password was looked up as a host, and named where there is none."""
+    result = smupar("tune", *tiny, "study.storage=postgresql+psycopg://u:hun@ter2@nowhere.invalid/db")
+    assert result.returncode == 2
+    assert "ter2" not in result.stderr, result.stderr
+
+
 def test_help_and_tracebacks_do_not_show_it_either(smupar: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     from smupar_transfer.app.commands import tune
 

@@ -171,7 +171,7 @@ def test_words_from_outside_are_harmless_in_markdown_too() -> None:
     tags.feed(page)
     known = "h1 h2 p strong em img table thead tbody tr th td ul li code a"
     assert {tag for tag, _ in tags.seen} <= set(known.split())
-    assert [attributes["src"] for tag, attributes in tags.seen if tag == "img"] == ["a_sweep.png"]
+    assert [attributes["src"] for tag, attributes in tags.seen if tag == "img"] == ["a_sweep.svg"]
     assert not any(str(attributes.get("href")).startswith("javascript") for _, attributes in tags.seen)
     assert [tag for tag, _ in tags.seen].count("h1") == 1
     rows = re.findall(r"<tr>(.*?)</tr>", page, re.DOTALL)

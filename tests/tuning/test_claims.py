@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
 
 from smupar_transfer.tuning import claims as module
 from smupar_transfer.tuning.claims import TABLE, Claim, Claims
@@ -55,6 +56,30 @@ def test_the_first_place_that_nobody_holds_is_taken(claims: Claims, insert: Inse
 def test_nothing_is_taken_that_is_not_wanted(claims: Claims) -> None:
     assert claims.take([], "command") is None
     assert claims.alive() == []
+
+
+def test_the_table_may_be_made_by_another_process_at_the_same_moment(
+    engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claims, create_all = Claims(engine, "study"), TABLE.metadata.create_all
+
+    def late(bind: sa.Engine) -> None:
+        """Another process comes between the look and the deed."""
+        create_all(bind)
+        create_all(bind, checkfirst=False)
+
+    monkeypatch.setattr(TABLE.metadata, "create_all", late)
+    claims.create_table()
+    assert claims.take([0], "command") is not None
+
+
+def test_a_table_that_cannot_be_made_is_told(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(bind: sa.Engine) -> None:
+        raise OperationalError("create", {}, Exception("permission denied"))
+
+    monkeypatch.setattr(TABLE.metadata, "create_all", failing)
+    with pytest.raises(OperationalError, match="permission denied"):
+        Claims(engine, "study").create_table()
 
 
 def test_studies_have_claims_of_their_own(claims: Claims, engine: sa.Engine) -> None:

@@ -20,6 +20,7 @@ from smupar_transfer.training import Data, run
 from smupar_transfer.tuning import Range, Search, SearchSpace, TrialOutcome, best, outcomes, run_search
 from smupar_transfer.tuning.claims import EXPIRY_SECONDS, TABLE, Claim, Claims
 from smupar_transfer.tuning.objective import Objective
+from smupar_transfer.tuning.search import PlaceJob, _try_place
 from smupar_transfer.tuning.study import ORDINAL, SharedStudy, open_study, run_next_trial
 
 MakeSearch = Callable[..., Search]
@@ -174,6 +175,16 @@ def test_places_of_a_command_that_died_elsewhere_are_taken_over(make_search: Mak
     assert len(ended) == 3
     assert set(waits) == {1}, "it was alive at first"
     assert time.monotonic() - started < 20
+
+
+def test_a_place_that_is_claimed_and_not_needed_any_more_is_left_to_others(make_search: MakeSearch, data: Data) -> None:
+    """A search for more trials may be at places beyond those of a search for fewer, and still want those."""
+    few, many = make_search(1), make_search(3)
+    study, claims = shared(many).study, shared(many).claims
+    run_next_trial(study, many.settings, Objective(many.proxy, many.space, data, many.execution), 1)
+    assert _try_place(PlaceJob(few, "command", [0]), shared(few))
+    assert len(outcomes(few)) == 1, "it has the trial that it wants"
+    assert claims.take([0], "another command") is not None
 
 
 def test_what_the_storage_says_when_it_fails_is_one_line(

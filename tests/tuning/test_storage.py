@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from smupar_transfer.theory import InputError
 from smupar_transfer.tuning import file_storage, storage
-from smupar_transfer.tuning.storage import open_storage, patiently, reachable, shown
+from smupar_transfer.tuning.storage import open_storage, patiently, reachable, refuse_bare_at_sign, shown
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,20 @@ def test_a_database_in_memory_is_refused(url: str) -> None:
     assert (caught.value.key, caught.value.value) == ("study.storage", url)
 
 
+@pytest.mark.parametrize("password", ["sec@ret", "@secret", "se/c@ret", "sec@ret:x", "a@b/secret"])
+def test_a_password_with_an_at_sign_is_refused_before_a_part_of_it_is_taken_for_a_host(password: str) -> None:
+    url = f"postgresql://me:{password}@host/name"
+    with pytest.raises(InputError, match="%40") as caught:
+        open_storage(url)
+    assert caught.value.value == "postgresql://me:***@host/name"
+
+
+@pytest.mark.parametrize("url", ["postgresql://me:secret@host/name?application_name=a@b", "sqlite:////a:b@c/d@e.db"])
+def test_other_at_signs_are_no_matter(url: str) -> None:
+    """The control."""
+    refuse_bare_at_sign(url)
+
+
 @pytest.mark.parametrize("name", ["plain", "a?b", "%20", " ", "{x}", "é #&='", "a:b@c"])
 def test_a_file_is_the_one_that_was_named_whatever_its_path_holds(tmp_path: Path, name: str) -> None:
     path = tmp_path / name / "study.db"
@@ -51,6 +65,7 @@ def test_a_file_is_the_one_that_was_named_whatever_its_path_holds(tmp_path: Path
         ("postgresql://host/name?user=me&password=secret&x=1", "postgresql://host/name?user=me&password=***&x=1"),
         ("mysql://host:port/name?passwd=secret", "mysql://host:port/name?passwd=***"),
         ("nonsense://me:secret@host", "nonsense://me:***@host"),
+        ("postgresql://me:sec?ret@host/name", "postgresql://me:***@host/name"),
         ("postgresql://me@host:5432/name", "postgresql://me@host:5432/name"),
         ("sqlite:////a:b@c/study.db", "sqlite:////a:b@c/study.db"),
     ],

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import optuna
 import pytest
@@ -19,6 +20,7 @@ from smupar_transfer.theory import BaseHyperparameters, InputError, OptimizerSet
 from smupar_transfer.training import Data, Execution
 from smupar_transfer.tuning import Range, SearchSpace, StudySettings
 from smupar_transfer.tuning.objective import Objective
+from smupar_transfer.tuning.storage import DRIVER
 from smupar_transfer.tuning.study import (
     ORDINAL,
     SharedStudy,
@@ -73,9 +75,23 @@ def test_a_storage_that_cannot_be_opened_is_an_input_error(
     filled, started = url.format(tmp=tmp_path), time.monotonic()
     with pytest.raises(InputError, match="cannot be opened") as caught:
         open_study(StudySettings("study", filled, 1), proxy, space)
-    assert (caught.value.key, caught.value.remedy) == ("study.storage", "check the URL, the folder and the server")
+    assert caught.value.key == "study.storage"
+    assert caught.value.remedy in ("check the URL, the folder and the server", DRIVER)
     assert "\n" not in str(caught.value)
     assert time.monotonic() - started < 20
+
+
+def test_a_driver_that_is_not_installed_is_told_with_what_brings_one(
+    storage: str, proxy: RunSpec, space: SearchSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lacking(url: str) -> NoReturn:
+        raise ImportError("Please install appropriate one.") from ModuleNotFoundError("No module named 'psycopg'")
+
+    monkeypatch.setattr("smupar_transfer.tuning.study.open_storage", lacking)
+    with pytest.raises(
+        InputError, match=r"cannot be opened: No module named 'psycopg'; .*smupar-transfer\[postgresql\]"
+    ):
+        open_study(StudySettings("study", storage, 1), proxy, space)
 
 
 def test_a_password_is_not_shown(proxy: RunSpec, space: SearchSpace) -> None:

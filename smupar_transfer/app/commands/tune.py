@@ -13,6 +13,7 @@ from rich.console import Group
 
 from smupar_transfer.app import config_to_spec, console
 from smupar_transfer.app.console import progress_bar
+from smupar_transfer.app.masking import masked, secrets_of
 from smupar_transfer.app.overrides import PROXY_WORDS, RUN_WORDS, next_command, path_word, set_by_hand, words_given
 from smupar_transfer.model import MINIMUM_WEIGHTS_PER_NEURON
 from smupar_transfer.records import write_tuned
@@ -182,6 +183,7 @@ def publish(folder: Path, search: Search, trials: Sequence[TrialOutcome], go_on:
 def _study(search: Search, trials: Sequence[TrialOutcome], go_on: str) -> Study:
     from smupar_transfer.reporting.study_page import Study
 
-    settings = search.settings
-    command = next_command("tune", words_given(), ())
+    settings, words = search.settings, words_given()
+    secrets = secrets_of(words)  # a page is there to be shown to others
+    command = next_command("tune", [masked(word, secrets) for word in words], ())
     return Study(settings.name, command, go_on, search.proxy, search.space.ranges, settings.n_trials, list(trials))

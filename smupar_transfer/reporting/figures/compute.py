@@ -16,8 +16,13 @@ class ComputeCurve:
     """One way to tune, as drawn.
 
     Attributes:
-        name: of the parametrization, for its colour. dashed: tuned directly.
-        cost: increasing, in trainings of the target. losses: nats, with intervals ``low`` to ``high``.
+        name: The name of the parametrization, for its colour.
+        title: What the legend says.
+        dashed: Whether the line is dashed, which means that the target was tuned directly.
+        cost: The cost, increasing, in trainings of the target.
+        losses: The loss at each cost, nats.
+        low: The lower ends of the intervals of ``losses``.
+        high: The upper ends of the intervals of ``losses``.
     """
 
     name: str

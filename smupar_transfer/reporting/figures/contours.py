@@ -20,9 +20,14 @@ class Contours:
     """One cell as drawn; places are log2 of both hyperparameters.
 
     Attributes:
-        losses: nats, NaN where a run diverged or is missing, a row for each of ``y``.
-        optimum: where it is marked, or None. exact: it came from a fit. region: outline of its 95 % region, or empty.
-        proxy: the point that was tuned on the proxy, or None.
+        title: What stands above the panel.
+        x: The places along the horizontal axis.
+        y: The places along the vertical axis.
+        losses: The losses in nats, NaN where a run diverged or is missing, a row for each of ``y``.
+        optimum: Where the optimum is marked, or None.
+        exact: Whether the optimum came from a fit.
+        region: The outline of the optimum's 95 % region, or empty.
+        proxy: The point that was tuned on the proxy, or None.
     """
 
     title: str

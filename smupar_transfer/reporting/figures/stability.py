@@ -31,9 +31,13 @@ class Curve:
     """One cell as drawn.
 
     Attributes:
-        label: of the legend. log2_values, losses: finite points only. errors: standard errors, 0 with one seed.
-        partial: whether a point lacks some of the curve's seeds.
-        optimum: (log2 value, loss) where it is marked, or None. at_edge: the optimum may lie elsewhere.
+        label: What the legend says.
+        log2_values: The log2 of every value that has a finite loss.
+        losses: The loss at each of them.
+        errors: The standard errors of ``losses``, 0 with one seed.
+        partial: Whether a point lacks some of the curve's seeds.
+        optimum: The log2 value and the loss where the optimum is marked, or None.
+        at_edge: Whether the optimum may lie elsewhere.
     """
 
     label: str

@@ -47,11 +47,16 @@ class Track:
     """Some quantity of one family along the axis of scale, as drawn.
 
     Attributes:
-        name: of the parametrization, for its colour. title: of it, for people.
-        variant: what sets the family apart from others of its parametrization, for people; empty if nothing does.
-        places: in log2. values: with intervals ``low`` to ``high``, NaN where there is none.
-        exact: false where a value is a bound. lost: places at which there is no value, since runs diverged.
-        endless: whether the interval has no end below, and above, what is drawn of it.
+        name: The name of the parametrization, for its colour.
+        title: The name of the parametrization, for people.
+        variant: What sets the family apart from others of its parametrization, for people; empty if nothing does.
+        places: The log2 of every place on the axis.
+        values: The quantity at each place.
+        low: The lower ends of the intervals of ``values``, NaN where there is none.
+        high: The upper ends of the intervals of ``values``, NaN where there is none.
+        exact: Whether each value is more than a bound.
+        lost: The places at which there is no value, since runs diverged.
+        endless: Whether each interval has no end below, and above, what is drawn of it.
     """
 
     name: str

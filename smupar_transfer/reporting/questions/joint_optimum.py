@@ -65,11 +65,13 @@ class Move:
     """How far the joint optimum of a family moved from its first cell to that where it lies farthest away.
 
     Attributes:
-        family: That moved.
-        octaves: along both hyperparameters, signed.
-        least, most: octaves along one of them, from the first cell to any, that the intervals leave, and that they
-            allow; NaN without intervals.
-        exact: all optima of the family came from fits with intervals.
+        family: The family that moved.
+        octaves: How far it moved along both hyperparameters, signed.
+        least: The octaves along one of them, from the first cell to any, that the intervals leave; NaN without
+            intervals.
+        most: The octaves along one of them, from the first cell to any, that the intervals allow; NaN without
+            intervals.
+        exact: Whether all optima of the family came from fits with intervals.
     """
 
     family: Surfaces

@@ -37,8 +37,9 @@ class Timing:
     """A step of one layer under one backend.
 
     Attributes:
-        products: seconds of the forward and backward pass. update: seconds of AdamW.
-        structure: bytes that the backend keeps beside each stored weight, the mask itself not counted.
+        products: The seconds of the forward and backward pass.
+        update: The seconds of AdamW.
+        structure: The bytes that the backend keeps beside each stored weight, the mask itself not counted.
     """
 
     products: float
@@ -108,8 +109,11 @@ class _Trial:
     """A layer that can be stepped.
 
     Args:
-        backend: made for ``mask``. dense: weights, zero off it.
-        inputs, upstream: (tokens, fan_in); gradient of the output, (tokens, rows).
+        backend: The backend, made for ``mask``.
+        mask: Which weights exist, (rows, fan_in).
+        dense: The weights, zero off the mask.
+        inputs: The layer's inputs, (tokens, fan_in).
+        upstream: The gradient of the output, (tokens, rows).
     """
 
     def __init__(self, backend: Backend, mask: Tensor, dense: Tensor, inputs: Tensor, upstream: Tensor) -> None:

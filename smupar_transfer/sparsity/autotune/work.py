@@ -18,11 +18,15 @@ class Work:
     """One layer, one training step.
 
     Attributes:
-        fan_out, fan_in: shape of the weight. nonzero: weights that exist.
-        full: the mask takes nothing away, so the layer is dense.
-        tokens: rows of the input a step, at least 1.
-        threads: of the numerical library. dtype: of the weight. device: "cpu", "cuda" or "cuda:N".
-        precision: that ``torch.autocast`` asks products to be computed in; float32 means that it is off.
+        fan_out: The number of the layer's outputs.
+        fan_in: The number of the layer's inputs.
+        nonzero: The number of weights that exist.
+        full: Whether the mask takes nothing away, so that the layer is dense.
+        tokens: The number of rows of the input a step, at least 1.
+        threads: The number of threads of the numerical library.
+        dtype: The type of the weight.
+        device: What computes: "cpu", "cuda" or "cuda:N".
+        precision: The type that ``torch.autocast`` asks products to be computed in; float32 means that it is off.
     """
 
     fan_out: int

@@ -53,9 +53,9 @@ class ColumnOrder:
     """Entries of a mask by column, then row.
 
     Attributes:
-        counts: entries of each column, int64.
-        rows: row of every entry, int64.
-        positions: place of every entry in row-major order, int64.
+        counts: The number of entries of each column, int64.
+        rows: The row of every entry, int64.
+        positions: The place of every entry in row-major order, int64.
     """
 
     counts: Tensor

@@ -19,9 +19,9 @@ class Blocking:
     """How a product is cut up.
 
     Attributes:
-        panel: lines (rows forwards, columns backwards) whose sums wait together.
-        block: entries of the dimension that is summed over that are in use at a time, at most 65,536.
-        tile: tokens that are multiplied at a time; kernels round it to what their registers hold.
+        panel: The number of lines (rows forwards, columns backwards) whose sums wait together.
+        block: The number of entries of the dimension that is summed over that are in use at a time, at most 65,536.
+        tile: The number of tokens that are multiplied at a time; kernels round it to what their registers hold.
     """
 
     panel: int
@@ -54,10 +54,10 @@ class Panels:
     """Structure for one pass; see ``Panels`` in panels.h.
 
     Attributes:
-        index: place within its block, of every entry, int16 holding unsigned bits.
-        starts: where each line of each block of each panel starts, and the end, int32.
-        positions: place of every entry in row-major order, int32; None for rows.
-        blocking: how the matrix was cut up.
+        index: The place within its block, of every entry, int16 holding unsigned bits.
+        starts: Where each line of each block of each panel starts, and the end, int32.
+        positions: The place of every entry in row-major order, int32; None for rows.
+        blocking: How the matrix was cut up.
     """
 
     index: Tensor

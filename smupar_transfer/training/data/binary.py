@@ -40,10 +40,10 @@ class _Layout:
     """Where tokens lie in a file.
 
     Attributes:
-        dtype: of the tokens, as NumPy writes it.
-        offset: bytes before the first token.
-        promised: number of tokens that a header tells.
-        told: whether a header or a person says what the type is; otherwise it is an assumption.
+        dtype: The type of the tokens, as NumPy writes it.
+        offset: The number of bytes before the first token.
+        promised: The number of tokens that a header tells.
+        told: Whether a header or a person says what the type is; otherwise it is an assumption.
     """
 
     dtype: str

@@ -23,11 +23,14 @@ class ExampleData:
     """Vectors with labels, in two splits.
 
     Attributes:
-        spec: what and how much it is; sizes in examples.
-        train_inputs, validation_inputs: float32 of shape (examples, features); the training split has mean 0
-            and standard deviation 1 over all its entries together, validation went through the same map.
-        train_labels, validation_labels: int64 of shape (examples,), in [0, classes).
-        features: length of an input. classes: number of labels.
+        spec: What and how much it is; sizes in examples.
+        train_inputs: Vectors to train on, float32 of shape (examples, features); over all their entries together they
+            have mean 0 and standard deviation 1.
+        train_labels: Their labels, int64 of shape (examples,), in [0, classes).
+        validation_inputs: Vectors for validation, which went through the same map as those to train on.
+        validation_labels: Their labels.
+        features: The length of an input.
+        classes: The number of labels.
     """
 
     spec: DataSpec

@@ -13,12 +13,12 @@ class DataRequest:
     """Arguments of ``load_data`` that travel to worker processes.
 
     Attributes:
-        name: data set.
-        path: a person's own data.
-        vocab_size: of token files, where the person knows it.
-        bytes_per_token: likewise.
-        validation_fraction: part kept for validation, in (0, 1).
-        dtype: of the ids in token files without a header, where the person names it.
+        name: The name of the data set.
+        path: Where a person's own data lies.
+        vocab_size: The number of token ids, for token files, where the person knows it.
+        bytes_per_token: The mean number of bytes of text behind a token, likewise.
+        validation_fraction: The part kept for validation, in (0, 1).
+        dtype: The type of the ids in token files without a header, where the person names it.
     """
 
     name: str

@@ -22,9 +22,10 @@ class TokenData:
     """A corpus for language modelling, in two splits.
 
     Attributes:
-        spec: what and how much it is.
-        train, validation: token ids of each split, in reading order, one dimension; perhaps a mapped file.
-        vocab_size: every token id is below it; 256 for bytes.
+        spec: What and how much it is.
+        train: Token ids to train on, in reading order, one dimension; perhaps a mapped file.
+        validation: Token ids for validation, likewise.
+        vocab_size: A number that every token id is below; 256 for bytes.
     """
 
     spec: DataSpec

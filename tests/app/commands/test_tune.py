@@ -145,6 +145,19 @@ def test_a_study_has_a_name_and_a_place(smupar: Run, tiny: tuple[str, ...], tmp_
     assert not Path("results/mine/study.db").exists()
 
 
+def test_a_page_has_the_command_without_the_password_of_its_database(
+    smupar: Run, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pages are there to be shown to others."""
+    url = "postgresql://me:hunter2@host/db?application_name=a"
+    monkeypatch.setattr(tune, "words_given", lambda: ["seed=0", f"study.storage='{url}'"])
+    assert smupar("tune", *tiny, *FEW).returncode == 0
+    folder = Path("results/proxy")
+    assert "postgresql://me:***@host/db" in (folder / "report.html").read_text(encoding="utf-8")
+    for path in folder.iterdir():
+        assert b"hunter2" not in path.read_bytes()
+
+
 @pytest.mark.usefixtures("undrawn")
 def test_the_space_can_be_changed_in_place(smupar: Run, tiny: tuple[str, ...]) -> None:
     words = ("tuning=with_weight_decay", "tuning.n_trials=2", "tuning.space.weight_decay.low=0.5")
