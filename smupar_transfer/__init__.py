@@ -1,3 +1,74 @@
-"""Hyperparameter transfer from small dense proxies to wide sparse networks."""
+"""Hyperparameter transfer from small dense proxies to wide sparse networks.
+
+The names below are the library's face. Each is imported from its room when it is first asked for, so that importing the
+package is quick; the rooms themselves hold the rest (see docs/architecture.md).
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from smupar_transfer.records import RunRecord, RunSpec
+    from smupar_transfer.sparsity import SparseLinear, change_mask, register_mask
+    from smupar_transfer.theory import BaseHyperparameters, InputError, Parametrization, register_parametrization
+    from smupar_transfer.training import run
+    from smupar_transfer.transfer import (
+        Recipe,
+        Rules,
+        initialise,
+        parameter_groups,
+        plan_parameters,
+        read_recipe,
+        role_table,
+    )
 
 __version__ = "0.1.0"
+
+_ROOMS = {
+    "records": ("RunRecord", "RunSpec"),
+    "sparsity": ("SparseLinear", "change_mask", "register_mask"),
+    "theory": ("BaseHyperparameters", "InputError", "Parametrization", "register_parametrization"),
+    "training": ("run",),
+    "transfer": (
+        "Recipe",
+        "Rules",
+        "initialise",
+        "parameter_groups",
+        "plan_parameters",
+        "read_recipe",
+        "role_table",
+    ),
+}
+
+__all__ = [
+    "BaseHyperparameters",
+    "InputError",
+    "Parametrization",
+    "Recipe",
+    "Rules",
+    "RunRecord",
+    "RunSpec",
+    "SparseLinear",
+    "change_mask",
+    "initialise",
+    "parameter_groups",
+    "plan_parameters",
+    "read_recipe",
+    "register_mask",
+    "register_parametrization",
+    "role_table",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    for room, names in _ROOMS.items():
+        if name in names:
+            return getattr(importlib.import_module(f"{__name__}.{room}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

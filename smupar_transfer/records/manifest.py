@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from smupar_transfer.records.design import Design
 from smupar_transfer.records.files import from_plain, read_text, to_plain, write_atomically
 from smupar_transfer.records.jsons import load_json
 from smupar_transfer.records.spec import SCHEMA_VERSION
@@ -56,6 +57,11 @@ class Manifest:
     full_grid: int | None = None
     claim: str | None = "supar"
     added_seeds: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+    @property
+    def design(self) -> Design:
+        """What the sweep looks for, and along which scale."""
+        return Design(self.kind, self.swept, self.axis, self.tied)
 
     @property
     def saved(self) -> str:

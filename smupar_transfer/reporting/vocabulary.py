@@ -25,11 +25,6 @@ AXIS_WORDS = {
 }
 
 
-def design_of(manifest: Manifest) -> Design:
-    """The design of a sweep."""
-    return Design(manifest.kind, manifest.swept, manifest.axis, manifest.tied)
-
-
 def proxy_log2(manifest: Manifest, name: str) -> float | None:
     """log2 of a base hyperparameter as it was tuned on the proxy; None if that is not known, or zero."""
     if name in manifest.proxy_hparams:

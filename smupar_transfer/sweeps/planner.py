@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from smupar_transfer.records import Design, RunRecord, RunSpec
+from smupar_transfer.records import RunRecord, RunSpec
 from smupar_transfer.sweeps.adaptive import Place, Search, beside, planned, typical
 from smupar_transfer.sweeps.proxy_value import carried_values
 from smupar_transfer.sweeps.sweep import COORDINATES, HPARAMS, SEED, Adaptive, Sweep
@@ -86,9 +86,7 @@ class Planner:
             return []
         if self._known is None and all(run.key in records for runs in searched for run in runs):
             found = [[records[run.key] for run in runs] for runs in searched]
-            sweep = self._sweep
-            design = Design(sweep.kind, sweep.swept, sweep.axis, sweep.tied)
-            self._known = self._beside(carried_values(found, design, self._otherwise()))
+            self._known = self._beside(carried_values(found, self._sweep.design, self._otherwise()))
         return self._known
 
     def _otherwise(self) -> float | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from smupar_transfer.records.design import AXES, Design
 from smupar_transfer.sweeps.axes import MOST_RUNS, Axis, Grid, expand_grid, keys_of, size_of
 from smupar_transfer.theory import PARAMETRIZATIONS, BaseHyperparameters, InputError, did_you_mean
 
@@ -21,7 +22,6 @@ OPTIMUM = (*SEARCHED, "contours")
 """Kinds that look for an optimum, so that what is swept has to vary."""
 CLAIMS = ("supar",)
 """By whose claims an outcome can be judged: those of the SuPar paper (arXiv 2405.15743)."""
-AXES = ("sparsity", "width", "base_width", "depth", "tokens")
 SEED = "seed"
 HPARAMS = "hparams."
 """How the keys of base hyperparameters begin."""
@@ -88,6 +88,11 @@ class Sweep:
     reference: str | None = None
     claim: str | None = None
     adaptive: Adaptive | None = None
+
+    @property
+    def design(self) -> Design:
+        """What the sweep looks for, and along which scale."""
+        return Design(self.kind, self.swept, self.axis, self.tied)
 
     def points(self) -> Iterator[dict[str, Any]]:
         """Configuration keys and values of every run of the full grid, without repetition."""

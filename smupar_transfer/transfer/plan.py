@@ -9,7 +9,7 @@ from torch import nn
 from smupar_transfer.sparsity import SparseLinear, draw_mask, is_counted, named_generator
 from smupar_transfer.theory import Role, ScaleFactors
 from smupar_transfer.transfer.roles import UnclaimedParameterError, role_table
-from smupar_transfer.transfer.rules import RoleValues, Rules
+from smupar_transfer.transfer.rules import NUMBERS, RoleValues, Rules
 
 
 @dataclass(frozen=True)
@@ -32,64 +32,36 @@ class ParameterShape:
 
 
 @dataclass(frozen=True)
-class ParameterPlan:
+class ParameterPlan(ParameterShape):
     """One parameter of one network, with the numbers that it is trained with.
 
     Attributes:
-        name: The name, as in ``named_parameters``.
-        shape: The shape of the dense tensor, whatever the backend keeps of it.
-        role: The row of the parametrization that applies.
-        fan_in: The number of inputs that an output sums over, zeros included; 1 for vectors.
         density: The density of its mask; 1 for what has none.
         init_std: The standard deviation of initial values; 0 for vectors, which start from a constant.
         learning_rate: The peak learning rate.
         weight_decay: The weight decay, as torch's optimizers take it.
         epsilon: Adam's epsilon, as torch takes it.
         forward_multiplier: The constant that the layer's output is multiplied with.
-        width: The m_d of this very tensor.
     """
 
-    name: str
-    shape: tuple[int, ...]
-    role: Role
-    fan_in: int
     density: float
     init_std: float
     learning_rate: float
     weight_decay: float
     epsilon: float
     forward_multiplier: float
-    width: float = 1.0
 
     @property
     def values(self) -> RoleValues:
         """The numbers alone."""
-        return RoleValues(
-            m_d=self.width,
-            m_rho=self.density,
-            init_std=self.init_std,
-            learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
-            epsilon=self.epsilon,
-            forward_multiplier=self.forward_multiplier,
-        )
+        named = {name: getattr(self, name) for name in NUMBERS}
+        return RoleValues(m_d=self.width, m_rho=self.density, **named)
 
     @classmethod
     def of(cls, parameter: ParameterShape, values: RoleValues) -> ParameterPlan:
-        """The row of a parameter that is trained with ``values``."""
-        return cls(
-            name=parameter.name,
-            shape=parameter.shape,
-            role=parameter.role,
-            fan_in=parameter.fan_in,
-            density=values.m_rho,
-            init_std=values.init_std,
-            learning_rate=values.learning_rate,
-            weight_decay=values.weight_decay,
-            epsilon=values.epsilon,
-            forward_multiplier=values.forward_multiplier,
-            width=values.m_d,
-        )
+        """The row of a parameter that is trained with ``values``, which were scaled by its own width."""
+        numbers = {name: getattr(values, name) for name in NUMBERS}
+        return cls(**vars(parameter), density=values.m_rho, **numbers)
 
 
 def compare_shapes(network: nn.Module, proxy: nn.Module) -> tuple[ParameterShape, ...]:

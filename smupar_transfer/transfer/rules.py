@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from smupar_transfer.theory import (
     BaseHyperparameters,
@@ -36,6 +36,10 @@ class RoleValues:
     weight_decay: float
     epsilon: float
     forward_multiplier: float
+
+
+NUMBERS = tuple(item.name for item in fields(ScaledHyperparameters))
+"""What a rule makes of base values: names of the numbers that a parameter is trained with."""
 
 
 @dataclass(frozen=True)

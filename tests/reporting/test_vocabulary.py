@@ -10,7 +10,7 @@ import pytest
 
 from smupar_transfer.records import Design, Manifest
 from smupar_transfer.records.design import AXES
-from smupar_transfer.reporting.vocabulary import AXIS_WORDS, HYPERPARAMETER_WORDS, design_of, place_label, proxy_log2
+from smupar_transfer.reporting.vocabulary import AXIS_WORDS, HYPERPARAMETER_WORDS, place_label, proxy_log2
 from smupar_transfer.statistics import Cell
 from smupar_transfer.theory import BaseHyperparameters
 
@@ -24,7 +24,7 @@ def test_everything_that_can_be_asked_has_words() -> None:
 
 
 def test_a_manifest_from_before_kinds_asks_for_stability_over_sparsity() -> None:
-    assert design_of(OLD) == Design("stability", ("learning_rate",), "sparsity", ())
+    assert OLD.design == Design("stability", ("learning_rate",), "sparsity", ())
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from smupar_transfer.reporting.questions.verdicts import (
     said_of,
     worst,
 )
-from smupar_transfer.reporting.vocabulary import HYPERPARAMETER_WORDS, design_of, place_label, proxy_log2
+from smupar_transfer.reporting.vocabulary import HYPERPARAMETER_WORDS, place_label, proxy_log2
 from smupar_transfer.statistics import Status, runs_table
 from smupar_transfer.statistics.cell import apart
 from smupar_transfer.statistics.joint_optimum import (
@@ -88,7 +88,7 @@ class Move:
 
 def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
     """Of the finished runs of a sweep, at least one."""
-    design = design_of(manifest)
+    design = manifest.design
     found = surfaces(runs_table(records), design)
     optima = dict(zip(map(id, found), joint_optima(found), strict=True))
     ordered = by_family(found, design)

@@ -20,7 +20,7 @@ from smupar_transfer.reporting.questions.verdicts import (
     judged,
     worst,
 )
-from smupar_transfer.reporting.vocabulary import HYPERPARAMETER_WORDS, design_of
+from smupar_transfer.reporting.vocabulary import HYPERPARAMETER_WORDS
 from smupar_transfer.statistics import cells, runs_table
 from smupar_transfer.statistics.proxy_size import ProxySize, proxy_size_table, proxy_sizes
 from smupar_transfer.theory import PARAMETRIZATIONS
@@ -28,7 +28,7 @@ from smupar_transfer.theory import PARAMETRIZATIONS
 
 def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
     """Of the finished runs of a sweep, at least one."""
-    design = design_of(manifest)
+    design = manifest.design
     found = proxy_sizes(cells(runs_table(records), design))
     return Outcome(
         sentence=sentence(found),

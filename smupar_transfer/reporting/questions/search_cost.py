@@ -11,7 +11,6 @@ from smupar_transfer.reporting.figures.compute import ComputeCurve, draw_compute
 from smupar_transfer.reporting.number_format import bracketed, fixed, signed, span
 from smupar_transfer.reporting.outcome import Outcome, Picture, Summary, Table
 from smupar_transfer.reporting.questions.verdicts import DOES_NOT_HOLD, HOLDS, LIKELY, OPEN, judged, worst
-from smupar_transfer.reporting.vocabulary import design_of
 from smupar_transfer.statistics import runs_table
 from smupar_transfer.statistics.search_cost import SearchCurve, interval, search_curves, search_table
 from smupar_transfer.theory import PARAMETRIZATIONS
@@ -21,7 +20,7 @@ WAYS = {"transfer": "tuned on the proxy", "direct": "tuned directly"}
 
 def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
     """Of the finished runs of a sweep, at least one."""
-    curves = search_curves(runs_table(records), design_of(manifest).swept)
+    curves = search_curves(runs_table(records), manifest.design.swept)
     return Outcome(
         sentence=sentence(curves),
         summary=summary(curves),

@@ -31,14 +31,14 @@ from smupar_transfer.reporting.questions.verdicts import (
     worst,
 )
 from smupar_transfer.reporting.tables import cell_table, family_table
-from smupar_transfer.reporting.vocabulary import HYPERPARAMETER_WORDS, design_of, place_label, proxy_log2
+from smupar_transfer.reporting.vocabulary import HYPERPARAMETER_WORDS, place_label, proxy_log2
 from smupar_transfer.statistics import CellSummary, FamilySummary, cells, runs_table, summarise, summarise_families
 from smupar_transfer.statistics.cell import shared_words
 
 
 def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
     """Of the finished runs of a sweep, at least one."""
-    design = design_of(manifest)
+    design = manifest.design
     summaries = summarise(cells(runs_table(records), design), design, proxy_log2(manifest, design.swept[0]))
     found = summarise_families(summaries)
     return Outcome(

@@ -11,7 +11,7 @@ from smupar_transfer.reporting.figures.tracks import Ticks, Track
 from smupar_transfer.reporting.number_format import bracketed, loss, signed, span, with_error
 from smupar_transfer.reporting.outcome import Outcome, Picture, Summary, Table, smallest
 from smupar_transfer.reporting.questions.verdicts import BOLD, DOES_NOT_HOLD, HOLDS, OPEN, judged, worst
-from smupar_transfer.reporting.vocabulary import AXIS_WORDS, design_of, place_label
+from smupar_transfer.reporting.vocabulary import AXIS_WORDS, place_label
 from smupar_transfer.statistics import cells, families, runs_table
 from smupar_transfer.statistics.cell import shared_words
 from smupar_transfer.statistics.zero_shot_gain import Gain, gain_table, gains
@@ -20,7 +20,7 @@ from smupar_transfer.theory import PARAMETRIZATIONS
 
 def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
     """Of the finished runs of a sweep, at least one."""
-    design = design_of(manifest)
+    design = manifest.design
     reference = manifest.reference or "sp"
     found = gains(families(cells(runs_table(records), design), design), reference)
     title = PARAMETRIZATIONS[reference].title
