@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from smupar_transfer.app.catalogue import COMMANDS, DEFAULT_NAMES, TAKES_NAME
 from smupar_transfer.app.hydra_entry import launch
-from smupar_transfer.sweeps.files import shipped_sweeps
+from smupar_transfer.sweeps.files import sweeps_for
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -31,17 +31,10 @@ def complete(words: list[str]) -> int:
         return 0
     may_start_with_key = command == "plan" or command in DEFAULT_NAMES
     if command in TAKES_NAME and not rest and not (may_start_with_key and ("." in typed or "=" in typed)):
-        return _offer(_sweeps_for(command), typed)
+        return _offer(sweeps_for(command), typed)
     skipped = 2 + (command in TAKES_NAME and bool(rest) and "=" not in rest[0])
     os.environ["COMP_LINE"] = " ".join(["smupar", *line.split(" ")[skipped:]])
     return launch(command, words)
-
-
-def _sweeps_for(command: str) -> list[str]:
-    checks = {name for name, path in shipped_sweeps().items() if path.parent.name == "coordinates"}
-    if command == "coordinates":
-        return sorted(checks)
-    return [name for name in shipped_sweeps() if command != "sweep" or name not in checks]
 
 
 def _offer(choices: Iterable[str], typed: str) -> int:

@@ -21,7 +21,7 @@ from smupar_transfer.app.keys import Takes, example_of, keys_of, meant
 from smupar_transfer.app.masking import masked
 from smupar_transfer.app.options import no_such_option
 from smupar_transfer.app.schema import COMMANDS
-from smupar_transfer.sweeps.files import shipped_sweeps
+from smupar_transfer.sweeps.files import sweeps_for
 from smupar_transfer.sweeps.sweep import key_of
 from smupar_transfer.theory import InputError, either, one_line, shown_text
 
@@ -60,7 +60,7 @@ def refusal(error: BaseException, command: str) -> str | None:
         _several(message, command),
         _plus(message),
         _removed(message, command),
-        _missing(message),
+        _missing(message, command),
     )
     inner = next((link for link in reversed(list(_chain(error))) if isinstance(link, OmegaConfBaseException)), None)
     return next(filter(None, lines), None) or _of_a_key(error, inner, message, command)
@@ -129,11 +129,11 @@ def _removed(message: str, command: str) -> str | None:
     return f"~{match[1]}: there is nothing of that name to remove; {hint}"
 
 
-def _missing(message: str) -> str | None:
+def _missing(message: str, command: str) -> str | None:
     match = re.search(r"Missing mandatory value: (\S+)", message)
     if match is None:
         return None
-    names = f"name one: {', '.join(sorted(shipped_sweeps()))}"
+    names = f"name one: {', '.join(sorted(sweeps_for(command)))}"
     return f"{match[1]}: has no value; {names if match[1] == 'sweep' else f'give {match[1]}=VALUE'}"
 
 

@@ -44,6 +44,9 @@ NAMES = {
     FileKind.URL: "the address of a database",
 }
 
+MADE_BY = {FileKind.TUNED: "`smupar tune` writes one", FileKind.RECIPE: "`smupar transfer` writes one"}
+"""Where people get a file from that they do not have."""
+
 _KEYS = (
     (FileKind.TUNED, {"hparams", "trials", "proxy"}),
     (FileKind.RECIPE, {"hparams", "roles", "base_width"}),

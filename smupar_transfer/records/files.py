@@ -177,8 +177,13 @@ def _not_written(key: str, path: Path, error: OSError) -> InputError:
     return InputError(key, str(path), f"cannot be written: {reason}", "nothing was changed")
 
 
-def read_text(path: Path, key: str) -> str:
+def read_text(path: Path, key: str, remedy: str = "") -> str:
     """Content of a text file.
+
+    Args:
+        path: The file.
+        key: The configuration key that led here, for the message.
+        remedy: What to do where there is no such file.
 
     Raises:
         InputError: the file cannot be read; the message names ``key``.
@@ -188,4 +193,5 @@ def read_text(path: Path, key: str) -> str:
     except (OSError, UnicodeDecodeError) as error:
         no_text = f"it is no text ({error})" if isinstance(error, UnicodeDecodeError) else ""
         reason = no_text or getattr(error, "strerror", None) or str(error)
-        raise InputError(key, str(path), f"cannot be read: {reason}") from error
+        hint = remedy if isinstance(error, FileNotFoundError) else ""
+        raise InputError(key, str(path), f"cannot be read: {reason}", hint) from error

@@ -20,7 +20,7 @@ from smupar_transfer.sweeps.axes import (
     parse_grids,
     parse_octaves,
 )
-from smupar_transfer.sweeps.sweep import SEED, Adaptive, Sweep, check_definition
+from smupar_transfer.sweeps.sweep import COORDINATES, SEED, Adaptive, Sweep, check_definition
 from smupar_transfer.theory import InputError, close_words, did_you_mean, shown_text
 
 FILE_ENDINGS = (".yaml", ".yml")
@@ -34,6 +34,14 @@ def sweep_name(sweep: str) -> str:
 def shipped_sweeps() -> dict[str, Path]:
     """Name and file of every sweep that comes with the package."""
     return {path.stem: path for path in _sweeps_in(shipped.SWEEPS)}
+
+
+def sweeps_for(command: str) -> list[str]:
+    """Names of shipped sweeps that a command takes; `sweep` takes no coordinate checks, `coordinates` nothing else."""
+    checks = {name for name, path in shipped_sweeps().items() if path.parent.name == COORDINATES}
+    if command == COORDINATES:
+        return sorted(checks)
+    return [name for name in shipped_sweeps() if command != "sweep" or name not in checks]
 
 
 def _sweeps_in(folder: Path) -> list[Path]:

@@ -208,7 +208,9 @@ def test_an_unknown_sweep(refused: Refused, command: str) -> None:
 
 @pytest.mark.parametrize("command", ["sweep", "plot"])
 def test_no_sweep_at_all(refused: Refused, command: str) -> None:
-    check(refused(command), "sweep: has no value; name one: ablations, ")
+    line = refused(command)
+    check(line, "sweep: has no value; name one: ablations, ")
+    assert ("coordinates_by_width" in line) == (command != "sweep"), "which sweep would refuse"
 
 
 def test_a_word_that_is_no_setting(refused: Refused) -> None:

@@ -186,7 +186,7 @@ def test_python_objects_are_refused_and_not_executed(tmp_path: Path, path: Path)
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     assert refusal(tmp_path / "absent.yaml") == (
-        f"recipe={tmp_path / 'absent.yaml'}: cannot be read: No such file or directory"
+        f"recipe={tmp_path / 'absent.yaml'}: cannot be read: No such file or directory; `smupar transfer` writes one"
     )
 
 
