@@ -57,6 +57,12 @@ def code_lines(source: str) -> int:
     return len(held - _docstring_lines(ast.parse(source)))
 
 
+def about(lines: int) -> str:
+    """A number of lines to two digits, so that the page does not change with every change of the code."""
+    step = 10 ** max(len(str(lines)) - 2, 0)
+    return f"{round(lines / step) * step:,}"
+
+
 def imported_rooms(source: str) -> set[str]:
     """Names of the rooms that a module imports from, also within functions."""
     names: set[str] = set()
@@ -120,7 +126,7 @@ def picture(order: list[list[str]], rooms: dict[str, Room]) -> str:
     boxes = []
     for name, (x, y) in places.items():
         middle, room = x + BOX_WIDTH / 2, rooms[name]
-        counts = f"{room.files} files, {room.lines:,} lines"
+        counts = f"{room.files} files, {about(room.lines)} lines"
         boxes += [
             f'<rect x="{x:g}" y="{y:g}" width="{BOX_WIDTH}" height="{BOX_HEIGHT}" rx="6"/>',
             f'<text x="{middle:g}" y="{y + 19:g}" font-weight="bold">{name}</text>',
@@ -147,10 +153,10 @@ def picture(order: list[list[str]], rooms: dict[str, Room]) -> str:
 
 def table(rooms: dict[str, Room]) -> str:
     """A row a room: its files and lines, and how many of its files import from each other room."""
-    lines = ["| room | files | code lines | imports from (in how many files) |", "|---|--:|--:|---|"]
+    lines = ["| room | files | code lines, about | imports from (in how many files) |", "|---|--:|--:|---|"]
     for room in rooms.values():
         used = ", ".join(f"{name} ({room.imports[name]})" for name in rooms if name in room.imports) or "nothing"
-        lines.append(f"| `{room.name}` | {room.files} | {room.lines:,} | {used} |")
+        lines.append(f"| `{room.name}` | {room.files} | {about(room.lines)} | {used} |")
     return "\n".join(lines)
 
 

@@ -16,7 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from smupar_transfer.launchers import plugins
+from smupar_transfer.launchers.plugins import plugins
 from smupar_transfer.sweeps.sweep import key_of
 
 PROXY_WORDS = frozenset({"model", "optimizer", "parametrization", "sparsity"})

@@ -25,7 +25,7 @@ AUTO = (
     "sparse layers compute with csr or masked, which is slower"
 )
 NATIVE = AUTO.replace("csr or masked", "csr")
-ONE = ("parametrization=smupar", "target.sparsity=0.5", "hparams.learning_rate=0.01", "seed=0")
+ONE = ("parametrization=smupar", "target.sparsity=0.5", "seed=0")
 CHECK = """\
 question: Does it measure?
 expected: It does.

@@ -104,7 +104,8 @@ def test_jobs_may_depend_on_the_outcomes_before(jobs: ModuleType, workers: int) 
     for job, _ in run_jobs(jobs.process_id, needed(), workers):
         done.append(job)
     assert done[:workers] == [0] * workers, "nothing was known when each worker took its first"
-    assert done == sorted(done)
+    assert all(job <= place for place, job in enumerate(done)), "no job knows of outcomes that come after it"
+    assert workers > 1 or done == sorted(done)
     assert 5 <= len(done) < 5 + workers
     assert done[-1] > 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from collections import Counter
 
-from draw_architecture import PAGE, PICTURE, Room, arrows, code_lines, drawn, imported_rooms, main, rows, stale
+from draw_architecture import PAGE, PICTURE, Room, about, arrows, code_lines, drawn, imported_rooms, main, rows, stale
 
 
 def test_the_page_and_its_picture_are_what_the_script_draws() -> None:
@@ -42,3 +42,15 @@ def test_lines_and_imports_are_counted_as_meant() -> None:
 def test_what_stands_around_the_drawing_stays() -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert drawn(page.replace("# Architecture", "# House"))[PAGE].startswith("# House\n")
+
+
+def test_numbers_of_lines_have_two_digits() -> None:
+    assert [about(lines) for lines in (0, 7, 66, 94, 171, 1462, 3106)] == [
+        "0",
+        "7",
+        "66",
+        "94",
+        "170",
+        "1,500",
+        "3,100",
+    ]

@@ -126,7 +126,7 @@ def test_only_supar_stays_put_over_density(smupar: Run, data: tuple[str, ...], c
         load_sweep(check).question,
         manifest.command,
         "stay put under SμPar and drift under SP and μP",
-        "check.png",
+        "check.svg",
     ):
         assert text in page
     assert "36 runs, 36 of them exist" in smupar("plan", check, *data).stdout

@@ -1,0 +1,75 @@
+"""What docstrings say of attributes reaches the reader: the parser of the API reference loses none of it."""
+
+from __future__ import annotations
+
+import logging
+
+import griffe
+import pytest
+
+
+def load() -> griffe.Module:
+    package = griffe.load("smupar_transfer", docstring_parser="google")
+    assert isinstance(package, griffe.Module)
+    return package
+
+
+def classes(parent: griffe.Object) -> list[griffe.Class]:
+    """Every class of a package, those of its modules and those within classes, each once."""
+    found: list[griffe.Class] = []
+    for member in parent.members.values():
+        if isinstance(member, griffe.Class):
+            found.append(member)
+        if isinstance(member, griffe.Class | griffe.Module):
+            found += classes(member)
+    return found
+
+
+def documented(each: griffe.Class) -> list[griffe.DocstringAttribute]:
+    """What the docstring of a class says of its attributes."""
+    parsed = each.docstring.parsed if each.docstring else []
+    return [
+        attribute for part in parsed if isinstance(part, griffe.DocstringSectionAttributes) for attribute in part.value
+    ]
+
+
+def fields(each: griffe.Class) -> list[str]:
+    """Fields of a dataclass, in their order."""
+    members = [member for member in each.members.values() if isinstance(member, griffe.Attribute)]
+    annotated = [member for member in members if member.annotation is not None and "property" not in member.labels]
+    return [member.name for member in annotated if "ClassVar" not in str(member.annotation)]
+
+
+CLASSES = [each for each in classes(load()) if documented(each)]
+DATACLASSES = [each for each in CLASSES if "dataclass" in each.labels]
+
+
+def test_there_are_classes() -> None:
+    assert len(CLASSES) > 90
+    assert len(DATACLASSES) > 90
+
+
+@pytest.mark.parametrize("each", DATACLASSES, ids=lambda each: each.path)
+def test_every_field_of_a_dataclass_is_documented_where_one_is(each: griffe.Class) -> None:
+    assert [attribute.name for attribute in documented(each)] == fields(each)
+
+
+@pytest.mark.parametrize("each", CLASSES, ids=lambda each: each.path)
+def test_what_is_said_of_an_attribute_is_a_sentence(each: griffe.Class) -> None:
+    for attribute in documented(each):
+        words = " ".join(attribute.description.split())
+        assert words[:1].isupper(), attribute.name
+        assert words.endswith((".", ".)")), attribute.name
+
+
+def test_the_parser_understands_every_docstring(caplog: pytest.LogCaptureFixture) -> None:
+    def read(parent: griffe.Object) -> None:
+        for each in [parent, *parent.members.values()]:
+            if isinstance(each, griffe.Object) and each.docstring:
+                assert each.docstring.parsed
+            if isinstance(each, griffe.Class | griffe.Module) and each is not parent:
+                read(each)
+
+    with caplog.at_level(logging.WARNING):
+        read(load())
+    assert [record.getMessage() for record in caplog.records] == []
