@@ -104,17 +104,30 @@ def _places(order: list[list[str]], middle: float) -> dict[str, tuple[float, flo
     return places
 
 
-def _arrow(start: tuple[float, float], end: tuple[float, float], middle: float) -> str:
-    """Straight to the next row; to rows below that on the side of the picture's middle where it starts or else ends."""
+def _arrow(start: tuple[float, float], end: tuple[float, float], middle: float, row: set[float]) -> str:
+    """Straight to the next row; to rows below that on the side of the picture's middle where it starts or else ends.
+
+    Args:
+        start: The corner of the box that imports.
+        end: The corner of the box that is imported.
+        middle: The picture's middle.
+        row: The left edges of all boxes in the row of ``end``. A box between others is reached from above.
+    """
     skipped = round((end[1] - start[1]) / ROW) - 1
+    top = f"{end[0] + BOX_WIDTH / 2:g} {end[1] - 3:g}"
     if skipped == 0:
-        curve = f"L {end[0] + BOX_WIDTH / 2:g} {end[1] - 3:g}"
-        return f'<path d="M {start[0] + BOX_WIDTH / 2:g} {start[1] + BOX_HEIGHT:g} {curve}"/>'
+        return f'<path d="M {start[0] + BOX_WIDTH / 2:g} {start[1] + BOX_HEIGHT:g} L {top}"/>'
     towards = next((x - middle for x in (start[0] + BOX_WIDTH / 2, end[0] + BOX_WIDTH / 2) if x != middle), 1.0)
     side = -1 if towards < 0 else 1
+    outermost = max if side > 0 else min
     edge = BOX_WIDTH if side > 0 else 0
-    x, y, to_x, to_y = start[0] + edge, start[1] + BOX_HEIGHT / 2, end[0] + edge, end[1] + BOX_HEIGHT / 2
-    out = (max if side > 0 else min)(x, to_x) + side * (60 + 36 * skipped)
+    # what leaves a box starts below what arrives at it
+    x, y, to_x, to_y = start[0] + edge, start[1] + BOX_HEIGHT * 0.7, end[0] + edge, end[1] + BOX_HEIGHT * 0.3
+    out = outermost(x, to_x) + side * (60 + 36 * skipped)
+    if outermost(row) != end[0]:
+        lane, turn = end[1] - (ROW - BOX_HEIGHT) / 2, end[0] + BOX_WIDTH / 2 + side * 30
+        along = f"{outermost(row) + edge:g} {lane:g} L {turn:g} {lane:g} Q {turn - side * 30:g} {lane:g} {top}"
+        return f'<path d="M {x:g} {y:g} C {out:g} {y:g} {out:g} {lane:g} {along}"/>'
     return f'<path d="M {x:g} {y:g} C {out:g} {y:g} {out:g} {to_y:g} {to_x + side * 3:g} {to_y:g}"/>'
 
 
@@ -140,7 +153,10 @@ def picture(order: list[list[str]], rooms: dict[str, Room]) -> str:
             '<path d="M 0 0 L 8 4 L 0 8 z" fill="#555555"/></marker>',
             f'<rect width="{width:g}" height="{height:g}" fill="#ffffff"/>',
             '<g fill="none" stroke="#777777" stroke-width="1.3" marker-end="url(#tip)">',
-            *(_arrow(places[start], places[end], width / 2) for start, end in arrows(rooms)),
+            *(
+                _arrow(places[start], places[end], width / 2, {x for x, y in places.values() if y == places[end][1]})
+                for start, end in arrows(rooms)
+            ),
             "</g>",
             '<g fill="#eef3fb" stroke="#33508a">',
             *(box for box in boxes if box.startswith("<rect")),
