@@ -16,6 +16,8 @@ def choose(kind: type[Choice], key: str, value: object) -> Choice:
     Raises:
         InputError: it is neither.
     """
+    if isinstance(value, kind):
+        return value
     for member in kind:
         if value == member:  # of texts, too: members are texts
             return member

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 
 from smupar_transfer.theory.errors import InputError
@@ -52,26 +53,26 @@ class _ByAxis(Mapping[str, float]):
         named = {"width": width, "density": density, **others}
         if strangers := sorted(named.keys() - AXES.keys()):
             raise TypeError(f"no axis is called {', '.join(strangers)}; there are {', '.join(AXES)}")
-        given = (named.get(name) for name in AXES)
-        self._values = tuple(self.default if value is None else value for value in given)
+        given = ((name, named.get(name)) for name in AXES)
+        self._values = {name: self.default if value is None else value for name, value in given}
 
     def __getitem__(self, axis: str) -> float:
-        return dict(zip(AXES, self._values, strict=True))[axis]
+        return self._values[axis]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(AXES)
+        return iter(self._values)
 
     def __len__(self) -> int:
-        return len(AXES)
+        return len(self._values)
 
     def __hash__(self) -> int:
-        return hash((type(self), self._values))
+        return hash((type(self), *self._values.values()))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _ByAxis) and type(other) is type(self) and other._values == self._values
 
-    def __reduce__(self) -> tuple[type[_ByAxis], tuple[float, ...]]:
-        return type(self), self._values
+    def __reduce__(self) -> tuple[partial[_ByAxis], tuple[()]]:
+        return partial(type(self), **self._values), ()
 
     def __repr__(self) -> str:
         said = (f"{name}={value:g}" for name, value in self.items() if value != self.default)
@@ -105,7 +106,7 @@ class Power(_ByAxis):
 
     def at(self, factors: ScaleFactors) -> float:
         """Value of the monomial; exactly 1.0 at the proxy, whatever the exponents."""
-        return float(math.prod(factors[axis] ** exponent for axis, exponent in self.items()))
+        return float(math.prod(factors[axis] ** exponent for axis, exponent in self._values.items() if exponent))
 
     def __mul__(self, other: Power) -> Power:
         return Power(**{axis: exponent + other[axis] for axis, exponent in self.items()})

@@ -96,9 +96,9 @@ class Rules:
             width: m_d of the network, positive.
             head_dim: channels of an attention head; None for a network without attention.
         """
-        roles = self.by_role(width, 1.0)
+        factors = ScaleFactors(width)
         return Multipliers(
-            input=roles[Role.EMBEDDING].forward_multiplier,
-            output=roles[Role.READOUT].forward_multiplier,
+            input=self.scaled(Role.EMBEDDING, factors).forward_multiplier,
+            output=self.scaled(Role.READOUT, factors).forward_multiplier,
             attention=1.0 if head_dim is None else float(head_dim**self.table.attention_exponent),
         )

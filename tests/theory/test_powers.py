@@ -123,5 +123,6 @@ def test_another_axis_is_an_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Power(width=-1, depth=-0.5).at(ScaleFactors(width=2, depth=4)) == 0.25
     assert Power(width=-1, depth=-0.5).at(ScaleFactors(width=2)) == 0.5
     assert str(Power(depth=-0.5)) == "m_L^-0.5"
+    assert pickle.loads(pickle.dumps(Power(depth=-0.5))) == Power(depth=-0.5), "workers are sent them"
     with pytest.raises(InputError, match=r"^m_L=-1\.0: the depth factor must be positive and finite"):
         ScaleFactors(depth=-1.0)
