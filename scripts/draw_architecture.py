@@ -50,11 +50,11 @@ def _docstring_lines(tree: ast.AST) -> set[int]:
     return found
 
 
-def code_lines(source: str) -> int:
-    """Lines that hold code: no blank lines, no comments, no docstrings."""
+def code_lines(source: str) -> set[int]:
+    """Numbers of the lines that hold code: no blank lines, no comments, no docstrings."""
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     held = {line for token in tokens if token.type not in NO_CODE for line in range(token.start[0], token.end[0] + 1)}
-    return len(held - _docstring_lines(ast.parse(source)))
+    return held - _docstring_lines(ast.parse(source))
 
 
 def about(lines: int) -> str:
@@ -78,7 +78,7 @@ def read_room(name: str, rooms: set[str]) -> Room:
     """A room as its files are now; imports are counted in files that have them."""
     sources = [path.read_text(encoding="utf-8") for path in sorted((ROOT / PACKAGE / name).rglob("*.py"))]
     imports = Counter(other for source in sources for other in imported_rooms(source) & rooms - {name})
-    return Room(name, len(sources), sum(map(code_lines, sources)), imports)
+    return Room(name, len(sources), sum(len(code_lines(source)) for source in sources), imports)
 
 
 def _reached(rooms: dict[str, Room], start: str) -> set[str]:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import ast
 import importlib
-import io
 import os
 import re
 import shutil
 import subprocess
 import sys
 import sysconfig
-import tokenize
 import tomllib
 import zipfile
 from collections.abc import Iterator
@@ -23,6 +21,8 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from draw_architecture import code_lines
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "smupar_transfer"
@@ -51,35 +51,16 @@ def test_static_checks_pass(command: list[str]) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def _docstring_lines(tree: ast.AST) -> set[int]:
-    found: set[int] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | Function) and ast.get_docstring(node, clean=False) is not None:
-            first = node.body[0]
-            found.update(range(first.lineno, (first.end_lineno or first.lineno) + 1))
-    return found
-
-
-def _code_lines(source: str) -> set[int]:
-    """Numbers of the lines that hold code: no blank lines, no comments, no docstrings."""
-    layout = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
-    lines: set[int] = set()
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type not in layout:
-            lines.update(range(token.start[0], token.end[0] + 1))
-    return lines - _docstring_lines(ast.parse(source))
-
-
 def test_code_lines_are_counted_as_meant() -> None:
     source = '"""Docstring\nof two lines."""\n\nx = """text\n"""  # comment\n\n\n'
     source += 'def f():\n    """Say."""\n    # why\n    return (\n        x\n    )\n'
-    assert _code_lines(source) == {4, 5, 8, 11, 12, 13}
+    assert code_lines(source) == {4, 5, 8, 11, 12, 13}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_files_and_functions_are_short(path: Path) -> None:
     source = path.read_text(encoding="utf-8")
-    lines = _code_lines(source)
+    lines = code_lines(source)
     assert len(lines) <= FILE_LINES
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, Function):

@@ -35,9 +35,10 @@ def import_plugins() -> None:
     Raises:
         InputError: a module cannot be imported.
     """
-    for name in plugins():
-        if (here := str(Path.cwd())) not in sys.path:
-            sys.path.insert(0, here)
+    names, here = plugins(), str(Path.cwd())
+    if names and here not in sys.path:
+        sys.path.insert(0, here)
+    for name in names:
         try:
             importlib.import_module(name)
         except Exception as error:  # whatever the person's module does wrong

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from smupar_transfer.theory import (
+    OWN_NAME_HINT,
     BaseHyperparameters,
     InputError,
     OptimizerSettings,
@@ -49,10 +50,6 @@ class MaskKind(StrEnum):
 
 MASK_NAMES: set[str] = {str(kind) for kind in MaskKind}
 """Names of mask structures that specifications may hold; ``sparsity.register_mask`` adds to them."""
-
-
-OWN = "one of your own is registered by a module that is named with --plugin"
-"""What to do about a name that a record has and this process does not know."""
 
 
 class Decay(StrEnum):
@@ -164,7 +161,7 @@ class SparsitySpec:
     def __post_init__(self) -> None:
         if not isinstance(self.mask, str) or self.mask not in MASK_NAMES:
             known = ", ".join([*MaskKind, *sorted(MASK_NAMES - set(MaskKind))])
-            raise InputError("sparsity.mask", self.mask, f"is not one of {known}", OWN)
+            raise InputError("sparsity.mask", self.mask, f"is not one of {known}", OWN_NAME_HINT)
         object.__setattr__(self, "mask", str(self.mask))
         if not 0 < self.density <= 1:
             raise InputError("target.sparsity", 1 - self.density, "must lie in [0, 1)", "0 is dense, 0.9 keeps a tenth")

@@ -21,6 +21,11 @@ Tracked = Callable[[str, Sequence[Any]], Iterable[Any]]
 """Hands on the items of a sequence, under a title, and may show how far they are."""
 
 
+def _untracked(title: str, items: Sequence[Any]) -> Iterable[Any]:
+    del title
+    return items
+
+
 class Planner:
     """Plans the runs of a sweep.
 
@@ -34,7 +39,7 @@ class Planner:
         InputError: a run is impossible, or tables could not tell two runs apart.
     """
 
-    def __init__(self, sweep: Sweep, make: MakeRun, tuned: BaseHyperparameters, tracked: Tracked | None = None) -> None:
+    def __init__(self, sweep: Sweep, make: MakeRun, tuned: BaseHyperparameters, tracked: Tracked = _untracked) -> None:
         self._sweep, self._tuned, self._specs = sweep, tuned, _Specs(make)
         self._cells: list[_Cell] = []
         self._fixed: list[RunSpec] = []
@@ -42,12 +47,11 @@ class Planner:
         self._known: list[RunSpec] | None = None  # runs beside the proxy's value, once all searches are over
         if sweep.adaptive is None:
             points = list(sweep.points())
-            self._fixed = [self._specs.at(point) for point in (tracked("planning", points) if tracked else points)]
+            self._fixed = [self._specs.at(point) for point in tracked("planning", points)]
             _refuse_alike(points, self._fixed, sweep)
         else:
-            cells = list(sweep.cells())
-            shown = tracked("planning", cells) if tracked else cells
-            self._cells = [_Cell(self._specs, point, seeds, sweep.adaptive) for point, seeds in shown]
+            cells = tracked("planning", list(sweep.cells()))
+            self._cells = [_Cell(self._specs, point, seeds, sweep.adaptive) for point, seeds in cells]
             points = [cell.point for cell in self._cells]
             _refuse_alike(points, [cell.at((0, cell.seeds[0])) for cell in self._cells], sweep)
 

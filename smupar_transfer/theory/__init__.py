@@ -20,12 +20,13 @@ from smupar_transfer.theory.powers import Power, ScaleFactors
 from smupar_transfer.theory.prediction import Coordinate, predicted, predicted_sgd_update
 from smupar_transfer.theory.roles import Role
 from smupar_transfer.theory.scaling import Optimizer, OptimizerSettings, ScaledHyperparameters, WeightDecayForm, scale
-from smupar_transfer.theory.suggestions import close_words, did_you_mean, either
+from smupar_transfer.theory.suggestions import OWN_NAME_HINT, close_words, did_you_mean, either
 
 __all__ = [
     "INIT_ONLY",
     "LR_ONLY",
     "MUP",
+    "OWN_NAME_HINT",
     "PARAMETRIZATIONS",
     "SMUPAR",
     "SP",

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from smupar_transfer.theory.errors import InputError
 from smupar_transfer.theory.powers import ONE, Power
 from smupar_transfer.theory.roles import Role
+from smupar_transfer.theory.suggestions import OWN_NAME_HINT
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,5 @@ def parametrization(name: str) -> Parametrization:
         InputError: no table has that name.
     """
     if name not in PARAMETRIZATIONS:
-        remedy = "one of your own is registered by a module that is named with --plugin"
-        raise InputError("parametrization", name, f"is not one of {', '.join(PARAMETRIZATIONS)}", remedy)
+        raise InputError("parametrization", name, f"is not one of {', '.join(PARAMETRIZATIONS)}", OWN_NAME_HINT)
     return PARAMETRIZATIONS[name]

@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+OWN_NAME_HINT = "one of your own is registered by a module that is named with --plugin"
+"""What to do about a name that a record or a word has and this process does not know."""
+
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:
     """The known word nearest to one that is not, as a question; ``otherwise`` if none is near."""

@@ -120,7 +120,7 @@ def _density(network: nn.Module, parameter: ParameterShape, seed: int) -> float:
     layer = network.get_submodule(parameter.name.rpartition(".")[0])
     if not (isinstance(layer, SparseLinear) and parameter.role.is_ever_sparse):
         return 1.0
-    if not (layer.mask_bits.is_meta and not is_counted(layer.mask_kind, layer.nominal_density)):
+    if not layer.mask_bits.is_meta or is_counted(layer.mask_kind, layer.nominal_density):
         return layer.density
     generator = named_generator(seed, "mask", parameter.name)
     drawn = draw_mask(layer.mask_kind, layer.shape, layer.nominal_density, generator)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -45,16 +44,18 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
     return "--plugin", "own_rules"
 
 
-def command(*words: str) -> CompletedProcess[str]:
-    """A command in a process of its own."""
-    import subprocess
+@pytest.fixture
+def command(python: Run) -> Run:
+    """A command in a process of its own, in the test's folder."""
 
-    program = [sys.executable, "-W", "error", "-m", "smupar_transfer", *words]
-    return subprocess.run(program, capture_output=True, text=True, check=False, timeout=200)
+    def run(*words: str) -> CompletedProcess[str]:
+        return python("-W", "error", "-m", "smupar_transfer", *words)
+
+    return run
 
 
 def test_a_parametrization_and_a_mask_are_chosen_like_those_of_the_package(
-    own: tuple[str, str], tiny: tuple[str, ...]
+    command: Run, own: tuple[str, str], tiny: tuple[str, ...]
 ) -> None:
     words = ("explain", *tiny, "parametrization=faster", "sparsity=band", "target.width=64", "target.sparsity=0.5")
     done = command(*words, *own)
@@ -67,7 +68,7 @@ def test_a_parametrization_and_a_mask_are_chosen_like_those_of_the_package(
 
 
 def test_workers_know_them_and_records_are_read_with_them(
-    own: tuple[str, str], tiny: tuple[str, ...], grid_file: Path
+    command: Run, own: tuple[str, str], tiny: tuple[str, ...], grid_file: Path
 ) -> None:
     """Guards against workers, which are fresh processes, that know the package's tables alone."""
     text = grid_file.read_text(encoding="utf-8").replace("[sp, smupar]", "[faster, smupar]")
@@ -94,9 +95,8 @@ def test_workers_know_them_and_records_are_read_with_them(
     ],
 )
 def test_a_module_that_cannot_be_imported_is_refused_in_a_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None, said: str
+    command: Run, tmp_path: Path, content: str | None, said: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     if content is not None:
         (tmp_path / "broken_rules.py").write_text(content, encoding="utf-8")
     done = command("explain", "--plugin", "broken_rules")
