@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import os
+import signal
 import threading
-from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import connection
+from contextlib import contextmanager
+from multiprocessing import connection, resource_tracker
 from typing import TypeVar
 
 from smupar_transfer.launchers.plugins import import_plugins
@@ -53,13 +55,18 @@ def run_jobs(work: Callable[[Job], Outcome], jobs: Iterable[Job], workers: int) 
 def _in_processes(work: Callable[[Job], Outcome], jobs: Iterable[Job], workers: int) -> Generator[Outcome, None, None]:
     executor = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin)
     ended = False
+
+    def start(job: Job) -> Future[Outcome]:
+        with _interrupts_blocked():  # a pool starts its processes when it is given jobs
+            return executor.submit(work, job)
+
     try:
-        pending = {executor.submit(work, job) for job in itertools.islice(jobs, workers)}
+        pending = {start(job) for job in itertools.islice(jobs, workers)}
         while pending:
             done, pending = wait(pending, return_when=FIRST_COMPLETED)
             for future in done:
                 yield future.result()
-            pending |= {executor.submit(work, job) for job in itertools.islice(jobs, workers - len(pending))}
+            pending |= {start(job) for job in itertools.islice(jobs, workers - len(pending))}
         ended = True
     except BrokenProcessPool as error:
         raise InputError(
@@ -74,8 +81,25 @@ def _in_processes(work: Callable[[Job], Outcome], jobs: Iterable[Job], workers: 
             _end_children()
 
 
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Have processes that are started here born deaf to Ctrl-C.
+
+    A terminal sends it to all processes of a command. This one answers it and ends the others; one that is still
+    importing when it comes would print a traceback of its own. It is delivered to this process after the block.
+    """
+    resource_tracker.ensure_running()  # a pool starts it with its first process, and doing so lifts the block
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _begin() -> None:
     """What a worker does first."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # blocked until here: what came meanwhile is dropped
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     _end_with_parent()
     import_plugins()
 

@@ -96,18 +96,21 @@ def test_fewer_than_one_worker_is_refused(workers: int) -> None:
 def test_jobs_may_depend_on_the_outcomes_before(jobs: ModuleType, workers: int) -> None:
     """As those of a search do, which are no more once everything has an outcome."""
     done: list[int] = []
+    taken: list[int] = []
 
     def needed() -> Iterator[int]:
         while len(done) < 5:
+            taken.append(len(done))
             yield len(done)
 
     for job, _ in run_jobs(jobs.process_id, needed(), workers):
         done.append(job)
-    assert done[:workers] == [0] * workers, "nothing was known when each worker took its first"
+    assert taken[:workers] == [0] * workers, "nothing was known when each worker took its first"
     assert all(job <= place for place, job in enumerate(done)), "no job knows of outcomes that come after it"
     assert workers > 1 or done == sorted(done)
     assert 5 <= len(done) < 5 + workers
-    assert done[-1] > 0
+    assert max(done) > 0
+    assert sorted(done) == taken
 
 
 def test_several_workers_are_other_processes(jobs: ModuleType) -> None:
@@ -188,6 +191,37 @@ def test_processes_end_with_the_one_that_started_them(jobs: ModuleType, tmp_path
         while any(alive(worker) for worker in workers) and time.monotonic() < deadline:
             time.sleep(0.02)
         assert not any(alive(worker) for worker in workers)
+
+
+SLOW_START = (
+    START
+    + """
+else:
+    print("importing", flush=True)
+    jobs.wait_for({go!r})
+"""
+)
+
+
+def test_ctrl_c_reaches_no_process_that_is_still_importing(jobs: ModuleType, tmp_path: Path) -> None:
+    """It used to print a traceback of its own beside the one line of the command."""
+    script = tmp_path / "start.py"
+    script.write_text(SLOW_START.format(module=jobs.__name__, go=str(tmp_path / "go")))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    with subprocess.Popen(
+        [sys.executable, script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        assert [process.stdout.readline() for _ in range(2)] == ["importing\n"] * 2
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        _, errors = process.communicate(timeout=60)
+    assert errors.count("Traceback") == 1, errors
+    assert errors.splitlines()[-1] == "KeyboardInterrupt"
 
 
 def alive(process: int) -> bool:
