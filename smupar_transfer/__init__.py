@@ -12,13 +12,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from smupar_transfer.records import RunRecord, RunSpec
     from smupar_transfer.sparsity import SparseLinear, change_mask, register_mask
-    from smupar_transfer.theory import BaseHyperparameters, InputError, Parametrization, register_parametrization
+    from smupar_transfer.theory import (
+        BaseHyperparameters,
+        InputError,
+        Parametrization,
+        RelativeHyperparameters,
+        register_parametrization,
+    )
     from smupar_transfer.training import run
     from smupar_transfer.transfer import (
+        OpenRolesError,
+        Plan,
+        PlanRow,
         Recipe,
         Rules,
         initialise,
         parameter_groups,
+        plan,
         plan_parameters,
         read_recipe,
         role_table,
@@ -29,13 +39,23 @@ __version__ = "0.1.0"
 _ROOMS = {
     "records": ("RunRecord", "RunSpec"),
     "sparsity": ("SparseLinear", "change_mask", "register_mask"),
-    "theory": ("BaseHyperparameters", "InputError", "Parametrization", "register_parametrization"),
+    "theory": (
+        "BaseHyperparameters",
+        "InputError",
+        "Parametrization",
+        "RelativeHyperparameters",
+        "register_parametrization",
+    ),
     "training": ("run",),
     "transfer": (
+        "OpenRolesError",
+        "Plan",
+        "PlanRow",
         "Recipe",
         "Rules",
         "initialise",
         "parameter_groups",
+        "plan",
         "plan_parameters",
         "read_recipe",
         "role_table",
@@ -45,8 +65,12 @@ _ROOMS = {
 __all__ = [
     "BaseHyperparameters",
     "InputError",
+    "OpenRolesError",
     "Parametrization",
+    "Plan",
+    "PlanRow",
     "Recipe",
+    "RelativeHyperparameters",
     "Rules",
     "RunRecord",
     "RunSpec",
@@ -54,6 +78,7 @@ __all__ = [
     "change_mask",
     "initialise",
     "parameter_groups",
+    "plan",
     "plan_parameters",
     "read_recipe",
     "register_mask",

@@ -25,6 +25,7 @@ from smupar_transfer.sparsity.masks import (
 from smupar_transfer.sparsity.moments import LAYOUTS, change_mask, check_moments
 from smupar_transfer.sparsity.report import backends_in_use, sparsity_report
 from smupar_transfer.sparsity.seeds import named_generator
+from smupar_transfer.sparsity.structures import BlockMask, NOfMMask, erdos_renyi_kernel
 
 __all__ = [
     "AUTO",
@@ -32,7 +33,9 @@ __all__ = [
     "DENSE",
     "LAYOUTS",
     "Backend",
+    "BlockMask",
     "MaskStructure",
+    "NOfMMask",
     "SparseLinear",
     "Timing",
     "Work",
@@ -43,6 +46,7 @@ __all__ = [
     "choose_backend",
     "computing_backend",
     "draw_mask",
+    "erdos_renyi_kernel",
     "expected_dead_outputs",
     "is_counted",
     "make_backend",

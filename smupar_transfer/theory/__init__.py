@@ -2,7 +2,7 @@
 
 from smupar_transfer.theory.choices import choose, with_choices
 from smupar_transfer.theory.errors import InputError, one_line, shown, shown_text
-from smupar_transfer.theory.hyperparameters import BaseHyperparameters
+from smupar_transfer.theory.hyperparameters import BaseHyperparameters, RelativeHyperparameters
 from smupar_transfer.theory.parametrizations import (
     INIT_ONLY,
     LR_ONLY,
@@ -21,6 +21,7 @@ from smupar_transfer.theory.prediction import Coordinate, predicted, predicted_s
 from smupar_transfer.theory.roles import Role
 from smupar_transfer.theory.scaling import Optimizer, OptimizerSettings, ScaledHyperparameters, WeightDecayForm, scale
 from smupar_transfer.theory.suggestions import OWN_NAME_HINT, close_words, did_you_mean, either
+from smupar_transfer.theory.symmetry import without_multiplier
 
 __all__ = [
     "INIT_ONLY",
@@ -38,6 +39,7 @@ __all__ = [
     "OptimizerSettings",
     "Parametrization",
     "Power",
+    "RelativeHyperparameters",
     "Role",
     "Rule",
     "ScaleFactors",
@@ -56,4 +58,5 @@ __all__ = [
     "shown",
     "shown_text",
     "with_choices",
+    "without_multiplier",
 ]

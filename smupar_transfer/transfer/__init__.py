@@ -1,9 +1,14 @@
 """The heart: from a module, its proxy and a table of rules to the numbers every parameter is trained with."""
 
+from smupar_transfer.transfer.evidence import Evidence
 from smupar_transfer.transfer.groups import PEAK, parameter_groups
 from smupar_transfer.transfer.initialisation import initialise
 from smupar_transfer.transfer.layers import Embedding, InputLinear, ReadoutLinear
-from smupar_transfer.transfer.plan import ParameterPlan, ParameterShape, compare_shapes, plan_parameters
+from smupar_transfer.transfer.open_roles import OpenParameter, OpenRolesError
+from smupar_transfer.transfer.parameters import ParameterPlan, ParameterShape, compare_shapes, plan_parameters
+from smupar_transfer.transfer.plan_data import ModuleMultiplier, PlanRow
+from smupar_transfer.transfer.planning import plan
+from smupar_transfer.transfer.plans import Plan
 from smupar_transfer.transfer.recipe import (
     Recipe,
     Source,
@@ -13,27 +18,34 @@ from smupar_transfer.transfer.recipe import (
     width_factor,
     write_recipe,
 )
-from smupar_transfer.transfer.roles import Claim, UnclaimedParameterError, role_table
+from smupar_transfer.transfer.roles import Claim, claim_parameters, role_table
 from smupar_transfer.transfer.rules import Multipliers, RoleValues, Rules
 
 __all__ = [
     "PEAK",
     "Claim",
     "Embedding",
+    "Evidence",
     "InputLinear",
+    "ModuleMultiplier",
     "Multipliers",
+    "OpenParameter",
+    "OpenRolesError",
     "ParameterPlan",
     "ParameterShape",
+    "Plan",
+    "PlanRow",
     "ReadoutLinear",
     "Recipe",
     "RoleValues",
     "Rules",
     "Source",
-    "UnclaimedParameterError",
+    "claim_parameters",
     "compare_shapes",
     "initialise",
     "make_recipe",
     "parameter_groups",
+    "plan",
     "plan_parameters",
     "read_recipe",
     "require_agreement",

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from torch import nn
 
-from smupar_transfer.transfer.plan import ParameterPlan
+from smupar_transfer.transfer.parameters import ParameterPlan
 
 PEAK = "peak_learning_rate"
 """Key of a group under which its planned learning rate stays while schedules change ``lr``."""

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from smupar_transfer.sparsity import SparseLinear, named_generator
-from smupar_transfer.transfer.plan import ParameterPlan
-from smupar_transfer.transfer.roles import role_table
+from smupar_transfer.theory import Role
+from smupar_transfer.transfer.parameters import ParameterPlan
 
 
 @torch.no_grad()
@@ -19,13 +19,11 @@ def initialise(network: nn.Module, plan: Iterable[ParameterPlan], seed: int) -> 
     Values come from one generator per (seed, parameter name): networks that differ in sparsity start from the same
     weights up to their scale, and a new layer leaves the others as they were.
     """
-    claims = role_table(network)
     for row in plan:
-        constant = claims[row.name].constant
         owner_name, _, leaf = row.name.rpartition(".")
         owner = network.get_submodule(owner_name)
-        if constant is not None:
-            getattr(owner, leaf).fill_(constant)
+        if row.role is Role.VECTOR:
+            getattr(owner, leaf).fill_(1.0 if leaf == "weight" else 0.0)  # a norm's gain; a bias
             continue
         generator = named_generator(seed, "weight", row.name)
         values = torch.randn(row.shape, generator=generator) * row.init_std

@@ -19,7 +19,7 @@ from smupar_transfer.theory import (
     ScaleFactors,
     parametrization,
 )
-from smupar_transfer.transfer.plan import ParameterPlan
+from smupar_transfer.transfer.parameters import ParameterPlan
 from smupar_transfer.transfer.rules import RoleValues, Rules
 
 AGREEMENT = 1e-9  # relative: the last bits of another machine's libm are forgiven, nothing else

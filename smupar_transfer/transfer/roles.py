@@ -1,19 +1,21 @@
-"""The role of every parameter of a network, read off the types of its modules and kept beside the network.
+"""The role of every parameter of a network, and by which evidence: kept beside the network, keyed by name.
 
-A side table, because attributes on ``nn.Parameter`` are lost by ``deepcopy`` and by moves between devices.
+A side table, because attributes on ``nn.Parameter`` are lost by ``deepcopy``, by moves between devices and by sharding.
+What a module's type says comes first, what grows from the base to the network second, what a forward pass does third;
+what a person says wins.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from torch import nn
 
-from smupar_transfer.sparsity import SparseLinear
-from smupar_transfer.theory import Role
-from smupar_transfer.transfer.layers import Embedding, InputLinear, ReadoutLinear
+from smupar_transfer.theory import InputError, Role, choose
+from smupar_transfer.transfer.evidence import Evidence, product
+from smupar_transfer.transfer.layouts import Layout
+from smupar_transfer.transfer.open_roles import OpenParameter, OpenRolesError
 
 
 @dataclass(frozen=True)
@@ -21,68 +23,163 @@ class Claim:
     """What one parameter is.
 
     Attributes:
+        name: The name, as in ``named_parameters``.
+        shape: The shape of the dense tensor, whatever the backend of a sparse layer keeps of it.
         role: The row of the parametrization that applies.
-        fan_in: The number of inputs that an output of its layer sums over; 1 for vectors.
-        extent: The size of the dimension that its role scales with: fan-in of hidden weights and readouts, fan-out of
-            embeddings, length of vectors. Over that of the proxy, it is the parameter's width factor.
-        constant: The initial value of every entry, or None for random values.
+        fan_in: The number of inputs that an output sums over, zeros included; 1 for vectors.
+        width: The m_d of this very tensor: the dimension that its role scales with, over that of the base.
+        layout: Which axes are inputs and outputs; None for vectors and for what no product contracts.
+        is_end: Whether it stands at an end of the network, where base multipliers apply: what is inside of repeated
+            blocks does not.
+        why: The evidence, in words.
     """
 
+    name: str
+    shape: tuple[int, ...]
     role: Role
     fan_in: int
-    extent: int
-    constant: float | None = None
+    width: float
+    layout: Layout | None
+    is_end: bool
+    why: str
 
 
-class UnclaimedParameterError(TypeError):
-    """A network has parameters without a role, or with more than one."""
+def claim_parameters(evidence: Evidence) -> tuple[Claim, ...]:
+    """Claim every parameter of a network exactly once, in the network's order.
+
+    Raises:
+        InputError: base or delta has other parameters, or an entry of ``roles`` names no parameter or no role.
+        OpenRolesError: the evidence does not decide on some parameters; all of them are listed.
+    """
+    claims: list[Claim] = []
+    still_open: list[OpenParameter] = []
+    for name, shape in evidence.shapes.items():
+        claim = _overridden(evidence, name) or _from_evidence(evidence, name)
+        if claim is None:
+            still_open.append(OpenParameter(name, shape, evidence.base_shapes[name]))
+        else:
+            claims.append(claim)
+    _require_matches(evidence)
+    if still_open:
+        raise OpenRolesError(still_open, anything_grows=evidence.anything_grows)
+    return tuple(claims)
+
+
+def _overridden(evidence: Evidence, name: str) -> Claim | None:
+    match = evidence.override(name)
+    if match is None:
+        return None
+    pattern, said = match
+    word, axis = said if isinstance(said, tuple) else (said, None)
+    role = choose(Role, f"roles[{pattern}]", word)
+    shape, why = evidence.shapes[name], f"given: roles[{pattern!r}]"
+    layout = None if role is Role.VECTOR else evidence.layouts.get(name) or _convention(shape)
+    if axis is not None and layout is not None:
+        layout = _contracting(shape, range(len(shape))[axis], evidence.growing[name])
+    if layout is None and role is not Role.VECTOR:
+        raise InputError(f"roles[{pattern}]", str(role), f"{name} of shape {shape} is no matrix", "say 'vector'")
+    inner = role is Role.READOUT and layout is not None and _is_router(evidence, name, layout)
+    return _claim(evidence, name, role, layout, why, is_end=not inner)
+
+
+def _convention(shape: tuple[int, ...]) -> Layout | None:
+    """As torch has it: (..., fan_out, fan_in)."""
+    return Layout((len(shape) - 1,), len(shape) - 2) if len(shape) >= 2 else None
+
+
+def _contracting(shape: tuple[int, ...], axis: int, growing: frozenset[int]) -> Layout:
+    """A weight of which one axis is summed over; outputs lie along the last other one, or the last other that grows."""
+    others = [other for other in range(len(shape)) if other != axis]
+    grown = [other for other in others if other in growing]
+    return Layout((axis,), (grown or others)[-1])
+
+
+def _from_evidence(evidence: Evidence, name: str) -> Claim | None:
+    shape, layout = evidence.shapes[name], evidence.layouts.get(name)
+    if layout is None and (len(shape) < 2 or sum(size > 1 for size in shape) < 2):
+        return _claim(evidence, name, Role.VECTOR, None, "a single dimension")
+    if layout is not None and layout.role is not None:
+        return _claim(evidence, name, layout.role, layout, "the type of its module")
+    if layout is not None:
+        return _by_growth(evidence, name, layout, "")
+    use = evidence.use(name)
+    if use.axis is not None:
+        layout = _contracting(shape, use.axis, evidence.growing[name])
+        return _by_growth(evidence, name, layout, f"a forward pass sums over axis {use.axis}; ")
+    if use.looked_up:
+        return _claim(evidence, name, Role.EMBEDDING, Layout((0,), 1), "a forward pass looks up its rows")
+    if use.combined and not use.contracted:
+        return _uncontracted(evidence, name, "a forward pass multiplies nothing with it")
+    if shape[0] == 1 and evidence.anything_grows:
+        return _uncontracted(evidence, name, "its first dimension of 1 stands for the batch")
+    return None
+
+
+def _uncontracted(evidence: Evidence, name: str, why: str) -> Claim:
+    """Positions, tokens and biases of experts: they learn as vectors do, whatever their number of dimensions."""
+    return _claim(evidence, name, Role.VECTOR, None, why)
+
+
+def _by_growth(evidence: Evidence, name: str, layout: Layout, prefix: str) -> Claim | None:
+    growing = evidence.growing[name]
+    inputs, outputs = not growing.isdisjoint(layout.inputs), layout.output in growing
+    match inputs, outputs:
+        case True, True:
+            return _claim(evidence, name, Role.HIDDEN, layout, f"{prefix}inputs and outputs grow")
+        case False, True:
+            return _claim(evidence, name, Role.EMBEDDING, layout, f"{prefix}only outputs grow")
+        case True, False:
+            if _is_router(evidence, name, layout):
+                why = f"{prefix}only inputs grow, outputs are the experts beside it"
+                return _claim(evidence, name, Role.READOUT, layout, why, is_end=False)
+            return _claim(evidence, name, Role.READOUT, layout, f"{prefix}only inputs grow")
+    if evidence.anything_grows:
+        return _claim(evidence, name, Role.EMBEDDING, layout, f"{prefix}no dimension grows", is_end=False)
+    if evidence.matters:
+        return None
+    return _claim(evidence, name, Role.HIDDEN, layout, f"{prefix}of the base's shape, where nothing is scaled")
+
+
+def _is_router(evidence: Evidence, name: str, layout: Layout) -> bool:
+    """Whether it has one output for each of the experts that stand beside it: modules in a list, or stacked weights."""
+    parent = name.rpartition(".")[0].rpartition(".")[0]
+    experts = evidence.shapes[name][layout.output]
+    for module in evidence.network.get_submodule(parent).children():
+        stacks = [parameter for parameter in module.parameters(recurse=False) if parameter.ndim == 3]
+        if (isinstance(module, nn.ModuleList) and len(module) == experts) or any(len(s) == experts for s in stacks):
+            return True
+    return False
+
+
+def _claim(
+    evidence: Evidence, name: str, role: Role, layout: Layout | None, why: str, is_end: bool | None = None
+) -> Claim:
+    shape = evidence.shapes[name]
+    everything = tuple(range(len(shape)))
+    if layout is None:
+        fan_in, axes = 1, everything
+    else:
+        fan_in = product(shape, layout.inputs)
+        axes = (layout.output,) if role is Role.EMBEDDING else layout.inputs
+    if is_end is None:
+        is_end = not name.startswith(evidence.blocks)
+    is_end = is_end and layout is not None and not layout.is_inner and role in (Role.EMBEDDING, Role.READOUT)
+    return Claim(name, shape, role, fan_in, evidence.ratio(name, axes), layout, is_end, why)
 
 
 def role_table(network: nn.Module) -> dict[str, Claim]:
-    """Claim every parameter of a network exactly once.
+    """Claim the parameters of a network whose modules' types alone settle every role, as those of this package do.
 
     Returns:
         Parameter name to claim, in the order of ``network.named_parameters()``.
 
     Raises:
-        UnclaimedParameterError: a parameter belongs to no module of a known type; the message names it.
+        OpenRolesError: a parameter belongs to a module whose type does not settle its role.
     """
-    claims: dict[str, Claim] = {}
-    for prefix, module in network.named_modules():
-        for name, claim in _claims_of(module):
-            full = f"{prefix}.{name}" if prefix else name
-            if full in claims:
-                raise UnclaimedParameterError(f"parameter {full} is claimed twice")
-            claims[full] = claim
-    names = [name for name, _ in network.named_parameters()]
-    unclaimed = [name for name in names if name not in claims]
-    if unclaimed:
-        raise UnclaimedParameterError(
-            f"no role for parameter {', '.join(unclaimed)}: its module is none of SparseLinear, Embedding, "
-            "InputLinear, ReadoutLinear, LayerNorm"
-        )
-    return {name: claims[name] for name in names}
+    return {claim.name: claim for claim in claim_parameters(Evidence(network, network))}
 
 
-def _claims_of(module: nn.Module) -> Iterator[tuple[str, Claim]]:
-    match module:
-        case SparseLinear():
-            yield "weight", Claim(Role.HIDDEN, module.in_features, module.in_features)
-            outputs = module.out_features
-        case Embedding():
-            yield "weight", Claim(Role.EMBEDDING, module.num_embeddings, module.embedding_dim)
-            return
-        case InputLinear():
-            yield "weight", Claim(Role.EMBEDDING, module.in_features, module.out_features)
-            outputs = module.out_features
-        case ReadoutLinear():
-            yield "weight", Claim(Role.READOUT, module.in_features, module.in_features)
-            outputs = module.out_features
-        case nn.LayerNorm():
-            outputs = math.prod(module.normalized_shape)
-            if module.weight is not None:
-                yield "weight", Claim(Role.VECTOR, 1, outputs, constant=1.0)
-        case _:
-            return
-    if module.bias is not None:
-        yield "bias", Claim(Role.VECTOR, 1, outputs, constant=0.0)
+def _require_matches(evidence: Evidence) -> None:
+    for pattern in evidence.roles:
+        if not any(fnmatchcase(name, pattern) for name in evidence.shapes):
+            raise InputError("roles", pattern, "matches no parameter", f"names look like {next(iter(evidence.shapes))}")

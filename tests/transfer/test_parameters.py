@@ -11,8 +11,8 @@ from torch import nn
 from smupar_transfer.model import build, construct, outline, plan_of
 from smupar_transfer.records import RunSpec
 from smupar_transfer.sparsity import SparseLinear, named_generator
-from smupar_transfer.theory import PARAMETRIZATIONS, SMUPAR, BaseHyperparameters, Role, ScaleFactors, scale
-from smupar_transfer.transfer import ParameterPlan, Rules, UnclaimedParameterError, plan_parameters
+from smupar_transfer.theory import PARAMETRIZATIONS, SMUPAR, BaseHyperparameters, InputError, Role, ScaleFactors, scale
+from smupar_transfer.transfer import ParameterPlan, Rules, plan_parameters
 
 SpecMaker = Callable[..., RunSpec]
 
@@ -155,5 +155,5 @@ def test_a_proxy_of_another_architecture_is_refused_with_the_parameter() -> None
             super().__init__()
             self.first = SparseLinear(16, 16, density=1.0)
 
-    with pytest.raises(UnclaimedParameterError, match=r"the proxy has no hidden parameter second\.weight to compare"):
+    with pytest.raises(InputError, match=r"parameter=second\.weight: the base has no such parameter"):
         plan_parameters(Narrowing(64, 32), Other(), Rules(SMUPAR, BaseHyperparameters(0.01, 0.1)))

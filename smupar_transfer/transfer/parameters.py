@@ -8,7 +8,8 @@ from torch import nn
 
 from smupar_transfer.sparsity import SparseLinear, draw_mask, is_counted, named_generator
 from smupar_transfer.theory import Role, ScaleFactors
-from smupar_transfer.transfer.roles import UnclaimedParameterError, role_table
+from smupar_transfer.transfer.evidence import Evidence
+from smupar_transfer.transfer.roles import claim_parameters
 from smupar_transfer.transfer.rules import NUMBERS, RoleValues, Rules
 
 
@@ -71,23 +72,11 @@ def compare_shapes(network: nn.Module, proxy: nn.Module) -> tuple[ParameterShape
     need not grow as the residual stream does, and a readout's bias does not grow at all.
 
     Raises:
-        UnclaimedParameterError: a parameter has no role, or the proxy has no parameter of that name and role.
+        InputError: the proxy has other parameters.
+        OpenRolesError: a parameter has no role.
     """
-    base, shapes = role_table(proxy), []
-    for name, claim in role_table(network).items():
-        if name not in base or base[name].role is not claim.role:
-            raise UnclaimedParameterError(f"the proxy has no {claim.role} parameter {name} to compare with")
-        width = claim.extent / base[name].extent
-        shapes.append(ParameterShape(name, _shape(network, name), claim.role, claim.fan_in, width))
-    return tuple(shapes)
-
-
-def _shape(network: nn.Module, name: str) -> tuple[int, ...]:
-    """Of the dense tensor."""
-    owner = network.get_submodule(name.rpartition(".")[0])
-    if isinstance(owner, SparseLinear) and name.endswith("weight"):
-        return owner.shape
-    return tuple(network.get_parameter(name).shape)
+    claims = claim_parameters(Evidence(network, proxy))
+    return tuple(ParameterShape(claim.name, claim.shape, claim.role, claim.fan_in, claim.width) for claim in claims)
 
 
 def plan_parameters(network: nn.Module, proxy: nn.Module, rules: Rules, seed: int = 0) -> tuple[ParameterPlan, ...]:
@@ -103,7 +92,8 @@ def plan_parameters(network: nn.Module, proxy: nn.Module, rules: Rules, seed: in
         seed: of masks, for masks on the meta device whose number of weights depends on how they are drawn.
 
     Raises:
-        UnclaimedParameterError: a parameter has no role.
+        InputError: the proxy has other parameters.
+        OpenRolesError: a parameter has no role.
     """
     rows = []
     for parameter in compare_shapes(network, proxy):

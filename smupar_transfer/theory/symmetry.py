@@ -1,0 +1,33 @@
+"""A constant on a layer's output is worth the same as another initialisation and another learning rate."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import assert_never
+
+from smupar_transfer.theory.scaling import Optimizer, ScaledHyperparameters
+
+
+def without_multiplier(scaled: ScaledHyperparameters, optimizer: Optimizer) -> ScaledHyperparameters:
+    """The same training of the same function, with no constant on the layer's output.
+
+    W, multiplied with c in the forward pass, is w = c W, whose gradient is 1/c of W's. A step of Adam is as large
+    whatever the size of gradients, so that w moves as c W does at c times the rate; under SGD, at c^2 times the rate.
+    The product of rate and weight decay stays (abc-parametrizations, Yang & Hu, arXiv 2011.14522, section 4).
+    """
+    factor = scaled.forward_multiplier
+    match optimizer:
+        case Optimizer.ADAMW:
+            rate = factor
+        case Optimizer.SGD:
+            rate = factor**2
+        case _:
+            assert_never(optimizer)
+    return replace(
+        scaled,
+        init_std=scaled.init_std * factor,
+        learning_rate=scaled.learning_rate * rate,
+        weight_decay=scaled.weight_decay / rate,
+        epsilon=scaled.epsilon / factor,
+        forward_multiplier=1.0,
+    )

@@ -1,0 +1,142 @@
+"""A plan on a model: values rescaled, masks held, multipliers hooked, and a mark that says so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from smupar_transfer.theory import InputError
+from smupar_transfer.transfer.densities import FOUND, GIVEN, found_mask, held_mask
+from smupar_transfer.transfer.held_masks import hold, release
+from smupar_transfer.transfer.multiplying import add_hooks, fold_multipliers
+from smupar_transfer.transfer.plan_data import PlanData
+
+MARK = "_smupar_digest"
+"""Attribute of a model that a plan was applied to: the plan's digest."""
+DIGEST = "smupar_plan"
+"""Buffer of such a model that carries the digest into its ``state_dict``."""
+
+
+class DigestCheck:
+    """Refuses checkpoints of another plan.
+
+    A bare model refuses the digest's key by itself, and a planned one misses it in a bare model's checkpoint.
+    """
+
+    def __call__(self, module: nn.Module, state_dict: dict[str, Any], prefix: str, *_rest: object) -> None:
+        """As ``register_load_state_dict_pre_hook`` calls it.
+
+        Raises:
+            InputError: the checkpoint is of another plan.
+        """
+        theirs, ours = state_dict.get(prefix + DIGEST), getattr(module, DIGEST, None)
+        if theirs is None or ours is None or torch.equal(theirs.cpu(), ours.cpu()):
+            return
+        problem = f"is of another plan ({_hex(theirs)[:8]}...) than this model ({_hex(ours)[:8]}...)"
+        raise InputError("checkpoint", DIGEST, problem, "apply the plan that the checkpoint was trained with")
+
+
+def _hex(digest: Tensor) -> str:
+    return bytes(digest.cpu().tolist()).hex()
+
+
+def applied_digest(model: nn.Module) -> str | None:
+    """The digest of the plan that was applied to a model, or to a model inside of wrappers; None if there is none."""
+    return next((module.__dict__[MARK] for module in model.modules() if MARK in module.__dict__), None)
+
+
+@torch.no_grad()
+def apply_plan(plan: PlanData, model: nn.Module, *, digest: bool) -> None:
+    """Make a model what a plan says. If anything is refused, nothing has changed.
+
+    Args:
+        plan: The plan.
+        model: The model that was planned, or one like it, with the values that it drew for itself.
+        digest: Whether checkpoints carry the plan's digest.
+
+    Raises:
+        InputError: a plan was applied before, or the model is not the one that was planned, or has no values.
+    """
+    if applied_digest(model) is not None:
+        raise InputError("model", type(model).__name__, "has a plan applied already", "make a new model")
+    parameters = dict(model.named_parameters())
+    _require_same(plan, parameters)
+    factors = {name: plan.initial[name].multiplier(name, values) for name, values in parameters.items()}
+    masks = {name: _mask(plan, name, model) for name in plan.masks if not _holds_itself(model, name)}
+    for name, factor in factors.items():
+        if factor != 1 and parameters[name].requires_grad:
+            parameters[name].mul_(factor)
+    for name, mask in masks.items():
+        path, _, leaf = name.rpartition(".")
+        hold(model.get_submodule(path), leaf, mask)
+    add_hooks(model, plan.multipliers)
+    for path, factor in plan.attention.items():
+        model.get_submodule(path).scaling *= factor  # type: ignore[operator,assignment]
+    model.__dict__[MARK] = plan.digest
+    if digest:
+        model.register_buffer(DIGEST, _bytes(plan.digest).to(next(iter(parameters.values())).device))
+        model.register_load_state_dict_pre_hook(DigestCheck())  # type: ignore[no-untyped-call]
+
+
+def _bytes(digest: str) -> Tensor:
+    return torch.tensor(list(bytes.fromhex(digest)), dtype=torch.uint8)
+
+
+def mark(model: nn.Module, digest: str) -> None:
+    """Say of a planned model that it is under another plan now."""
+    for module in model.modules():
+        if MARK in module.__dict__:
+            module.__dict__[MARK] = digest
+            if DIGEST in module._buffers:
+                module._buffers[DIGEST] = _bytes(digest).to(next(module.parameters()).device)
+
+
+def _holds_itself(model: nn.Module, name: str) -> bool:
+    held = held_mask(model, name)
+    return held is not None and held[1]
+
+
+def _mask(plan: PlanData, name: str, model: nn.Module) -> Tensor | None:
+    """The mask to hold; None for the one that stands beside the weight already."""
+    request = plan.masks[name]
+    if request.structure == GIVEN:
+        return plan.own_masks[name].clone()
+    if request.structure == FOUND:
+        return None if held_mask(model, name) is not None else found_mask(model, name)
+    return request.draw(name, plan.seed)
+
+
+def _require_same(plan: PlanData, parameters: dict[str, nn.Parameter]) -> None:
+    names = {row.name for row in plan.rows}
+    if strangers := [name for name in parameters if name not in names]:
+        raise InputError("model", strangers[0], "is not in the plan", "apply the plan before anything wraps the model")
+    for row in plan.rows:
+        if row.name not in parameters:
+            raise InputError("model", row.name, "is in the plan, and not in the model", "plan this model")
+        parameter = parameters[row.name]
+        if parameter.is_meta:
+            raise InputError("model", row.name, "has no values yet (meta device)", "initialise the model, then apply")
+        if tuple(parameter.shape) != row.shape and parameter.ndim == len(row.shape):
+            problem = f"has shape {tuple(parameter.shape)}, and {row.shape} in the plan"
+            raise InputError("model", row.name, problem, "plan this model")
+
+
+def fold_plan(model: nn.Module) -> None:
+    """Bake the multipliers of a planned model into its weights and leave it an ordinary model, for inference.
+
+    Raises:
+        InputError: no plan was applied.
+    """
+    if applied_digest(model) is None:
+        raise InputError("model", type(model).__name__, "has no plan applied", "fold what plan.apply_ was called on")
+    fold_multipliers(model)
+    release(model)
+    for module in model.modules():
+        module.__dict__.pop(MARK, None)
+        if DIGEST in module._buffers:
+            del module._buffers[DIGEST]
+        for number, hook in list(module._load_state_dict_pre_hooks.items()):
+            if isinstance(getattr(hook, "hook", hook), DigestCheck):
+                del module._load_state_dict_pre_hooks[number]

@@ -1,0 +1,154 @@
+"""What the roles of parameters are decided by: module types, shapes against a base, a forward pass, a person."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cached_property
+
+from torch import nn
+
+from smupar_transfer.theory import InputError, Role
+from smupar_transfer.transfer.contractions import Use
+from smupar_transfer.transfer.layouts import Layout, layouts_of, stored_name
+from smupar_transfer.transfer.names import canonical, join
+
+Override = Role | str | tuple[Role | str, int]
+"""A role or its name; with the axis that is summed over where that is not the last one."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that roles are decided by.
+
+    Attributes:
+        network: The network whose parameters are claimed; it may lie on the meta device.
+        base: The same architecture at the shape at which the base hyperparameters were tuned.
+        delta: The same architecture at one more shape, where base and network agree in a dimension that is varied.
+        uses: What a forward pass of the base did with its parameters; empty without one.
+        roles: Patterns of names to what a person says; the first that matches counts.
+        matters: Whether a parameter's role changes anything where no dimension grows.
+    """
+
+    network: nn.Module
+    base: nn.Module
+    delta: nn.Module | None = None
+    uses: Mapping[str, Use] = field(default_factory=dict)
+    roles: Mapping[str, Override] = field(default_factory=dict)
+    matters: bool = True
+
+    @cached_property
+    def layouts(self) -> dict[str, Layout]:
+        """The layouts of weights whose module's type is known."""
+        return {
+            join(prefix, stored_name(module, leaf)): layout
+            for prefix, module in self.network.named_modules()
+            for leaf, layout in layouts_of(module).items()
+        }
+
+    @cached_property
+    def blocks(self) -> tuple[str, ...]:
+        """The prefixes of names of what stands in a list of modules: blocks that a network repeats."""
+        lists = [name for name, module in self.network.named_modules() if isinstance(module, nn.ModuleList)]
+        return tuple(f"{name}." for name in lists)
+
+    @cached_property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of the network's parameters."""
+        return _shapes(self.network)
+
+    @cached_property
+    def base_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of the base's parameters.
+
+        Raises:
+            InputError: the base has other parameters than the network.
+        """
+        return _aligned(self.shapes, self.base, "base")
+
+    @cached_property
+    def growing(self) -> dict[str, frozenset[int]]:
+        """The axes of every parameter along which the network, or the delta, differs from the base."""
+        others = [self.shapes] + ([] if self.delta is None else [_aligned(self.shapes, self.delta, "delta")])
+        return {
+            name: frozenset(axis for other in others for axis, size in enumerate(shape) if other[name][axis] != size)
+            for name, shape in self.base_shapes.items()
+        }
+
+    @cached_property
+    def anything_grows(self) -> bool:
+        """Whether any dimension of any parameter tells widths apart."""
+        return any(self.growing.values())
+
+    def base_parameter(self, name: str) -> nn.Parameter:
+        """The parameter of the base that stands where one of the network does."""
+        return self._base_parameters[canonical(name)]
+
+    @cached_property
+    def _base_parameters(self) -> dict[str, nn.Parameter]:
+        return {canonical(name): parameter for name, parameter in self.base.named_parameters()}
+
+    def ratio(self, name: str, axes: tuple[int, ...]) -> float:
+        """The product of some dimensions of a parameter over that of the base."""
+        return product(self.shapes[name], axes) / product(self.base_shapes[name], axes)
+
+    def use(self, name: str) -> Use:
+        """What a forward pass of the base did with a parameter; nothing, where there was none."""
+        return self._uses.get(canonical(name), Use())
+
+    @cached_property
+    def _uses(self) -> dict[str, Use]:
+        return {canonical(name): use for name, use in self.uses.items()}
+
+    def override(self, name: str) -> tuple[str, Override] | None:
+        """What a person says of a parameter, with the pattern."""
+        matching = ((pattern, said) for pattern, said in self.roles.items() if fnmatchcase(name, pattern))
+        return next(matching, None)
+
+
+def _aligned(shapes: Mapping[str, tuple[int, ...]], other: nn.Module, which: str) -> dict[str, tuple[int, ...]]:
+    """The shapes of another network, by the names of the first, whatever has taken its weights in either of them.
+
+    Raises:
+        InputError: it has other parameters, or of another number of dimensions.
+    """
+    theirs = {canonical(name): shape for name, shape in _shapes(other).items()}
+    aligned = {}
+    for name, shape in shapes.items():
+        if canonical(name) not in theirs:
+            problem = f"the {which} has no such parameter"
+            raise InputError("parameter", name, problem, "make both from one function, of one depth, at two widths")
+        aligned[name] = theirs.pop(canonical(name))
+        if len(aligned[name]) != len(shape):
+            problem = f"has {len(shape)} dimensions, and {len(aligned[name])} in the {which}"
+            raise InputError("parameter", name, problem, "make both from one function")
+    if theirs:
+        problem = f"only the {which} has it"
+        raise InputError("parameter", next(iter(theirs)), problem, "make both from one function, of one depth")
+    return aligned
+
+
+def _shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:
+    """The dense shapes of a network's parameters.
+
+    Raises:
+        InputError: a lazy parameter has no shape yet.
+    """
+    shapes = {}
+    for name, parameter in network.named_parameters():
+        if isinstance(parameter, nn.UninitializedParameter):
+            raise InputError("parameter", name, "has no shape yet", "run the lazy module once, then plan")
+        shapes[name] = tuple(parameter.shape)
+    for prefix, module in network.named_modules():
+        for leaf, layout in layouts_of(module).items():
+            name = join(prefix, leaf)
+            if layout.shape is not None and name in shapes:
+                shapes[name] = layout.shape
+    return shapes
+
+
+def product(shape: tuple[int, ...], axes: tuple[int, ...]) -> int:
+    """The product of some dimensions of a shape; 1 for none."""
+    return math.prod(shape[axis] for axis in axes)

@@ -1,0 +1,132 @@
+"""What a plan says, as data: a row for every parameter, and the constants and masks of modules."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+
+from torch import Tensor
+
+from smupar_transfer.theory import InputError, OptimizerSettings, RelativeHyperparameters, Role
+from smupar_transfer.transfer.densities import MaskRequest
+from smupar_transfer.transfer.initial_values import InitialValues
+from smupar_transfer.transfer.names import bare, canonical
+
+
+@dataclass(frozen=True)
+class PlanRow:
+    """What one parameter of a model is, and what it is trained with.
+
+    Attributes:
+        name: The name, as in ``named_parameters``.
+        shape: The shape.
+        role: The row of the parametrization that applies.
+        fan_in: The number of inputs that an output sums over, zeros included; 1 for vectors.
+        m_d: The width factor of this very parameter: its own dimension over that of the base.
+        m_rho: The density, counted on its mask; 1 for what has none.
+        init_std: The standard deviation of initial values: the base's own times what the parametrization says; None
+            where the base lies on the meta device.
+        learning_rate: The peak learning rate; None where no base rate is known.
+        learning_rate_factor: The same over the base's.
+        weight_decay: The weight decay, as torch's optimizers take it; None where none is known.
+        weight_decay_factor: The same over the base's; 0 for vectors.
+        epsilon: Adam's epsilon, as torch takes it.
+        forward_multiplier: What hooks multiply the layer's input or output with; 1 where there is none.
+        why: The evidence that decided the role.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    role: Role
+    fan_in: int
+    m_d: float
+    m_rho: float
+    init_std: float | None
+    learning_rate: float | None
+    learning_rate_factor: float
+    weight_decay: float | None
+    weight_decay_factor: float
+    epsilon: float
+    forward_multiplier: float
+    why: str
+
+
+@dataclass(frozen=True)
+class ModuleMultiplier:
+    """A constant that a hook multiplies with.
+
+    Attributes:
+        module: The path of the module.
+        side: ``input`` or ``output`` of the module.
+        factor: The constant.
+    """
+
+    module: str
+    side: str
+    factor: float
+
+
+@dataclass(frozen=True)
+class PlanData:
+    """Everything that a plan holds; ``Plan`` adds what can be done with it.
+
+    Attributes:
+        rows: Every parameter, in the model's order.
+        parametrization: The name of the table of rules.
+        optimizer: The update rule, and Adam's epsilon at the base.
+        hparams: The base hyperparameters.
+        multipliers: The hooks' constants.
+        attention: The factors on the ``scaling`` of attention modules, by path, where heads are not the base's size.
+        masks: Where the masks of sparse parameters come from, by name.
+        own_masks: A person's own masks, by name.
+        initial: How values are rescaled, by name.
+        seed: The seed of the masks that are drawn.
+        cautions: What is untested about the model, a sentence each.
+    """
+
+    rows: tuple[PlanRow, ...]
+    parametrization: str
+    optimizer: OptimizerSettings
+    hparams: RelativeHyperparameters
+    multipliers: tuple[ModuleMultiplier, ...] = ()
+    attention: Mapping[str, float] = field(default_factory=dict)
+    masks: Mapping[str, MaskRequest] = field(default_factory=dict)
+    own_masks: Mapping[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
+    initial: Mapping[str, InitialValues] = field(default_factory=dict, repr=False)
+    seed: int = 0
+    cautions: tuple[str, ...] = ()
+
+    @cached_property
+    def by_name(self) -> dict[str, PlanRow]:
+        """The rows, by the names that parameters have where nothing wraps them."""
+        return {canonical(row.name): row for row in self.rows}
+
+    def __getitem__(self, name: str) -> PlanRow:
+        """The row of a parameter, whatever has wrapped the model since.
+
+        Raises:
+            InputError: the plan has no parameter of that name.
+        """
+        rows = self.by_name
+        row = rows.get(canonical(name)) or rows.get(canonical(bare(name)))
+        if row is None:
+            raise InputError("parameter", name, "is not in the plan", "plan the model as it is now")
+        return row
+
+    @cached_property
+    def digest(self) -> str:
+        """A hash of everything that training depends on, 64 hexadecimal digits.
+
+        Words about evidence and cautions are left out: they may change from version to version.
+        """
+        content = asdict(
+            replace(self, own_masks={}, cautions=(), rows=tuple(replace(row, why="") for row in self.rows))
+        )
+        masks = {
+            name: hashlib.sha256(mask.cpu().numpy().tobytes()).hexdigest() for name, mask in self.own_masks.items()
+        }
+        text = json.dumps({**content, "own_masks": masks}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
