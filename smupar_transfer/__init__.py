@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         plan_parameters,
         read_recipe,
         role_table,
+        sparsify_,
     )
 
 __version__ = "0.1.0"
@@ -59,6 +60,7 @@ _ROOMS = {
         "plan_parameters",
         "read_recipe",
         "role_table",
+        "sparsify_",
     ),
 }
 
@@ -85,6 +87,7 @@ __all__ = [
     "register_parametrization",
     "role_table",
     "run",
+    "sparsify_",
 ]
 
 

@@ -20,6 +20,7 @@ from smupar_transfer.transfer.recipe import (
 )
 from smupar_transfer.transfer.roles import Claim, claim_parameters, role_table
 from smupar_transfer.transfer.rules import Multipliers, RoleValues, Rules
+from smupar_transfer.transfer.sparsifying import sparsify_
 
 __all__ = [
     "PEAK",
@@ -50,6 +51,7 @@ __all__ = [
     "read_recipe",
     "require_agreement",
     "role_table",
+    "sparsify_",
     "width_factor",
     "write_recipe",
 ]

@@ -131,9 +131,14 @@ def held_masks(network: nn.Module) -> list[HeldMask]:
 def release(network: nn.Module) -> None:
     """Leave a network's weights as they are, zeros included, without masks."""
     for held in held_masks(network):
-        _alive.discard(held)
-        delattr(held.module, held.buffer)
-        held.module.__dict__.pop(HELD, None)
+        release_held(held)
+
+
+def release_held(held: HeldMask) -> None:
+    """Leave a weight as it is, without its mask."""
+    _alive.discard(held)
+    delattr(held.module, held.buffer)
+    held.module.__dict__[HELD].remove(held)
 
 
 @functools.cache

@@ -53,10 +53,12 @@ def layouts_of(module: nn.Module) -> dict[str, Layout]:
     for kinds, describe in _KNOWN:
         if isinstance(module, kinds):
             return describe(module)
-    # GPT-2's linear layer in ``transformers`` keeps its weight as (fan_in, fan_out)
-    if type(module).__name__ == "Conv1D" and hasattr(module, "nf") and hasattr(module, "nx"):
-        return {"weight": Layout((0,), 1, hookable=True)}
-    return {}
+    return {"weight": Layout((0,), 1, hookable=True)} if is_transposed_linear(module) else {}
+
+
+def is_transposed_linear(module: nn.Module) -> bool:
+    """Whether it is GPT-2's linear layer of ``transformers``, ``Conv1D``, whose weight is (fan_in, fan_out)."""
+    return type(module).__name__ == "Conv1D" and hasattr(module, "nf") and hasattr(module, "nx")
 
 
 def stored_name(module: nn.Module, leaf: str) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from smupar_transfer.sparsity import SparseLinear
 from smupar_transfer.theory import BaseHyperparameters, InputError, Role, ScaleFactors, parametrization
 from smupar_transfer.transfer.applying import applied_digest, mark
 from smupar_transfer.transfer.densities import FOUND
@@ -32,6 +33,7 @@ def updated_plan(plan: Kind, model: nn.Module, optimizer: Optimizer) -> Kind:
     paths = {id(module): bare(f"{path}.x").removesuffix("x") for path, module in model.named_modules()}
     held = {f"{paths[id(mask.module)]}{mask.leaf}": mask for mask in held_masks(model)}
     densities = {name: _density(name, mask) for name, mask in held.items()}
+    densities |= {f"{paths[id(layer)]}weight": layer.density for layer in model.modules() if _is_sparse(layer)}
     changed = {name for name, density in densities.items() if density != plan[name].m_rho}
     rules = Rules(parametrization(plan.parametrization), UNIT, plan.optimizer)
     rows = tuple(_rescaled(row, densities[row.name], rules, plan) if row.name in changed else row for row in plan.rows)
@@ -44,6 +46,11 @@ def updated_plan(plan: Kind, model: nn.Module, optimizer: Optimizer) -> Kind:
     _regroup(updated, optimizer)
     mark(model, updated.digest)
     return updated
+
+
+def _is_sparse(module: nn.Module) -> TypeGuard[SparseLinear]:
+    """Whether a layer was exchanged by ``sparsify_``; its mask is changed by ``sparsity.change_mask``."""
+    return isinstance(module, SparseLinear)
 
 
 def _density(name: str, held: HeldMask) -> float:
