@@ -50,13 +50,13 @@ class Probe:
         self.inputs = inputs[0].detach()
         product = output.detach() if self.layer.bias is None else output.detach() - self.layer.bias.detach()
         self.output.append(rms(product))
-        self.activation.append(_ratio(rms(product), rms(self.inputs)))
+        self.activation.append(ratio(rms(product), rms(self.inputs)))
 
     def on_backward(self, layer: nn.Module, to_inputs: tuple[Tensor | None], of_output: tuple[Tensor]) -> None:
         """Measure W^T g: the part of the input's gradient that came through this layer, if the input has one."""
         del layer
         if to_inputs[0] is not None:
-            self.gradient.append(_ratio(rms(to_inputs[0]), rms(of_output[0])))
+            self.gradient.append(ratio(rms(to_inputs[0]), rms(of_output[0])))
 
     def before_step(self) -> None:
         """Keep the weight."""
@@ -65,10 +65,11 @@ class Probe:
     def after_step(self) -> None:
         """Measure dW x on the inputs that dW was made from."""
         change = self.layer.dense_weight().detach() - self.weight
-        self.update.append(_ratio(rms(F.linear(self.inputs.to(change), change)), rms(self.inputs)))
+        self.update.append(ratio(rms(F.linear(self.inputs.to(change), change)), rms(self.inputs)))
 
 
-def _ratio(size: float, reference: float) -> float:
+def ratio(size: float, reference: float) -> float:
+    """A size relative to another; 0 where that is 0."""
     return size / reference if reference > 0 else 0.0
 
 

@@ -1,0 +1,136 @@
+"""The coordinate check on anybody's model: sizes at every hidden layer over its first steps, across widths or densities."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from smupar_transfer.theory import InputError, Role
+from smupar_transfer.training.coordinates import ratio, rms
+from smupar_transfer.transfer import Plan
+
+Loss = Callable[[nn.Module, Any], Tensor]
+"""From a model and a batch to a loss without dimensions."""
+
+
+@dataclass
+class ModuleProbe:
+    """Watches one layer y = W x of any type through hooks.
+
+    Attributes:
+        module: The layer.
+        leaf: The name of its weight.
+        inputs: What went in last.
+        sizes: The sizes of each coordinate, an entry a step; see ``theory.Coordinate``.
+    """
+
+    module: nn.Module
+    leaf: str
+    inputs: Tensor = field(default_factory=lambda: torch.empty(0))
+    weight: Tensor = field(default_factory=lambda: torch.empty(0))
+    sizes: dict[str, list[float]] = field(default_factory=lambda: {"activation": [], "gradient": [], "update": []})
+
+    def on_forward(self, _module: nn.Module, inputs: tuple[Any, ...], _output: object) -> None:
+        """Measure W x, without the bias."""
+        self.inputs = inputs[0].detach()
+        product = self._product(self._weight.detach())
+        self.sizes["activation"].append(ratio(rms(product), rms(self.inputs)))
+
+    def on_backward(self, _module: nn.Module, to_inputs: tuple[Tensor | None], of_output: tuple[Tensor]) -> None:
+        """Measure W^T g, if the input has a gradient."""
+        if to_inputs[0] is not None:
+            self.sizes["gradient"].append(ratio(rms(to_inputs[0]), rms(of_output[0])))
+
+    def before_step(self) -> None:
+        """Keep the weight."""
+        self.weight = self._weight.detach().clone()
+
+    def after_step(self) -> None:
+        """Measure dW x on the inputs that dW was made from."""
+        product = self._product(self._weight.detach() - self.weight)
+        self.sizes["update"].append(ratio(rms(product), rms(self.inputs)))
+
+    @property
+    def _weight(self) -> nn.Parameter:
+        return self.module.get_parameter(self.leaf)
+
+    @torch.no_grad()
+    def _product(self, weight: Tensor) -> Tensor:
+        """What the layer makes of its last inputs with another weight and no bias; hooks are not called."""
+        bias = self.module._parameters.get("bias")
+        kept = self._weight.data
+        kept_bias = None if bias is None else bias.data
+        try:
+            self._weight.data = weight
+            if bias is not None:
+                bias.data = torch.zeros_like(bias)
+            product: Tensor = self.module.forward(self.inputs)
+            return product
+        finally:
+            self._weight.data = kept
+            if bias is not None and kept_bias is not None:
+                bias.data = kept_bias
+
+
+def measure_steps(model: nn.Module, plan: Plan, batch: Any, loss: Loss, steps: int) -> Mapping[str, ModuleProbe]:
+    """Take a few steps on one batch and measure before, between and after them.
+
+    Args:
+        model: A model that the plan was applied to.
+        plan: The plan, with a base learning rate.
+        batch: The same for every step.
+        loss: What is trained on.
+        steps: The number of optimizer steps.
+
+    Returns:
+        Path to probe, of every hidden layer that computes y = W x once in a forward pass.
+
+    Raises:
+        InputError: there is no such layer, or the loss is not finite.
+    """
+    optimizer = torch.optim.AdamW(plan.groups(model), betas=(plan.optimizer.beta1, plan.optimizer.beta2))
+    with _probed(model, plan) as probes:
+        for step in range(steps + 1):
+            value = loss(model, batch)
+            _require_finite(value, step)
+            optimizer.zero_grad()
+            value.backward()  # type: ignore[no-untyped-call]
+            once = {path: probe for path, probe in probes.items() if len(probe.sizes["activation"]) == step + 1}
+            if not once:
+                raise InputError("model", type(model).__name__, "has no hidden layer that computes once in a pass")
+            if step == steps:
+                return once
+            for probe in once.values():
+                probe.before_step()
+            optimizer.step()
+            for probe in once.values():
+                probe.after_step()
+    raise AssertionError("the last step returns")
+
+
+def _require_finite(value: object, step: int) -> None:
+    if not isinstance(value, Tensor) or value.numel() != 1:
+        shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+        raise InputError("loss", shape, "is no single number", "give loss=(function of model and batch)")
+    if not torch.isfinite(value):
+        raise InputError("loss", float(value), f"is not finite before step {step}", "use a smaller learning rate")
+
+
+@contextmanager
+def _probed(model: nn.Module, plan: Plan) -> Iterator[dict[str, ModuleProbe]]:
+    hidden = [row.name.rpartition(".")[::2] for row in plan.rows if row.role is Role.HIDDEN]
+    probes = {path: ModuleProbe(model.get_submodule(path), leaf) for path, leaf in hidden if leaf == "weight"}
+    handles = []
+    for probe in probes.values():
+        handles.append(probe.module.register_forward_hook(probe.on_forward))
+        handles.append(probe.module.register_full_backward_hook(probe.on_backward))
+    try:
+        yield probes
+    finally:
+        for handle in handles:
+            handle.remove()
