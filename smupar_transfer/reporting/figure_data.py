@@ -11,7 +11,7 @@ from smupar_transfer.records import Design, Evaluation, RunRecord
 from smupar_transfer.reporting.figures.curves import Training, TrainingPanel
 from smupar_transfer.reporting.figures.stability import Curve, Panel
 from smupar_transfer.reporting.figures.tracks import Ticks, Track
-from smupar_transfer.reporting.vocabulary import AXIS_WORDS, place_label
+from smupar_transfer.reporting.vocabulary import AXIS_WORDS, position_label
 from smupar_transfer.statistics import CellSummary, Family, Status, runs_table
 from smupar_transfer.theory import PARAMETRIZATIONS
 
@@ -66,7 +66,7 @@ def _curve(summary: CellSummary, design: Design) -> Curve:
     finite = np.isfinite(means)
     marked = None if optimum.status is Status.NOTHING else (optimum.log2_value, _height(summary))
     return Curve(
-        label=place_label(cell, design),
+        label=position_label(cell, design),
         log2_values=tuple(cell.log2_values[finite]),
         losses=tuple(means[finite]),
         errors=tuple(_standard_errors(cell.losses[:, finite])),
@@ -93,14 +93,14 @@ def _standard_errors(losses: np.ndarray) -> list[float]:
 
 def ticks_of(summaries: Sequence[CellSummary], design: Design) -> Ticks:
     """The axis of scale of a sweep; dense is on the left."""
-    places = {
-        math.log2(member.cell.place(design.axis)): place_label(member.cell, design)
+    positions = {
+        math.log2(member.cell.position(design.axis)): position_label(member.cell, design)
         for members in long_families(summaries)
         for member in members
     }
-    ordered = sorted(places)
+    ordered = sorted(positions)
     label = ", ".join([AXIS_WORDS[design.axis], *(AXIS_WORDS.get(name, name) for name in design.tied)])
-    return Ticks(tuple(ordered), tuple(places[place] for place in ordered), label, design.axis == "sparsity")
+    return Ticks(tuple(ordered), tuple(positions[position] for position in ordered), label, design.axis == "sparsity")
 
 
 def optimum_tracks(summaries: Sequence[CellSummary]) -> list[Track]:
@@ -132,17 +132,17 @@ def _tracks(summaries: Sequence[CellSummary], point: Callable[[CellSummary], Poi
     tracks: list[Track] = []
     for members in long_families(summaries):
         family = members[0].family
-        points = [(_place(family, member), *point(member)) for member in members]
+        points = [(_position(family, member), *point(member)) for member in members]
         finite = [entry for entry in points if math.isfinite(entry[1])]
         if not finite:
             continue
-        places, values, low, high, exact, endless = zip(*finite, strict=True)
+        positions, values, low, high, exact, endless = zip(*finite, strict=True)
         tracks.append(
             Track(
                 name=family.parametrization,
                 title=PARAMETRIZATIONS[family.parametrization].title,
                 variant=family.variant,
-                places=places,
+                positions=positions,
                 values=values,
                 low=low,
                 high=high,
@@ -154,8 +154,8 @@ def _tracks(summaries: Sequence[CellSummary], point: Callable[[CellSummary], Poi
     return tracks
 
 
-def _place(family: Family, member: CellSummary) -> float:
-    return math.log2(member.cell.place(family.axis))
+def _position(family: Family, member: CellSummary) -> float:
+    return math.log2(member.cell.position(family.axis))
 
 
 def learning_curves(
@@ -170,7 +170,7 @@ def learning_curves(
     panels = []
     for members in long_families(summaries):
         curves = [
-            _training(place_label(member.cell, design), [histories[key] for key in keys[id(member)]])
+            _training(position_label(member.cell, design), [histories[key] for key in keys[id(member)]])
             for member in members
             if keys[id(member)]
         ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 from matplotlib.figure import Figure
 
-Place = tuple[int, int]
+Entry = tuple[int, int]
 """Row and column of an entry, both from 0."""
 
 
@@ -20,18 +20,18 @@ class Summary:
     Attributes:
         columns: Names above the columns.
         rows: Entries as people read them, as many a row as there are columns.
-        best: Places of the entries that are printed in bold.
+        best: The entries that are printed in bold.
         note: What the columns mean, in whole sentences; empty if they say it themselves.
     """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    best: frozenset[Place] = frozenset()
+    best: frozenset[Entry] = frozenset()
     note: str = ""
 
 
-def smallest(column: int, values: Sequence[float], exact: Sequence[bool] | None = None) -> frozenset[Place]:
-    """The places of the smallest of a column's numbers, for ``Summary.best``.
+def smallest(column: int, values: Sequence[float], exact: Sequence[bool] | None = None) -> frozenset[Entry]:
+    """The entries with the smallest of a column's numbers, for ``Summary.best``.
 
     Args:
         column: The column that the numbers stand in.

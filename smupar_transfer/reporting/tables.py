@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from smupar_transfer.records import Design
 from smupar_transfer.reporting.number_format import bracketed, fixed, least, loss, percent, signed, span, with_error
 from smupar_transfer.reporting.outcome import Table
-from smupar_transfer.reporting.vocabulary import HYPERPARAMETER_WORDS, place_label
+from smupar_transfer.reporting.vocabulary import HYPERPARAMETER_WORDS, position_label
 from smupar_transfer.statistics import CellSummary, Family, FamilySummary, Regret, drift_table, summary_table
 from smupar_transfer.statistics.cell import shared_words
 from smupar_transfer.statistics.drift import Slope
@@ -85,7 +85,7 @@ def cell_table(summaries: Sequence[CellSummary], design: Design) -> Table:
         rows=tuple(
             (
                 one.family.label,
-                place_label(one.cell, design),
+                position_label(one.cell, design),
                 fixed(one.optimum.log2_value, 2),
                 span(one.optimum.low, one.optimum.high),
                 str(one.optimum.status),

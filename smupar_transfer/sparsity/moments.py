@@ -151,7 +151,7 @@ class _HeldWeight:
     Attributes:
         layer: The layer that the weight belongs to.
         group: The group of the optimizer's parameters that holds it.
-        position: The place of the weight among the group's parameters.
+        position: The position of the weight among the group's parameters.
         state: What the optimizer keeps for the weight, by name; empty before its first step.
     """
 

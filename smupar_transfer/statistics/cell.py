@@ -127,7 +127,7 @@ class Setup:
         """Rho = 1 - sparsity."""
         return 1 - self.sparsity
 
-    def place(self, axis: str) -> float:
+    def position(self, axis: str) -> float:
         """Where the cell lies along an axis: density, not sparsity, for ``sparsity``."""
         return self.density if axis == "sparsity" else float(self.settings[axis])
 
@@ -285,7 +285,7 @@ def families(sweep: Sequence[Cell], design: Design | None = None) -> list[Family
             name,
             design.axis,
             settings,
-            tuple(sorted(own, key=lambda cell: downwards * cell.place(design.axis))),
+            tuple(sorted(own, key=lambda cell: downwards * cell.position(design.axis))),
             tuple(pair for pair in settings if pair in usual) if len(own) > 1 else (),
         )
         for (name, settings), own in found.items()
@@ -293,7 +293,7 @@ def families(sweep: Sequence[Cell], design: Design | None = None) -> list[Family
 
 
 def _usual(settings: Sequence[tuple[tuple[str, Setting], ...]]) -> set[tuple[str, Setting]]:
-    """Those that are the same in more than ``USUAL`` of the places where they are named."""
+    """Those that are the same in more than ``USUAL`` of the families where they are named."""
     pairs = [pair for each in settings for pair in each]
     names = [name for name, _ in pairs]
     return {pair for pair in pairs if pairs.count(pair) > USUAL * names.count(pair[0])}

@@ -43,7 +43,7 @@ class Moment(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What an interval of slopes says about an exponent."""
+    """What an interval of slopes decides about an exponent."""
 
     INSIDE = "stays put"
     OUTSIDE = "drifts"
@@ -217,13 +217,13 @@ def sizes_table(records: Iterable[CoordinateRecord], axis: str) -> pd.DataFrame:
     require_one_axis([record.spec for record in records], axis)
     rows = []
     for record in records:
-        place = record.spec.parametrization, record.spec.seed, scale_of(record.spec, axis)
+        identity = record.spec.parametrization, record.spec.seed, scale_of(record.spec, axis)
         clip = first_clip(record)
         for layer in record.layers:
             for coordinate in ("output", *Coordinate):
                 for step, size in enumerate(getattr(layer, coordinate)):
                     unclipped = size / clip if (coordinate, step) == (Coordinate.UPDATE, 0) else size
-                    rows.append((*place, layer.name, str(coordinate), step, unclipped))
+                    rows.append((*identity, layer.name, str(coordinate), step, unclipped))
     columns = ["parametrization", "seed", "scale", "layer", "coordinate", "step", "size"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -245,7 +245,7 @@ def slopes(
         extended: parametrizations to which seeds were added, so that their intervals must hold for several looks.
 
     Raises:
-        InputError: no parametrization has two places on the axis.
+        InputError: no parametrization has two positions on the axis.
     """
     scales = {str(name): sorted(group.unique()) for name, group in sizes.groupby("parametrization")["scale"]}
     if max(map(len, scales.values()), default=0) < 2:

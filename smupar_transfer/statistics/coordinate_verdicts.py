@@ -1,4 +1,4 @@
-"""What a coordinate check says about each parametrization: that sizes stay put, that one drifts, or why neither."""
+"""What a coordinate check decides about each parametrization: that sizes stay put, that one drifts, or why neither."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a check says about one parametrization.
+    """What a check decides about one parametrization.
 
     Attributes:
         parametrization: The name of the parametrization.

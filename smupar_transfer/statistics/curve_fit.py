@@ -1,4 +1,4 @@
-"""The bottom of one loss curve: a weighted polynomial in log2 of the swept hyperparameter, and what it says there."""
+"""The bottom of one loss curve: a weighted polynomial in log2 of the swept hyperparameter, and its minimum."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ class LocalFit:
     point: the farther up, the less a cubic is to be believed.
 
     Attributes:
-        columns: The places, among the curve's values, of the points that entered, (points,).
+        columns: The indices, among the curve's values, of the points that entered, (points,).
         origin: The log2 value of the smallest point.
         offsets: The log2 values less ``origin``, (points,).
         doubt: The value of (height / softness)**2, (points,).
         support: The share of the seeds that a point is the mean of, (points,).
         maps: The map from losses to coefficients of 1, x, x**2 (, x**3), (coefficients, points).
         coefficients: Those coefficients.
-        vertex: The place of the minimum, counted from ``origin``.
+        vertex: The log2 of the hyperparameter at the minimum, counted from ``origin``.
         misfit: The variance (nats**2) at ``doubt`` 1 that the residuals show, noise included; 0, or that of other fits,
             where there are none.
-        misfit_freedom: The degrees of freedom behind it, at least 1.
+        misfit_degrees_of_freedom: The degrees of freedom behind it, at least 1.
     """
 
     columns: np.ndarray
@@ -66,10 +66,10 @@ class LocalFit:
     coefficients: Floats
     vertex: float
     misfit: float
-    misfit_freedom: float
+    misfit_degrees_of_freedom: float
 
     @property
-    def freedom(self) -> int:
+    def degrees_of_freedom(self) -> int:
         """Points more than coefficients: degrees of freedom of the residuals."""
         return len(self.columns) - len(self.coefficients)
 
@@ -130,8 +130,10 @@ def local_fit(log2_values: Floats, losses: Floats, support: Floats | None = None
     share = np.diag(left.T @ (left * weights[:, None]))
     squares = float(((left @ losses[columns]) ** 2 * weights).sum())
     misfit = squares / float((share * doubt).sum()) if len(columns) > len(coefficients) else 0.0
-    freedom = max(1.0, float(len(columns) - len(coefficients)))
-    return LocalFit(columns, origin, offsets, doubt, seen, maps, coefficients, vertex, misfit, freedom), Status.FIT
+    degrees_of_freedom = max(1.0, float(len(columns) - len(coefficients)))
+    return LocalFit(
+        columns, origin, offsets, doubt, seen, maps, coefficients, vertex, misfit, degrees_of_freedom
+    ), Status.FIT
 
 
 def smallest(losses: Floats, support: Floats) -> int:

@@ -71,7 +71,7 @@ class Errors:
         return np.asarray(self.drawn * np.where(self.drawn < 0, above, below))
 
 
-def spread(positions: Floats, errors: Errors | None) -> Spread:
+def spread(estimates: Floats, errors: Errors | None) -> Spread:
     """The range of estimates and its interval.
 
     The interval is a test turned round: of all configurations that look like the estimates but are stretched to a range
@@ -79,13 +79,13 @@ def spread(positions: Floats, errors: Errors | None) -> Spread:
     its lower end estimates may err inwards as far as their own intervals reach, for its upper end outwards.
 
     Args:
-        positions: estimates, (estimates,).
-        errors: of them; None where there are none.
+        estimates: The estimates, (estimates,).
+        errors: Their errors; None where there are none.
     """
-    value = float(np.ptp(positions))
+    value = float(np.ptp(estimates))
     if errors is None:
         return Spread(value)
-    shape = (positions - positions.mean()) / value if value > 0 else np.zeros(len(positions))
+    shape = (estimates - estimates.mean()) / value if value > 0 else np.zeros(len(estimates))
     tail, upper = (1 - CONFIDENCE) / 2, shape > 0
     inward, outward = errors.stretched(~upper, upper), errors.stretched(upper, ~upper)
 
@@ -110,12 +110,12 @@ def _crossing(rising: Callable[[float], float], most: float) -> float:
     return (low + high) / 2
 
 
-def slope(places: Floats, values: Floats, errors: Floats | None) -> Slope:
-    """Least-squares slope of ``values`` on ``places`` (estimates,), and its interval.
+def slope(positions: Floats, values: Floats, errors: Floats | None) -> Slope:
+    """Least-squares slope of ``values`` over ``positions``, (estimates,) each, and its interval.
 
     ``errors`` are simulated ones of ``values``, (draws, estimates).
     """
-    centred = places - places.mean()
+    centred = positions - positions.mean()
     if not centred.any():
         return Slope(math.nan)
     weights = centred / (centred**2).sum()

@@ -109,7 +109,7 @@ class _Bowl:
     """A quadratic through the points near the minimum of a surface.
 
     Attributes:
-        at: The place of its minimum, (2,).
+        at: The log2 of both hyperparameters at its minimum, (2,).
         moves: The weights of the points' losses in ``at``, to first order, (2, points).
         losses: The losses of the points, (seeds, points).
         doubt: The value as in ``LocalFit``, (points,).
@@ -130,23 +130,23 @@ class _Bowl:
 
 def _bowl(surface: Surface) -> tuple[_Bowl | None, Status, tuple[int, int]]:
     means = np.where(np.isfinite(surface.mean_losses), surface.mean_losses, np.inf)
-    best = tuple(int(index) for index in np.unravel_index(means.argmin(), means.shape))
-    place = (best[0], best[1])
-    if not np.isfinite(means[place]):
-        return None, Status.NOTHING, place
-    around = (slice(max(place[0] - 1, 0), place[0] + 2), slice(max(place[1] - 1, 0), place[1] + 2))
+    row, column = np.unravel_index(means.argmin(), means.shape)
+    best = int(row), int(column)
+    if not np.isfinite(means[best]):
+        return None, Status.NOTHING, best
+    around = (slice(max(best[0] - 1, 0), best[0] + 2), slice(max(best[1] - 1, 0), best[1] + 2))
     if means[around].shape != (3, 3) or not np.isfinite(means[around]).all():
-        return None, Status.EDGE, place
-    inside = means <= means[place] * (1 + WINDOW)
+        return None, Status.EDGE, best
+    inside = means <= means[best] * (1 + WINDOW)
     inside[around] = True
     connected, _ = ndimage.label(inside, np.ones((3, 3)))  # a dip beyond higher points is no part of the valley
-    i, j = np.nonzero(connected == connected[place])
-    centre = np.array([surface.log2_values[0][place[0]], surface.log2_values[1][place[1]]])
+    i, j = np.nonzero(connected == connected[best])
+    centre = np.array([surface.log2_values[0][best[0]], surface.log2_values[1][best[1]]])
     offsets = np.stack([surface.log2_values[0][i], surface.log2_values[1][j]]) - centre[:, None]
     bowl = _fit(offsets, surface.losses[:, i, j])
     if bowl is None or Delaunay(offsets.T).find_simplex(bowl.at) < 0:  # outside of the points that were run
-        return None, Status.NOT_CONVEX, place
-    return _Bowl(bowl.at + centre, bowl.moves, bowl.losses, bowl.doubt, bowl.misfit), Status.FIT, place
+        return None, Status.NOT_CONVEX, best
+    return _Bowl(bowl.at + centre, bowl.moves, bowl.losses, bowl.doubt, bowl.misfit), Status.FIT, best
 
 
 def _fit(offsets: Floats, losses: Floats) -> _Bowl | None:
@@ -167,8 +167,8 @@ def _fit(offsets: Floats, losses: Floats) -> _Bowl | None:
     gradient = np.array([[0, 1, 0, 2 * at[0], at[1], 0], [0, 0, 1, 0, at[0], 2 * at[1]]])
     left = np.eye(len(x)) - powers @ maps
     squares = float(((left @ means) ** 2 / (1 + doubt)).sum())
-    freedom = float((np.diag(left.T @ (left / (1 + doubt)[:, None])) * doubt).sum())
-    misfit = squares / freedom if len(x) > QUADRATIC and freedom > 0 else 0.0
+    degrees_of_freedom = float((np.diag(left.T @ (left / (1 + doubt)[:, None])) * doubt).sum())
+    misfit = squares / degrees_of_freedom if len(x) > QUADRATIC and degrees_of_freedom > 0 else 0.0
     return _Bowl(at, -np.linalg.solve(bend, gradient @ maps), losses, doubt, misfit)
 
 
@@ -181,25 +181,25 @@ def joint_optima(found: Sequence[Surface]) -> list[JointOptimum]:
     bowls = [_bowl(surface) for surface in found]
     several = [n for n, (bowl, _, _) in enumerate(bowls) if bowl is not None and len(found[n].seeds) > 1]
     variances = np.array([max(bowl.noise, 1e-24) for n in several if (bowl := bowls[n][0]) is not None])
-    freedom = np.array([2.0 * (len(found[n].seeds) - 1) for n in several])  # two coordinates
-    known = dict(zip(several, zip(*moderate(variances, freedom), strict=True), strict=True))
+    degrees_of_freedom = np.array([2.0 * (len(found[n].seeds) - 1) for n in several])  # two coordinates
+    known = dict(zip(several, zip(*moderate(variances, degrees_of_freedom), strict=True), strict=True))
     return [_joint(surface, *bowls[n], *known.get(n, (math.nan, math.nan))) for n, surface in enumerate(found)]
 
 
 def _joint(
-    surface: Surface, bowl: _Bowl | None, status: Status, place: tuple[int, int], noise: float, freedom: float
+    surface: Surface, bowl: _Bowl | None, status: Status, best: tuple[int, int], noise: float, degrees_of_freedom: float
 ) -> JointOptimum:
     nothing = np.full((2, 2), np.nan)
-    loss = math.inf if status is Status.NOTHING else float(surface.mean_losses[place])
-    grid = np.array([axis[index] for axis, index in zip(surface.log2_values, place, strict=True)])
+    loss = math.inf if status is Status.NOTHING else float(surface.mean_losses[best])
+    grid = np.array([axis[index] for axis, index in zip(surface.log2_values, best, strict=True)])
     at = bowl.at if bowl is not None else np.full(2, np.nan) if status is Status.NOTHING else grid
     covariance, radius, half_widths = nothing, math.nan, np.full(2, np.nan)
     if bowl is not None and not math.isnan(noise):
         variances = noise / len(surface.seeds) + bowl.misfit * bowl.doubt
         covariance = (bowl.moves * variances) @ bowl.moves.T
         # 2 F(2, freedom) at 95 %, where F(2, m) has the closed form m / 2 (p**(-2 / m) - 1)
-        radius = math.sqrt(freedom * (0.05 ** (-2 / freedom) - 1))
-        half_widths = student(freedom) * np.sqrt(np.diag(covariance))
+        radius = math.sqrt(degrees_of_freedom * (0.05 ** (-2 / degrees_of_freedom) - 1))
+        half_widths = student(degrees_of_freedom) * np.sqrt(np.diag(covariance))
     low, high = at - half_widths, at + half_widths
     pair = [(float(values[0]), float(values[1])) for values in (at, low, high)]
     return JointOptimum(pair[0], pair[1], pair[2], covariance, radius, loss, status)

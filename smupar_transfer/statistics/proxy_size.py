@@ -12,7 +12,7 @@ import pandas as pd
 from smupar_transfer.statistics.cell import SIZES, Cell
 from smupar_transfer.statistics.cell_summary import best_losses
 from smupar_transfer.statistics.optimum import Optimum, Status, estimate
-from smupar_transfer.statistics.regret import Regret, carried_over, losses_at
+from smupar_transfer.statistics.regret import Regret, losses_at, transferred_regret
 from smupar_transfer.statistics.variance import CONFIDENCE, draws
 
 
@@ -69,7 +69,7 @@ def _proxy_size(proxy: Cell, target: Cell, optimum: Optimum, best: Optimum) -> P
         proxy=proxy,
         target=target,
         optimum=optimum,
-        regret=carried_over(target, optimum.log2_value, own),
+        regret=transferred_regret(target, optimum.log2_value, own),
         best_loss=float(np.nanmean(own)),
         low=low,
         high=high,
@@ -81,7 +81,9 @@ def _interval(target: Cell, optimum: Optimum, own: np.ndarray) -> tuple[float, f
     seeds = int((~np.isnan(own)).sum())
     if seeds < 2 or not math.isfinite(optimum.standard_error):
         return math.nan, math.nan
-    errors = draws(np.array([optimum.standard_error, 1.0]), np.array([optimum.freedom, seeds - 1.0]), count=1000)
+    errors = draws(
+        np.array([optimum.standard_error, 1.0]), np.array([optimum.degrees_of_freedom, seeds - 1.0]), count=1000
+    )
     found = []
     for moved, luck in errors:
         at = min(max(optimum.log2_value + moved, target.log2_values[0]), target.log2_values[-1])

@@ -1,4 +1,4 @@
-"""What transferred hyperparameters gain without tuning, family by family and place by place."""
+"""What transferred hyperparameters gain without tuning, family by family and position by position."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from smupar_transfer.theory import InputError
 
 @dataclass(frozen=True, eq=False)
 class Gain:
-    """What one cell gains over the reference family's cell at the same place.
+    """What one cell gains over the reference family's cell at the same position on the axis.
 
     Attributes:
         family: The family that the cell belongs to.
         cell: The cell.
-        place: The place on the axis (density for ``sparsity``).
+        position: The position on the axis (density for ``sparsity``).
         loss: The mean loss over seeds, nats; infinite if a run diverged.
         standard_error: Its standard error, nats; NaN if a run diverged.
         nats: The loss less that of the reference, seeds paired; negative is better. NaN without a reference there.
@@ -36,7 +36,7 @@ class Gain:
 
     family: Family
     cell: Cell
-    place: float
+    position: float
     loss: float
     standard_error: float
     nats: float
@@ -68,7 +68,7 @@ def _counterpart(family: Family, cell: Cell, references: Sequence[Family]) -> Ce
     for other in sorted(references, key=lambda other: -len(own & set(other.apart))):
         for candidate in other.cells:
             alike = size == [candidate.settings[name] for name in SIZES]
-            if alike and candidate.place(family.axis) == cell.place(family.axis):
+            if alike and candidate.position(family.axis) == cell.position(family.axis):
                 return candidate
     return None
 
@@ -93,8 +93,8 @@ def _gain(family: Family, cell: Cell, other: Cell | None) -> Gain:
         half_width = student(len(shared) - 1.0) * nats_error if len(shared) > 1 else math.nan
         low, high = nats - half_width, nats + half_width
         percent, percent_error = (100 * value / float(references.mean()) for value in (nats, nats_error))
-    place = cell.place(family.axis)
-    return Gain(family, cell, place, loss, error, nats, nats_error, low, high, percent, percent_error, len(shared))
+    position = cell.position(family.axis)
+    return Gain(family, cell, position, loss, error, nats, nats_error, low, high, percent, percent_error, len(shared))
 
 
 def _finite(losses: dict[int, float]) -> bool:

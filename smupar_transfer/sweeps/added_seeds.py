@@ -105,8 +105,8 @@ def _new_seeds(planned: Sequence[RunSpec], count: int) -> tuple[int, ...]:
 def _added_runs(planned: Sequence[RunSpec], added: Mapping[str, Sequence[int]]) -> list[RunSpec]:
     """At every scale of a parametrization, with every seed that was added to it."""
     return [
-        replace(place, seed=seed)
+        replace(spec, seed=seed)
         for name, seeds in added.items()
         for seed in seeds
-        for place in dict.fromkeys(replace(spec, seed=0) for spec in planned if spec.parametrization == name)
+        for spec in dict.fromkeys(replace(spec, seed=0) for spec in planned if spec.parametrization == name)
     ]

@@ -105,7 +105,7 @@ def load_sweep(name: str, config_dir: str | None = None) -> Sweep:
 
 
 def _fields(path: Path) -> dict[str, Any]:
-    """What a sweep file says, by field; fields that no sweep has are refused."""
+    """What a sweep file holds, by field; fields that no sweep has are refused."""
     refuse_other(path, FileKind.SWEEP)
     text = read_text(path, "sweep")
     load_yaml(text, "sweep", path)  # refuses what would be too much for OmegaConf, which copies every alias

@@ -1,4 +1,4 @@
-"""Which value the proxy of a sweep says, cell by cell, from the records that there are."""
+"""Which value the proxy of a sweep predicts, cell by cell, from the records that there are."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from smupar_transfer.statistics.cell_summary import proxy_value
 from smupar_transfer.statistics.optimum import Status
 
 
-def carried_values(
+def transferred_values(
     sweep: Sequence[Iterable[RunRecord]], design: Design, otherwise: float | None = None
 ) -> list[float | None]:
-    """log2 of what the proxy's cell says for each cell of a sweep, from these runs alone.
+    """log2 of what the proxy's cell predicts for each cell of a sweep, from these runs alone.
 
-    Zero-shot regret carries the same over as long as the proxy's own cell is not run any further.
+    Zero-shot regret transfers the same as long as the proxy's own cell is not run any further.
 
     Args:
         sweep: runs of each cell, at least one; they differ in seed and in the swept hyperparameter only.

@@ -41,8 +41,8 @@ class Adaptive:
         log2: Its full grid.
         coarse: The octaves between the points that every cell starts with, with its first seed.
         reach: The octaves on either side of the running optimum in which every point is run, with all seeds.
-        carried: Whether to run the points beside what the proxy's cell says, with all seeds, too: zero-shot regret then
-            has an error.
+        carried: Whether to run the points beside what the proxy's cell predicts, with all seeds, too: zero-shot regret
+            then has an error.
     """
 
     key: str

@@ -65,7 +65,9 @@ class Case:
         sizes = [self.tokens, *self.mask.shape, len(values)]
         sizes += [size for part in (rows, columns) for size in (part.blocking.panel, part.blocking.block)]
         sizes += [rows.starts.numel(), columns.starts.numel()]
-        in_panels = values[torch.searchsorted(rows.places((self.mask.shape[0], self.mask.shape[1])), self.walked())]
+        in_panels = values[
+            torch.searchsorted(rows.flat_indices((self.mask.shape[0], self.mask.shape[1])), self.walked())
+        ]
         arrays = [self.inputs, self.bias, self.upstream, in_panels, values[self.positions]]
         arrays += [rows.index, columns.index, rows.starts, columns.starts]
         return b"".join([np.array(sizes, dtype=np.int64).tobytes(), *(array.numpy().tobytes() for array in arrays)])

@@ -104,14 +104,14 @@ def test_a_cell_in_which_nothing_trained_is_an_empty_curve(make_cell: MakeCell) 
 
 def test_ticks_go_from_dense_to_sparse(make_cell: MakeCell) -> None:
     ticks = ticks_of(summarised([make_cell([VALLEY], sparsity) for sparsity in (0.75, 0.0, 0.5)]), DESIGN)
-    assert (ticks.places, ticks.words) == ((-2.0, -1.0, 0.0), ("0.75", "0.5", "0"))
+    assert (ticks.positions, ticks.words) == ((-2.0, -1.0, 0.0), ("0.75", "0.5", "0"))
     assert (ticks.label, ticks.reverse) == ("sparsity of hidden weights", True)
 
 
 def test_ticks_along_width_say_what_is_tied_to_it(make_cell: MakeCell) -> None:
     design = Design(axis="width", tied=("sparsity",))
     ticks = ticks_of(summarised([make_cell([VALLEY], 0.0), make_cell([VALLEY], 0.5, width=128)], design), design)
-    assert (ticks.places, ticks.words) == ((6.0, 7.0), ("64, s = 0", "128, s = 0.5"))
+    assert (ticks.positions, ticks.words) == ((6.0, 7.0), ("64, s = 0", "128, s = 0.5"))
     assert (ticks.label, ticks.reverse) == ("width, sparsity of hidden weights", False)
 
 
@@ -126,15 +126,17 @@ def test_a_track_is_the_optimum_along_the_axis(make_cell: MakeCell) -> None:
     )
     (sp,) = optimum_tracks(found)
     assert (sp.name, sp.title, sp.variant) == ("sp", "SP", "")
-    assert sp.places == (0.0, -3.0)
+    assert sp.positions == (0.0, -3.0)
     assert sp.values == pytest.approx([-6.0, -8.0])
     assert sp.exact == (True, False)
     assert all(map(math.isnan, sp.low + sp.high)), "one seed has no interval"
 
 
 def test_families_of_one_parametrization_say_what_sets_them_apart(make_cell: MakeCell) -> None:
-    places = [(sparsity, width) for sparsity in (0.5, 0.75) for width in (32, 64)]
-    found = summarised([make_cell([VALLEY], sparsity, width=width) for sparsity, width in places], Design(axis="width"))
+    positions = [(sparsity, width) for sparsity in (0.5, 0.75) for width in (32, 64)]
+    found = summarised(
+        [make_cell([VALLEY], sparsity, width=width) for sparsity, width in positions], Design(axis="width")
+    )
     tracks = optimum_tracks(found)
     assert [(track.title, track.variant) for track in tracks] == [("SμPar", "s = 0.5"), ("SμPar", "s = 0.75")]
     assert [track.label for track in tracks] == ["SμPar, s = 0.5", "SμPar, s = 0.75"]
@@ -188,4 +190,4 @@ def test_nothing_makes_no_pictures() -> None:
     assert loss_panels([], DESIGN) == []
     assert loss_range([]) == (-MARGIN, HEADROOM)
     assert optimum_tracks([]) == regret_tracks([]) == []
-    assert ticks_of([], DESIGN).places == ()
+    assert ticks_of([], DESIGN).positions == ()

@@ -257,7 +257,7 @@ def test_kappas_interval_is_that_of_relative_curvatures(moving: list[Cell]) -> N
     first, *_, last = summarise(moving)
     errors = [0.1, 0.2]
     pair = [
-        replace(one, optimum=replace(one.optimum, curvature_error=part * one.optimum.curvature, freedom=1e6))
+        replace(one, optimum=replace(one.optimum, curvature_error=part * one.optimum.curvature, degrees_of_freedom=1e6))
         for one, part in zip((first, last), errors, strict=True)
     ]
     (found,) = summarise_families(pair)

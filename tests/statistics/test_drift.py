@@ -89,11 +89,11 @@ def test_an_estimate_that_may_lie_farther_out_makes_a_larger_drift_possible_and_
 
 
 def test_a_slope_is_that_of_least_squares_with_its_error() -> None:
-    places = np.array([0.0, -1.0, -2.0, -3.0, -4.0])
-    found = slope(places, 1.5 * places - 7, NORMAL)
+    positions = np.array([0.0, -1.0, -2.0, -3.0, -4.0])
+    found = slope(positions, 1.5 * positions - 7, NORMAL)
     assert found.value == pytest.approx(1.5)
     half_width = 2.086 * 0.1 / math.sqrt(10)  # t with 20 degrees of freedom; sum of squares of the places is 10
     assert found.high - found.value == pytest.approx(half_width, rel=0.1)
     assert found.value - found.low == pytest.approx(found.high - found.value)
-    assert math.isnan(slope(places, places, None).low)
-    assert math.isnan(slope(np.zeros(5), places, NORMAL).value)
+    assert math.isnan(slope(positions, positions, None).low)
+    assert math.isnan(slope(np.zeros(5), positions, NORMAL).value)

@@ -93,7 +93,7 @@ def test_the_interval_of_three_points_by_hand(make_cell: MakeCell) -> None:
     found = one(make_cell(c * x**2 + 2 + d * np.array([[-1], [0], [1]]) * x, rates=x))
     noise, t = 2 * d**2 / 3, 4.302653
     assert found.standard_error == pytest.approx(math.sqrt(noise / 2) / (2 * c))
-    assert found.freedom == pytest.approx(2.0)
+    assert found.degrees_of_freedom == pytest.approx(2.0)
     # Fieller: |2 c x| = t sqrt(noise ((x - 1/2)**2 + 4 x**2 + (x + 1/2)**2))
     end = math.sqrt(noise * t**2 / 2 / (4 * c**2 - 6 * noise * t**2))
     assert found.low == pytest.approx(-end, rel=1e-3)
@@ -132,7 +132,7 @@ def test_misfit_that_few_points_show_has_few_degrees_of_freedom(make_cell: MakeC
     losses = 2 + 0.04 * np.abs(GRID + 5.2) + 1e-6 * np.random.default_rng(0).normal(size=(3, len(GRID)))
     first = estimate([make_cell(losses + 0.001 * n, rates=GRID) for n in range(12)])[0]
     assert first.curve is not None
-    assert first.freedom == pytest.approx(first.curve.misfit_freedom, rel=1e-3)
+    assert first.degrees_of_freedom == pytest.approx(first.curve.misfit_degrees_of_freedom, rel=1e-3)
 
 
 def test_cells_of_the_same_losses_count_once(make_cell: MakeCell) -> None:
@@ -208,8 +208,8 @@ def test_cells_of_a_sweep_lend_each_other_their_noise(make_cell: MakeCell) -> No
     cells = [noisy(make_cell, -5.2, 0.006, seed) for seed in range(16)]
     together, alone = estimate(cells), [one(cell) for cell in cells]
     assert [found.log2_value for found in together] == [found.log2_value for found in alone]
-    assert np.median([found.freedom for found in alone]) < 5
-    assert np.median([found.freedom for found in together]) > 6
+    assert np.median([found.degrees_of_freedom for found in alone]) < 5
+    assert np.median([found.degrees_of_freedom for found in together]) > 6
     widths = [[found.high - found.low for found in group] for group in (together, alone)]
     assert np.std(widths[0]) < 0.5 * np.std(widths[1])
 

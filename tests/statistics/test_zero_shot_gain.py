@@ -21,7 +21,7 @@ def single(make_cell: MakeCell, *losses: float, **settings: object) -> Cell:
 
 
 def by_name(cells: list[Cell]) -> dict[tuple[str, float], Gain]:
-    return {(gain.cell.parametrization, gain.place): gain for gain in gains(families(cells))}
+    return {(gain.cell.parametrization, gain.position): gain for gain in gains(families(cells))}
 
 
 def test_gains_are_paired_differences_to_the_reference(make_cell: MakeCell) -> None:

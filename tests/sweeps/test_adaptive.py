@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from smupar_transfer.sweeps.adaptive import Place, Search, beside, planned, typical
+from smupar_transfer.sweeps.adaptive import GridPoint, Search, beside, planned, typical
 
-Curve = Callable[[Place], float]
+Curve = Callable[[GridPoint], float]
 
 SEARCH = Search(points=17, coarse=4, reach=2, seeds=(0, 1, 2))
 
@@ -18,18 +18,18 @@ SEARCH = Search(points=17, coarse=4, reach=2, seeds=(0, 1, 2))
 def bowl(optimum: float, noise: float = 0.0, seed: int = 0, walls: tuple[float, float] = (-99, 99)) -> Curve:
     """Loss in nats over half-octave steps: curvature 0.1 a square octave, noise in part common to a seed's runs."""
 
-    def loss(place: Place) -> float:
-        point, run_seed = place
+    def loss(grid_point: GridPoint) -> float:
+        point, run_seed = grid_point
         if not walls[0] <= point <= walls[1]:
             return math.inf
         common = random.Random(f"{seed} {run_seed}").gauss(0, noise)
-        own = random.Random(f"{seed} {place}").gauss(0, noise)
+        own = random.Random(f"{seed} {grid_point}").gauss(0, noise)
         return 2 + 0.025 * (point - optimum) ** 2 + common + own
 
     return loss
 
 
-def window(search: Search, plan: list[Place]) -> set[int]:
+def window(search: Search, plan: list[GridPoint]) -> set[int]:
     """Points that every seed runs."""
     return {point for point, _ in plan if all((point, seed) in plan for seed in search.seeds)}
 
@@ -83,9 +83,9 @@ def test_of_a_plateau_the_middle_is_taken() -> None:
 def test_noise_alone_ends_as_well(seed: int) -> None:
     asked: list[int] = []
 
-    def noise(place: Place) -> float:
+    def noise(grid_point: GridPoint) -> float:
         asked.append(1)
-        return random.Random(f"{seed} {place}").random()
+        return random.Random(f"{seed} {grid_point}").random()
 
     plan = planned(SEARCH, noise)
     assert len(plan) == len(set(plan)) == len(asked) <= 17 * 3
@@ -95,7 +95,7 @@ def test_noise_alone_ends_as_well(seed: int) -> None:
 def test_a_lucky_first_seed_does_not_draw_the_optimum_away() -> None:
     """Its coarse points lie lower than any mean over seeds; compared by the same seed they do not."""
     lucky = {0: -1.0, 1: 0.5, 2: 0.5}
-    plan = planned(SEARCH, lambda place: bowl(8)(place) + lucky[place[1]])
+    plan = planned(SEARCH, lambda grid_point: bowl(8)(grid_point) + lucky[grid_point[1]])
     assert plan == planned(SEARCH, bowl(8))
 
 
@@ -106,9 +106,9 @@ def test_an_interrupted_sweep_comes_to_the_same_plan(seed: int) -> None:
     whole = planned(SEARCH, curve)
     known = {(point, 2): curve((point, 2)) for point in (3, 9)}  # from an older sweep
     sizes = []
-    while missing := [place for place in planned(SEARCH, known.get) if place not in known]:
-        place = chance.choice(missing)
-        known[place] = curve(place)
+    while missing := [grid_point for grid_point in planned(SEARCH, known.get) if grid_point not in known]:
+        grid_point = chance.choice(missing)
+        known[grid_point] = curve(grid_point)
         assert planned(SEARCH, known.get) == whole[: len(planned(SEARCH, known.get))]
         sizes.append(len(known))
     assert planned(SEARCH, known.get) == whole

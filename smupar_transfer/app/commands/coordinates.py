@@ -120,7 +120,7 @@ def _require_slopes(planned: Sequence[RunSpec], axis: str) -> None:
     """Check, before anything is measured, that there will be slopes, and that they will be about the axis alone.
 
     Raises:
-        InputError: runs differ in more than the axis, a parametrization has a single place on it, or two densities
+        InputError: runs differ in more than the axis, a parametrization has a single position on it, or two densities
             keep as many weights as each other.
     """
     require_one_axis(planned, axis)

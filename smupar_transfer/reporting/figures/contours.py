@@ -17,12 +17,12 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Contours:
-    """One cell as drawn; places are log2 of both hyperparameters.
+    """One cell as drawn; positions are log2 of both hyperparameters.
 
     Attributes:
         title: What stands above the panel.
-        x: The places along the horizontal axis.
-        y: The places along the vertical axis.
+        x: The positions along the horizontal axis.
+        y: The positions along the vertical axis.
         losses: The losses in nats, NaN where a run diverged or is missing, a row for each of ``y``.
         optimum: Where the optimum is marked, or None.
         exact: Whether the optimum came from a fit.

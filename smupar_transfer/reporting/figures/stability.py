@@ -51,7 +51,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Panel:
-    """One family as drawn, its curves from the proxy's end of the axis on; ``proxy`` is the value carried over."""
+    """One family as drawn, its curves from the proxy's end of the axis on; ``proxy`` is the transferred value."""
 
     title: str
     curves: tuple[Curve, ...]
@@ -59,7 +59,7 @@ class Panel:
 
 
 def draw_loss_curves(panels: Sequence[Panel], floor: float, ceiling: float, swept: str, axis: str) -> Figure:
-    """Loss against log2 of the swept hyperparameter: a panel per family, a curve per place on the axis, optima marked.
+    """Loss over log2 of the swept hyperparameter: a panel per family, a curve per position on the axis, optima marked.
 
     Args:
         panels: what to draw; in the manner of SuPar (arXiv 2405.15743), Figure 1.

@@ -23,7 +23,7 @@ from smupar_transfer.reporting.questions.verdicts import (
     said_of,
     worst,
 )
-from smupar_transfer.reporting.vocabulary import HYPERPARAMETER_WORDS, place_label, proxy_log2
+from smupar_transfer.reporting.vocabulary import HYPERPARAMETER_WORDS, position_label, proxy_log2
 from smupar_transfer.statistics import Status, runs_table
 from smupar_transfer.statistics.cell import apart
 from smupar_transfer.statistics.joint_optimum import (
@@ -55,7 +55,7 @@ def by_family(found: Sequence[Surface], design: Design) -> list[Surfaces]:
         members.setdefault(label(surface.parametrization, settings), []).append(surface)
     outwards = -1 if design.axis == "sparsity" else 1
     return [
-        Surfaces(name, tuple(sorted(own, key=lambda one: outwards * one.place(design.axis))))
+        Surfaces(name, tuple(sorted(own, key=lambda one: outwards * one.position(design.axis))))
         for name, own in members.items()
     ]
 
@@ -160,7 +160,7 @@ def sentence(moves: Sequence[Move], design: Design) -> str:
     if not held:
         return f"No runs here say whether {subject} stays put."
     decides = max(held, key=lambda move: (SEVERITY.index(staying(move)), move.farthest))
-    start, end = (place_label(decides.family.cells[at], design) for at in (0, -1))
+    start, end = (position_label(decides.family.cells[at], design) for at in (0, -1))
     whose = "it" if len(held) == 1 else f"{decides.family.label}'s"
     return said_of(
         staying(decides),
@@ -214,7 +214,7 @@ def contour_panels(
             means = np.where(np.isfinite(surface.mean_losses), surface.mean_losses, np.nan)
             panels.append(
                 Contours(
-                    title=f"{family.label}, {design.axis} {place_label(surface, design)}",
+                    title=f"{family.label}, {design.axis} {position_label(surface, design)}",
                     x=tuple(surface.log2_values[0]),
                     y=tuple(surface.log2_values[1]),
                     losses=tuple(map(tuple, means.T)),
@@ -255,7 +255,7 @@ def _optimum_table(ordered: Sequence[Surfaces], optima: dict[int, JointOptimum],
             "best loss",
         ),
         rows=tuple(
-            (family.label, place_label(surface, design), *_joint_row(optima[id(surface)]))
+            (family.label, position_label(surface, design), *_joint_row(optima[id(surface)]))
             for family in ordered
             for surface in family.cells
         ),

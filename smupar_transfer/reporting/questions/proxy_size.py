@@ -170,14 +170,14 @@ def _tracks(found: Sequence[ProxySize], point: Callable[[ProxySize], tuple[float
         points = [(math.log2(one.proxy.width), *point(one)) for one in members]
         finite = [entry for entry in points if math.isfinite(entry[1])]
         if finite:
-            places, values, low, high = zip(*finite, strict=True)
+            positions, values, low, high = zip(*finite, strict=True)
             lost = tuple(entry[0] for entry in points if entry[1] == math.inf)
             tracks.append(
                 Track(
                     name=name,
                     title=PARAMETRIZATIONS[name].title,
                     variant=_apart(members[0], targets),
-                    places=places,
+                    positions=positions,
                     values=values,
                     low=low,
                     high=high,

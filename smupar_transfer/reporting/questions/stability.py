@@ -31,7 +31,7 @@ from smupar_transfer.reporting.questions.verdicts import (
     worst,
 )
 from smupar_transfer.reporting.tables import cell_table, family_table
-from smupar_transfer.reporting.vocabulary import HYPERPARAMETER_WORDS, place_label, proxy_log2
+from smupar_transfer.reporting.vocabulary import HYPERPARAMETER_WORDS, position_label, proxy_log2
 from smupar_transfer.statistics import CellSummary, FamilySummary, cells, runs_table, summarise, summarise_families
 from smupar_transfer.statistics.cell import shared_words
 
@@ -61,7 +61,7 @@ def sentence(found: Sequence[FamilySummary], design: Design) -> str:
     if not held:
         return f"No runs here say whether SμPar's optimal {name} stays put."
     decides = max(held, key=lambda one: (SEVERITY.index(staying(one)), one.drift.value))
-    first, last = (place_label(decides.family.cells[end], design) for end in (0, -1))
+    first, last = (position_label(decides.family.cells[end], design) for end in (0, -1))
     what = f"SμPar's optimal {name}", f"from {design.axis} {first} to {last}"
     variant = f"with {decides.family.variant} it" if len(held) > 1 else "it"
     return said_of(staying(decides), *what, f"{variant} drifts by {_amount(decides)}")
@@ -86,8 +86,8 @@ def summary(found: Sequence[FamilySummary], summaries: Sequence[CellSummary], de
     name, _ = HYPERPARAMETER_WORDS[design.swept[0]]
     of_cell = {id(one.cell): one for one in summaries}
     last = [of_cell[id(one.family.cells[-1])] for one in found]
-    places = {place_label(one.cell, design) for one in last}
-    where = f"{design.axis} {places.pop()}" if len(places) == 1 else f"the last {design.axis} of each"
+    positions = {position_label(one.cell, design) for one in last}
+    where = f"{design.axis} {positions.pop()}" if len(positions) == 1 else f"the last {design.axis} of each"
     best = smallest(1, [one.drift.value for one in found], [not one.at_least for one in found])
     best |= smallest(2, [one.largest_zero_shot_regret for one in found], [not one.regret_at_least for one in found])
     best |= smallest(3, [one.optimum.loss for one in last])
@@ -123,18 +123,20 @@ def _rule(found: Sequence[FamilySummary]) -> str:
 
 
 def claim(found: Sequence[FamilySummary]) -> str:
-    """What the theory says of these families."""
+    """What the theory predicts for these families."""
     own = [one.family.cells[0] for one in found if one.family.parametrization == "smupar"]
     return STAYS if all(map(held_by_theory, own)) else f"{STAYS}, unless weight decay is coupled"
 
 
 def verdict(found: Sequence[FamilySummary]) -> str:
-    """Whether the optimum stays put within ``LARGEST_DRIFT`` where the theory says that it does."""
+    """Whether the optimum stays put within ``LARGEST_DRIFT`` where the theory predicts that it does."""
     return worst(staying(one) for one in found if held_by_theory(one.family.cells[0]))
 
 
 def _notes(summaries: Sequence[CellSummary], design: Design) -> tuple[str, ...]:
-    lost = [f"{one.family.label} at {design.axis} {place_label(one.cell, design)}" for one in summaries if _lost(one)]
+    lost = [
+        f"{one.family.label} at {design.axis} {position_label(one.cell, design)}" for one in summaries if _lost(one)
+    ]
     return (f"No run trained under {joined(lost)}.",) if lost else ()
 
 

@@ -11,7 +11,7 @@ from smupar_transfer.reporting.figures.tracks import Ticks, Track
 from smupar_transfer.reporting.number_format import bracketed, loss, signed, span, with_error
 from smupar_transfer.reporting.outcome import Outcome, Picture, Summary, Table, smallest
 from smupar_transfer.reporting.questions.verdicts import BOLD, DOES_NOT_HOLD, HOLDS, OPEN, judged, worst
-from smupar_transfer.reporting.vocabulary import AXIS_WORDS, place_label
+from smupar_transfer.reporting.vocabulary import AXIS_WORDS, position_label
 from smupar_transfer.statistics import cells, families, runs_table
 from smupar_transfer.statistics.cell import shared_words
 from smupar_transfer.statistics.zero_shot_gain import Gain, gain_table, gains
@@ -43,7 +43,7 @@ def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
 
 
 def _compared(found: Sequence[Gain], reference: str) -> list[list[Gain]]:
-    """Families other than the reference, each from its first place to its last."""
+    """Families other than the reference, each from its first position to its last."""
     own: dict[int, list[Gain]] = {}
     for gain in found:
         if gain.cell.parametrization != reference:
@@ -57,12 +57,12 @@ def _sparse(found: Sequence[Gain]) -> list[Gain]:
 
 
 def judged_gain(gain: Gain) -> str:
-    """The verdict on the claim that the loss at one place is lower than the reference's."""
+    """The verdict on the claim that the loss at one position is lower than the reference's."""
     return judged([gain.low > 0 or gain.nats == math.inf], [gain.high < 0 or gain.nats == -math.inf])
 
 
 def sentence(found: Sequence[Gain], design: Design, reference: str) -> str:
-    """The verdict in plain words, with the difference at the place that decides it."""
+    """The verdict in plain words, with the difference at the position that decides it."""
     sparse = [gain for gain in _sparse(found) if not math.isnan(gain.nats)]
     title = PARAMETRIZATIONS[reference].title
     if not sparse:
@@ -75,7 +75,7 @@ def sentence(found: Sequence[Gain], design: Design, reference: str) -> str:
         OPEN: f"It is open whether SμPar, without any tuning, reaches a lower loss than {title} at every sparsity",
         DOES_NOT_HOLD: f"Without any tuning SμPar does not reach a lower loss than {title} at every sparsity",
     }[said]
-    return f"{lead}: at {design.axis} {place_label(where.cell, design)} it {_difference(where)}."
+    return f"{lead}: at {design.axis} {position_label(where.cell, design)} it {_difference(where)}."
 
 
 def _difference(gain: Gain) -> str:
@@ -106,14 +106,14 @@ def summary(found: Sequence[Gain], design: Design, reference: str) -> Summary:
         rows=tuple(
             (
                 gain.family.label,
-                place_label(gain.cell, design),
+                position_label(gain.cell, design),
                 loss(gain.loss),
                 "-" if gain.cell.parametrization == reference else _signed_percent(gain),
                 "reference" if gain.cell.parametrization == reference else _counted(members),
             )
             for gain, members in zip(last, own.values(), strict=True)
         ),
-        best=smallest(2, [gain.loss for gain in last]) if len({gain.place for gain in last}) == 1 else frozenset(),
+        best=smallest(2, [gain.loss for gain in last]) if len({gain.position for gain in last}) == 1 else frozenset(),
         note="Loss and difference are those at the place named; the difference has its 95 % interval over seeds, and "
         "negative is better. A loss counts as lower or higher where that whole interval lies on one side of 0. "
         + BOLD
@@ -128,7 +128,7 @@ def _signed_percent(gain: Gain) -> str:
 
 
 def _counted(members: Sequence[Gain]) -> str:
-    """At how many of its sparse places a family is better, and at how many worse."""
+    """At how many of its sparse positions a family is better, and at how many worse."""
     sparse = [judged_gain(gain) for gain in members if gain.cell.sparsity > 0 and not math.isnan(gain.nats)]
     if not sparse:
         return "nothing to compare"
@@ -155,7 +155,7 @@ def gain_tracks(found: Sequence[Gain], reference: str) -> list[Track]:
 def _tracks(found: Sequence[Gain], point: Callable[[Gain], tuple[float, float]]) -> list[Track]:
     tracks: list[Track] = []
     for members in _compared(found, reference=""):
-        points = [(math.log2(gain.place), *point(gain)) for gain in members]
+        points = [(math.log2(gain.position), *point(gain)) for gain in members]
         finite = [entry for entry in points if math.isfinite(entry[1])]
         name = members[0].cell.parametrization
         tracks.append(
@@ -163,22 +163,22 @@ def _tracks(found: Sequence[Gain], point: Callable[[Gain], tuple[float, float]])
                 name=name,
                 title=PARAMETRIZATIONS[name].title,
                 variant=members[0].family.variant,
-                places=tuple(place for place, _, _ in finite),
+                positions=tuple(position for position, _, _ in finite),
                 values=tuple(value for _, value, _ in finite),
                 low=tuple(value - error for _, value, error in finite),
                 high=tuple(value + error for _, value, error in finite),
                 exact=(True,) * len(finite),
-                lost=tuple(place for place, value, _ in points if value == math.inf),
+                lost=tuple(position for position, value, _ in points if value == math.inf),
             )
         )
-    return [track for track in tracks if track.places or track.lost]
+    return [track for track in tracks if track.positions or track.lost]
 
 
 def ticks_of_gain(found: Sequence[Gain], design: Design) -> Ticks:
     """The axis of scale."""
-    places = {math.log2(gain.place): place_label(gain.cell, design) for gain in found}
-    ordered = sorted(places)
-    words = tuple(places[place] for place in ordered)
+    positions = {math.log2(gain.position): position_label(gain.cell, design) for gain in found}
+    ordered = sorted(positions)
+    words = tuple(positions[position] for position in ordered)
     return Ticks(tuple(ordered), words, AXIS_WORDS[design.axis], design.axis == "sparsity")
 
 
@@ -193,7 +193,7 @@ def _table(found: Sequence[Gain], design: Design, reference: str) -> Table:
         rows=tuple(
             (
                 gain.family.label,
-                place_label(gain.cell, design),
+                position_label(gain.cell, design),
                 loss(gain.loss) + (f" ± {gain.standard_error:.4f}" if math.isfinite(gain.standard_error) else ""),
                 *(("-",) * 3 if gain.cell.parametrization == reference else _difference_row(gain)),
                 f"{len(gain.cell.seeds)}",

@@ -47,7 +47,7 @@ class CsrBackend(CompactLayout):
             by_column.positions.to(small),
         ]
 
-    def places(self) -> Tensor:
+    def flat_indices(self) -> Tensor:
         """See ``CompactLayout``."""
         starts, columns, *_ = self.structure
         rows = torch.arange(self.shape[0], device=starts.device).repeat_interleave(starts.diff())
@@ -106,9 +106,9 @@ def _transposed(parts: Tensor) -> Tensor:
 def _matrix(starts: Tensor, index: Tensor, values: Tensor, columns: int, ranges: int) -> Tensor:
     """A CSR matrix, as many times along the diagonal as there are ranges."""
     if ranges > 1:
-        place = torch.arange(ranges, dtype=starts.dtype, device=starts.device)[:, None]
-        starts = torch.cat([(starts[:-1] + place * len(values)).view(-1), starts[-1:] * ranges])
-        index = (index + place * columns).view(-1)
+        number = torch.arange(ranges, dtype=starts.dtype, device=starts.device)[:, None]
+        starts = torch.cat([(starts[:-1] + number * len(values)).view(-1), starts[-1:] * ranges])
+        index = (index + number * columns).view(-1)
         values = values.repeat(ranges)
     size = (len(starts) - 1, columns * ranges)
     matrix: Tensor = torch.sparse_csr_tensor(starts, index, values, size, check_invariants=False)
@@ -130,7 +130,7 @@ def csr_linear(inputs: Tensor, values: Tensor, structure: list[Tensor], ranges: 
     Args:
         inputs: of the type of the values.
         values: weights that exist, in row-major order.
-        structure: where rows start; columns of the entries; the same two of the transpose; places of its entries.
+        structure: where rows start; columns of the entries; the same two of the transpose; positions of its entries.
         ranges: of tokens, all of the same length.
 
     Returns:

@@ -136,7 +136,7 @@ def test_a_track_a_family(points: Points) -> None:
 def test_the_axis_of_scale_is_labelled_where_cells_are() -> None:
     axes = optima_of([SP, SMUPAR])
     assert [text.get_text() for text in axes.get_xticklabels()] == ["0.875", "0.75", "0"]
-    assert [float(place) for place in axes.get_xticks()] == [-3.0, -2.0, 0.0]
+    assert [float(position) for position in axes.get_xticks()] == [-3.0, -2.0, 0.0]
     assert axes.get_xlabel() == "sparsity of hidden weights"
     assert axes.xaxis_inverted(), "dense is on the left"
     (upwards,) = draw_optimum_tracks([SP], replace(TICKS, reverse=False), "").axes
@@ -153,8 +153,8 @@ def test_a_track_has_its_intervals_and_a_line_of_no_drift(points: Points) -> Non
 def test_intervals_without_an_end_have_arrows() -> None:
     axes = optima_of([replace(SP, endless=((False, True), (True, False)))])
     arrows = {str(line.get_marker()): np.atleast_1d(line.get_xydata())[0] for line in axes.get_lines()}
-    assert tuple(arrows["^"]) == (SP.places[0], SP.high[0])
-    assert tuple(arrows["v"]) == (SP.places[1], SP.low[1])
+    assert tuple(arrows["^"]) == (SP.positions[0], SP.high[0])
+    assert tuple(arrows["v"]) == (SP.positions[1], SP.low[1])
 
 
 def test_optima_that_are_bounds_are_open_markers() -> None:

@@ -18,7 +18,7 @@ from smupar_transfer.statistics import Status
 from smupar_transfer.statistics.joint_optimum import JointOptimum, Surface
 
 MakeRecord = Callable[..., RunRecord]
-Place = tuple[float, float]
+Point = tuple[float, float]
 ASKED = {
     "kind": "contours",
     "swept": ("learning_rate", "init_std"),
@@ -30,7 +30,7 @@ ASKED = {
 def outcome(make_record: MakeRecord, make_manifest: Callable[..., Manifest]) -> Callable[..., Outcome]:
     """Of bowls around the joint optimum of every (parametrization, sparsity)."""
 
-    def of(optima: dict[tuple[str, float], Place]) -> Outcome:
+    def of(optima: dict[tuple[str, float], Point]) -> Outcome:
         noise = np.random.default_rng(0)
         records = [
             make_record(

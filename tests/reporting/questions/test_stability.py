@@ -184,8 +184,8 @@ def test_tables_have_a_row_a_family_and_a_row_a_cell(outcome: Callable[..., Outc
 
 
 def test_along_width_at_two_sparsities_a_family_says_its_sparsity(outcome: Callable[..., Outcome]) -> None:
-    places = {("smupar", sparsity, width): -5.0 for sparsity in (0.5, 0.75) for width in (64, 128)}
-    made = outcome(places, axis="width")
+    positions = {("smupar", sparsity, width): -5.0 for sparsity in (0.5, 0.75) for width in (64, 128)}
+    made = outcome(positions, axis="width")
     assert "stays put from width 64 to 128: with s = 0.5 it drifts by 0.00 octaves" in made.sentence
     assert [row[0] for row in made.summary.rows] == ["SμPar, s = 0.5", "SμPar, s = 0.75"]
     assert [row[0] for row in made.tables[0].rows] == ["SμPar, s = 0.5", "SμPar, s = 0.75"]
@@ -194,8 +194,8 @@ def test_along_width_at_two_sparsities_a_family_says_its_sparsity(outcome: Calla
 
 def test_what_all_families_share_is_said_once(outcome: Callable[..., Outcome]) -> None:
     """As in a sweep over sparsity whose proxies are narrower: these are families of one."""
-    places = {(name, sparsity, 256): -5.0 for name in ("sp", "smupar") for sparsity in (0.0, 0.5)}
-    made = outcome(places | {(name, 0.0, 64): -5.0 for name in ("sp", "smupar")})
+    positions = {(name, sparsity, 256): -5.0 for name in ("sp", "smupar") for sparsity in (0.0, 0.5)}
+    made = outcome(positions | {(name, 0.0, 64): -5.0 for name in ("sp", "smupar")})
     assert made.summary.note.endswith("Where nothing else is said: width 256.")
     drift, summary = made.tables
     assert [row[0] for row in drift.rows] == ["SP", "SμPar"]
