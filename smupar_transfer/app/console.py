@@ -120,23 +120,23 @@ def line(text: str) -> None:
     terminal().print(text, markup=False, soft_wrap=True)
 
 
-def outcome(found: Outcome) -> None:
+def outcome(shown: Outcome) -> None:
     """Print tables, as far to the right as 100 characters go, then the verdict with its summary."""
     out = terminal()
-    for made in found.tables:
+    for made in shown.tables:
         if not made.rows:
             continue
         count = fitting(made.columns, made.rows)
         more = "" if count == len(made.columns) else f" (more columns in {made.name}.csv)"
         out.print(table(made.title + more, made.columns[:count], [row[:count] for row in made.rows]))
         out.print()
-    summary = found.summary
+    summary = shown.summary
     count = fitting(summary.columns, summary.rows)
     rows = [row[:count] for row in summary.rows]
-    out.print(table(found.sentence, summary.columns[:count], rows, summary.best))
-    if found.judgement:
-        out.print(found.judgement, markup=False)
-    for note in found.notes:
+    out.print(table(shown.sentence, summary.columns[:count], rows, summary.best))
+    if shown.judgement:
+        out.print(shown.judgement, markup=False)
+    for note in shown.notes:
         out.print(note, markup=False)
 
 

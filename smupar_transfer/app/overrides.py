@@ -54,15 +54,15 @@ def _end_of_file(words: Sequence[str]) -> int:
 def keys_of(words: Sequence[str]) -> list[str]:
     """Dotted keys that words set, those inside ``group={key: value}`` too; a chosen group is its bare name."""
     parser = OverridesParser.create()
-    found: list[str] = []
+    keys: list[str] = []
     for word in words:
         try:
             override = parser.parse_override(word)
             value = None if override.is_sweep_override() else override.value()
         except HydraException:  # a word that a person typed badly is told where the configuration is composed
             value = None
-        found += [name for name, _ in flat({key_of(word): value})]
-    return list(dict.fromkeys(found))
+        keys += [name for name, _ in flat({key_of(word): value})]
+    return list(dict.fromkeys(keys))
 
 
 def flat(value: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

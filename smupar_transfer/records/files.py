@@ -122,8 +122,8 @@ def _first_input_error(error: BaseException) -> InputError | None:
     if isinstance(error, InputError):
         return error
     if isinstance(error, BaseExceptionGroup):
-        found = (_first_input_error(inner) for inner in error.exceptions)
-        return next((inner for inner in found if inner is not None), None)
+        input_errors = (_first_input_error(inner) for inner in error.exceptions)
+        return next((inner for inner in input_errors if inner is not None), None)
     return None
 
 

@@ -19,7 +19,7 @@ ROW_LABELS = {
 }
 
 
-def scale_rows(sizes: pd.DataFrame, found: Sequence[Slope]) -> list[Row]:
+def scale_rows(sizes: pd.DataFrame, slopes: Sequence[Slope]) -> list[Row]:
     """A row a coordinate, a panel a parametrization, a line a step: log2 size against log2 scale.
 
     Sizes are geometric means over layers and seeds; those that are zero or missing are left out.
@@ -36,7 +36,7 @@ def scale_rows(sizes: pd.DataFrame, found: Sequence[Slope]) -> list[Row]:
                 for step in steps
                 if len(members := here[here["step"] == int(step)])
             )
-            panels.append(Panel(PARAMETRIZATIONS[name].title, lines, slope_note(found, name, coordinate)))
+            panels.append(Panel(PARAMETRIZATIONS[name].title, lines, slope_note(slopes, name, coordinate)))
         rows.append(Row(ROW_LABELS[coordinate], tuple(panels)))
     return rows
 
@@ -70,11 +70,11 @@ def chosen_steps(last: int) -> list[int]:
     return sorted({round(float(fraction) * last) for fraction in fractions})
 
 
-def slope_note(found: Sequence[Slope], name: str, coordinate: Coordinate) -> str:
+def slope_note(slopes: Sequence[Slope], name: str, coordinate: Coordinate) -> str:
     """Slopes of a panel, mean over layers, at every moment that is judged."""
     parts = []
     for moment in Moment:
-        chosen = [s for s in found if (s.parametrization, s.coordinate, s.moment) == (name, coordinate, moment)]
+        chosen = [s for s in slopes if (s.parametrization, s.coordinate, s.moment) == (name, coordinate, moment)]
         mean = mean_of(s.estimate for s in chosen).mean if chosen else float("nan")
         if np.isfinite(mean):
             parts.append(f"{shown(mean)} ({moment})")

@@ -92,17 +92,17 @@ def ways_out(judgement: Judgement, most_seeds: int) -> list[str]:
 
 def notes(
     judgements: Sequence[Judgement],
-    found: Sequence[Slope],
+    slopes: Sequence[Slope],
     records: Sequence[CoordinateRecord],
     axis: str,
     added: Mapping[str, Sequence[int]],
 ) -> tuple[str, ...]:
-    """What a reader must know beside the verdicts; ``found`` are the slopes that they rest on."""
+    """What a reader must know beside the verdicts, which rest on ``slopes``."""
     said = [f"{title(item)} is {described(item, axis)}." for item in judgements if item.verdict is Verdict.OPEN]
     lost = sum(record.diverged for record in records)
     if lost:
         said.append(f"{lost} of {len(records)} runs diverged; their seeds are left out where a size is missing.")
-    if any(math.isnan(slope.estimate.interval[0]) for slope in found):
+    if any(math.isnan(slope.estimate.interval[0]) for slope in slopes):
         said.append("Some slopes have fewer than two seeds, hence no interval: what rests on them is open.")
     for name, seeds in added.items():
         said.append(
@@ -115,7 +115,7 @@ def notes(
         f"{PARAMETRIZATIONS[slope.parametrization].title} is not as theory predicts: the {slope.coordinate} in "
         f"{slope.layer} at the {slope.moment} has a slope of {shown(slope.estimate.mean)} {interval(slope.estimate)}, "
         f"where theory predicts {slope.predicted:+g} and {JUDGED[slope.coordinate, slope.moment]} is allowed around it."
-        for slope in found
+        for slope in slopes
         if slope.agreement is Verdict.OUTSIDE
     ]
     return tuple(said)

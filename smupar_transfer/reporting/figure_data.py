@@ -25,16 +25,16 @@ Point = tuple[float, float, float, bool, tuple[bool, bool]]
 
 def by_family(summaries: Sequence[CellSummary]) -> list[list[CellSummary]]:
     """Summaries of every family, in their order."""
-    found: dict[int, list[CellSummary]] = {}
+    families: dict[int, list[CellSummary]] = {}
     for summary in summaries:
-        found.setdefault(id(summary.family), []).append(summary)
-    return list(found.values())
+        families.setdefault(id(summary.family), []).append(summary)
+    return list(families.values())
 
 
 def long_families(summaries: Sequence[CellSummary]) -> list[list[CellSummary]]:
     """Those of two cells or more, for figures along an axis; all if there is none: a proxy is a family of one."""
-    found = by_family(summaries)
-    return [members for members in found if len(members) > 1] or found
+    families = by_family(summaries)
+    return [members for members in families if len(members) > 1] or families
 
 
 def loss_panels(summaries: Sequence[CellSummary], design: Design) -> list[Panel]:
@@ -84,11 +84,11 @@ def _height(summary: CellSummary) -> float:
 
 def _standard_errors(losses: np.ndarray) -> list[float]:
     """Of the mean of every column, over the seeds that ran; 0 with one."""
-    found = []
+    errors = []
     for column in losses.T:
         own = column[np.isfinite(column)]
-        found.append(float(own.std(ddof=1) / math.sqrt(len(own))) if len(own) > 1 else 0.0)
-    return found
+        errors.append(float(own.std(ddof=1) / math.sqrt(len(own))) if len(own) > 1 else 0.0)
+    return errors
 
 
 def ticks_of(summaries: Sequence[CellSummary], design: Design) -> Ticks:
@@ -184,17 +184,17 @@ def _keys_at_best(
 ) -> dict[int, list[str]]:
     """Of every summary (by its id), the runs at the best point of its grid."""
     runs = runs_table(records)
-    found = {}
-    for one in summaries:
+    keys = {}
+    for summary in summaries:
         values = np.log2(runs[design.swept[0]].to_numpy(dtype=np.float64))
-        chosen = (runs["parametrization"] == one.cell.parametrization) & (
-            np.abs(values - one.optimum.grid_log2_value) < CLOSE
+        chosen = (runs["parametrization"] == summary.cell.parametrization) & (
+            np.abs(values - summary.optimum.grid_log2_value) < CLOSE
         )
-        for name, value in one.cell.settings.items():
+        for name, value in summary.cell.settings.items():
             chosen &= runs[name] == value
-        chosen &= runs["seed"].isin(one.optimum.seeds)
-        found[id(one)] = list(runs.loc[chosen, "key"])
-    return found
+        chosen &= runs["seed"].isin(summary.optimum.seeds)
+        keys[id(summary)] = list(runs.loc[chosen, "key"])
+    return keys
 
 
 def _training(label: str, histories: Sequence[tuple[Evaluation, ...]]) -> Training:
@@ -203,4 +203,4 @@ def _training(label: str, histories: Sequence[tuple[Evaluation, ...]]) -> Traini
         for history in histories
     ]
     steps = sorted(set.intersection(*map(set, losses)))
-    return Training(label, tuple(steps), tuple(float(np.mean([one[step] for one in losses])) for step in steps))
+    return Training(label, tuple(steps), tuple(float(np.mean([by_step[step] for by_step in losses])) for step in steps))

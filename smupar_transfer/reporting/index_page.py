@@ -51,8 +51,8 @@ def publish_index(results: Path) -> None:
 
 def entries(results: Path) -> list[Entry]:
     """Every result in a folder, sorted by name; what cannot be read is listed with what is wrong with it."""
-    found = (_entry(folder) for folder in sorted(results.glob("*")) if folder.is_dir())
-    return [entry for entry in found if entry is not None]
+    candidates = (_entry(folder) for folder in sorted(results.glob("*")) if folder.is_dir())
+    return [entry for entry in candidates if entry is not None]
 
 
 def _entry(folder: Path) -> Entry | None:
@@ -76,5 +76,5 @@ def _entry(folder: Path) -> Entry | None:
 
 def _question(notes: Path) -> str:
     """What stands out first in notes written by hand; empty if nothing does."""
-    found = re.search(r"\*\*(.+?)\*\*", notes.read_text(encoding="utf-8", errors="replace"), re.DOTALL)
-    return " ".join(found[1].split()) if found else ""
+    bold = re.search(r"\*\*(.+?)\*\*", notes.read_text(encoding="utf-8", errors="replace"), re.DOTALL)
+    return " ".join(bold[1].split()) if bold else ""

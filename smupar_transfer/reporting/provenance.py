@@ -197,11 +197,11 @@ def _hyperparameters(hparams: Sequence[BaseHyperparameters]) -> str:
 
 def versions(records: Sequence[RunRecord] | Sequence[CoordinateRecord]) -> str:
     """Of everything that computed, each once, as said."""
-    found: dict[str, set[str]] = {}
+    by_package: dict[str, set[str]] = {}
     for record in records:
         for name, version in record.environment.versions.items():
-            found.setdefault(name, set()).add(version)
-    return ", ".join(f"{name} {' and '.join(sorted(those))}" for name, those in found.items())
+            by_package.setdefault(name, set()).add(version)
+    return ", ".join(f"{name} {' and '.join(sorted(those))}" for name, those in by_package.items())
 
 
 def counted(count: int, noun: str) -> str:

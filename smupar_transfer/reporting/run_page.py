@@ -38,12 +38,12 @@ def publish_run(folder: Path, record: RunRecord, records: Sequence[RunRecord], c
     Raises:
         InputError: a file cannot be written.
     """
-    about, found = provenance(folder.name, record, command), outcome(record)
+    about, own_outcome = provenance(folder.name, record, command), outcome(record)
     others = _all_runs(folder, record, records)
-    everything = replace(found, tables=(*found.tables, others)) if len(records) > 1 else found
+    everything = replace(own_outcome, tables=(*own_outcome.tables, others)) if len(records) > 1 else own_outcome
     total = sum(run.wall_seconds for run in records)
     publish(folder, replace(about, cost=cost(len(records), total)), everything, readme=False)
-    write_atomically(folder / page_name(record.key), render_html(about, found, folder, files=[RECORDS_FILE]))
+    write_atomically(folder / page_name(record.key), render_html(about, own_outcome, folder, files=[RECORDS_FILE]))
 
 
 def outcome(record: RunRecord) -> Outcome:

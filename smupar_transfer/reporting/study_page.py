@@ -107,7 +107,7 @@ def sentence(study: Study) -> str:
     """Which trial is best, how good it is, and how good the defaults are."""
     trial, lowest = study.best
     told = f"Trial {trial.number} of {len(study.trials)} is best, with a validation loss of {lowest:.4f} nats"
-    first = next((one for one in study.trials if _is_default(one, study)), None)
+    first = next((tried for tried in study.trials if _is_default(tried, study)), None)
     if first is None:
         return f"{told}."
     if first is trial:
@@ -163,7 +163,7 @@ def _good(study: Study, name: str) -> list[float]:
 
 def _part(value: float, axis: Range) -> float:
     """Where a value lies in its range, from 0 to 1, on the scale that was searched."""
-    low, high, at = (math.log2(one) if axis.log else one for one in (axis.low, axis.high, value))
+    low, high, at = (math.log2(number) if axis.log else number for number in (axis.low, axis.high, value))
     return (at - low) / (high - low)
 
 

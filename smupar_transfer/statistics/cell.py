@@ -186,12 +186,12 @@ def cells(runs: pd.DataFrame, design: Design | None = None) -> list[Cell]:
     (swept,) = (design or Design()).swept
     if runs.empty:
         return []
-    found = []
+    sweep = []
     for settings, group in grouped(runs, (swept,)):
         log2_values = np.log2(group[swept].to_numpy(dtype=np.float64))
         losses = group["validation_loss"].where(~group["diverged"], np.inf)
         table = group.assign(x=log2_values, loss=losses).pivot_table(index="seed", columns="x", values="loss")
-        found.append(
+        sweep.append(
             Cell(
                 parametrization=str(group["parametrization"].iloc[0]),
                 settings=settings,
@@ -202,7 +202,7 @@ def cells(runs: pd.DataFrame, design: Design | None = None) -> list[Cell]:
                 flops=float(group["flops_sparse"].median()),
             )
         )
-    return found
+    return sweep
 
 
 def grouped(runs: pd.DataFrame, swept: tuple[str, ...]) -> list[tuple[dict[str, Setting], pd.DataFrame]]:
@@ -213,7 +213,7 @@ def grouped(runs: pd.DataFrame, swept: tuple[str, ...]) -> list[tuple[dict[str, 
     """
     names = [name for name in setting_names(runs) if name not in swept]
     order = list(PARAMETRIZATIONS)
-    found = []
+    groups = []
     for _, group in runs.groupby(["parametrization", *names], sort=True):
         twice = group[group.duplicated(["seed", *swept], keep=False)]
         if not twice.empty:
@@ -221,8 +221,8 @@ def grouped(runs: pd.DataFrame, swept: tuple[str, ...]) -> list[tuple[dict[str, 
             raise InputError(
                 "sweep", keys, "are runs that differ in nothing a sweep tells apart", "sweep that by itself"
             )
-        found.append(({name: group[name].iloc[0] for name in names}, group))
-    return sorted(found, key=lambda pair: order.index(str(pair[1]["parametrization"].iloc[0])))
+        groups.append(({name: group[name].iloc[0] for name in names}, group))
+    return sorted(groups, key=lambda pair: order.index(str(pair[1]["parametrization"].iloc[0])))
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,10 +275,10 @@ def apart(sweep: Sequence[Setup], design: Design) -> list[tuple[tuple[str, Setti
 def families(sweep: Sequence[Cell], design: Design | None = None) -> list[Family]:
     """The families of a sweep, in the order of its cells."""
     design = design or Design()
-    found: dict[tuple[str, tuple[tuple[str, Setting], ...]], list[Cell]] = {}
+    members: dict[tuple[str, tuple[tuple[str, Setting], ...]], list[Cell]] = {}
     for cell, settings in zip(sweep, apart(sweep, design), strict=True):
-        found.setdefault((cell.parametrization, settings), []).append(cell)
-    usual = _usual([settings for (_, settings), own in found.items() if len(own) > 1])
+        members.setdefault((cell.parametrization, settings), []).append(cell)
+    usual = _usual([settings for (_, settings), own in members.items() if len(own) > 1])
     downwards = -1 if design.axis == "sparsity" else 1
     return [
         Family(
@@ -288,7 +288,7 @@ def families(sweep: Sequence[Cell], design: Design | None = None) -> list[Family
             tuple(sorted(own, key=lambda cell: downwards * cell.position(design.axis))),
             tuple(pair for pair in settings if pair in usual) if len(own) > 1 else (),
         )
-        for (name, settings), own in found.items()
+        for (name, settings), own in members.items()
     ]
 
 

@@ -66,12 +66,11 @@ def summarise(
     Returns:
         a summary a cell, family by family.
     """
-    found = families(sweep, design)
     optima = dict(zip(map(id, sweep), estimate(sweep), strict=True))
     trained = [(cell, optima[id(cell)]) for cell in sweep if optima[id(cell)].status is not Status.NOTHING]
     shared = _shared_range(sweep)
     summaries = []
-    for family in found:
+    for family in families(sweep, design):
         own = [(cell, optima[id(cell)]) for cell in family.cells]
         first = next((optimum.log2_value for _, optimum in own if optimum.status is not Status.NOTHING), math.nan)
         for cell, optimum in own:
@@ -116,8 +115,8 @@ def best_losses(cell: Cell, optimum: Optimum) -> Floats:
 def _for_seeds(seeds: Sequence[int], rival: Cell, best: Optimum) -> Floats:
     """The rival's losses at its best point for these seeds, NaN for those it did not run; its mean if it ran none."""
     known = dict(zip(rival.seeds, best_losses(rival, best), strict=True))
-    found = np.array([known.get(seed, math.nan) for seed in seeds])
-    return np.full(len(seeds), best.loss) if np.isnan(found).all() else found
+    losses = np.array([known.get(seed, math.nan) for seed in seeds])
+    return np.full(len(seeds), best.loss) if np.isnan(losses).all() else losses
 
 
 def _size(cell: Cell) -> tuple[object, ...]:

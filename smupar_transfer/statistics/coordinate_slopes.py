@@ -252,7 +252,7 @@ def slopes(
         raise InputError("axis", axis, "has a single value: there is no slope", "measure at two at least")
     layers = list(dict.fromkeys(sizes["layer"]))
     keyed = dict(iter(sizes.groupby(["parametrization", "coordinate", "step", "layer"], sort=False)))
-    found = []
+    fitted = []
     for name in [name for name in PARAMETRIZATIONS if name in scales]:
         looks = LOOKS if name in extended else 1
         for coordinate, moment in JUDGED:
@@ -261,8 +261,8 @@ def slopes(
             for layer in layers:
                 group = keyed.get((name, str(coordinate), step, layer))
                 by_seed = {} if group is None else slope_by_seed(group, scales[name])
-                found.append(Slope(name, layer, coordinate, moment, Estimate(by_seed, looks), exponent))
-    return found
+                fitted.append(Slope(name, layer, coordinate, moment, Estimate(by_seed, looks), exponent))
+    return fitted
 
 
 def slope_by_seed(group: pd.DataFrame, scales: Sequence[float]) -> dict[int, float]:
@@ -329,10 +329,10 @@ class Gap:
     predicted: float | None
 
 
-def gaps(found: Sequence[Slope], axis: str) -> list[Gap]:
+def gaps(slopes: Sequence[Slope], axis: str) -> list[Gap]:
     """Gaps of first updates to muP over density, and to SP over width; none if the control was not measured."""
     control = "mup" if axis == "sparsity" else "sp"
-    first = [slope for slope in found if (slope.coordinate, slope.moment) == (Coordinate.UPDATE, Moment.START)]
+    first = [slope for slope in slopes if (slope.coordinate, slope.moment) == (Coordinate.UPDATE, Moment.START)]
     reference = {slope.layer: slope for slope in first if slope.parametrization == control}
     others = dict.fromkeys(slope.parametrization for slope in first if slope.parametrization != control)
     result = []

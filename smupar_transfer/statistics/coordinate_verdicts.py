@@ -79,14 +79,14 @@ def slopes_of(records: Sequence[CoordinateRecord], axis: str, extended: Collecti
 
 def judge(records: Sequence[CoordinateRecord], axis: str, extended: Collection[str] = ()) -> list[Judgement]:
     """One verdict a parametrization; arguments and errors are those of ``slopes_of``."""
-    found = slopes_of(records, axis, extended)
+    slopes = slopes_of(records, axis, extended)
     return [
         _judged(
-            [slope for slope in found if slope.parametrization == name],
+            [slope for slope in slopes if slope.parametrization == name],
             [record for record in records if record.spec.parametrization == name],
             axis,
         )
-        for name in dict.fromkeys(slope.parametrization for slope in found)
+        for name in dict.fromkeys(slope.parametrization for slope in slopes)
     ]
 
 

@@ -90,10 +90,10 @@ class LocalFit:
 
     def gradient(self, at: Floats, order: int = 1) -> Floats:
         """Weights of the coefficients in a derivative of the curve at offsets ``at``, (at, coefficients)."""
-        found = np.zeros((len(at), len(self.coefficients)))
+        derivatives = np.zeros((len(at), len(self.coefficients)))
         for power in range(order, len(self.coefficients)):
-            found[:, power] = math.perm(power, order) * at ** (power - order)
-        return found
+            derivatives[:, power] = math.perm(power, order) * at ** (power - order)
+        return derivatives
 
 
 def local_fit(log2_values: Floats, losses: Floats, support: Floats | None = None) -> tuple[LocalFit | None, Status]:

@@ -115,28 +115,28 @@ def _family_summary(every: Sequence[CellSummary]) -> FamilySummary:
     parabolas = np.array([optimum.parabola for optimum in optima])
     outwards = -1 if family.axis == "sparsity" else 1
     relative_curvature = np.log2([optimum.curvature / optimum.fitted_loss for optimum in optima])
-    drift, found = spread(log2_optima, errors), {member.optimum.status for member in every}
+    drift, statuses = spread(log2_optima, errors), {member.optimum.status for member in every}
     transferred = [(member.zero_shot.percent, member.at_edge) for member in every if member.zero_shot is not None]
     largest = largest_known(value for value, _ in transferred)
-    if Status.FLAT in found and errors is not None:
+    if Status.FLAT in statuses and errors is not None:
         drift = replace(drift, high=math.inf)
     return FamilySummary(
         family=family,
         drift=drift,
-        at_least=not found.isdisjoint({Status.EDGE, Status.NOTHING}),
-        slope=slope(positions, log2_optima, None if errors is None or Status.FLAT in found else errors.widest),
+        at_least=not statuses.isdisjoint({Status.EDGE, Status.NOTHING}),
+        slope=slope(positions, log2_optima, None if errors is None or Status.FLAT in statuses else errors.widest),
         kappa=slope(outwards * positions, relative_curvature, bends),
         parabola_octaves=float(np.ptp(parabolas)),
         sensitivity=float(np.mean([member.sensitivity for member in members])),
         largest_regret=largest_known(member.regret.percent for member in every),
         largest_zero_shot_regret=largest,
         regret_at_least=math.isfinite(largest) and any(edge or math.isnan(value) for value, edge in transferred),
-        exact=found == {Status.FIT} and errors is not None,
+        exact=statuses == {Status.FIT} and errors is not None,
         surely=_surely(members),
     )
 
 
-def drift_table(found: Sequence[FamilySummary]) -> pd.DataFrame:
+def drift_table(summaries: Sequence[FamilySummary]) -> pd.DataFrame:
     """``drift.csv``: one row a family."""
     return pd.DataFrame(
         [
@@ -160,6 +160,6 @@ def drift_table(found: Sequence[FamilySummary]) -> pd.DataFrame:
                 "surely": summary.surely,
                 "at_least": summary.at_least,
             }
-            for summary in found
+            for summary in summaries
         ]
     )

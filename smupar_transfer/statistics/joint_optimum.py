@@ -87,7 +87,7 @@ def surfaces(runs: pd.DataFrame, design: Design) -> list[Surface]:
         InputError: as ``cells``.
     """
     first, second = design.swept
-    found = []
+    every_surface = []
     for settings, group in grouped(runs, design.swept):
         x, y = (np.unique(group[name].to_numpy(dtype=np.float64)) for name in (first, second))
         seeds = np.unique(group["seed"].to_numpy())
@@ -100,8 +100,8 @@ def surfaces(runs: pd.DataFrame, design: Design) -> list[Surface]:
         losses[where] = group["validation_loss"].where(~group["diverged"], np.inf)
         name = str(group["parametrization"].iloc[0])
         axes = (np.log2(x), np.log2(y))
-        found.append(Surface(name, settings, (first, second), axes, tuple(int(seed) for seed in seeds), losses))
-    return found
+        every_surface.append(Surface(name, settings, (first, second), axes, tuple(int(seed) for seed in seeds), losses))
+    return every_surface
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,18 +172,18 @@ def _fit(offsets: Floats, losses: Floats) -> _Bowl | None:
     return _Bowl(at, -np.linalg.solve(bend, gradient @ maps), losses, doubt, misfit)
 
 
-def joint_optima(found: Sequence[Surface]) -> list[JointOptimum]:
+def joint_optima(surfaces: Sequence[Surface]) -> list[JointOptimum]:
     """The joint minimum of every surface, with noise shared over all of them as in ``estimate``.
 
     Points with a missing or diverged seed do not enter. The quadratic has no skew, so the misfit that its residuals
     show is part of the interval, noise of the mean included.
     """
-    bowls = [_bowl(surface) for surface in found]
-    several = [n for n, (bowl, _, _) in enumerate(bowls) if bowl is not None and len(found[n].seeds) > 1]
+    bowls = [_bowl(surface) for surface in surfaces]
+    several = [n for n, (bowl, _, _) in enumerate(bowls) if bowl is not None and len(surfaces[n].seeds) > 1]
     variances = np.array([max(bowl.noise, 1e-24) for n in several if (bowl := bowls[n][0]) is not None])
-    degrees_of_freedom = np.array([2.0 * (len(found[n].seeds) - 1) for n in several])  # two coordinates
+    degrees_of_freedom = np.array([2.0 * (len(surfaces[n].seeds) - 1) for n in several])  # two coordinates
     known = dict(zip(several, zip(*moderate(variances, degrees_of_freedom), strict=True), strict=True))
-    return [_joint(surface, *bowls[n], *known.get(n, (math.nan, math.nan))) for n, surface in enumerate(found)]
+    return [_joint(surface, *bowls[n], *known.get(n, (math.nan, math.nan))) for n, surface in enumerate(surfaces)]
 
 
 def _joint(
@@ -205,10 +205,10 @@ def _joint(
     return JointOptimum(pair[0], pair[1], pair[2], covariance, radius, loss, status)
 
 
-def surface_table(found: Sequence[Surface], design: Design) -> pd.DataFrame:
+def surface_table(surfaces: Sequence[Surface], design: Design) -> pd.DataFrame:
     """``contours.csv``: one row a point of a surface, with its mean loss over ``seeds``."""
     rows: list[dict[str, Setting]] = []
-    for surface, name in zip(found, _labels(found, design), strict=True):
+    for surface, name in zip(surfaces, _labels(surfaces, design), strict=True):
         first, second = (f"log2_{swept}" for swept in surface.swept)
         for i, x in enumerate(surface.log2_values[0]):
             for j, y in enumerate(surface.log2_values[1]):
@@ -220,10 +220,10 @@ def surface_table(found: Sequence[Surface], design: Design) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def joint_table(found: Sequence[Surface], optima: Sequence[JointOptimum], design: Design) -> pd.DataFrame:
+def joint_table(surfaces: Sequence[Surface], optima: Sequence[JointOptimum], design: Design) -> pd.DataFrame:
     """``joint_optimum.csv``: one row a surface."""
     rows: list[dict[str, Setting]] = []
-    for surface, optimum, name in zip(found, optima, _labels(found, design), strict=True):
+    for surface, optimum, name in zip(surfaces, optima, _labels(surfaces, design), strict=True):
         row: dict[str, Setting] = {"family": name, "parametrization": surface.parametrization, **surface.settings}
         row |= {"seeds": len(surface.seeds), "status": str(optimum.status), "loss": optimum.loss}
         for n, swept in enumerate(surface.swept):
@@ -233,7 +233,8 @@ def joint_table(found: Sequence[Surface], optima: Sequence[JointOptimum], design
     return pd.DataFrame(rows)
 
 
-def _labels(found: Sequence[Surface], design: Design) -> list[str]:
+def _labels(surfaces: Sequence[Surface], design: Design) -> list[str]:
     return [
-        label(surface.parametrization, settings) for surface, settings in zip(found, apart(found, design), strict=True)
+        label(surface.parametrization, settings)
+        for surface, settings in zip(surfaces, apart(surfaces, design), strict=True)
     ]

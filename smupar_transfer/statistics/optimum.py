@@ -98,8 +98,8 @@ def estimate(sweep: Sequence[Cell]) -> list[Optimum]:
     """
     losses = [(cell.seeds, cell.log2_values.tobytes(), cell.losses.tobytes()) for cell in sweep]
     different = list(dict(zip(losses, sweep, strict=True)).values())
-    found = dict(zip(dict.fromkeys(losses), _estimate(different), strict=True))
-    return [found[key] for key in losses]
+    optima = dict(zip(dict.fromkeys(losses), _estimate(different), strict=True))
+    return [optima[key] for key in losses]
 
 
 def _estimate(sweep: Sequence[Cell]) -> list[Optimum]:

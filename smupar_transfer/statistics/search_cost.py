@@ -75,7 +75,7 @@ def search_curves(runs: pd.DataFrame, swept: Sequence[str]) -> list[SearchCurve]
     costs = runs.groupby(list(SIZES))["flops_sparse"].median()
     if len(costs) < 2:
         raise InputError("sweep", len(costs), "sizes of network were trained, not a proxy and a target")
-    found = []
+    every_curve = []
     for name in (name for name in PARAMETRIZATIONS if name in set(runs["parametrization"])):
         every = runs[runs["parametrization"] == name]
         _same_but_for(name, every, (*SIZES, *swept))
@@ -92,8 +92,8 @@ def search_curves(runs: pd.DataFrame, swept: Sequence[str]) -> list[SearchCurve]
             raise InputError("sweep", name, "has no point that both proxy and target trained")
         ratio = float(proxy["flops_sparse"].median() / target["flops_sparse"].median())
         curves = _curves(name, both, ratio)
-        found += curves if proxies else [curve for curve in curves if curve.way == "direct"]
-    return found
+        every_curve += curves if proxies else [curve for curve in curves if curve.way == "direct"]
+    return every_curve
 
 
 def _same_but_for(parametrization: str, runs: pd.DataFrame, names: Sequence[str]) -> None:

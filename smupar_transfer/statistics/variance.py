@@ -40,14 +40,14 @@ def moderate(variances: Floats, degrees_of_freedom: Floats) -> tuple[Floats, Flo
 
 def _inverse_trigamma(value: float) -> float:
     """By Newton's method on the reciprocal, which converges from below for every start (Smyth 2004, appendix)."""
-    found = 0.5 + 1 / value
+    root = 0.5 + 1 / value
     for _ in range(50):
-        trigamma = float(polygamma(1, found))
-        step = trigamma * (1 - trigamma / value) / float(polygamma(2, found))
-        found += step
-        if -step < 1e-8 * found:
+        trigamma = float(polygamma(1, root))
+        step = trigamma * (1 - trigamma / value) / float(polygamma(2, root))
+        root += step
+        if -step < 1e-8 * root:
             break
-    return found
+    return root
 
 
 def student(degrees_of_freedom: float, comparisons: int = 1) -> float:

@@ -48,19 +48,19 @@ class Gain:
     seeds: int
 
 
-def gains(found: Sequence[Family], reference: str = "sp") -> list[Gain]:
+def gains(families: Sequence[Family], reference: str = "sp") -> list[Gain]:
     """Every cell against the reference parametrization.
 
     Args:
-        found: families whose cells have a single value each: what was transferred.
+        families: families whose cells have a single value each: what was transferred.
         reference: parametrization; its cell of the same size and sparsity counts, of several that of the family which
             shares most with the one it is compared with.
 
     Raises:
         InputError: a cell has several values, so it was tuned.
     """
-    references = [family for family in found if family.parametrization == reference]
-    return [_gain(family, cell, _counterpart(family, cell, references)) for family in found for cell in family.cells]
+    references = [family for family in families if family.parametrization == reference]
+    return [_gain(family, cell, _counterpart(family, cell, references)) for family in families for cell in family.cells]
 
 
 def _counterpart(family: Family, cell: Cell, references: Sequence[Family]) -> Cell | None:
@@ -109,7 +109,7 @@ def _difference(losses: Floats, references: Floats) -> tuple[float, float]:
     return (math.nan if ours == theirs else -math.inf if ours else math.inf), math.nan
 
 
-def gain_table(found: Sequence[Gain]) -> pd.DataFrame:
+def gain_table(gains: Sequence[Gain]) -> pd.DataFrame:
     """``gain.csv``: one row a cell."""
     names = ("loss", "standard_error", "nats", "nats_error", "low", "high", "percent", "percent_error", "seeds")
     return pd.DataFrame(
@@ -120,6 +120,6 @@ def gain_table(found: Sequence[Gain]) -> pd.DataFrame:
                 **gain.cell.settings,
                 **{name: getattr(gain, name) for name in names},
             }
-            for gain in found
+            for gain in gains
         ]
     )

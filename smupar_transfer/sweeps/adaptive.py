@@ -51,10 +51,10 @@ def planned(search: Search, loss_at: Callable[[GridPoint], float | None]) -> lis
     while any(grid_point not in asked for grid_point in wanted):
         asked |= {grid_point: loss_at(grid_point) for grid_point in wanted if grid_point not in asked}
         known = {grid_point: loss for grid_point, loss in asked.items() if loss is not None}
-        found = _running_optimum(known, search, best)
-        if len(known) < len(asked) or found is None:
+        optimum = _running_optimum(known, search, best)
+        if len(known) < len(asked) or optimum is None:
             break
-        best = found
+        best = optimum
         window = range(max(0, best - search.reach), min(search.points, best + search.reach + 1))
         wanted = [(point, seed) for point in window for seed in search.seeds]
     return list(asked)

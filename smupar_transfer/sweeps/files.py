@@ -45,8 +45,8 @@ def sweeps_for(command: str) -> list[str]:
 
 
 def _sweeps_in(folder: Path) -> list[Path]:
-    found = [path for ending in FILE_ENDINGS for path in folder.rglob(f"*{ending}")]
-    return sorted(path for path in found if path.parent.name not in shipped.OPTION_FOLDERS)
+    paths = [path for ending in FILE_ENDINGS for path in folder.rglob(f"*{ending}")]
+    return sorted(path for path in paths if path.parent.name not in shipped.OPTION_FOLDERS)
 
 
 def find_sweep(name: str, config_dir: str | None = None) -> Path:

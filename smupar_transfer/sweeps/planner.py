@@ -89,8 +89,8 @@ class Planner:
         if not self._transfers:
             return []
         if self._known is None and all(run.key in records for runs in searched for run in runs):
-            found = [[records[run.key] for run in runs] for runs in searched]
-            self._known = self._beside(transferred_values(found, self._sweep.design, self._otherwise()))
+            searches = [[records[run.key] for run in runs] for runs in searched]
+            self._known = self._beside(transferred_values(searches, self._sweep.design, self._otherwise()))
         return self._known
 
     def _otherwise(self) -> float | None:

@@ -97,10 +97,10 @@ def group(planned: Sequence[RunSpec], missing: set[str], timed: dict[str, RunRec
         missing: keys of those that are to be trained.
         timed: records, by key, that tell how long a run takes here.
     """
-    found: dict[tuple[object, ...], list[RunSpec]] = {}
+    groups: dict[tuple[object, ...], list[RunSpec]] = {}
     for spec in planned:
         budget = replace(spec.budget, warmup_steps=0)
-        found.setdefault((spec.model, spec.sparsity, budget, spec.precision), []).append(spec)
+        groups.setdefault((spec.model, spec.sparsity, budget, spec.precision), []).append(spec)
     return [
         Batch(
             spec=members[0],
@@ -109,7 +109,7 @@ def group(planned: Sequence[RunSpec], missing: set[str], timed: dict[str, RunRec
             missing=sum(member.key in missing for member in members),
             records=tuple(timed[member.key] for member in members if member.key in timed),
         )
-        for members in found.values()
+        for members in groups.values()
     ]
 
 
@@ -124,12 +124,12 @@ def price(batches: Sequence[Batch], data: DataRequest, execution: Execution) -> 
         measured = measure_steps(smallest, load(data), execution)
         sources.append(f"calibrated layers and {measured.spec.budget.steps} steps at width {measured.spec.model.width}")
     priced = []
-    for batch, found in zip(batches, estimates, strict=True):
+    for batch, estimate in zip(batches, estimates, strict=True):
         if measured is None or batch.records:
             step = statistics.median(record.step_seconds for record in batch.records)
             whole = statistics.median(record.wall_seconds for record in batch.records)
         else:
-            step = step_seconds(batch.spec, found, measured)
+            step = step_seconds(batch.spec, estimate, measured)
             whole = run_seconds(batch.spec, step)
-        priced.append(Priced(batch, found, step, whole))
+        priced.append(Priced(batch, estimate, step, whole))
     return Price(tuple(priced), "from " + ", and from ".join(sources))

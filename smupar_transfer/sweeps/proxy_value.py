@@ -29,11 +29,11 @@ def transferred_values(
     members = [list(runs) for runs in sweep]
     table = runs_table(record for runs in members for record in runs)  # at once: what varies between cells is known
     starts = itertools.accumulate(map(len, members), initial=0)
-    found = []
+    own_cells = []
     for start, runs in zip(starts, members, strict=False):
         (cell,) = cells(table.iloc[start : start + len(runs)], design)
-        found.append(cell)
-    pairs = list(zip(found, estimate(found), strict=True))
+        own_cells.append(cell)
+    pairs = list(zip(own_cells, estimate(own_cells), strict=True))
     trained = [pair for pair in pairs if pair[1].status is not Status.NOTHING]
     return [
         None if optimum.status is Status.NOTHING else proxy_value(cell, design.axis, trained, otherwise)

@@ -146,10 +146,10 @@ def train_planned(
 def _round(missing: Sequence[RunSpec], existing: Iterable[RunRecord], context: RunContext) -> Iterator[RunRecord]:
     """Records of all that is missing, stored; of runs that compute the same one is trained."""
     store = RunStore(context.folder)
-    found = {**context.elsewhere(), **{computation(record.spec): record for record in existing}}
+    trained = {**context.elsewhere(), **{computation(record.spec): record for record in existing}}
     groups = by_computation(missing)
-    for shared in groups.keys() & found.keys():
-        yield from _copies(found[shared], groups.pop(shared), store)
+    for shared in groups.keys() & trained.keys():
+        yield from _copies(trained[shared], groups.pop(shared), store)
     execution = resolved(context.execution) if groups else context.execution
     jobs = [TrainJob(specs[0], context.data, execution, context.folder) for specs in groups.values()]
     for record in run_jobs(_train, jobs, context.workers):
@@ -170,12 +170,12 @@ def other_trainings(folder: Path) -> Elsewhere:
 
     @cache
     def read() -> dict[Hashable, RunRecord]:
-        found: dict[Hashable, RunRecord] = {}
+        trainings: dict[Hashable, RunRecord] = {}
         for other in sorted(folder.parent.glob("*")):
             if other.is_dir() and other != folder:
                 with contextlib.suppress(InputError):
-                    found |= {computation(record.spec): record for record in RunStore(other)}
-        return found
+                    trainings |= {computation(record.spec): record for record in RunStore(other)}
+        return trainings
 
     return read
 

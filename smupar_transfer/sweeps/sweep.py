@@ -111,13 +111,13 @@ class Sweep:
 
     def cells(self) -> Iterator[tuple[dict[str, Any], tuple[int, ...]]]:
         """Points of the grids without their seeds, and the seeds of each."""
-        found: dict[tuple[Any, ...], list[int]] = {}
+        seeds_of: dict[tuple[Any, ...], list[int]] = {}
         for grid in self.grids:
             for point in expand_grid(grid):
                 seed = point.pop(SEED)
-                seeds = found.setdefault(tuple(sorted(point.items())), [])
+                seeds = seeds_of.setdefault(tuple(sorted(point.items())), [])
                 seeds.extend([seed] if seed not in seeds else [])
-        for cell, seeds in found.items():
+        for cell, seeds in seeds_of.items():
             yield dict(cell), tuple(seeds)
 
 

@@ -164,9 +164,9 @@ def measure_steps(spec: RunSpec, data: Data, execution: Execution) -> Measuremen
     budget = replace(spec.budget, steps=MEASURED_STEPS, warmup_steps=0, evaluations=1, evaluation_batches=1)
     trial = replace(_narrow(spec), budget=budget)
     record = run(trial, data, execution)
-    found = estimate_step(trial, execution)
-    beyond = max(0.0, record.step_seconds - found.layer_seconds)
-    return Measurement(trial, record.step_seconds, beyond / found.rest_flops)
+    estimate = estimate_step(trial, execution)
+    beyond = max(0.0, record.step_seconds - estimate.layer_seconds)
+    return Measurement(trial, record.step_seconds, beyond / estimate.rest_flops)
 
 
 def _narrow(spec: RunSpec) -> RunSpec:

@@ -223,7 +223,11 @@ def _check_question(known: object, question: dict[str, object], settings: StudyS
 def _differences(old: object, new: object, path: str = "") -> list[str]:
     if isinstance(old, dict) and isinstance(new, dict):
         keys = sorted(set(old) | set(new))
-        return [found for key in keys for found in _differences(old.get(key), new.get(key), f"{path}.{key}".strip("."))]
+        return [
+            difference
+            for key in keys
+            for difference in _differences(old.get(key), new.get(key), f"{path}.{key}".strip("."))
+        ]
     return [] if old == new else [path]
 
 

@@ -113,11 +113,11 @@ def _by_key(folder: Path, planned: list[RunSpec], stored: set[str]) -> Todo:
 
 def one_a_layout(priced: Sequence[Priced]) -> list[Priced]:
     """The first of those whose layers are the same, with the same number of tokens a step."""
-    found: dict[tuple[object, ...], Priced] = {}
+    by_layout: dict[tuple[object, ...], Priced] = {}
     for item in priced:
         spec = item.batch.spec
-        found.setdefault((spec.model, spec.sparsity, spec.budget.tokens_per_step, spec.precision), item)
-    return list(found.values())
+        by_layout.setdefault((spec.model, spec.sparsity, spec.budget.tokens_per_step, spec.precision), item)
+    return list(by_layout.values())
 
 
 def layer_table(item: Priced, execution: Execution) -> Group:

@@ -48,14 +48,14 @@ class Surfaces:
     cells: tuple[Surface, ...]
 
 
-def by_family(found: Sequence[Surface], design: Design) -> list[Surfaces]:
+def by_family(surfaces: Sequence[Surface], design: Design) -> list[Surfaces]:
     """The families of a sweep, in the order of its surfaces."""
     members: dict[str, list[Surface]] = {}
-    for surface, settings in zip(found, apart(found, design), strict=True):
+    for surface, settings in zip(surfaces, apart(surfaces, design), strict=True):
         members.setdefault(label(surface.parametrization, settings), []).append(surface)
     outwards = -1 if design.axis == "sparsity" else 1
     return [
-        Surfaces(name, tuple(sorted(own, key=lambda one: outwards * one.position(design.axis))))
+        Surfaces(name, tuple(sorted(own, key=lambda surface: outwards * surface.position(design.axis))))
         for name, own in members.items()
     ]
 
@@ -89,9 +89,9 @@ class Move:
 def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
     """Of the finished runs of a sweep, at least one."""
     design = manifest.design
-    found = surfaces(runs_table(records), design)
-    optima = dict(zip(map(id, found), joint_optima(found), strict=True))
-    ordered = by_family(found, design)
+    every_surface = surfaces(runs_table(records), design)
+    optima = dict(zip(map(id, every_surface), joint_optima(every_surface), strict=True))
+    ordered = by_family(every_surface, design)
     moves = [move for family in ordered if (move := moved(family, optima)) is not None]
     rate, other = (proxy_log2(manifest, name) for name in design.swept)
     panels = contour_panels(ordered, optima, design, None if rate is None or other is None else (rate, other))
@@ -104,7 +104,7 @@ def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
         notes=(),
         tables=(
             _optimum_table(ordered, optima, design),
-            Table("contours", "", "", surface_table(found, design), (), ()),
+            Table("contours", "", "", surface_table(every_surface, design), (), ()),
         ),
         pictures=(
             Picture(
@@ -124,7 +124,8 @@ def _held(move: Move) -> bool:
 
 def moved(family: Surfaces, optima: dict[int, JointOptimum]) -> Move | None:
     """From the first cell of a family to the one whose optimum lies farthest from it; None if there are not two."""
-    trained = [optima[id(one)] for one in family.cells if optima[id(one)].status is not Status.NOTHING]
+    every = [optima[id(surface)] for surface in family.cells]
+    trained = [optimum for optimum in every if optimum.status is not Status.NOTHING]
     if len(trained) < 2:
         return None
     first, *others = trained
@@ -133,11 +134,11 @@ def moved(family: Surfaces, optima: dict[int, JointOptimum]) -> Move | None:
         return other.log2_values[0] - first.log2_values[0], other.log2_values[1] - first.log2_values[1]
 
     farthest = max(others, key=lambda other: max(map(abs, steps(other))))
-    ways = [(one, other) for rest in others for one, other in ((rest, first), (first, rest))]
-    apart = [np.subtract(one.low, other.high) for one, other in ways if not math.isnan(one.low[0] + other.high[0])]
+    ways = [pair for other in others for pair in ((other, first), (first, other))]
+    apart = [np.subtract(to.low, start.high) for to, start in ways if not math.isnan(to.low[0] + start.high[0])]
     least = np.max(apart) if apart else math.nan
-    most = np.max([np.subtract(one.high, other.low) for one, other in ways])
-    exact = all(one.status is Status.FIT and math.isfinite(one.high[0]) for one in trained)
+    most = np.max([np.subtract(to.high, start.low) for to, start in ways])
+    exact = all(optimum.status is Status.FIT and math.isfinite(optimum.high[0]) for optimum in trained)
     return Move(family, steps(farthest), float(least), float(most), exact)
 
 
@@ -229,13 +230,13 @@ def contour_panels(
 
 def contour_levels(panels: Sequence[Contours]) -> list[float]:
     """From the best loss of all panels on, closer together where it is low."""
-    losses = [one for panel in panels for row in panel.losses for one in row if math.isfinite(one)]
+    losses = [value for panel in panels for row in panel.losses for value in row if math.isfinite(value)]
     best = min(losses, default=0.0)
     return [best + RANGE * (index / (LEVELS - 1)) ** 2 for index in range(LEVELS)]
 
 
 def _optimum_table(ordered: Sequence[Surfaces], optima: dict[int, JointOptimum], design: Design) -> Table:
-    found = [surface for family in ordered for surface in family.cells]
+    surfaces = [surface for family in ordered for surface in family.cells]
     (_, x), (_, y) = (HYPERPARAMETER_WORDS[name] for name in design.swept)
     return Table(
         name="joint_optimum",
@@ -243,7 +244,7 @@ def _optimum_table(ordered: Sequence[Surfaces], optima: dict[int, JointOptimum],
         note="An optimum is found by a fit, the minimum of a quadratic through the bottom of the mean losses, with a "
         "95 % interval for each coordinate by itself; or it lies at the edge, where it is the best point of the grid "
         "and a bound.",
-        frame=joint_table(found, [optima[id(surface)] for surface in found], design),
+        frame=joint_table(surfaces, [optima[id(surface)] for surface in surfaces], design),
         columns=(
             "",
             design.axis,
@@ -262,6 +263,9 @@ def _optimum_table(ordered: Sequence[Surfaces], optima: dict[int, JointOptimum],
     )
 
 
-def _joint_row(one: JointOptimum) -> tuple[str, ...]:
-    sides = [(fixed(at, 2), span(low, high)) for at, low, high in zip(one.log2_values, one.low, one.high, strict=True)]
-    return (*sides[0], *sides[1], str(one.status), loss(one.loss))
+def _joint_row(optimum: JointOptimum) -> tuple[str, ...]:
+    sides = [
+        (fixed(at, 2), span(low, high))
+        for at, low, high in zip(optimum.log2_values, optimum.low, optimum.high, strict=True)
+    ]
+    return (*sides[0], *sides[1], str(optimum.status), loss(optimum.loss))

@@ -65,13 +65,13 @@ def measure(work: Work) -> dict[str, Timing]:
     with torch.inference_mode(False), shorter:  # gradients are on, too
         trials = _trials(work, counts)
         samples = _samples(trials, counts)
-    found = {}
+    timings = {}
     for name, taken in samples.items():
         by_row = work.fan_out / trials[name].rows
         *products, update = (statistics.median_low(column) for column in zip(*taken, strict=True))
         whole = extrapolated(work.tokens, dict(zip(counts, products, strict=True)))
-        found[name] = Timing(whole * by_row, update * by_row, trials[name].structure)
-    return found
+        timings[name] = Timing(whole * by_row, update * by_row, trials[name].structure)
+    return timings
 
 
 def _counts(work: Work) -> tuple[int, ...]:

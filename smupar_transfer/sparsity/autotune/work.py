@@ -56,12 +56,12 @@ class Work:
         """Backends that can do it here."""
         if self.full:
             return (DENSE,)
-        found = ["masked"]
+        names = ["masked"]
         if self.dtype == torch.float32 and self.device == "cpu" and native_problem() is None:
-            found.append("native")
+            names.append("native")
         if self.dtype in (torch.float32, torch.float64):
-            found.append("csr")
-        return tuple(found)
+            names.append("csr")
+        return tuple(names)
 
     def __str__(self) -> str:
         kind = "full" if self.full else f"{self.nonzero} weights"
