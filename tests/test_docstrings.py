@@ -16,13 +16,13 @@ def load() -> griffe.Module:
 
 def classes(parent: griffe.Object) -> list[griffe.Class]:
     """Every class of a package, those of its modules and those within classes, each once."""
-    found: list[griffe.Class] = []
+    every_class: list[griffe.Class] = []
     for member in parent.members.values():
         if isinstance(member, griffe.Class):
-            found.append(member)
+            every_class.append(member)
         if isinstance(member, griffe.Class | griffe.Module):
-            found += classes(member)
-    return found
+            every_class += classes(member)
+    return every_class
 
 
 def documented(each: griffe.Class) -> list[griffe.DocstringAttribute]:

@@ -67,7 +67,7 @@ def test_headers_are_wrapped_before_entries_are(capsys: pytest.CaptureFixture[st
     assert max(map(len, lines)) <= console.MAXIMUM_COLUMNS
 
 
-def found(columns: int, sentence: str = "It moved.") -> Outcome:
+def outcome_of(columns: int, sentence: str = "It moved.") -> Outcome:
     frame = pd.DataFrame({"octaves": [1.0]})
     table = Table("drift", "Drift", "", frame, ("", *["octaves"] * columns), (("SP", *["1.00000"] * columns),))
     summary = Summary(("", "drift"), (("SP", "3.00 [2.61, 3.36]"), ("[x]", "0.10")), frozenset({(1, 1)}), "For pages.")
@@ -76,7 +76,7 @@ def found(columns: int, sentence: str = "It moved.") -> Outcome:
 
 
 def test_an_outcome_is_printed_with_its_tables(capsys: pytest.CaptureFixture[str]) -> None:
-    console.outcome(found(3))
+    console.outcome(outcome_of(3))
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
         "Drift",
@@ -93,7 +93,7 @@ def test_an_outcome_is_printed_with_its_tables(capsys: pytest.CaptureFixture[str
 
 
 def test_columns_that_do_not_fit_are_left_to_the_file(capsys: pytest.CaptureFixture[str]) -> None:
-    console.outcome(found(20, "word " * 50))
+    console.outcome(outcome_of(20, "word " * 50))
     out = capsys.readouterr().out
     assert out.startswith("Drift (more columns in drift.csv)\n")
     assert out.splitlines()[2].count("1.00000") == 12

@@ -105,11 +105,11 @@ class TestSanitized:
         for case in cases():
             result = run(program, case.content())
             assert result.returncode == 0, f"{case.mask.shape}, {case.tokens} tokens: {result.stderr.decode()}"
-            found, expected = torch.frombuffer(bytearray(result.stdout), dtype=torch.float32), case.results()
+            computed, expected = torch.frombuffer(bytearray(result.stdout), dtype=torch.float32), case.results()
             sizes = [value.numel() for value in expected]
-            widths = len(found) // sum(sizes)
+            widths = len(computed) // sum(sizes)
             assert widths >= 3
-            for value, reference in zip(torch.split(found, sizes * widths), expected * widths, strict=True):
+            for value, reference in zip(torch.split(computed, sizes * widths), expected * widths, strict=True):
                 torch.testing.assert_close(value, reference.flatten().float(), rtol=1e-4, atol=1e-4)
 
     @pytest.mark.parametrize("where", ["rows", "columns"])

@@ -30,22 +30,22 @@ FALLING = [2.8, 2.4, 2.2, 2.1, 2.05]
 LOST = [math.inf] * 5
 
 
-def summarised(found: Sequence[Cell], design: Design = DESIGN, proxy: float | None = None) -> list[CellSummary]:
-    return summarise(found, design, proxy)
+def summarised(cells: Sequence[Cell], design: Design = DESIGN, proxy: float | None = None) -> list[CellSummary]:
+    return summarise(cells, design, proxy)
 
 
 def test_a_proxy_alone_is_no_family_to_draw(make_cell: MakeCell) -> None:
-    found = summarised([make_cell([VALLEY], width=width) for width in (64, 128)])  # over sparsity, families of one
-    assert [len(members) for members in long_families(found)] == [1, 1]
+    summaries = summarised([make_cell([VALLEY], width=width) for width in (64, 128)])  # over sparsity, families of one
+    assert [len(members) for members in long_families(summaries)] == [1, 1]
     along = Design(axis="width")
-    found = summarised(
+    summaries = summarised(
         [make_cell([VALLEY], sparsity, width=width) for sparsity, width in ((0.0, 32), (0.5, 32), (0.5, 64))], along
     )
-    assert [[one.cell.sparsity for one in members] for members in long_families(found)] == [[0.5, 0.5]]
+    assert [[summary.cell.sparsity for summary in members] for members in long_families(summaries)] == [[0.5, 0.5]]
 
 
 def test_a_panel_a_family_and_a_curve_a_cell(make_cell: MakeCell) -> None:
-    found = summarised(
+    summaries = summarised(
         [
             make_cell([VALLEY], 0.9375, "sp"),
             make_cell([VALLEY, [loss + 0.2 for loss in VALLEY]], 0.0, "sp"),
@@ -54,7 +54,7 @@ def test_a_panel_a_family_and_a_curve_a_cell(make_cell: MakeCell) -> None:
         ],
         proxy=-6.5,
     )
-    panels = loss_panels(found, DESIGN)
+    panels = loss_panels(summaries, DESIGN)
     assert [panel.title for panel in panels] == ["SP", "SμPar"]
     assert [[curve.label for curve in panel.curves] for panel in panels] == [["0", "0.9375"], ["0", "0.5"]]
     assert [panel.proxy for panel in panels] == [-6.5, -6.5]
@@ -70,15 +70,15 @@ def test_a_panel_a_family_and_a_curve_a_cell(make_cell: MakeCell) -> None:
     assert loss_range(panels) == pytest.approx((1.5 - MARGIN, 1.5 + HEADROOM))
 
 
-def test_without_a_proxy_no_value_is_carried_over(make_cell: MakeCell) -> None:
-    found = summarised([make_cell([VALLEY]), make_cell([VALLEY], 0.5)])
-    assert [panel.proxy for panel in loss_panels(found, DESIGN)] == [None]
-    assert regret_tracks(found) == []
+def test_without_a_proxy_no_value_is_transferred(make_cell: MakeCell) -> None:
+    summaries = summarised([make_cell([VALLEY]), make_cell([VALLEY], 0.5)])
+    assert [panel.proxy for panel in loss_panels(summaries, DESIGN)] == [None]
+    assert regret_tracks(summaries) == []
 
 
 def test_points_that_diverged_are_not_drawn(make_cell: MakeCell) -> None:
-    found = summarised([make_cell([[2.1, 2.0, 2.1, math.inf], [2.1, 2.0, math.inf, math.inf]])])
-    (curve,) = loss_panels(found, DESIGN)[0].curves
+    summaries = summarised([make_cell([[2.1, 2.0, 2.1, math.inf], [2.1, 2.0, math.inf, math.inf]])])
+    (curve,) = loss_panels(summaries, DESIGN)[0].curves
     assert curve.log2_values == (-8.0, -7.0)
     assert curve.losses == pytest.approx([2.1, 2.0])
     assert curve.optimum == pytest.approx((-7.0, 2.0))
@@ -116,7 +116,7 @@ def test_ticks_along_width_say_what_is_tied_to_it(make_cell: MakeCell) -> None:
 
 
 def test_a_track_is_the_optimum_along_the_axis(make_cell: MakeCell) -> None:
-    found = summarised(
+    summaries = summarised(
         [
             make_cell([FALLING[::-1]], 0.875, "sp"),
             make_cell([VALLEY], 0.0, "sp"),
@@ -124,7 +124,7 @@ def test_a_track_is_the_optimum_along_the_axis(make_cell: MakeCell) -> None:
             *(make_cell([LOST], sparsity, "mup") for sparsity in (0.0, 0.5)),
         ]
     )
-    (sp,) = optimum_tracks(found)
+    (sp,) = optimum_tracks(summaries)
     assert (sp.name, sp.title, sp.variant) == ("sp", "SP", "")
     assert sp.positions == (0.0, -3.0)
     assert sp.values == pytest.approx([-6.0, -8.0])
@@ -134,10 +134,10 @@ def test_a_track_is_the_optimum_along_the_axis(make_cell: MakeCell) -> None:
 
 def test_families_of_one_parametrization_say_what_sets_them_apart(make_cell: MakeCell) -> None:
     positions = [(sparsity, width) for sparsity in (0.5, 0.75) for width in (32, 64)]
-    found = summarised(
+    summaries = summarised(
         [make_cell([VALLEY], sparsity, width=width) for sparsity, width in positions], Design(axis="width")
     )
-    tracks = optimum_tracks(found)
+    tracks = optimum_tracks(summaries)
     assert [(track.title, track.variant) for track in tracks] == [("SμPar", "s = 0.5"), ("SμPar", "s = 0.75")]
     assert [track.label for track in tracks] == ["SμPar, s = 0.5", "SμPar, s = 0.75"]
 
@@ -155,8 +155,8 @@ def test_intervals_enclose_the_optimum_and_end_where_the_grid_does(make_cell: Ma
 
 def test_regret_is_in_percent_with_a_standard_error_each_way(make_cell: MakeCell) -> None:
     seeds = [VALLEY, [2.4, 2.1, 2.0, 2.15, 2.4]]
-    found = summarised([make_cell(seeds), make_cell([LOST, LOST], 0.5)], proxy=-5.0)
-    (track,) = regret_tracks(found)
+    summaries = summarised([make_cell(seeds), make_cell([LOST, LOST], 0.5)], proxy=-5.0)
+    (track,) = regret_tracks(summaries)
     assert track.values == pytest.approx([100 * 0.125 / 2])  # 0.1 and 0.15 nats
     assert (track.high[0] - track.values[0]) == pytest.approx(100 * 0.025 / 2)
     assert (track.values[0] - track.low[0]) == pytest.approx(100 * 0.025 / 2)

@@ -14,7 +14,7 @@ from smupar_transfer.statistics.regret import losses_at, paired
 MakeCell = Callable[..., Cell]
 
 
-def test_regret_is_the_loss_at_the_carried_value_less_the_best(make_cell: MakeCell) -> None:
+def test_regret_is_the_loss_at_the_transferred_value_less_the_best(make_cell: MakeCell) -> None:
     cell = make_cell([[3.0, 2.0, 2.5], [3.4, 2.2, 2.3], [3.2, 2.1, 2.7]])
     regret = transferred_regret(cell, -6.0, np.array([2.0, 2.2, 2.1]))
     # differences 0.5, 0.1, 0.6: mean 0.4, standard deviation sqrt(0.07), over a best of 2.1

@@ -69,9 +69,9 @@ def test_students_t_is_that_of_the_tables(degrees_of_freedom: float, half_width:
 
 
 def test_draws_have_the_tails_of_students_t() -> None:
-    found = draws(np.array([1.0, 1.0, 3.0]), np.array([2.0, 1e6, 1e6]), count=20_000)
-    outside = (np.abs(found) > [student(2), student(1e6), 3 * student(1e6)]).mean(axis=0)
+    errors = draws(np.array([1.0, 1.0, 3.0]), np.array([2.0, 1e6, 1e6]), count=20_000)
+    outside = (np.abs(errors) > [student(2), student(1e6), 3 * student(1e6)]).mean(axis=0)
     assert outside == pytest.approx([0.05] * 3, abs=0.008)
-    assert (np.abs(found[:, 0]) > student(1e6)).mean() > 0.15, "a normal's tails would be too light"
-    assert np.array_equal(found, draws(np.array([1.0, 1.0, 3.0]), np.array([2.0, 1e6, 1e6]), count=20_000))
-    assert abs(np.corrcoef(found[:, 1], found[:, 2])[0, 1]) < 0.05
+    assert (np.abs(errors[:, 0]) > student(1e6)).mean() > 0.15, "a normal's tails would be too light"
+    assert np.array_equal(errors, draws(np.array([1.0, 1.0, 3.0]), np.array([2.0, 1e6, 1e6]), count=20_000))
+    assert abs(np.corrcoef(errors[:, 1], errors[:, 2])[0, 1]) < 0.05

@@ -30,12 +30,12 @@ def test_each_cell_is_told_the_optimum_of_its_own_proxy(cell: Callable[..., list
         cell(-4.0, parametrization="smupar", width=256, sparsity=0.75),
         cell(-7.0, parametrization="sp", width=256, sparsity=0.75),
     ]
-    found = transferred_values([*targets, *proxies], Design(), otherwise=-1.0)
-    assert found == pytest.approx([-5.5, -6.25, -6.25, -5.5])
+    predictions = transferred_values([*targets, *proxies], Design(), otherwise=-1.0)
+    assert predictions == pytest.approx([-5.5, -6.25, -6.25, -5.5])
     every = [run for runs in (*targets, *proxies) for run in runs]
     regrets = {s.cell.parametrization: s.zero_shot for s in summarise(cells(runs_table(every))) if s.cell.width == 256}
     assert regrets["sp"] is not None
-    assert regrets["sp"].log2_value == pytest.approx(found[1])
+    assert regrets["sp"].log2_value == pytest.approx(predictions[1])
 
 
 def test_without_a_proxy_it_is_what_was_tuned_before(cell: Callable[..., list[RunRecord]]) -> None:
@@ -45,7 +45,7 @@ def test_without_a_proxy_it_is_what_was_tuned_before(cell: Callable[..., list[Ru
     assert transferred_values([target, other], Design()) == [None, pytest.approx(-4.0)]
 
 
-def test_where_nothing_trained_nothing_is_carried(
+def test_where_nothing_trained_nothing_is_transferred(
     cell: Callable[..., list[RunRecord]], make_record: MakeRecord
 ) -> None:
     lost = [make_record(log2_rate=rate, loss=None, parametrization="sp", width=256) for rate in (-6.0, -4.0)]

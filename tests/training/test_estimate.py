@@ -46,15 +46,15 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> list[Work]:
 
 
 def test_equal_layers_are_one_row(two_layers: RunSpec, timed: list[Work]) -> None:
-    found = estimate_step(two_layers, Execution(threads=1))
-    assert [(row.name, row.count, row.shape, row.nonzero) for row in found.layers] == [
+    estimate = estimate_step(two_layers, Execution(threads=1))
+    assert [(row.name, row.count, row.shape, row.nonzero) for row in estimate.layers] == [
         ("blocks.*.attention.qkv", 2, (48, 16), 192),
         ("blocks.*.attention.out", 2, (16, 16), 64),
         ("blocks.*.mlp.up", 2, (64, 16), 256),
         ("blocks.*.mlp.down", 2, (16, 64), 256),
     ]
     assert {(work.tokens, work.threads, work.device) for work in timed} == {(32, 1, "cpu")}
-    row = found.layers[0]
+    row = estimate.layers[0]
     assert (row.flops_dense, row.flops_sparse) == (6 * 48 * 16 * 32, 6 * 192 * 32)
     assert row.state_bytes == 192 * (16 + 12) + 48 * 16 / 8
 
@@ -63,16 +63,16 @@ def test_equal_layers_are_one_row(two_layers: RunSpec, timed: list[Work]) -> Non
 def test_seconds_are_those_of_the_backend_that_computes(
     two_layers: RunSpec, timed: list[Work], backend: str, seconds: float
 ) -> None:
-    found = estimate_step(two_layers, Execution(backend=backend))
-    assert found.layer_seconds == seconds
-    assert {row.backend for row in found.layers} == {backend.replace("auto", "csr")}
+    estimate = estimate_step(two_layers, Execution(backend=backend))
+    assert estimate.layer_seconds == seconds
+    assert {row.backend for row in estimate.layers} == {backend.replace("auto", "csr")}
 
 
 def test_dense_layers_are_priced_as_dense(two_layers: RunSpec, timed: list[Work]) -> None:
-    found = estimate_step(replace(two_layers, sparsity=replace(two_layers.sparsity, density=1.0)), Execution())
-    assert {row.backend for row in found.layers} == {"dense"}
-    assert found.layer_seconds == 8 * 4.0
-    assert found.layers[0].flops_dense == found.layers[0].flops_sparse
+    estimate = estimate_step(replace(two_layers, sparsity=replace(two_layers.sparsity, density=1.0)), Execution())
+    assert {row.backend for row in estimate.layers} == {"dense"}
+    assert estimate.layer_seconds == 8 * 4.0
+    assert estimate.layers[0].flops_dense == estimate.layers[0].flops_sparse
 
 
 def test_products_grow_with_tokens_between_points_of_the_grid(two_layers: RunSpec, timed: list[Work]) -> None:
@@ -81,8 +81,8 @@ def test_products_grow_with_tokens_between_points_of_the_grid(two_layers: RunSpe
 
 
 def test_the_rest_of_the_operations_is_attention_and_readout(two_layers: RunSpec, timed: list[Work]) -> None:
-    found = estimate_step(two_layers, Execution())
-    assert found.rest_flops == pytest.approx(32 * (6 * 16 * 16 + 6 * 2 * 8 * 16))
+    estimate = estimate_step(two_layers, Execution())
+    assert estimate.rest_flops == pytest.approx(32 * (6 * 16 * 16 + 6 * 2 * 8 * 16))
 
 
 @pytest.mark.parametrize("name", ["masked", "csr"])
@@ -110,12 +110,12 @@ def test_a_backend_that_cannot_compute_here_is_refused(two_layers: RunSpec, monk
 
 
 def test_a_network_that_was_measured_takes_what_it_took(two_layers: RunSpec, timed: list[Work]) -> None:
-    found = estimate_step(two_layers, Execution())
+    estimate = estimate_step(two_layers, Execution())
     longer = replace(two_layers, budget=replace(two_layers.budget, steps=500))
     measured = Measurement(two_layers, step_seconds=7.0, rest_seconds=1.0)
-    assert step_seconds(longer, found, measured) == 7.0
+    assert step_seconds(longer, estimate, measured) == 7.0
     other = replace(two_layers, sparsity=replace(two_layers.sparsity, density=0.5))
-    assert step_seconds(other, found, measured) == 8 * 1.5 + found.rest_flops
+    assert step_seconds(other, estimate, measured) == 8 * 1.5 + estimate.rest_flops
 
 
 def test_evaluations_count_a_third(spec: RunSpec) -> None:
@@ -126,10 +126,10 @@ def test_a_few_steps_are_measured_on_a_network_of_bearable_width(
     two_layers: RunSpec, corpus: TokenData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"{MODULE}.MOST_MEASURED_WIDTH", 32)
-    found = measure_steps(replace(two_layers, model=replace(two_layers.model, width=64)), corpus, Execution())
-    assert (found.spec.model.width, found.spec.budget.steps) == (32, 3)
-    assert found.step_seconds > 0
-    assert found.rest_seconds >= 0
+    measured = measure_steps(replace(two_layers, model=replace(two_layers.model, width=64)), corpus, Execution())
+    assert (measured.spec.model.width, measured.spec.budget.steps) == (32, 3)
+    assert measured.step_seconds > 0
+    assert measured.rest_seconds >= 0
     odd = replace(two_layers, model=replace(two_layers.model, width=40))  # halves do not hold whole heads
     assert measure_steps(odd, corpus, Execution()).spec.model.width == 40
 

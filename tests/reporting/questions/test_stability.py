@@ -113,15 +113,18 @@ def test_the_verdict_is_about_what_the_theory_holds(
     ],
 )
 def test_the_interval_decides(parabolas: Parabolas, drift: Spread, said: str) -> None:
-    found = summarise_families(summarise(cells(runs_table(parabolas(MOVING)))))
-    assert verdict([replace(one, drift=drift) for one in found]) == said
+    summaries = summarise_families(summarise(cells(runs_table(parabolas(MOVING)))))
+    assert verdict([replace(summary, drift=drift) for summary in summaries]) == said
 
 
 @pytest.mark.parametrize(("surely", "said"), [(0.2, False), (1.2, True)])
 def test_a_drift_that_its_interval_leaves_open_is_explained(parabolas: Parabolas, surely: float, said: bool) -> None:
     summaries = summarise(cells(runs_table(parabolas(MOVING))))
-    found = [replace(one, drift=Spread(1.8, 0.0, 2.2), surely=surely) for one in summarise_families(summaries)]
-    made = summary(found, summaries, Design())
+    drifts = [
+        replace(family_summary, drift=Spread(1.8, 0.0, 2.2), surely=surely)
+        for family_summary in summarise_families(summaries)
+    ]
+    made = summary(drifts, summaries, Design())
     assert ("or if the intervals of two optima lie farther apart" in made.note) == said
     assert {row[-1] for row in made.rows} == {"moves" if said else "open"}
 
@@ -153,7 +156,7 @@ def test_a_rate_at_which_a_cell_diverges_is_said_to_be_lost(outcome: Callable[..
     assert made.summary.rows[0][1:3] == ("0.00 [0.00, 0.00]", "diverged")
 
 
-def test_one_place_has_no_outcome(outcome: Callable[..., Outcome]) -> None:
+def test_one_position_has_no_outcome(outcome: Callable[..., Outcome]) -> None:
     made = outcome({("sp", 0.0, 64): -6.0})
     assert made.sentence == "There is no family of runs with two places along sparsity yet."
     assert made.verdict == "open"

@@ -18,17 +18,17 @@ def mask_of(rows: int, columns: int, density: float = 0.3) -> Tensor:
 
 def found_by_walking(made: Panels, lines: int, along: int, blocking: Blocking, values: Tensor) -> Tensor:
     """The matrix (lines, along) that a kernel would see: every value where panels, blocks and indices put it."""
-    found = torch.full((lines, along), -1)
+    matrix = torch.full((lines, along), -1)
     segments = itertools.pairwise(made.starts.tolist())
     for first in range(0, lines, blocking.panel):
         for corner in range(0, along, blocking.block):
             for line in range(first, min(first + blocking.panel, lines)):
                 start, end = next(segments)
                 columns = corner + (made.index[start:end].int() & 0xFFFF).long()
-                assert bool((found[line, columns] == -1).all())
-                found[line, columns] = values[start:end]
+                assert bool((matrix[line, columns] == -1).all())
+                matrix[line, columns] = values[start:end]
     assert next(segments, None) is None
-    return found
+    return matrix
 
 
 BLOCKINGS = [Blocking(panel, block, 32) for panel in (1, 4, 64) for block in (1, 4, 7, 23, 64)]
