@@ -27,7 +27,7 @@ from smupar_transfer.statistics import Cell, Optimum, Status, cells, estimate, r
 from smupar_transfer.statistics.cell import Floats
 from smupar_transfer.statistics.curve_fit import local_fit
 from smupar_transfer.statistics.drift import Spread
-from smupar_transfer.sweeps.adaptive import Search, planned
+from smupar_transfer.sweeps.adaptive import CellSearch, planned
 
 CHANCE = math.log(256)
 RANGE = 3.0  # octaves of grid on either side of its middle
@@ -57,7 +57,7 @@ class Plan:
         if not self.adaptive:
             return losses
         seeds, values = losses.shape
-        search = Search(values, round(COARSE / self.step), round(REACH / self.step), tuple(range(seeds)))
+        search = CellSearch(values, round(COARSE / self.step), round(REACH / self.step), tuple(range(seeds)))
         known = np.full_like(losses, np.nan)
         for point, seed in planned(search, lambda grid_point: float(losses[grid_point[1], grid_point[0]])):
             known[seed, point] = losses[seed, point]

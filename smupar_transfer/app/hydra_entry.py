@@ -18,7 +18,7 @@ from smupar_transfer.app import schema
 from smupar_transfer.app.catalogue import DEFAULT_NAMES, TAKES_NAME
 from smupar_transfer.app.checks import check_composed, check_own_folder
 from smupar_transfer.app.endings import ExitCode
-from smupar_transfer.app.flags import FLAGS_WITH_VALUE, Line, sorted_line
+from smupar_transfer.app.flags import FLAGS_WITH_VALUE, CommandLine, sorted_line
 from smupar_transfer.app.key_help import print_help
 from smupar_transfer.app.masking import secrets_of
 from smupar_transfer.app.options import folders
@@ -64,7 +64,7 @@ def launch(command: str, words: list[str], program: str = "") -> int:
     return worst(report(error, command, secrets) for error in refused)
 
 
-def command_line(command: str, words: list[str]) -> Line:
+def command_line(command: str, words: list[str]) -> CommandLine:
     """The words of a command line, checked, with a sweep's own settings, as Hydra shall read them.
 
     Raises:
@@ -80,7 +80,7 @@ def command_line(command: str, words: list[str]) -> Line:
     own_folder = _config_dir(words)
     check_own_folder(command, own_folder)
     settings = readable(command, line.settings, folders(own_folder), multirun=multirun)
-    return Line(line.flags, tuple(settings))
+    return CommandLine(line.flags, tuple(settings))
 
 
 def _terminate(number: int, frame: object) -> None:

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException, ValidationError
 
 from smupar_transfer.app import schema
-from smupar_transfer.sweeps.axes import RANDOM, Axis, Grid, RandomPoints, keys_of
+from smupar_transfer.sweeps.axes import RANDOM, Grid, GridAxis, RandomPoints, keys_of
 from smupar_transfer.sweeps.sweep import Sweep, key_of
 from smupar_transfer.theory import InputError, did_you_mean
 
@@ -49,7 +49,7 @@ def narrowed(sweep: Sweep, config: DictConfig, words: Iterable[str]) -> Sweep:
     for grid in sweep.grids:
         kept = (TARGET_WIDTH, TARGET_SPARSITY) if _is_proxy(grid) else ()
         fixed = [key for key in grid if key != RANDOM and key not in kept and is_fixed(key)]
-        grids.append({**grid, **{key: Axis(values=[OmegaConf.select(config, key)]) for key in fixed}})
+        grids.append({**grid, **{key: GridAxis(values=[OmegaConf.select(config, key)]) for key in fixed}})
     return replace(sweep, grids=grids)
 
 
@@ -68,7 +68,7 @@ def typed(sweep: Sweep, config: DictConfig) -> Sweep:
     trial = config.copy()
     grids: list[Grid] = []
     for grid in sweep.grids:
-        made: dict[str, Axis | RandomPoints] = {}
+        made: dict[str, GridAxis | RandomPoints] = {}
         for name, axis in grid.items():
             for key in keys_of({name: axis}):
                 _refuse_key(key, sweep, config)
@@ -77,7 +77,7 @@ def typed(sweep: Sweep, config: DictConfig) -> Sweep:
                     _taken(trial, key, 0.5)
                 made[name] = axis
             else:
-                made[name] = Axis(values=[_taken(trial, name, value) for value in axis.expand()])
+                made[name] = GridAxis(values=[_taken(trial, name, value) for value in axis.expand()])
         grids.append(made)
     return replace(sweep, grids=grids)
 

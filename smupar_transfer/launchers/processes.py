@@ -18,13 +18,13 @@ from smupar_transfer.launchers.plugins import import_plugins
 from smupar_transfer.theory import InputError
 
 Job = TypeVar("Job")
-Outcome = TypeVar("Outcome")
+JobResult = TypeVar("JobResult")
 
 PATIENCE_SECONDS = 5.0
 """For processes that were told to end."""
 
 
-def run_jobs(work: Callable[[Job], Outcome], jobs: Iterable[Job], workers: int) -> Generator[Outcome, None, None]:
+def run_jobs(work: Callable[[Job], JobResult], jobs: Iterable[Job], workers: int) -> Generator[JobResult, None, None]:
     """Carry out jobs and yield their outcomes as they come.
 
     One worker means this process, in order. More mean fresh processes (never forks: torch's thread pools do not
@@ -52,11 +52,13 @@ def run_jobs(work: Callable[[Job], Outcome], jobs: Iterable[Job], workers: int) 
     yield from _in_processes(work, itertools.chain(first, rest), workers)
 
 
-def _in_processes(work: Callable[[Job], Outcome], jobs: Iterable[Job], workers: int) -> Generator[Outcome, None, None]:
+def _in_processes(
+    work: Callable[[Job], JobResult], jobs: Iterable[Job], workers: int
+) -> Generator[JobResult, None, None]:
     executor = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin)
     ended = False
 
-    def start(job: Job) -> Future[Outcome]:
+    def start(job: Job) -> Future[JobResult]:
         with _interrupts_blocked():  # a pool starts its processes when it is given jobs
             return executor.submit(work, job)
 

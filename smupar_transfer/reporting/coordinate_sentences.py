@@ -10,7 +10,14 @@ import pandas as pd
 from smupar_transfer.records import CoordinateRecord
 from smupar_transfer.reporting.coordinate_figure_data import shown
 from smupar_transfer.reporting.number_format import joined
-from smupar_transfer.statistics.coordinate_slopes import JUDGED, Estimate, Slope, Verdict, scale_of, slope_by_seed
+from smupar_transfer.statistics.coordinate_slopes import (
+    JUDGED,
+    LayerSlope,
+    SlopeEstimate,
+    Verdict,
+    scale_of,
+    slope_by_seed,
+)
 from smupar_transfer.statistics.coordinate_verdicts import Judgement, Reason
 from smupar_transfer.theory import PARAMETRIZATIONS
 
@@ -59,14 +66,14 @@ def _others(count: int) -> str:
     return "" if count == 1 else f", as {count - 1} more"
 
 
-def power(slope: Slope, axis: str) -> str:
+def power(slope: LayerSlope, axis: str) -> str:
     """A slope as a power law: "activation ∝ density^0.50 [0.49, 0.51] in blocks.0.mlp.up (start)"."""
     exponent = f"{SCALE_NAMES[axis]}^{shown(slope.estimate.mean, '')}"
     spread = f" {interval(slope.estimate)}" if math.isfinite(slope.estimate.interval[0]) else ""
     return f"{slope.coordinate} ∝ {exponent}{spread} in {slope.layer} ({slope.moment})"
 
 
-def interval(estimate: Estimate) -> str:
+def interval(estimate: SlopeEstimate) -> str:
     """The interval of a slope; a dash where there is none."""
     low, high = estimate.interval
     return f"[{shown(low, '')}, {shown(high, '')}]" if math.isfinite(low) else "-"
@@ -92,7 +99,7 @@ def ways_out(judgement: Judgement, most_seeds: int) -> list[str]:
 
 def notes(
     judgements: Sequence[Judgement],
-    slopes: Sequence[Slope],
+    slopes: Sequence[LayerSlope],
     records: Sequence[CoordinateRecord],
     axis: str,
     added: Mapping[str, Sequence[int]],
@@ -133,8 +140,8 @@ def _clip_note(judgement: Judgement, records: Sequence[CoordinateRecord], axis: 
     )
 
 
-def _first_factor(records: Sequence[CoordinateRecord], axis: str) -> Estimate:
+def _first_factor(records: Sequence[CoordinateRecord], axis: str) -> SlopeEstimate:
     """How the factor of the first clip scales."""
     rows = [(r.spec.seed, scale_of(r.spec, axis), r.clip_factors[0]) for r in records if r.clip_factors]
     table = pd.DataFrame(rows, columns=["seed", "scale", "size"])
-    return Estimate(slope_by_seed(table, sorted(table["scale"].unique())))
+    return SlopeEstimate(slope_by_seed(table, sorted(table["scale"].unique())))

@@ -9,7 +9,7 @@ import numpy as np
 
 from smupar_transfer.records import Design, Evaluation, RunRecord
 from smupar_transfer.reporting.figures.curves import Training, TrainingPanel
-from smupar_transfer.reporting.figures.stability import Curve, Panel
+from smupar_transfer.reporting.figures.stability import Curve, LossPanel
 from smupar_transfer.reporting.figures.tracks import Ticks, Track
 from smupar_transfer.reporting.vocabulary import AXIS_WORDS, position_label
 from smupar_transfer.statistics import CellSummary, Family, Status, runs_table
@@ -19,7 +19,7 @@ HEADROOM = 0.8  # nats above the best loss that loss curves show
 MARGIN = 0.06  # nats below it
 CLOSE = 1e-9  # octaves
 FEWEST_STEPS = 3  # of a learning curve: two make a straight line
-Point = tuple[float, float, float, bool, tuple[bool, bool]]
+TrackPoint = tuple[float, float, float, bool, tuple[bool, bool]]
 """Value, ends of its interval, whether it is more than a bound, and on which sides the interval has no end."""
 
 
@@ -37,10 +37,10 @@ def long_families(summaries: Sequence[CellSummary]) -> list[list[CellSummary]]:
     return [members for members in families if len(members) > 1] or families
 
 
-def loss_panels(summaries: Sequence[CellSummary], design: Design) -> list[Panel]:
+def loss_panels(summaries: Sequence[CellSummary], design: Design) -> list[LossPanel]:
     """A panel of loss curves per family."""
     return [
-        Panel(
+        LossPanel(
             members[0].family.label,
             tuple(_curve(member, design) for member in members),
             None if members[0].zero_shot is None else _known(members[0].zero_shot.log2_value),
@@ -53,7 +53,7 @@ def _known(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def loss_range(panels: Sequence[Panel]) -> tuple[float, float]:
+def loss_range(panels: Sequence[LossPanel]) -> tuple[float, float]:
     """Bottom and top of the loss axis: from just below the best loss up, no further than ``HEADROOM`` above it."""
     losses = [loss for panel in panels for curve in panel.curves for loss in curve.losses]
     best, worst = min(losses, default=0.0), max(losses, default=HEADROOM)
@@ -106,7 +106,7 @@ def ticks_of(summaries: Sequence[CellSummary], design: Design) -> Ticks:
 def optimum_tracks(summaries: Sequence[CellSummary]) -> list[Track]:
     """The optimum over scale, a track per family; cells in which nothing trained are left out."""
 
-    def point(member: CellSummary) -> Point:
+    def point(member: CellSummary) -> TrackPoint:
         optimum = member.optimum
         first, last = float(member.cell.log2_values[0]), float(member.cell.log2_values[-1])
         low, high = max(optimum.low, first), min(optimum.high, last)  # one without end: as far as was looked
@@ -119,7 +119,7 @@ def optimum_tracks(summaries: Sequence[CellSummary]) -> list[Track]:
 def regret_tracks(summaries: Sequence[CellSummary]) -> list[Track]:
     """Zero-shot regret in percent over scale, with a standard error each way."""
 
-    def point(member: CellSummary) -> Point:
+    def point(member: CellSummary) -> TrackPoint:
         if member.zero_shot is None:
             return math.nan, math.nan, math.nan, True, (False, False)
         value, error = member.zero_shot.percent, 100 * member.zero_shot.standard_error / member.optimum.loss
@@ -128,7 +128,7 @@ def regret_tracks(summaries: Sequence[CellSummary]) -> list[Track]:
     return _tracks(summaries, point)
 
 
-def _tracks(summaries: Sequence[CellSummary], point: Callable[[CellSummary], Point]) -> list[Track]:
+def _tracks(summaries: Sequence[CellSummary], point: Callable[[CellSummary], TrackPoint]) -> list[Track]:
     tracks: list[Track] = []
     for members in long_families(summaries):
         family = members[0].family

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 from matplotlib.figure import Figure
 
-Entry = tuple[int, int]
+TableIndex = tuple[int, int]
 """Row and column of an entry, both from 0."""
 
 
@@ -26,11 +26,11 @@ class Summary:
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    best: frozenset[Entry] = frozenset()
+    best: frozenset[TableIndex] = frozenset()
     note: str = ""
 
 
-def smallest(column: int, values: Sequence[float], exact: Sequence[bool] | None = None) -> frozenset[Entry]:
+def smallest(column: int, values: Sequence[float], exact: Sequence[bool] | None = None) -> frozenset[TableIndex]:
     """The entries with the smallest of a column's numbers, for ``Summary.best``.
 
     Args:

@@ -27,7 +27,7 @@ NEAR_END = 0.05
 """Part of a searched range beside each of its ends, within which the best may lie beyond."""
 
 
-class Range(Protocol):
+class SearchedRange(Protocol):
     """The values between which a hyperparameter was searched; ``tuning.Range`` is one."""
 
     @property
@@ -61,7 +61,7 @@ class Study:
     command: str
     go_on: str
     proxy: RunSpec
-    space: Mapping[str, Range]
+    space: Mapping[str, SearchedRange]
     planned: int
     trials: Sequence[Trial]
 
@@ -161,7 +161,7 @@ def _good(study: Study, name: str) -> list[float]:
     return [trial.hparams[name] for trial in _near(study)]
 
 
-def _part(value: float, axis: Range) -> float:
+def _part(value: float, axis: SearchedRange) -> float:
     """Where a value lies in its range, from 0 to 1, on the scale that was searched."""
     low, high, at = (math.log2(number) if axis.log else number for number in (axis.low, axis.high, value))
     return (at - low) / (high - low)

@@ -84,7 +84,7 @@ JUDGED: dict[tuple[Coordinate, Moment], Allowance] = {
 
 
 @dataclass(frozen=True)
-class Estimate:
+class SlopeEstimate:
     """A slope with its spread over seeds.
 
     Attributes:
@@ -123,7 +123,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Slope:
+class LayerSlope:
     """How one size of one layer scales with density or width under one parametrization.
 
     Attributes:
@@ -139,7 +139,7 @@ class Slope:
     layer: str
     coordinate: Coordinate
     moment: Moment
-    estimate: Estimate
+    estimate: SlopeEstimate
     predicted: float | None
 
     @property
@@ -234,7 +234,7 @@ def slopes(
     steps: int,
     optimizer: Optimizer = Optimizer.ADAMW,
     extended: Container[str] = (),
-) -> list[Slope]:
+) -> list[LayerSlope]:
     """Fitted slopes of everything that is judged, by parametrization (in the order of ``theory``), moment and layer.
 
     Args:
@@ -261,7 +261,7 @@ def slopes(
             for layer in layers:
                 group = keyed.get((name, str(coordinate), step, layer))
                 by_seed = {} if group is None else slope_by_seed(group, scales[name])
-                fitted.append(Slope(name, layer, coordinate, moment, Estimate(by_seed, looks), exponent))
+                fitted.append(LayerSlope(name, layer, coordinate, moment, SlopeEstimate(by_seed, looks), exponent))
     return fitted
 
 
@@ -288,20 +288,20 @@ def exponent_at_start(name: str, coordinate: Coordinate, axis: str, optimizer: O
     return along(predicted_sgd_update(table)) if still else None
 
 
-def mean_of(estimates: Iterable[Estimate]) -> Estimate:
+def mean_of(estimates: Iterable[SlopeEstimate]) -> SlopeEstimate:
     """Mean of several layers' slopes, seed by seed; empty if a layer lacks a seed that another has."""
     members = list(estimates)
     looks = max(member.looks for member in members)
     if len({frozenset(member.by_seed) for member in members}) != 1:
-        return Estimate({}, looks)
+        return SlopeEstimate({}, looks)
     means = {seed: float(np.mean([member.by_seed[seed] for member in members])) for seed in members[0].by_seed}
-    return Estimate(means, looks)
+    return SlopeEstimate(means, looks)
 
 
-def difference(minuend: Estimate, subtrahend: Estimate) -> Estimate:
+def difference(minuend: SlopeEstimate, subtrahend: SlopeEstimate) -> SlopeEstimate:
     """Of two slopes, over the seeds that both have."""
     shared = minuend.by_seed.keys() & subtrahend.by_seed.keys()
-    return Estimate(
+    return SlopeEstimate(
         {seed: minuend.by_seed[seed] - subtrahend.by_seed[seed] for seed in sorted(shared)},
         max(minuend.looks, subtrahend.looks),
     )
@@ -323,13 +323,13 @@ class Gap:
 
     parametrization: str
     control: str
-    estimate: Estimate
+    estimate: SlopeEstimate
     low_layer: float
     high_layer: float
     predicted: float | None
 
 
-def gaps(slopes: Sequence[Slope], axis: str) -> list[Gap]:
+def gaps(slopes: Sequence[LayerSlope], axis: str) -> list[Gap]:
     """Gaps of first updates to muP over density, and to SP over width; none if the control was not measured."""
     control = "mup" if axis == "sparsity" else "sp"
     first = [slope for slope in slopes if (slope.coordinate, slope.moment) == (Coordinate.UPDATE, Moment.START)]

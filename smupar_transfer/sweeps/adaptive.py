@@ -16,7 +16,7 @@ GridPoint = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Search:
+class CellSearch:
     """How one cell is searched.
 
     Attributes:
@@ -33,7 +33,7 @@ class Search:
     seeds: tuple[int, ...]
 
 
-def planned(search: Search, loss_at: Callable[[GridPoint], float | None]) -> list[GridPoint]:
+def planned(search: CellSearch, loss_at: Callable[[GridPoint], float | None]) -> list[GridPoint]:
     """All that was asked for so far, in order; nothing more will be once all of it has a loss.
 
     The optimum is where the mean loss is smallest. A point that the scout alone has seen is compared by the scout's
@@ -60,7 +60,7 @@ def planned(search: Search, loss_at: Callable[[GridPoint], float | None]) -> lis
     return list(asked)
 
 
-def _running_optimum(losses: Mapping[GridPoint, float], search: Search, last: int) -> int | None:
+def _running_optimum(losses: Mapping[GridPoint, float], search: CellSearch, last: int) -> int | None:
     """The point with the smallest mean, of equal ones the nearest to the last optimum; None if nothing trained."""
     table: dict[int, dict[int, float]] = {}
     for (point, seed), loss in losses.items():
@@ -72,7 +72,7 @@ def _running_optimum(losses: Mapping[GridPoint, float], search: Search, last: in
     return best if best is not None and math.isfinite(means[best]) else None
 
 
-def beside(search: Search, position: float) -> list[GridPoint]:
+def beside(search: CellSearch, position: float) -> list[GridPoint]:
     """The points on either side of a position of the grid, or the point there, with all seeds; nothing off the grid."""
     nearest = round(position)
     exact = abs(position - nearest) < 1e-9
@@ -82,7 +82,7 @@ def beside(search: Search, position: float) -> list[GridPoint]:
     return [(point, seed) for point in points for seed in search.seeds]
 
 
-def typical(search: Search) -> list[GridPoint]:
+def typical(search: CellSearch) -> list[GridPoint]:
     """What a cell of which nothing is known may ask for: of plans for a parabola at each point, the median in size."""
 
     def parabola(optimum: int) -> Callable[[GridPoint], float]:

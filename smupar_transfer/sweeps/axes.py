@@ -22,7 +22,7 @@ MOST_RUNS = 100_000
 
 
 @dataclass(frozen=True)
-class Axis:
+class GridAxis:
     """Values of a key: listed, or powers of two from ``first`` to ``last`` in steps of ``step`` octaves."""
 
     values: list[Any] = field(default_factory=list)
@@ -71,7 +71,7 @@ class RandomPoints:
         ]
 
 
-Grid = Mapping[str, Axis | RandomPoints]
+Grid = Mapping[str, GridAxis | RandomPoints]
 
 
 def keys_of(grid: Grid) -> list[str]:
@@ -114,19 +114,19 @@ def parse_grids(value: Any, path: Path) -> list[Grid]:
     return grids
 
 
-def _axis(value: Any, key: str, path: Path) -> Axis:
+def _axis(value: Any, key: str, path: Path) -> GridAxis:
     if isinstance(value, list) and value and all(isinstance(item, str | int | float | None) for item in value):
         for item in value:
             if isinstance(item, float) and not math.isfinite(item):
                 raise InputError(key, item, f"in {path} is not finite")
-        return Axis(values=value)
+        return GridAxis(values=value)
     octaves = parse_octaves(value, key, path)
     if octaves is None:
         raise InputError(key, value, f"in {path} is neither a list nor log2: {{first, last, step}}")
     return octaves
 
 
-def parse_octaves(value: Any, key: str, path: Path) -> Axis | None:
+def parse_octaves(value: Any, key: str, path: Path) -> GridAxis | None:
     """The axis that ``log2: {first, last, step}`` describes; None if it does not.
 
     Raises:
@@ -143,7 +143,7 @@ def parse_octaves(value: Any, key: str, path: Path) -> Axis | None:
         below, above = (numbers["first"] + round_(steps) * numbers["step"] for round_ in (math.floor, math.ceil))
         hint = f"last: {below:g} or {above:g}"
         raise InputError(key, value, f"in {path} has no whole number of steps from first to last", hint)
-    return Axis(first=numbers["first"], last=numbers["last"], step=numbers["step"])
+    return GridAxis(first=numbers["first"], last=numbers["last"], step=numbers["step"])
 
 
 def _numbers(value: Any, names: set[str]) -> dict[str, float] | None:

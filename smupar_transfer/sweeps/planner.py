@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from smupar_transfer.records import RunRecord, RunSpec
-from smupar_transfer.sweeps.adaptive import GridPoint, Search, beside, planned, typical
+from smupar_transfer.sweeps.adaptive import CellSearch, GridPoint, beside, planned, typical
 from smupar_transfer.sweeps.proxy_value import transferred_values
 from smupar_transfer.sweeps.sweep import COORDINATES, HPARAMS, SEED, Adaptive, Sweep
 from smupar_transfer.theory import BaseHyperparameters, InputError
@@ -159,14 +159,14 @@ class _Cell:
     seeds: tuple[int, ...]
     adaptive: Adaptive
     values: list[float] = field(init=False)
-    search: Search = field(init=False)
+    search: CellSearch = field(init=False)
     runs: dict[GridPoint, RunSpec] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.values = self.adaptive.log2.expand()
         step = self.adaptive.log2.step
         coarse, reach = round(self.adaptive.coarse / step), round(self.adaptive.reach / step)
-        self.search = Search(len(self.values), coarse, reach, self.seeds)
+        self.search = CellSearch(len(self.values), coarse, reach, self.seeds)
 
     def at(self, grid_point: GridPoint) -> RunSpec:
         if grid_point not in self.runs:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from smupar_transfer.records.design import AXES, Design
-from smupar_transfer.sweeps.axes import MOST_RUNS, Axis, Grid, expand_grid, keys_of, size_of
+from smupar_transfer.sweeps.axes import MOST_RUNS, Grid, GridAxis, expand_grid, keys_of, size_of
 from smupar_transfer.theory import PARAMETRIZATIONS, BaseHyperparameters, InputError, did_you_mean
 
 COORDINATES = "coordinates"
@@ -46,7 +46,7 @@ class Adaptive:
     """
 
     key: str
-    log2: Axis
+    log2: GridAxis
     coarse: float
     reach: float
     carried: bool = False

@@ -14,7 +14,7 @@ from smupar_transfer.launchers import run_jobs
 from smupar_transfer.records import RunSpec, Tuned
 from smupar_transfer.theory import InputError
 from smupar_transfer.training import DataRequest, Execution, load
-from smupar_transfer.tuning.claims import Claim
+from smupar_transfer.tuning.claims import TrialClaim
 from smupar_transfer.tuning.liveness import this_process
 from smupar_transfer.tuning.objective import DIVERGED, Objective
 from smupar_transfer.tuning.space import Range, SearchSpace
@@ -164,7 +164,7 @@ def _try_place(job: PlaceJob, shared: SharedStudy) -> bool:
     return True
 
 
-def _train(search: Search, shared: SharedStudy, claim: Claim) -> bool:
+def _train(search: Search, shared: SharedStudy, claim: TrialClaim) -> bool:
     """Run the trial of a place; whether it has an outcome."""
     finished = fail_dead_trials(shared, own=claim.ordinal)
     if claim.ordinal not in missing_ordinals(finished, search.settings):  # others were quicker

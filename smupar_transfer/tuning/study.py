@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from smupar_transfer.records import RunSpec, require_name, to_plain
 from smupar_transfer.theory import InputError
-from smupar_transfer.tuning.claims import Claims
+from smupar_transfer.tuning.claims import TrialClaims
 from smupar_transfer.tuning.liveness import this_process
 from smupar_transfer.tuning.objective import Objective
 from smupar_transfer.tuning.space import SearchSpace
@@ -63,7 +63,7 @@ class SharedStudy:
     """A study, and who is at work in it."""
 
     study: optuna.Study
-    claims: Claims
+    claims: TrialClaims
 
 
 def open_study(settings: StudySettings, proxy: RunSpec, space: SearchSpace) -> SharedStudy:
@@ -79,7 +79,7 @@ def open_study(settings: StudySettings, proxy: RunSpec, space: SearchSpace) -> S
         study = optuna.create_study(
             study_name=settings.name, storage=storage, direction="minimize", load_if_exists=True
         )
-        claims = Claims(storage.engine, settings.name)
+        claims = TrialClaims(storage.engine, settings.name)
         claims.create_table()
         known = _settled_question(study, claims, _question(proxy, space))
     except (*TROUBLE, ImportError, OSError, ValueError) as error:
@@ -195,7 +195,7 @@ def _question(proxy: RunSpec, space: SearchSpace) -> dict[str, object]:
     return plain
 
 
-def _settled_question(study: optuna.Study, claims: Claims, question: dict[str, object]) -> object:
+def _settled_question(study: optuna.Study, claims: TrialClaims, question: dict[str, object]) -> object:
     """What a study asks: what is written there, or else ``question``, which is written by one process at a time."""
     while (known := study.user_attrs.get(SPECIFICATION)) is None:
         claim = claims.take([OPENING], this_process())

@@ -14,9 +14,9 @@ from smupar_transfer.statistics.coordinate_slopes import (
     EXACT,
     JUDGED,
     PARTIAL,
-    Estimate,
+    LayerSlope,
     Moment,
-    Slope,
+    SlopeEstimate,
     Verdict,
     difference,
     exponent_at_start,
@@ -47,7 +47,7 @@ def checks(make_check: MakeCheck, names: dict[str, tuple[float, float, float]]) 
     ]
 
 
-def slopes_of(records: list[CoordinateRecord], axis: str = "sparsity") -> list[Slope]:
+def slopes_of(records: list[CoordinateRecord], axis: str = "sparsity") -> list[LayerSlope]:
     return slopes(sizes_table(records, axis), axis, STEPS)
 
 
@@ -82,25 +82,25 @@ def test_intervals_are_students(count: int) -> None:
     values = np.random.default_rng(0).normal(size=count)
     half = stats.t.ppf(0.975, count - 1) * values.std(ddof=1) / math.sqrt(count)
     expected = (values.mean() - half, values.mean() + half)
-    assert Estimate(dict(enumerate(values))).interval == pytest.approx(expected, rel=2e-3)
-    assert Estimate(dict(enumerate(values))).mean == pytest.approx(values.mean())
+    assert SlopeEstimate(dict(enumerate(values))).interval == pytest.approx(expected, rel=2e-3)
+    assert SlopeEstimate(dict(enumerate(values))).mean == pytest.approx(values.mean())
 
 
 def test_an_interval_for_two_looks_is_wider_as_bonferroni_has_it() -> None:
     stats = pytest.importorskip("scipy.stats")
     values = {0: 1.0, 1: 2.0, 2: 4.0}
-    low, high = Estimate(values).interval
-    wide_low, wide_high = Estimate(values, looks=2).interval
+    low, high = SlopeEstimate(values).interval
+    wide_low, wide_high = SlopeEstimate(values, looks=2).interval
     assert (wide_high - wide_low) / (high - low) == pytest.approx(stats.t.ppf(0.9875, 2) / stats.t.ppf(0.975, 2))
-    assert mean_of([Estimate(values), Estimate(values, 2)]).looks == 2
-    assert difference(Estimate(values, 2), Estimate(values)).looks == 2
+    assert mean_of([SlopeEstimate(values), SlopeEstimate(values, 2)]).looks == 2
+    assert difference(SlopeEstimate(values, 2), SlopeEstimate(values)).looks == 2
 
 
 def test_intervals_cover_where_a_bootstrap_of_five_seeds_does_not() -> None:
     """Why Student's t: percentiles of resampled means of five are too narrow. 1,000 draws: +- 1.4 points."""
     rng = np.random.default_rng(0)
     draws = rng.normal(size=(1000, 5))
-    inside = [low <= 0 <= high for low, high in (Estimate(dict(enumerate(row))).interval for row in draws)]
+    inside = [low <= 0 <= high for low, high in (SlopeEstimate(dict(enumerate(row))).interval for row in draws)]
     assert 0.93 < np.mean(inside) < 0.97
     resampled = draws[:, rng.integers(5, size=(400, 5))].mean(axis=2)
     low, high = np.quantile(resampled, [0.025, 0.975], axis=1)
@@ -121,14 +121,14 @@ def test_intervals_cover_where_a_bootstrap_of_five_seeds_does_not() -> None:
     ],
 )
 def test_a_whole_interval_decides(values: tuple[float, ...], verdict: Verdict) -> None:
-    assert Estimate(dict(enumerate(values))).judge(0.0, EXACT) is verdict
-    assert Estimate({seed: value + 1 for seed, value in enumerate(values)}).judge(1.0, EXACT) is verdict
+    assert SlopeEstimate(dict(enumerate(values))).judge(0.0, EXACT) is verdict
+    assert SlopeEstimate({seed: value + 1 for seed, value in enumerate(values)}).judge(1.0, EXACT) is verdict
 
 
 @pytest.mark.parametrize(("slope", "verdict"), [(-0.5, "INSIDE"), (-0.7, "OUTSIDE"), (0.2, "INSIDE"), (0.3, "OUTSIDE")])
 def test_updates_may_be_less_aligned_but_not_more(slope: float, verdict: str) -> None:
     """Between independent and aligned sums a correct rule slopes down by at most 1/2, a wrong one up by 1/2 or more."""
-    assert Estimate({0: slope, 1: slope}).judge(0.0, PARTIAL) is Verdict[verdict]
+    assert SlopeEstimate({0: slope, 1: slope}).judge(0.0, PARTIAL) is Verdict[verdict]
 
 
 def test_strain_is_measured_by_the_side_of_the_allowance() -> None:
@@ -195,9 +195,9 @@ def test_parametrizations_may_have_hyperparameters_of_their_own(make_check: Make
 
 
 def test_means_and_differences_are_paired_by_seed() -> None:
-    a, b = Estimate({0: 1.0, 1: 2.0}), Estimate({0: 0.0, 1: 0.5, 2: 9.0})
+    a, b = SlopeEstimate({0: 1.0, 1: 2.0}), SlopeEstimate({0: 0.0, 1: 0.5, 2: 9.0})
     assert dict(difference(a, b).by_seed) == {0: 1.0, 1: 1.5}
-    assert dict(mean_of([a, Estimate({1: 0.0, 0: 3.0})]).by_seed) == {0: 2.0, 1: 1.0}
+    assert dict(mean_of([a, SlopeEstimate({1: 0.0, 0: 3.0})]).by_seed) == {0: 2.0, 1: 1.0}
     assert dict(mean_of([a, b]).by_seed) == {}
 
 

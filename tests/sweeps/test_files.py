@@ -16,7 +16,7 @@ from smupar_transfer.app import overrides
 from smupar_transfer.app.hydra_entry import _expand_name
 from smupar_transfer.app.sweep_config import at_point, narrowed, typed
 from smupar_transfer.sweeps import shipped
-from smupar_transfer.sweeps.axes import Axis, Grid, parse_grids
+from smupar_transfer.sweeps.axes import Grid, GridAxis, parse_grids
 from smupar_transfer.sweeps.files import (
     find_sweep,
     load_sweep,
@@ -38,8 +38,8 @@ def changed(grid_file: Path, old: str, new: str) -> Path:
 
 
 def test_grids_are_united_and_points_that_repeat_are_dropped() -> None:
-    first: Grid = {"a": Axis(values=[1, 2]), "b": Axis(values=[3])}
-    second: Grid = {"b": Axis(values=[3, 4]), "a": Axis(values=[2])}
+    first: Grid = {"a": GridAxis(values=[1, 2]), "b": GridAxis(values=[3])}
+    second: Grid = {"b": GridAxis(values=[3, 4]), "a": GridAxis(values=[2])}
     sweep = Sweep("name", "q", "e", "c", (), [first, second], 3)
     assert list(sweep.points()) == [{"a": 1, "b": 3}, {"a": 2, "b": 3}, {"b": 4, "a": 2}]
 
@@ -93,8 +93,8 @@ def test_what_an_adaptive_sweep_searches_cannot_be_fixed(
 
 
 def test_grids_may_add_seeds_to_a_cell() -> None:
-    fewer: Grid = {"a": Axis(values=[1, 2]), "seed": Axis(values=[0])}
-    more: Grid = {"seed": Axis(values=[1, 0]), "a": Axis(values=[2])}
+    fewer: Grid = {"a": GridAxis(values=[1, 2]), "seed": GridAxis(values=[0])}
+    more: Grid = {"seed": GridAxis(values=[1, 0]), "a": GridAxis(values=[2])}
     assert list(Sweep("name", "q", "e", "c", (), [fewer, more], 4).cells()) == [({"a": 1}, (0,)), ({"a": 2}, (0, 1))]
 
 

@@ -18,7 +18,7 @@ from smupar_transfer.records import RunRecord, RunSpec, read_tuned, write_tuned
 from smupar_transfer.theory import BaseHyperparameters, InputError
 from smupar_transfer.training import Data, run
 from smupar_transfer.tuning import Range, Search, SearchSpace, TrialOutcome, best, outcomes, run_search
-from smupar_transfer.tuning.claims import EXPIRY_SECONDS, TABLE, Claim, Claims
+from smupar_transfer.tuning.claims import EXPIRY_SECONDS, TABLE, TrialClaim, TrialClaims
 from smupar_transfer.tuning.objective import Objective
 from smupar_transfer.tuning.search import PlaceJob, _try_place
 from smupar_transfer.tuning.study import ORDINAL, SharedStudy, open_study, run_next_trial
@@ -195,7 +195,7 @@ def test_what_the_storage_says_when_it_fails_is_one_line(
 
     assert outcomes(make_search(3)) == []
     monkeypatch.setattr("smupar_transfer.tuning.storage.PAUSES", ())
-    monkeypatch.setattr(Claims, "take", failing)
+    monkeypatch.setattr(TrialClaims, "take", failing)
     with pytest.raises(InputError, match=r"study\.storage=sqlite:.*: failed: disk I/O error; .* same command again"):
         list(run_search(make_search(3), workers=1))
 
@@ -203,9 +203,9 @@ def test_what_the_storage_says_when_it_fails_is_one_line(
 def test_a_storage_that_fails_for_a_moment_costs_nothing_but_time(
     make_search: MakeSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, calls = Claims.take, 0
+    real, calls = TrialClaims.take, 0
 
-    def failing_once(*arguments: Any) -> Claim | None:
+    def failing_once(*arguments: Any) -> TrialClaim | None:
         nonlocal calls
         calls += 1
         if calls == 2:
@@ -214,7 +214,7 @@ def test_a_storage_that_fails_for_a_moment_costs_nothing_but_time(
 
     monkeypatch.setattr("smupar_transfer.tuning.storage.PAUSES", (0.0,))
     with monkeypatch.context() as patch:
-        patch.setattr(Claims, "take", failing_once)
+        patch.setattr(TrialClaims, "take", failing_once)
         ended = list(run_search(make_search(3), workers=1))
     assert ended == list(run_search(make_search(3, name="whole"), workers=1))
 

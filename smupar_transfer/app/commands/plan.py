@@ -47,14 +47,14 @@ def run(config: DictConfig) -> None:
     todo, records = of_target(config) if sweep is None else of_sweep(config, sweep)
     tell_of_runs(config, todo.planned)
     missing = {spec.key for spec in todo.missing}
-    batches = pricing.group(todo.planned, missing, pricing.comparable(records, execution))
-    price = pricing.price(batches, config_to_spec.data_request(config), execution)
-    for item in one_a_layout(price.batches):
+    groups = pricing.group(todo.planned, missing, pricing.comparable(records, execution))
+    price = pricing.price(groups, config_to_spec.data_request(config), execution)
+    for item in one_a_layout(price.groups):
         out.print(layer_table(item, execution))
         out.print()
     if execution.device == "cpu" and execution.backend == AUTO and (problem := native_problem()) is not None:
         out.print(f"not measured: native, {problem}\n", soft_wrap=True)
-    out.print(_table(price.batches))
+    out.print(_table(price.groups))
     console.line(f"\n{todo}")
     if sweep is not None:
         console.stated_cost(sweep)
@@ -115,14 +115,14 @@ def one_a_layout(priced: Sequence[Priced]) -> list[Priced]:
     """The first of those whose layers are the same, with the same number of tokens a step."""
     by_layout: dict[tuple[object, ...], Priced] = {}
     for item in priced:
-        spec = item.batch.spec
+        spec = item.group.spec
         by_layout.setdefault((spec.model, spec.sparsity, spec.budget.tokens_per_step, spec.precision), item)
     return list(by_layout.values())
 
 
 def layer_table(item: Priced, execution: Execution) -> Group:
     """One row for equal layers; numbers are of one: size, milliseconds a step, what computes, operations, bytes."""
-    spec, layers = item.batch.spec, item.estimate.layers
+    spec, layers = item.group.spec, item.estimate.layers
     names = [name for name in CANDIDATES if any(name in layer.seconds for layer in layers)]
     rows = [
         [
@@ -156,14 +156,14 @@ def _milliseconds(seconds: float | None) -> str:
 def _table(priced: Sequence[Priced]) -> Group:
     rows = [
         [
-            f"{item.batch.spec.model.width}",
-            f"{1 - item.batch.spec.sparsity.density:g}",
-            f"{item.batch.runs}",
-            f"{item.batch.missing}",
+            f"{item.group.spec.model.width}",
+            f"{1 - item.group.spec.sparsity.density:g}",
+            f"{item.group.runs}",
+            f"{item.group.missing}",
             f"{item.estimate.cost.parameters:,}",
             f"{item.estimate.cost.nonzero_parameters:,}",
-            f"{item.batch.spec.budget.tokens:,}",
-            f"{item.estimate.cost.flops_sparse * item.batch.spec.budget.tokens:.2e}",
+            f"{item.group.spec.budget.tokens:,}",
+            f"{item.estimate.cost.flops_sparse * item.group.spec.budget.tokens:.2e}",
             f"{item.estimate.state_bytes / MIB:,.1f}",
             console.number(item.step_seconds, 3),
             console.seconds(item.run_seconds),

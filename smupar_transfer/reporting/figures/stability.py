@@ -50,7 +50,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Panel:
+class LossPanel:
     """One family as drawn, its curves from the proxy's end of the axis on; ``proxy`` is the transferred value."""
 
     title: str
@@ -58,7 +58,7 @@ class Panel:
     proxy: float | None = None
 
 
-def draw_loss_curves(panels: Sequence[Panel], floor: float, ceiling: float, swept: str, axis: str) -> Figure:
+def draw_loss_curves(panels: Sequence[LossPanel], floor: float, ceiling: float, swept: str, axis: str) -> Figure:
     """Loss over log2 of the swept hyperparameter: a panel per family, a curve per position on the axis, optima marked.
 
     Args:

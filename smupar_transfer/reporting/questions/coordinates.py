@@ -19,8 +19,8 @@ from smupar_transfer.statistics.coordinate_slopes import (
     JUDGED,
     PARTIAL,
     Gap,
+    LayerSlope,
     Moment,
-    Slope,
     Verdict,
     gaps,
     mean_of,
@@ -134,7 +134,7 @@ def verdict_table(judgements: Sequence[Judgement]) -> Table:
     return Table("summary", "", "", frame, (), ())
 
 
-def slope_table(slopes: Sequence[Slope]) -> Table:
+def slope_table(slopes: Sequence[LayerSlope]) -> Table:
     """In the file a row a layer; for people a row a size, over all layers."""
     frame = pd.DataFrame(
         [
@@ -156,7 +156,7 @@ def slope_table(slopes: Sequence[Slope]) -> Table:
             for slope in slopes
         ]
     )
-    groups: dict[tuple[str, Coordinate, Moment], list[Slope]] = {}
+    groups: dict[tuple[str, Coordinate, Moment], list[LayerSlope]] = {}
     for slope in slopes:
         groups.setdefault((slope.parametrization, slope.coordinate, slope.moment), []).append(slope)
     return Table(
@@ -172,7 +172,7 @@ def slope_table(slopes: Sequence[Slope]) -> Table:
     )
 
 
-def _slope_row(members: Sequence[Slope]) -> tuple[str, ...]:
+def _slope_row(members: Sequence[LayerSlope]) -> tuple[str, ...]:
     first, mean = members[0], mean_of(member.estimate for member in members)
     of_layers = [member.estimate.mean for member in members]
     still = sum(member.verdict is Verdict.INSIDE for member in members)
