@@ -23,6 +23,7 @@ from rich.table import Table
 from rich.text import Text
 
 from smupar_transfer.records import CoordinateRecord, Evaluation, RunRecord
+from smupar_transfer.reporting.number_format import duration, loss
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -140,25 +141,9 @@ def outcome(shown: Outcome) -> None:
         out.print(note, markup=False)
 
 
-def number(value: float | None, digits: int = 4) -> str:
-    """A number with so many significant digits; a dash where there is none."""
-    if value is None or value != value:
-        return "-"
-    return f"{value:.{digits}g}"
-
-
-def loss(value: float | None) -> str:
-    """A loss in nats, or that there is none."""
-    return "diverged" if value is None or value == float("inf") else f"{value:.4f}"
-
-
 def seconds(value: float) -> str:
-    """A duration for people."""
-    if value < 90:
-        return f"{value:.1f} s"
-    if value < 5400:
-        return f"{value / 60:.1f} min"
-    return f"{value / 3600:.1f} h"
+    """A duration as it is printed in a terminal."""
+    return duration(value, hour_digits=1)
 
 
 class ProgressBar:

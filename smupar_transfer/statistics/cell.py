@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from smupar_transfer.records import Design, GPTSpec, RunRecord, RunSpec
 from smupar_transfer.statistics.labels import Setting, label, said, variant
-from smupar_transfer.statistics.varying import FIELD, varying_fields
+from smupar_transfer.statistics.varying import FIELD, HYPERPARAMETERS, varying_fields
 from smupar_transfer.theory import PARAMETRIZATIONS, InputError
 
 Floats = NDArray[np.float64]
 
-HYPERPARAMETERS = ("learning_rate", "init_std", "input_multiplier", "output_multiplier", "weight_decay")
 SETTINGS = (
     "width",
     "sparsity",

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from smupar_transfer.records import RunSpec, to_plain
 from smupar_transfer.statistics.labels import Setting
+from smupar_transfer.theory import BaseHyperparameters
+
+HYPERPARAMETERS = tuple(field.name for field in fields(BaseHyperparameters))
+"""Names of the base hyperparameters, each of which has a column of the table."""
 
 FIELD = "spec."
 """What names of fields begin with, so that no column of another meaning is taken for one."""
@@ -18,11 +23,7 @@ IN_COLUMNS = frozenset(
         "sparsity.density",
         "sparsity.mask",
         "parametrization",
-        "hparams.learning_rate",
-        "hparams.init_std",
-        "hparams.input_multiplier",
-        "hparams.output_multiplier",
-        "hparams.weight_decay",
+        *(f"hparams.{name}" for name in HYPERPARAMETERS),
         "optimizer.name",
         "optimizer.epsilon",
         "optimizer.weight_decay_form",

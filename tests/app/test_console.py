@@ -17,20 +17,6 @@ from smupar_transfer.sweeps.sweep import Sweep
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(None, "-"), (float("nan"), "-"), (1 / 3, "0.3333"), (2.0**-6, "0.01562"), (0, "0")]
-)
-def test_numbers_have_four_digits_or_are_a_dash(value: float | None, text: str) -> None:
-    assert console.number(value) == text
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(None, "diverged"), (float("inf"), "diverged"), (2.0, "2.0000"), (0.12345, "0.1235")]
-)
-def test_a_loss_that_is_none_diverged(value: float | None, text: str) -> None:
-    assert console.loss(value) == text
-
-
-@pytest.mark.parametrize(
     ("value", "text"), [(0.0, "0.0 s"), (89.0, "89.0 s"), (90.0, "1.5 min"), (5400.0, "1.5 h"), (36000.0, "10.0 h")]
 )
 def test_durations_have_a_fitting_unit(value: float, text: str) -> None:

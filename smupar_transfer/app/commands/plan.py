@@ -13,6 +13,7 @@ from smupar_transfer.app import console
 from smupar_transfer.app.overrides import config_dir, words_by_hand
 from smupar_transfer.app.sweep_config import narrowed
 from smupar_transfer.records import CoordinateStore, RunRecord, RunSpec, RunStore
+from smupar_transfer.reporting.number_format import significant
 from smupar_transfer.sweeps.files import load_sweep, own_file
 from smupar_transfer.sweeps.sweep import COORDINATES, Sweep
 from smupar_transfer.theory import InputError
@@ -128,13 +129,13 @@ def layer_table(item: Priced, execution: Execution) -> Group:
         [
             f"{layer.name} x{layer.count}",
             f"{layer.shape[0]}x{layer.shape[1]}",
-            console.number(layer.nonzero / (layer.shape[0] * layer.shape[1]), 3),
+            significant(layer.nonzero / (layer.shape[0] * layer.shape[1]), 3),
             f"{layer.nonzero:,}",
             *(_milliseconds(layer.seconds.get(name)) for name in names),
             layer.backend,
-            console.number(layer.flops_sparse / 1e9, 3),
-            console.number(layer.flops_dense / 1e9, 3),
-            console.number(layer.state_bytes / MIB, 3),
+            significant(layer.flops_sparse / 1e9, 3),
+            significant(layer.flops_dense / 1e9, 3),
+            significant(layer.state_bytes / MIB, 3),
         ]
         for layer in layers
     ]
@@ -150,7 +151,7 @@ def layer_table(item: Priced, execution: Execution) -> Group:
 def _milliseconds(seconds: float | None) -> str:
     if seconds is not None and seconds >= 0.1:
         return f"{1e3 * seconds:,.0f}"
-    return console.number(None if seconds is None else 1e3 * seconds, 3)
+    return significant(None if seconds is None else 1e3 * seconds, 3)
 
 
 def _table(priced: Sequence[Priced]) -> Group:
@@ -165,7 +166,7 @@ def _table(priced: Sequence[Priced]) -> Group:
             f"{item.group.spec.budget.tokens:,}",
             f"{item.estimate.cost.flops_sparse * item.group.spec.budget.tokens:.2e}",
             f"{item.estimate.state_bytes / MIB:,.1f}",
-            console.number(item.step_seconds, 3),
+            significant(item.step_seconds, 3),
             console.seconds(item.run_seconds),
         ]
         for item in priced
