@@ -74,8 +74,8 @@ def check_own_folder(command: str, folder: str | None) -> None:
     """Refuse files of a person's own that Hydra would not read, since the package has files of the same names.
 
     Args:
-        command: that is to run.
-        folder: the person's own; None if there is none.
+        command: The command that is to run.
+        folder: The person's own folder of configurations; None if there is none.
 
     Raises:
         WordError: there is such a file.

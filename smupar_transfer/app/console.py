@@ -58,10 +58,10 @@ def table(
     """A heading and a table whose first column is text and whose others are numbers.
 
     Args:
-        title: the heading.
-        columns: names above the columns; there is no header if all are nameless.
-        rows: entries, as many a row as there are columns.
-        bold: row and column of the entries that stand out.
+        title: The heading.
+        columns: The names above the columns; there is no header if all are nameless.
+        rows: The entries, as many a row as there are columns.
+        bold: The row and column of each entry that stands out.
     """
     made = Table(show_header=any(columns), box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for index, (name, width) in enumerate(zip(columns, _widths(columns, rows), strict=True)):
@@ -100,8 +100,8 @@ def introduction(sweep: Sweep, file: Path | None) -> None:
     """Print what a sweep asks, at once: what comes next takes seconds.
 
     Args:
-        sweep: the sweep.
-        file: where a person's own sweep is from; None for one that comes with the package.
+        sweep: The sweep.
+        file: The file of a person's own sweep; None for a sweep that comes with the package.
     """
     line(f"sweep {sweep.name}" + ("" if file is None else f" of {file}"))
     line(sweep.question.strip())

@@ -93,8 +93,8 @@ def sorted_line(command: str, words: Sequence[str]) -> CommandLine:
     """Tell flags and settings of a command line apart.
 
     Args:
-        command: whose keys are suggested for a flag that is none.
-        words: behind the command.
+        command: The command whose keys are suggested for a flag that is none.
+        words: The words behind the command.
 
     Raises:
         WordError: a flag is unknown, lacks its value, has a wrong one, or does not go with another.

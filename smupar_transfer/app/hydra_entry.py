@@ -35,12 +35,12 @@ def launch(command: str, words: list[str], program: str = "") -> int:
     """Compose the configuration of a command and run it.
 
     Args:
-        command: one of ``main.COMMANDS``.
-        words: the rest of the command line.
-        program: what Hydra shall take for the program's name; the command with its name if left out.
+        command: The name of the command, one of ``main.COMMANDS``.
+        words: The rest of the command line.
+        program: What Hydra shall take for the program's name; the command with its name if left out.
 
     Returns:
-        Exit code, as ``main`` describes it.
+        The exit code, as ``main`` describes it.
     """
     os.environ["SMUPAR_SWEEPS"] = str(shipped.SWEEPS)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through: they are reported here, in one line
@@ -93,9 +93,9 @@ def _hydra_entry(command: str, refused: list[Exception], help_without: Sequence[
     """Hydra's entry point, whose task is the body of a command.
 
     Args:
-        command: its name.
-        refused: takes what the body raises in this process, past Hydra, which would print all overrides before it.
-        help_without: if not None, help is printed in place of running the body, without these passwords.
+        command: The name of the command.
+        refused: Takes what the body raises in this process, past Hydra, which would print all overrides before it.
+        help_without: If not None, help is printed in place of running the body, without these passwords.
     """
     here = os.getpid()
 

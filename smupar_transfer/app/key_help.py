@@ -103,9 +103,9 @@ def print_help(command: str, config: DictConfig, secrets: Sequence[str] = ()) ->
     """Print the help of a command, at most 100 columns wide.
 
     Args:
-        command: its name.
-        config: composed with the words of the command line.
-        secrets: passwords, which are not shown.
+        command: The name of the command.
+        config: The configuration, composed with the words of the command line.
+        secrets: The passwords, which are not shown.
     """
     hydra = HydraConfig.get()
     folders = [Path(source.path) for source in hydra.runtime.config_sources if source.schema == "file"]

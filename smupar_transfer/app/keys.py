@@ -70,8 +70,8 @@ def key_of_field(prefix: str, item: Field[object]) -> Key:
     """The key that a field of a schema describes.
 
     Args:
-        prefix: of its dotted name, with the last dot.
-        item: a field that ``schema.key`` made.
+        prefix: The first part of the key's dotted name, with the last dot.
+        item: A field that ``schema.key`` made.
     """
     kind, _, none = str(item.type).partition(" | ")
     takes = _TAKES.get(kind, Takes.LIST if kind.startswith("list") else Takes.MAPPING)
@@ -134,8 +134,8 @@ def example_of(key: Key, value: str) -> str:
     """What a value stands for in the form that its key takes: 1000 for 1e3, 0.015625 for 1/64 or 2**-6.
 
     Args:
-        key: that was set.
-        value: that it does not take.
+        key: The key that was set.
+        value: The value that it does not take.
 
     Returns:
         The end of a sentence, with its comma; empty if there is nothing to say.

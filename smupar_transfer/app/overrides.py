@@ -78,11 +78,12 @@ def set_by_hand(config: DictConfig, *groups: str) -> list[str]:
     """Keys that a person set: typed, or changed by a file of theirs that a typed word brought in.
 
     Args:
-        config: of the command, as it was composed.
-        groups: names of groups, such as ``hparams``, or of single keys.
+        config: The configuration of the command, as it was composed.
+        groups: The names of groups, such as ``hparams``, or of single keys.
 
     Returns:
-        Dotted keys of values, in the order of the configuration. Files of sweeps, and defaults, set nothing by hand.
+        The dotted keys of values, in the order of the configuration. Files of sweeps, and defaults, set nothing by
+        hand.
     """
     usual, typed = {}, set(keys_of(words_by_hand()))
     if HydraConfig.initialized() and GlobalHydra.instance().is_initialized():
@@ -105,9 +106,9 @@ def _without_words(command: str, of_file: tuple[str, ...], folder: str | None) -
     """The configuration of a command without what a person typed.
 
     Args:
-        command: name of its configuration.
-        of_file: words of a sweep's file.
-        folder: the person's own folder of configurations, which Hydra knows already.
+        command: The name of the command's configuration.
+        of_file: The words of a sweep's file.
+        folder: The person's own folder of configurations, which Hydra knows already.
     """
     del folder
     return _leaves(compose(command, overrides=list(of_file)))
@@ -138,9 +139,9 @@ def next_command(command: str, words: Sequence[str], groups: Container[str]) -> 
     """A line that a person can copy: ``command`` with what it needs of their words.
 
     Args:
-        command: its name.
-        words: of its own.
-        groups: first parts of the keys that must be given again.
+        command: The name of the command.
+        words: Words of its own.
+        groups: The first parts of the keys that must be given again.
     """
     given = [word for word in words_given() if key_of(word).partition(".")[0] in groups]
     return shlex.join(["smupar", command, *words, *given, *own_flags()])

@@ -88,8 +88,8 @@ def recipe_of(spec: RunSpec, source: Source | None) -> Recipe:
     """The recipe of a target.
 
     Args:
-        spec: the run that trains it; its data, budget and seed do not count.
-        source: where its base hyperparameters come from; None if nobody tuned them.
+        spec: The run that trains the target; its data, budget and seed do not count.
+        source: Where its base hyperparameters come from; None if nobody tuned them.
     """
     return make_recipe(rules_of(spec), spec.model, spec.base_width, spec.sparsity, target_plan(spec), source)
 

@@ -41,8 +41,8 @@ def refusal(error: BaseException, command: str) -> str | None:
     """The line that a person needs; None if the error is not one of configuration.
 
     Args:
-        error: that composing the configuration, or launching jobs, raised.
-        command: that was to run.
+        error: The error that composing the configuration, or launching jobs, raised.
+        command: The command that was to run.
     """
     launcher = _launcher(error)
     if launcher is not None:

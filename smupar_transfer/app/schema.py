@@ -32,8 +32,8 @@ def about(meaning: str, choices: Iterable[str] = ()) -> dict[str, Any]:
     """Metadata of a field.
 
     Args:
-        meaning: what ``--help`` says of it, as a clause.
-        choices: all values that it takes, where they are words.
+        meaning: What ``--help`` says of the field, as a clause.
+        choices: All values that it takes, where they are words.
     """
     return {MEANING: meaning, CHOICES: tuple(choices)}
 
@@ -42,9 +42,9 @@ def key(meaning: str, default: Any = MISSING, *, choices: Iterable[str] = ()) ->
     """A field of the configuration; see ``about``.
 
     Args:
-        meaning: what ``--help`` says of it, as a clause.
-        default: what leaving it out context, where that is not said in ``conf/``.
-        choices: all values that it takes, where they are words.
+        meaning: What ``--help`` says of the field, as a clause.
+        default: The value if it is left out, where that is not said in ``conf/``.
+        choices: All values that it takes, where they are words.
     """
     return field(default=default, metadata=about(meaning, choices))
 

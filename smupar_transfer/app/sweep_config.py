@@ -27,9 +27,9 @@ def narrowed(sweep: Sweep, config: DictConfig, words: Iterable[str]) -> Sweep:
     Words about the target leave cells of the dense proxy as they are: without it, no regret would be known.
 
     Args:
-        sweep: as its file has it.
-        config: composed from the sweep's own settings and the words.
-        words: that a person gave, such as ``parametrization=mup`` or ``seed=0``.
+        sweep: The sweep as its file has it.
+        config: The configuration, composed from the sweep's own settings and the words.
+        words: The words that a person gave, such as ``parametrization=mup`` or ``seed=0``.
 
     Raises:
         InputError: the key that is searched over, or one of random points, is among them.

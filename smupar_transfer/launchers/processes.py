@@ -32,9 +32,9 @@ def run_jobs(work: Callable[[Job], JobResult], jobs: Iterable[Job], workers: int
     iterator, or Ctrl-C, ends the processes at once. They end with this process, too, however it ends.
 
     Args:
-        work: what is done with a job.
-        jobs: taken when a worker is free for one, so that they may depend on outcomes.
-        workers: number of processes.
+        work: What is done with a job.
+        jobs: The jobs, each taken when a worker is free for it, so that they may depend on outcomes.
+        workers: The number of processes.
 
     Raises:
         InputError: ``workers`` is less than 1, or a process was killed from outside (most often for its memory).

@@ -87,8 +87,8 @@ def refuse_other(path: Path, key: FileKind) -> None:
     """Refuse a file that is known to be of another kind than a key takes; what is not known passes.
 
     Args:
-        path: that a person gave.
-        key: the configuration key: ``tuned``, ``recipe`` or ``sweep``.
+        path: The file that a person gave.
+        key: The configuration key: ``tuned``, ``recipe`` or ``sweep``.
 
     Raises:
         InputError: the file is of another kind; the message says which, and what to do with it.

@@ -84,10 +84,10 @@ def from_plain(value: Mapping[str, Any], kind: type[T], key: str, path: Path | s
     """Build a dataclass from plain data, refusing unknown, missing and mistyped keys.
 
     Args:
-        value: what ``to_plain`` made.
-        kind: the dataclass.
-        key: the configuration key that led here, for the message.
-        path: of the file the data came from, for the message.
+        value: The plain data, as ``to_plain`` makes it.
+        kind: The dataclass to build.
+        key: The configuration key that led here, for the message.
+        path: The file that the data came from, for the message.
 
     Raises:
         InputError: the data does not describe a ``kind``; the message names every key at fault.
@@ -131,9 +131,9 @@ def write_atomically(path: Path, content: str | bytes, key: str = "results_dir")
     """Write a file so that readers, and a later session after a crash, see all of it or none of it.
 
     Args:
-        path: where to; missing folders are made.
-        content: of the file; text is written as UTF-8.
-        key: the configuration key that led here, for the message.
+        path: The file to write; missing folders are made.
+        content: The content of the file; text is written as UTF-8.
+        key: The configuration key that led here, for the message.
 
     Raises:
         InputError: the file cannot be written (no permission, disk full); an existing file is left as it was.

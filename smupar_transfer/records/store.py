@@ -40,7 +40,7 @@ class Store(Generic[Record]):
     """The records of one kind under one folder, found by run key.
 
     Args:
-        folder: ``results/NAME``; need not exist before the first ``put``.
+        folder: The folder ``results/NAME``, which need not exist before the first ``put``.
 
     Attributes:
         kind: The type of the records.

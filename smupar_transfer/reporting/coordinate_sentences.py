@@ -83,8 +83,8 @@ def ways_out(judgement: Judgement, most_seeds: int) -> list[str]:
     """What would decide an open verdict.
 
     Args:
-        judgement: that is open.
-        most_seeds: how many seeds a parametrization may have.
+        judgement: A judgement whose verdict is open.
+        most_seeds: How many seeds a parametrization may have.
     """
     if judgement.seeds_would_decide:
         one_seed = all(len(slope.estimate.by_seed) < 2 for slope in judgement.deciding)

@@ -28,8 +28,8 @@ def publish(folder: Path, about: Provenance, outcome: Outcome, *, readme: bool =
     """Write ``NAME.csv`` a table, ``NAME.png`` and ``NAME.svg`` a picture, the pages, and the list of results around.
 
     Args:
-        folder: Of the result.
-        about: How it was made.
+        folder: The folder of the result.
+        about: How the result was made.
         outcome: What came out.
         readme: Whether ``README.md`` is written beside ``report.html``.
 

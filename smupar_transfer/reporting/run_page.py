@@ -30,7 +30,7 @@ def publish_run(folder: Path, record: RunRecord, records: Sequence[RunRecord], c
     """Write figure, tables and pages of a run, and the list of all results.
 
     Args:
-        folder: Of this and other runs.
+        folder: The folder of this and other runs.
         record: The run that a person asked for last.
         records: All runs in the folder, that one included.
         command: The command line that trains it.

@@ -162,7 +162,7 @@ def levelled_means(losses: Floats) -> Floats:
     curve does not jump where its seeds change, and one bad run does not move the level of a seed.
 
     Args:
-        losses: (seeds, values); NaN where there is no run.
+        losses: Validation losses in nats, (seeds, values); infinite where a run diverged, NaN where there is no run.
     """
     ran = ~np.isnan(losses)
     common = losses[:, np.isfinite(losses).all(axis=0)]
@@ -176,8 +176,8 @@ def cells(runs: pd.DataFrame, design: Design | None = None) -> list[Cell]:
     """The cells of a table of runs, by parametrization (in the order of ``theory``) and then by settings.
 
     Args:
-        runs: of ``runs_table``.
-        design: sweeps one hyperparameter; the default design if there is none.
+        runs: The table of runs, as ``runs_table`` makes it.
+        design: The design of the sweep, with one swept hyperparameter; the default design if left out.
 
     Raises:
         InputError: two runs of a cell have the same seed and value, so they differ in something no column tells.

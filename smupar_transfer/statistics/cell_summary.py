@@ -58,13 +58,13 @@ def summarise(
     """Estimate every cell, and what it costs not to tune it.
 
     Args:
-        sweep: all cells.
-        design: of the sweep.
-        proxy_log2_value: log2 of the swept hyperparameter as tuned on the proxy, for cells whose proxy is not among
+        sweep: All cells of the sweep.
+        design: The design of the sweep; the default design if left out.
+        proxy_log2_value: The log2 of the swept hyperparameter as tuned on the proxy, for cells whose proxy is not among
             ``sweep``.
 
     Returns:
-        a summary a cell, family by family.
+        A summary for each cell, family by family.
     """
     optima = dict(zip(map(id, sweep), estimate(sweep), strict=True))
     trained = [(cell, optima[id(cell)]) for cell in sweep if optima[id(cell)].status is not Status.NOTHING]

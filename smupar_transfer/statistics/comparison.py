@@ -52,8 +52,8 @@ def compare(records: Sequence[RunRecord], zero_shot_log2_rate: float) -> list[Co
     """Compare parametrizations, in the order of ``theory``.
 
     Args:
-        records: runs of one target with one seed; every parametrization has one at the zero-shot rate.
-        zero_shot_log2_rate: log2 of the base learning rate that was tuned on the proxy.
+        records: The runs of one target with one seed; every parametrization has one at the zero-shot rate.
+        zero_shot_log2_rate: The log2 of the base learning rate that was tuned on the proxy.
     """
     best_of_all = min((_loss(record) for record in records), default=math.inf)
     comparisons = []

@@ -204,11 +204,11 @@ def sizes_table(records: Iterable[CoordinateRecord], axis: str) -> pd.DataFrame:
     First updates of SGD are what they would be without the gradient clip (see ``clipping.first_clip``).
 
     Args:
-        records: of one check.
-        axis: "sparsity" or "width".
+        records: The records of one check.
+        axis: The scale along which they differ, "sparsity" or "width".
 
     Returns:
-        Columns parametrization, seed, scale (density or width), layer, coordinate, step, size.
+        A table with the columns parametrization, seed, scale (density or width), layer, coordinate, step and size.
 
     Raises:
         InputError: the axis is another, or runs differ in more than it; see ``require_one_axis``.
@@ -238,11 +238,11 @@ def slopes(
     """Fitted slopes of everything that is judged, by parametrization (in the order of ``theory``), moment and layer.
 
     Args:
-        sizes: of ``sizes_table``.
-        axis: of it.
-        steps: of optimization.
-        optimizer: that took them.
-        extended: parametrizations to which seeds were added, so that their intervals must hold for several looks.
+        sizes: The measured sizes, as ``sizes_table`` makes them.
+        axis: The scale along which they differ, "sparsity" or "width".
+        steps: The number of optimizer steps after which sizes were measured again.
+        optimizer: The rule by which these steps were taken.
+        extended: The parametrizations to which seeds were added, so that their intervals must hold for several looks.
 
     Raises:
         InputError: no parametrization has two positions on the axis.

@@ -73,9 +73,9 @@ def slopes_of(records: Sequence[CoordinateRecord], axis: str, extended: Collecti
     """Slopes of everything that is judged.
 
     Args:
-        records: of one check, at least one.
-        axis: "sparsity" or "width".
-        extended: parametrizations to which seeds were added.
+        records: The records of one check, at least one.
+        axis: The scale along which they differ, "sparsity" or "width".
+        extended: The parametrizations to which seeds were added.
 
     Raises:
         InputError: see ``slopes.sizes_table`` and ``slopes.slopes``.

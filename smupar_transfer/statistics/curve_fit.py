@@ -100,12 +100,12 @@ def local_fit(log2_values: Floats, losses: Floats, support: Floats | None = None
     """Fit one mean loss curve around its smallest point.
 
     Args:
-        log2_values: increasing, (values,).
-        losses: nats, (values,); infinite where a run diverged: a wall that no fit reaches across.
-        support: share of the seeds that a point is the mean of, (values,); 1 if left out.
+        log2_values: The log2 of the swept hyperparameter's values, increasing, (values,).
+        losses: The mean losses in nats, (values,); infinite where a run diverged: a wall that no fit reaches across.
+        support: The share of the seeds that a point is the mean of, (values,); 1 if left out.
 
     Returns:
-        the fit, and ``Status.FIT``; or None and why there is none.
+        The fit and ``Status.FIT``, or None and the reason why there is none.
     """
     support = np.ones(len(losses)) if support is None else support
     best = smallest(losses, support)

@@ -80,8 +80,8 @@ def surfaces(runs: pd.DataFrame, design: Design) -> list[Surface]:
     """The surfaces of a table of runs, in the order of ``cells``.
 
     Args:
-        runs: of ``runs_table``.
-        design: sweeps two hyperparameters.
+        runs: The table of runs, as ``runs_table`` makes it.
+        design: The design of the sweep, with two swept hyperparameters.
 
     Raises:
         InputError: as ``cells``.

@@ -58,9 +58,9 @@ def transferred_regret(cell: Cell, log2_value: float, best_losses: Floats) -> Re
     """Regret of a cell at ``log2_value``.
 
     Args:
-        cell: the target.
-        log2_value: to use without tuning.
-        best_losses: that tuning reaches, per seed of the cell, (seeds,); NaN for seeds that do not count.
+        cell: The target.
+        log2_value: The log2 of the value that is used without tuning.
+        best_losses: The losses that tuning reaches, per seed of the cell, (seeds,); NaN for seeds that do not count.
     """
     transferred = losses_at(cell, log2_value)
     known = ~np.isnan(transferred) & ~np.isnan(best_losses)

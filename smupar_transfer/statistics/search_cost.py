@@ -63,10 +63,10 @@ def search_curves(runs: pd.DataFrame, swept: Sequence[str]) -> list[SearchCurve]
     """Both curves of every parametrization; only ``direct`` of one that was trained on the target alone.
 
     Args:
-        runs: of ``runs_table``; the costliest size of network is the target, a parametrization has one other, its
-            proxy. Only points that both trained count. A run that diverged, or ended above it, has the loss of a
-            uniform guess.
-        swept: names of the hyperparameters that make a point.
+        runs: The table of runs, as ``runs_table`` makes it. The costliest size of network is the target; a
+            parametrization has one other, its proxy. Only points that both trained count. A run that diverged, or ended
+            above it, has the loss of a uniform guess.
+        swept: The names of the hyperparameters that make a point.
 
     Raises:
         InputError: there is one size only, a parametrization has several proxies, none of its points is in common, or

@@ -18,11 +18,11 @@ def moderate(variances: Floats, degrees_of_freedom: Floats) -> tuple[Floats, Flo
     variance; cells that differ wildly keep their own.
 
     Args:
-        variances: of each cell, positive, (cells,).
-        degrees_of_freedom: degrees of freedom behind each, at least 1, (cells,).
+        variances: The variance of each cell, positive, (cells,).
+        degrees_of_freedom: The degrees of freedom behind each, at least 1, (cells,).
 
     Returns:
-        moderated variances and their degrees of freedom, never more than all cells have together.
+        The moderated variances and their degrees of freedom, never more than all cells have together.
     """
     if len(variances) < 3:
         return variances, degrees_of_freedom

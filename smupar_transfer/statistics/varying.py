@@ -40,10 +40,10 @@ def varying_fields(specs: Sequence[RunSpec]) -> dict[str, list[Setting]]:
     """Values, a run each, of every field that varies over the runs and that no column tells.
 
     Args:
-        specs: of the runs, in the order of the table's rows.
+        specs: The specifications of the runs, in the order of the table's rows.
 
     Returns:
-        Name of the field, such as ``spec.optimizer.beta2``, to its values; "-" for runs that have no such field.
+        Each field's name, such as ``spec.optimizer.beta2``, with its values; "-" for runs that have no such field.
     """
     rows = [dict(_leaves(to_plain(spec))) for spec in specs]
     names = dict.fromkeys(name for row in rows for name in row if name not in IN_COLUMNS)

@@ -52,9 +52,9 @@ def gains(families: Sequence[Family], reference: str = "sp") -> list[Gain]:
     """Every cell against the reference parametrization.
 
     Args:
-        families: families whose cells have a single value each: what was transferred.
-        reference: parametrization; its cell of the same size and sparsity counts, of several that of the family which
-            shares most with the one it is compared with.
+        families: Families whose cells have a single value each: what was transferred.
+        reference: The parametrization to compare with. Its cell of the same size and sparsity counts; of several, that
+            of the family which shares most with the one it is compared with.
 
     Raises:
         InputError: a cell has several values, so it was tuned.

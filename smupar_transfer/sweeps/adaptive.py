@@ -42,8 +42,8 @@ def planned(search: CellSearch, loss_at: Callable[[GridPoint], float | None]) ->
     points.
 
     Args:
-        search: the cell.
-        loss_at: final validation loss, infinite where a run diverged, None where there is none yet.
+        search: How the cell is searched.
+        loss_at: The final validation loss of a point, infinite where the run diverged, None where there is none yet.
     """
     asked: dict[GridPoint, float | None] = {}
     wanted = [(point, search.seeds[0]) for point in range(0, search.points, search.coarse)]

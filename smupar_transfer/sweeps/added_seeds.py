@@ -67,11 +67,11 @@ def plan_seeds(
     check that was interrupted goes on where it was.
 
     Args:
-        planned: runs of the check as its file has it.
-        records: by key.
-        axis: "sparsity" or "width".
-        required: parametrizations that may get seeds.
-        most: seeds a parametrization may have.
+        planned: The runs of the check as its file has it.
+        records: The records that there are, by key.
+        axis: The scale along which the runs differ, "sparsity" or "width".
+        required: The parametrizations that may get seeds.
+        most: The number of seeds that a parametrization may have.
     """
     plan = SeedPlan(tuple(planned))
     for look in range(1, LOOKS + 1):

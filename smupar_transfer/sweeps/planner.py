@@ -30,10 +30,10 @@ class Planner:
     """Plans the runs of a sweep.
 
     Args:
-        sweep: the sweep, with values as the configuration takes them.
-        make: the run of a point: configuration keys and values.
-        tuned: base hyperparameters that all runs share where no axis varies them.
-        tracked: shows how far planning is, where that takes long; given a title and items, which it hands on.
+        sweep: The sweep, with values as the configuration takes them.
+        make: Makes the run of a point: of configuration keys and values.
+        tuned: The base hyperparameters that all runs share where no axis varies them.
+        tracked: Shows how far planning is, where that takes long; given a title and items, which it hands on.
 
     Raises:
         InputError: a run is impossible, or tables could not tell two runs apart.
@@ -108,9 +108,9 @@ def _refuse_alike(points: Sequence[Mapping[str, Any]], runs: Sequence[RunSpec], 
     """Refuse runs that no table could tell apart, which would be found out after the last of them.
 
     Args:
-        points: of the grids.
-        runs: of these points.
-        sweep: of the grids.
+        points: The points of the grids.
+        runs: The run of each point.
+        sweep: The sweep of these grids.
     """
     seen: dict[object, tuple[Mapping[str, Any], RunSpec]] = {}
     for point, run in zip(points, runs, strict=True):
@@ -132,7 +132,7 @@ class _Specs:
     """Makes specifications of points; what differs in seed and base hyperparameters alone is composed once.
 
     Args:
-        make: the run of a point.
+        make: Makes the run of a point.
     """
 
     def __init__(self, make: MakeRun) -> None:

@@ -93,9 +93,9 @@ def group(planned: Sequence[RunSpec], missing: set[str], timed: dict[str, RunRec
     """Gather runs whose cost is the same.
 
     Args:
-        planned: all runs.
-        missing: keys of those that are to be trained.
-        timed: records, by key, that tell how long a run takes here.
+        planned: All runs.
+        missing: The keys of those that are to be trained.
+        timed: Records, by key, that tell how long a run takes here.
     """
     groups: dict[tuple[object, ...], list[RunSpec]] = {}
     for spec in planned:

@@ -19,12 +19,12 @@ def transferred_values(
     Zero-shot regret transfers the same as long as the proxy's own cell is not run any further.
 
     Args:
-        sweep: runs of each cell, at least one; they differ in seed and in the swept hyperparameter only.
-        design: of the sweep.
-        otherwise: for cells whose proxy is not among ``sweep``.
+        sweep: The runs of each cell, at least one; they differ in seed and in the swept hyperparameter only.
+        design: The design of the sweep.
+        otherwise: The value for cells whose proxy is not among ``sweep``.
 
     Returns:
-        a value a cell; None if it is not known, or of no use because nothing trained in the cell.
+        A value for each cell; None if it is not known, or of no use because nothing trained in the cell.
     """
     members = [list(runs) for runs in sweep]
     table = runs_table(record for runs in members for record in runs)  # at once: what varies between cells is known

@@ -119,11 +119,12 @@ def train_planned(
     """Train what ``plan`` asks for and has no record, ask it again, and so on until nothing is missing.
 
     Args:
-        title: of the progress bar.
-        plan: never drops what it once asked for, while records only grow in number.
-        expected: runs in all, as far as one can tell beforehand.
-        context: how, and where to.
-        records: of the folder, by key, where they have been read already.
+        title: The title of the progress bar.
+        plan: What is to be trained, given the records so far. It never drops what it once asked for, while records only
+            grow in number.
+        expected: The number of runs in all, as far as one can tell beforehand.
+        context: How to train, and where to store.
+        records: The records of the folder, by key, where they have been read already.
 
     Returns:
         The records of all runs of the last plan, in its order.

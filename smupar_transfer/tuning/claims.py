@@ -52,8 +52,8 @@ class TrialClaims:
     """The claims on the places of one study.
 
     Args:
-        engine: of the database that holds the study.
-        study: its name.
+        engine: The connection to the database that holds the study.
+        study: The study's name.
     """
 
     def __init__(self, engine: sa.Engine, study: str) -> None:
@@ -72,8 +72,8 @@ class TrialClaims:
         """Claim the first of some places that no living process holds, if there is one.
 
         Args:
-            ordinals: the places, in the order in which they are wanted.
-            command: see ``TrialClaim``.
+            ordinals: The places, in the order in which they are wanted.
+            command: The process whose worker the holder is (see ``TrialClaim``).
         """
         rows = {row.ordinal: row for row in self._rows()}
         for ordinal in ordinals:

@@ -19,10 +19,11 @@ def has_died(process: str) -> bool:
     """Whether a process is known to have ended.
 
     Args:
-        process: what ``this_process`` said there.
+        process: The process, as ``this_process`` named it there.
 
     Returns:
-        False where this cannot be known, as of a process on another machine or in another container.
+        Whether it has ended; False where this cannot be known, as of a process on another machine or in another
+        container.
     """
     machine, pid, birth = process.rsplit("/", 2)
     if machine != _machine():

@@ -93,10 +93,10 @@ def run_search(
     waited for, and those of a command that died are taken over.
 
     Args:
-        search: what is searched.
-        workers: processes of this command, at least 1.
-        waiting: told, now and then, how many places other commands are at work on when none is left for this one.
-        known: finished trials that are not told again; all that there are now, if left out.
+        search: What is searched, where and how.
+        workers: The number of processes of this command, at least 1.
+        waiting: Told, now and then, how many places other commands are at work on when none is left for this one.
+        known: The finished trials that are not told again; all that there are now, if left out.
 
     Yields:
         Each trial of the study as it ends, of this command or another.
@@ -192,8 +192,8 @@ def best(search: Search, trials: Sequence[TrialOutcome]) -> Tuned:
     """The best completed trial with everything needed to use it.
 
     Args:
-        search: what was searched.
-        trials: of its study, with an outcome.
+        search: What was searched.
+        trials: The trials of its study that have an outcome.
 
     Raises:
         InputError: none of them completed.

@@ -40,7 +40,7 @@ def open_storage(url: str) -> RDBStorage:
     """Connect to a database, and make Optuna's tables in it where there are none.
 
     Args:
-        url: as SQLAlchemy understands it.
+        url: The address of the database, as SQLAlchemy understands it.
 
     Raises:
         InputError: the database lies in memory, or the URL would be read otherwise than it is meant.

@@ -110,12 +110,12 @@ def run_next_trial(
     Whatever ends the training early leaves a failed trial, which counts for nothing.
 
     Args:
-        study: opened with the same settings.
-        settings: of the study.
-        objective: what to train.
-        ordinal: place of the trial in the plan of the study. The sampler's randomness depends on it and on the seed
+        study: The study, opened with the same settings.
+        settings: The settings of the study.
+        objective: What to train.
+        ordinal: The place of the trial in the plan of the study. The sampler's randomness depends on it and on the seed
             alone: a study that was interrupted goes on as if it had not been. Place 0 is the defaults.
-        is_held: whether the place is still this process's own.
+        is_held: Whether the place is still this process's own.
 
     Returns:
         The trial with its outcome; None if another process failed it, as it does when this one slept for too long.
@@ -163,8 +163,8 @@ def fail_dead_trials(shared: SharedStudy, own: int | None = None) -> list[Frozen
     """Fail the trials that are marked as running and whose process is dead; the sampler would keep away from them.
 
     Args:
-        shared: the study.
-        own: place that this process holds and has asked no trial for yet.
+        shared: The study.
+        own: The place that this process holds and has asked no trial for yet.
 
     Returns:
         The trials with an outcome.

@@ -42,10 +42,10 @@ def draw_panels(rows: Sequence[PanelRow], position_label: str, legend_title: str
     """A grid of panels, in the manner of SuPar (arXiv 2405.15743), Figure 5.
 
     Args:
-        rows: of equally many panels.
-        position_label: of the shared horizontal axis.
-        legend_title: what lines differ in.
-        flipped: whether positions grow to the left.
+        rows: The rows of the grid, with equally many panels each.
+        position_label: The name of the horizontal axis, which all panels share.
+        legend_title: What the lines differ in.
+        flipped: Whether positions grow to the left.
     """
     columns = max(len(row.panels) for row in rows)
     looks = ordered_looks(line.label for row in rows for panel in row.panels for line in panel.lines)

@@ -62,11 +62,11 @@ def draw_loss_curves(panels: Sequence[LossPanel], floor: float, ceiling: float, 
     """Loss over log2 of the swept hyperparameter: a panel per family, a curve per position on the axis, optima marked.
 
     Args:
-        panels: what to draw; in the manner of SuPar (arXiv 2405.15743), Figure 1.
-        floor: of the shared loss axis, nats.
-        ceiling: of the shared loss axis, nats.
-        swept: what the horizontal axis is called.
-        axis: what the legend is called.
+        panels: What to draw, in the manner of SuPar (arXiv 2405.15743), Figure 1.
+        floor: The lower end of the loss axis, which all panels share, nats.
+        ceiling: The upper end of that axis, nats.
+        swept: The name of the horizontal axis.
+        axis: The title of the legend.
     """
     looks = ordered_looks(curve.label for panel in panels for curve in panel.curves)
     with style():
@@ -113,9 +113,9 @@ def draw_optimum_tracks(tracks: Sequence[Track], ticks: Ticks, optimum: str) -> 
     """The optimum against scale with 95 % intervals; open markers are bounds, dotted lines have slope 0.
 
     Args:
-        tracks: a track per family.
-        ticks: the axis of scale.
-        optimum: what the vertical axis is called.
+        tracks: A track for each family.
+        ticks: The axis of scale.
+        optimum: The name of the vertical axis.
     """
 
     def unmoved(axes: Axes, own: Sequence[Track]) -> None:

@@ -91,11 +91,11 @@ def grid_of_panels(
     """A figure of ``count`` panels, at most three in a row.
 
     Args:
-        count: of panels; a figure without any has none.
-        width: of a panel, inches.
-        height: of a panel, inches.
-        share: both axes between all panels; those at the left and at the bottom show the numbers.
-        beside: room for a legend, inches.
+        count: The number of panels; a figure without any has none.
+        width: The width of a panel, inches.
+        height: The height of a panel, inches.
+        share: Whether all panels share both axes; then those at the left and at the bottom show the numbers.
+        beside: The room for a legend, inches.
     """
     columns = 2 if count == 4 else max(1, min(PANELS_IN_A_ROW, count))  # four make a square
     rows = max(1, -(-count // columns))

@@ -102,10 +102,10 @@ def draw_panels(
     """A figure of tracks, a panel a variant where there are several.
 
     Args:
-        tracks: a track per family.
-        ticks: the axis of scale.
-        quantity: what the vertical axis is called.
-        finish: what else is drawn in a panel.
+        tracks: A track for each family.
+        ticks: The axis of scale.
+        quantity: The name of the vertical axis.
+        finish: What else is drawn in a panel.
     """
     panels = panels_of(tracks)
     if len(panels) == 1:

@@ -114,8 +114,8 @@ def draw_slices(trials: Sequence[Trial], logarithmic: Mapping[str, bool]) -> Fig
     """A panel per hyperparameter: loss against it, the best trial marked; pruned trials are grey, at their last loss.
 
     Args:
-        trials: at least one of which is complete.
-        logarithmic: the searched hyperparameters, and whether each was searched on a logarithmic axis.
+        trials: The trials of the search, at least one of them complete.
+        logarithmic: The searched hyperparameters, and whether each was searched on a logarithmic axis.
     """
     complete, pruned = completed(trials), given_up(trials)
     with style():

@@ -87,8 +87,8 @@ def extrapolated(tokens: int, measured: Mapping[int, float]) -> float:
     More tokens never take less: the line does not fall, and the result is not below either measurement.
 
     Args:
-        tokens: at least as many as were measured.
-        measured: seconds by number of tokens: ``tokens`` alone, or two smaller numbers.
+        tokens: The number of tokens to extrapolate to, at least as many as were measured.
+        measured: The seconds by number of tokens: at ``tokens`` alone, or at two smaller numbers.
     """
     if tokens in measured:
         return measured[tokens]

@@ -24,7 +24,7 @@ class CompactLayout(ABC):
     weights are can be read off the structure that a backend computes with.
 
     Args:
-        mask: boolean (fan_out, fan_in).
+        mask: Which weights exist, boolean (fan_out, fan_in).
     """
 
     def __init__(self, mask: Tensor) -> None:

@@ -30,7 +30,7 @@ class CsrBackend(CompactLayout):
     """Compact values, multiplied as a CSR matrix forwards and as its transpose backwards; float32 and float64.
 
     Args:
-        mask: boolean (fan_out, fan_in).
+        mask: Which weights exist, boolean (fan_out, fan_in).
     """
 
     def __init__(self, mask: Tensor) -> None:
@@ -128,13 +128,14 @@ def csr_linear(inputs: Tensor, values: Tensor, structure: list[Tensor], ranges: 
     """Multiply inputs (tokens, fan_in) by the transposed weight.
 
     Args:
-        inputs: of the type of the values.
-        values: weights that exist, in row-major order.
-        structure: where rows start; columns of the entries; the same two of the transpose; positions of its entries.
-        ranges: of tokens, all of the same length.
+        inputs: The inputs, (tokens, fan_in), of the type of the values.
+        values: The weights that exist, in row-major order.
+        structure: Where rows start; the columns of the entries; the same two of the transpose; the positions of its
+            entries.
+        ranges: The number of ranges, all of the same length, that tokens are divided into.
 
     Returns:
-        The product (tokens, fan_out), contiguous, and the inputs as the backward pass needs them: transposed range by
+        The product (tokens, fan_out), contiguous, and the inputs as the backward pass needs them, transposed range by
         range.
     """
     starts, columns, *_ = structure

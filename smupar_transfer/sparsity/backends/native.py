@@ -20,7 +20,7 @@ class NativeBackend(CompactLayout):
     there are about 8 bytes of structure per weight. Results do not depend on the number of threads, to the last bit.
 
     Args:
-        mask: boolean (fan_out, fan_in), on the CPU.
+        mask: Which weights exist, boolean (fan_out, fan_in), on the CPU.
     """
 
     def __init__(self, mask: Tensor) -> None:
