@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import increment_version
 
 from smupar_transfer.sparsity.autotune.choice import choose_backend
-from smupar_transfer.sparsity.autotune.work import Work
+from smupar_transfer.sparsity.autotune.workload import Workload
 from smupar_transfer.sparsity.backends.base import AUTO, Backend, DenseBackend, make_backend, require_backend
 from smupar_transfer.sparsity.mask_bits import pack_bits, unpack_bits
 from smupar_transfer.sparsity.masks import draw_mask, nominal_nonzero
@@ -155,8 +155,8 @@ class SparseLinear(nn.Module):
         full = nonzero == self.in_features * self.out_features
         if self.backend_name == AUTO and not full:
             threads, dtype = torch.get_num_threads(), self.weight.dtype
-            work = Work(*self.shape, nonzero, full, tokens, threads, dtype, device, precision)
-            self.backend_name = choose_backend(work)
+            workload = Workload(*self.shape, nonzero, full, tokens, threads, dtype, device, precision)
+            self.backend_name = choose_backend(workload)
 
     def _make_backend(self, mask: Tensor) -> Backend:
         if self.backend_name == AUTO:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from smupar_transfer.sparsity import SparseLinear, Work, calibrate, change_mask, computing_backend, named_generator
+from smupar_transfer.sparsity import SparseLinear, Workload, calibrate, change_mask, computing_backend, named_generator
 from smupar_transfer.theory import InputError
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")
@@ -78,7 +78,7 @@ def test_under_autocast_masked_is_near() -> None:
 
 def test_layers_are_calibrated_there(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert set(calibrate(Work(64, 48, 300, False, 128, 1, device="cuda"))) == {"masked", "csr"}
+    assert set(calibrate(Workload(64, 48, 300, False, 128, 1, device="cuda"))) == {"masked", "csr"}
 
 
 @pytest.mark.parametrize("backend", ["masked", "csr", "native"])

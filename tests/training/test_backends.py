@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from smupar_transfer.records import BudgetSpec, GPTSpec, RunSpec
-from smupar_transfer.sparsity import BACKENDS, Work
+from smupar_transfer.sparsity import BACKENDS, Workload
 from smupar_transfer.theory import Optimizer, OptimizerSettings
 from smupar_transfer.training import Execution, Silent, TokenData, load_data, load_network, run
 
@@ -40,13 +40,13 @@ def _needs_compiler(request: pytest.FixtureRequest) -> None:
         pytest.skip("there is no C++ compiler")
 
 
-def choose(monkeypatch: pytest.MonkeyPatch, *names: str) -> list[Work]:
+def choose(monkeypatch: pytest.MonkeyPatch, *names: str) -> list[Workload]:
     """Let ``auto`` choose these, in turn by shape; returns what it is asked for."""
-    asked: list[Work] = []
+    asked: list[Workload] = []
 
-    def answer(work: Work) -> str:
-        asked.append(work)
-        return names[SHAPES.index((work.fan_out, work.fan_in)) % len(names)]
+    def answer(workload: Workload) -> str:
+        asked.append(workload)
+        return names[SHAPES.index((workload.fan_out, workload.fan_in)) % len(names)]
 
     monkeypatch.setattr("smupar_transfer.sparsity.linear.choose_backend", answer)
     return asked
@@ -97,7 +97,9 @@ def test_whatever_auto_chooses_the_curve_is_that_of_masked(
     assert own.values == pytest.approx(expected.values, rel=1e-4)
     chosen = Counter(names[index % len(names)] for index in range(4))
     assert record.environment.backend == "auto: " + ", ".join(f"{name} x{chosen[name]}" for name in sorted(chosen))
-    assert {(work.tokens, work.threads, work.device, work.dtype) for work in asked} == {(32, 1, "cpu", torch.float32)}
+    assert {(workload.tokens, workload.threads, workload.device, workload.dtype) for workload in asked} == {
+        (32, 1, "cpu", torch.float32)
+    }
 
 
 def test_auto_as_measured_here_trains_as_masked_does(spec: RunSpec, corpus: TokenData) -> None:

@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from smupar_transfer.sparsity import BACKENDS, Work
+from smupar_transfer.sparsity import BACKENDS, Workload
 from smupar_transfer.sparsity.autotune import timing
 from smupar_transfer.sparsity.autotune.timing import bytes_beside, extrapolated, measure
 from smupar_transfer.sparsity.backends.base import MaskedBackend
 
-WORK = Work(24, 16, nonzero=96, full=False, tokens=8, threads=1, dtype=torch.float64)  # masked and csr everywhere
+WORK = Workload(24, 16, nonzero=96, full=False, tokens=8, threads=1, dtype=torch.float64)  # masked and csr everywhere
 
 
 class Watched(MaskedBackend):
@@ -65,7 +65,7 @@ def test_all_candidates_are_timed() -> None:
 
 
 def test_a_full_mask_is_timed_as_a_dense_layer() -> None:
-    timings = measure(Work(24, 16, 24 * 16, True, 8, 1))
+    timings = measure(Workload(24, 16, 24 * 16, True, 8, 1))
     assert list(timings) == ["dense"]
     assert timings["dense"].structure == 0
 
@@ -112,17 +112,17 @@ def made_up(monkeypatch: pytest.MonkeyPatch) -> dict[str, MadeUp]:
     return made
 
 
-LARGE = Work(256, 16, 1024, False, 4096, 1, torch.float64)
+LARGE = Workload(256, 16, 1024, False, 4096, 1, torch.float64)
 
 
 def test_many_tokens_are_measured_in_part_and_work_that_they_share_counts_once(
     made_up: dict[str, MadeUp], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    work = replace(LARGE, fan_out=64, nonzero=256)
+    workload = replace(LARGE, fan_out=64, nonzero=256)
     for operations, measured in ((3.0 * 64 * 16 * 4096, {4096}), (3.0 * 64 * 16 * 1500, {512, 1024})):  # whole pieces
         made_up.clear()
         monkeypatch.setattr(timing, "MOST_OPERATIONS", operations)
-        timings = measure(work)
+        timings = measure(workload)
         assert made_up["masked"].tokens == made_up["csr"].tokens == measured
         assert timings["masked"].products == pytest.approx(0.5 + 0.001 * 4096)
         assert timings["csr"].products == pytest.approx(0.004 * 4096)

@@ -14,7 +14,7 @@ STEPS_AN_OCTAVE = 4
 
 
 @dataclass(frozen=True)
-class Work:
+class Workload:
     """One layer, one training step.
 
     Attributes:
@@ -44,7 +44,7 @@ class Work:
         """Entries of the weight, zeros included."""
         return self.fan_out * self.fan_in
 
-    def on_grid(self) -> Work:
+    def on_grid(self) -> Workload:
         """The nearest work that is measured: tokens at a power of two, density at a quarter of an octave."""
         octaves = math.log2(max(1, self.nonzero) / self.size)
         density = 2.0 ** (round(STEPS_AN_OCTAVE * octaves) / STEPS_AN_OCTAVE)
