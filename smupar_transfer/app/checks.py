@@ -20,7 +20,7 @@ FOLDERS = ("name", "results_dir", "study.name")
 """Keys of text that folders are named after."""
 LONGEST_NAME = 255
 """Bytes of a file's name, on all file systems of today."""
-INSTEAD = {
+INSTEAD = {  # what a person may have meant by an empty text
     "results_dir": "write results_dir=. for this folder",
     "tuned": "leave it out to use hparams",
     "recipe": "leave it out to use the configured target",

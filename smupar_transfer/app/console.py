@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from smupar_transfer.sweeps.sweep import Sweep
 
 MAXIMUM_COLUMNS = 100
+"""Characters of a line in a terminal, in a file or in a pipe alike."""
 MANY = 2000
 """Items whose planning takes a second or more."""
 

@@ -46,7 +46,7 @@ def launch(command: str, words: list[str], program: str = "") -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through: they are reported here, in one line
     secrets = secrets_of(words)
     refused: list[Exception] = []
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, _terminate)  # by itself, Python would end without ending workers
     try:
         line = command_line(command, words)
         if line.has("--version"):
@@ -130,7 +130,7 @@ def _expand_name(command: str, words: list[str]) -> list[str]:
         return [f"sweep={name}", *rest]
     typed = keys_of([word for word in rest if not word.startswith("-")])
     own = [word for word in sweep_overrides(name, _config_dir(rest)) if not _overruled(key_of(word), typed)]
-    return [*own, f"sweep={name}", *rest]
+    return [*own, f"sweep={name}", *rest]  # of two words for a key, Hydra takes the later one
 
 
 def _overruled(key: str, typed: Iterable[str]) -> bool:

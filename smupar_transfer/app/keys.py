@@ -151,5 +151,6 @@ def example_of(key: Key, value: str) -> str:
     except (ValueError, ZeroDivisionError, OverflowError):
         return ""
     if key.takes is Takes.WHOLE:
-        return f", as in {key.name}={number:.0f}" if number.is_integer() and abs(number) < 2**53 else ""
+        is_exact = number.is_integer() and abs(number) < 2**53  # from there on a float skips whole numbers
+        return f", as in {key.name}={number:.0f}" if is_exact else ""
     return f", as in {key.name}={number:.6g}"

@@ -96,6 +96,7 @@ def recipe_of(spec: RunSpec, source: Source | None) -> Recipe:
 
 def target_plan(spec: RunSpec) -> tuple[ParameterPlan, ...]:
     """What every parameter of a target is trained with, at the density that is known before masks are drawn."""
+    # a mask whose density only shows when it is drawn is planned as one that has the density asked for
     counted = replace(spec, sparsity=replace(spec.sparsity, mask="random"))
     known = spec if is_counted(spec.sparsity.mask, spec.sparsity.density) else counted
     return plan_of(outline(known), known)

@@ -225,6 +225,7 @@ def _cut(line: str) -> str:
 def _ending(error: Exception, command: str) -> tuple[str, ExitCode]:
     """The line about an error, empty if there is nothing to say, and the exit code."""
     if isinstance(error, BrokenPipeError):
+        # the reader went away: what Python writes when it exits must go somewhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return "", ExitCode.GOOD
     codes = {CheckFailedError: ExitCode.CHECK_FAILED, CheckUndecidedError: ExitCode.UNDECIDED}
@@ -239,6 +240,7 @@ def _ending(error: Exception, command: str) -> tuple[str, ExitCode]:
 
 def worst(codes: Iterable[ExitCode]) -> ExitCode:
     """The exit code of several runs."""
+    # a run that did not come to its end weighs more than any verdict
     order = (ExitCode.CRASHED, ExitCode.BAD_INPUT, ExitCode.CHECK_FAILED, ExitCode.UNDECIDED, ExitCode.GOOD)
     return min(codes, key=order.index, default=ExitCode.GOOD)
 

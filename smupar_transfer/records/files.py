@@ -147,8 +147,8 @@ def write_atomically(path: Path, content: str | bytes, key: str = "results_dir")
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
+            os.fsync(file.fileno())  # before the name changes: after a crash the new name must lead to all of it
+        temporary.chmod(0o644)  # mkstemp keeps others from reading
         temporary.replace(path)
     except OSError as error:
         raise _not_written(key, path, error) from error

@@ -21,6 +21,7 @@ from smupar_transfer.theory import (
 )
 
 SCHEMA_VERSION = 1
+"""Of records; those of another version are refused."""
 
 
 class Activation(StrEnum):

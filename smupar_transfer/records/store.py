@@ -96,6 +96,7 @@ class Store(Generic[Record]):
             records = list(self)
             if not pending:
                 return
+            # first all records in one file, then the single ones away: at no moment is a record nowhere
             write_atomically(self.folder / self.file, "".join(_line(record) for record in records))
             for path in pending:
                 path.unlink(missing_ok=True)

@@ -21,6 +21,7 @@ from smupar_transfer.reporting.publish import publish
 from smupar_transfer.reporting.vocabulary import HYPERPARAMETER_WORDS
 
 SHOWN_TRIALS = 10
+"""On the page; ``trials.csv`` has all."""
 CLOSE = 1.01
 """Times the best loss, up to which a trial is as good as the best in practice."""
 NEAR_END = 0.05
@@ -68,7 +69,7 @@ class Study:
     @property
     def best(self) -> tuple[Trial, float]:
         """The best trial and its loss."""
-        return min(completed(self.trials), key=lambda pair: (pair[1], pair[0].number))
+        return min(completed(self.trials), key=lambda pair: (pair[1], pair[0].number))  # of equal ones the first
 
 
 def draw_study(folder: Path, study: Study) -> None:

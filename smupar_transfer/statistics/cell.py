@@ -198,7 +198,7 @@ def cells(runs: pd.DataFrame, design: Design | None = None) -> list[Cell]:
                 seeds=tuple(int(seed) for seed in table.index),
                 losses=table.to_numpy(dtype=np.float64),
                 chance_loss=float(group["chance_loss"].iloc[0]),
-                flops=float(group["flops_sparse"].median()),
+                flops=float(group["flops_sparse"].median()),  # masks of other seeds may have some weights more
             )
         )
     return sweep

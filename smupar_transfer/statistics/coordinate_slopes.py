@@ -29,6 +29,7 @@ from smupar_transfer.theory import (
 )
 
 AXES = ("sparsity", "width")
+"""Scales along which a coordinate check measures."""
 LOOKS = 2
 """How often, at most, seeds are added to a parametrization that those planned left open (see ``added_seeds``)."""
 

@@ -117,7 +117,7 @@ def local_fit(log2_values: Floats, losses: Floats, support: Floats | None = None
     origin = float(log2_values[best])
     offsets = log2_values[columns] - origin
     doubt = (np.maximum(losses[columns] - losses[best], 0) / (SOFTNESS * losses[best])) ** 2
-    powers = np.vander(offsets, min(4, len(columns)), increasing=True)
+    powers = np.vander(offsets, min(4, len(columns)), increasing=True)  # three points still make a parabola
     seen = support[columns]
     weights = seen / (1 + doubt)
     weighted = powers.T * weights
@@ -127,6 +127,7 @@ def local_fit(log2_values: Floats, losses: Floats, support: Floats | None = None
     if not offsets[0] <= vertex <= offsets[-1]:
         return None, Status.NOT_CONVEX
     left = np.eye(len(columns)) - powers @ maps
+    # by how much a variance of 1 at each point raises the squares of the residuals
     share = np.diag(left.T @ (left * weights[:, None]))
     squares = float(((left @ losses[columns]) ** 2 * weights).sum())
     misfit = squares / float((share * doubt).sum()) if len(columns) > len(coefficients) else 0.0
@@ -138,7 +139,7 @@ def local_fit(log2_values: Floats, losses: Floats, support: Floats | None = None
 
 def smallest(losses: Floats, support: Floats) -> int:
     """Index of the smallest loss among the points that most seeds ran; of all if none of these trained."""
-    most = np.where((support >= MOST) & np.isfinite(losses), losses, np.inf)
+    most = np.where((support >= MOST) & np.isfinite(losses), losses, np.inf)  # what few seeds ran may be luck
     every = np.where(np.isfinite(losses), losses, np.inf)
     return int(most.argmin() if np.isfinite(most).any() else every.argmin())
 

@@ -16,6 +16,7 @@ from smupar_transfer.statistics.optimum import Status
 from smupar_transfer.statistics.variance import draws, student
 
 BOUNDS = {"": "value", "_low": "low", "_high": "high"}
+"""What the columns of a slope in ``drift.csv`` end in, and its attribute that stands there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,9 +112,9 @@ def _family_summary(every: Sequence[CellSummary]) -> FamilySummary:
     if errors is not None:
         degrees_of_freedom = np.array([optimum.degrees_of_freedom for optimum in optima])
         relative = np.array([optimum.curvature_error / optimum.curvature for optimum in optima])
-        bends = draws(relative / math.log(2), degrees_of_freedom)
+        bends = draws(relative / math.log(2), degrees_of_freedom)  # a relative error is one of log2, to first order
     parabolas = np.array([optimum.parabola for optimum in optima])
-    outwards = -1 if family.axis == "sparsity" else 1
+    outwards = -1 if family.axis == "sparsity" else 1  # density falls away from the proxy, other scales grow
     relative_curvature = np.log2([optimum.curvature / optimum.fitted_loss for optimum in optima])
     drift, statuses = spread(log2_optima, errors), {member.optimum.status for member in every}
     transferred = [(member.zero_shot.percent, member.at_edge) for member in every if member.zero_shot is not None]

@@ -138,7 +138,7 @@ def _bowl(surface: Surface) -> tuple[_Bowl | None, Status, tuple[int, int]]:
     if means[around].shape != (3, 3) or not np.isfinite(means[around]).all():
         return None, Status.EDGE, best
     inside = means <= means[best] * (1 + WINDOW)
-    inside[around] = True
+    inside[around] = True  # however high they lie: without them there may be too few points
     connected, _ = ndimage.label(inside, np.ones((3, 3)))  # a dip beyond higher points is no part of the valley
     i, j = np.nonzero(connected == connected[best])
     centre = np.array([surface.log2_values[0][best[0]], surface.log2_values[1][best[1]]])
@@ -180,6 +180,7 @@ def joint_optima(surfaces: Sequence[Surface]) -> list[JointOptimum]:
     """
     bowls = [_bowl(surface) for surface in surfaces]
     several = [n for n, (bowl, _, _) in enumerate(bowls) if bowl is not None and len(surfaces[n].seeds) > 1]
+    # losses without noise are no error, but have no logarithm either
     variances = np.array([max(bowl.noise, 1e-24) for n in several if (bowl := bowls[n][0]) is not None])
     degrees_of_freedom = np.array([2.0 * (len(surfaces[n].seeds) - 1) for n in several])  # two coordinates
     known = dict(zip(several, zip(*moderate(variances, degrees_of_freedom), strict=True), strict=True))

@@ -12,6 +12,7 @@ from smupar_transfer.statistics.curve_fit import smallest
 from smupar_transfer.statistics.variance import student
 
 ENOUGH_VALUES = 3
+"""Values in common that a set of seeds needs: a minimum between two others takes three."""
 
 
 def complete(cell: Cell) -> tuple[np.ndarray, np.ndarray]:
@@ -107,7 +108,7 @@ def clearly_worse(curve: MeanCurve, noise: float, degrees_of_freedom: float) -> 
     the best is compared with every other value, half widths are Bonferroni's.
     """
     best = curve.values[curve.best]
-    losses = curve.cell.losses[np.isfinite(curve.cell.losses[:, best])]
+    losses = curve.cell.losses[np.isfinite(curve.cell.losses[:, best])]  # differences need the seed's run at the best
     above = losses - losses[:, [best]]
     count = (~np.isnan(above)).sum(axis=0)
     mean = np.nan_to_num(above, nan=0.0, posinf=np.inf).sum(axis=0) / np.maximum(count, 1)

@@ -139,7 +139,7 @@ def _optimum(bottom: _Bottom, noise: float, degrees_of_freedom: float) -> Optimu
     if fit is not None:
         value, curvature, fitted = fit.log2_value, fit.curvature, fit.loss
         if not math.isnan(noise):
-            noise = noise / len(curve.rows)
+            noise = noise / len(curve.rows)  # from one run to the mean over seeds
             error, curvature_error, degrees_of_freedom = _errors(fit, noise, degrees_of_freedom)
             low, high = _interval(fit, noise, student(degrees_of_freedom))
             if not math.isfinite(high - low):
@@ -189,7 +189,7 @@ def _errors(fit: LocalFit, noise: float, degrees_of_freedom: float) -> tuple[flo
 
 def _interval(fit: LocalFit, noise: float, half_width: float) -> tuple[float, float]:
     """Where the slope is within ``half_width`` standard errors of zero; infinite where the window ends first."""
-    steps = np.linspace(0, 1, 101)
+    steps = np.linspace(0, 1, 101)  # between two of them the end is interpolated
     bounds = []
     for end in (fit.offsets[0], fit.offsets[-1]):
         at = fit.vertex + steps * (end - fit.vertex)
@@ -212,7 +212,7 @@ def _bracket(bottom: _Bottom, low: float, high: float, noise: float, degrees_of_
     """
     assert bottom.fit is not None
     curve = bottom.curve
-    worse = clearly_worse(curve, noise * len(curve.rows), degrees_of_freedom)
+    worse = clearly_worse(curve, noise * len(curve.rows), degrees_of_freedom)  # back to the noise of one run
     best = float(curve.cell.log2_values[curve.values[curve.best]])
     nearest, farthest = sorted((best, bottom.fit.log2_value))
     if low == -math.inf:

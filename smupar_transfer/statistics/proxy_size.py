@@ -86,6 +86,7 @@ def _interval(target: Cell, optimum: Optimum, own: np.ndarray) -> tuple[float, f
     )
     regrets = []
     for moved, luck in errors:
+        # beyond its grid nothing is known of the target
         at = min(max(optimum.log2_value + moved, target.log2_values[0]), target.log2_values[-1])
         difference = losses_at(target, float(at)) - own
         difference = difference[~np.isnan(difference)]
@@ -96,7 +97,7 @@ def _interval(target: Cell, optimum: Optimum, own: np.ndarray) -> tuple[float, f
     if not regrets:
         return math.nan, math.nan
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(regrets, [tail, 1 - tail], method="nearest")
+    low, high = np.quantile(regrets, [tail, 1 - tail], method="nearest")  # some are infinite: none is interpolated
     return float(low), float(high)
 
 

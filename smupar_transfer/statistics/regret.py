@@ -45,7 +45,7 @@ def losses_at(cell: Cell, log2_value: float) -> Floats:
 def _between(grid: Floats, row: Floats, at: float) -> float:
     ran = np.flatnonzero(~np.isnan(row))
     x, losses = grid[ran], row[ran]
-    if len(x) == 0 or not x[0] - 1e-9 <= at <= x[-1] + 1e-9:
+    if len(x) == 0 or not x[0] - 1e-9 <= at <= x[-1] + 1e-9:  # 1e-9 octaves are rounding
         return math.nan
     right = min(int(np.searchsorted(x, at - 1e-9)), len(x) - 1)
     if right == 0 or x[right] - at <= 1e-9:

@@ -18,6 +18,7 @@ from smupar_transfer.statistics.variance import CONFIDENCE
 from smupar_transfer.theory import PARAMETRIZATIONS, InputError
 
 RESAMPLES = 1000
+"""Of the points, for 95 % intervals: 25 of them lie beyond each end."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,12 +117,12 @@ def _points(runs: pd.DataFrame, swept: Sequence[str]) -> pd.Series:
 def _curves(name: str, both: Floats, ratio: float) -> list[SearchCurve]:
     count = len(both)
     lengths = np.arange(1, count + 1)
-    rows = np.random.default_rng(0).integers(count, size=(RESAMPLES, count))
+    rows = np.random.default_rng(0).integers(count, size=(RESAMPLES, count))  # both ways the same: they are compared
     curves = []
     for way, column in (("transfer", 0), ("direct", 1)):
         expected = _expected(both[None, :, column], both[None, :, 1], lengths)[0]
         resampled = _expected(both[rows, column], both[rows, 1], lengths)
-        once, each = (1.0, ratio) if way == "transfer" else (0.0, 1.0)
+        once, each = (1.0, ratio) if way == "transfer" else (0.0, 1.0)  # a transfer trains the target once, at the end
         curves.append(
             SearchCurve(
                 name,

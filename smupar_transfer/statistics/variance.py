@@ -8,6 +8,7 @@ from scipy.special import digamma, polygamma, stdtrit
 from smupar_transfer.statistics.cell import Floats
 
 CONFIDENCE = 0.95
+"""Of every interval."""
 
 
 def moderate(variances: Floats, degrees_of_freedom: Floats) -> tuple[Floats, Floats]:
@@ -57,6 +58,6 @@ def student(degrees_of_freedom: float, comparisons: int = 1) -> float:
 
 def draws(standard_errors: Floats, degrees_of_freedom: Floats, count: int = 2000) -> Floats:
     """Errors of independent estimates as Student's t has them, (count, estimates); the same at every call."""
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(0)  # the same records give the same page
     scale = np.sqrt(degrees_of_freedom / random.chisquare(degrees_of_freedom, size=(count, len(degrees_of_freedom))))
     return np.asarray(random.standard_normal((count, len(degrees_of_freedom))) * scale * standard_errors)

@@ -47,7 +47,7 @@ def planned(search: CellSearch, loss_at: Callable[[GridPoint], float | None]) ->
     """
     asked: dict[GridPoint, float | None] = {}
     wanted = [(point, search.seeds[0]) for point in range(0, search.points, search.coarse)]
-    best = (search.points - 1) // 2
+    best = (search.points - 1) // 2  # the middle, until a round says where the optimum is
     while any(grid_point not in asked for grid_point in wanted):
         asked |= {grid_point: loss_at(grid_point) for grid_point in wanted if grid_point not in asked}
         known = {grid_point: loss for grid_point, loss in asked.items() if loss is not None}
@@ -65,6 +65,7 @@ def _running_optimum(losses: Mapping[GridPoint, float], search: CellSearch, last
     table: dict[int, dict[int, float]] = {}
     for (point, seed), loss in losses.items():
         table.setdefault(point, {})[seed] = loss
+    # points of the scout alone are compared at its difference from the best point that all seeds ran
     whole = [row for row in table.values() if len(row) == len(search.seeds) and all(map(math.isfinite, row.values()))]
     reference = min(whole, key=lambda row: fmean(row.values()), default=dict.fromkeys(search.seeds, 0.0))
     means = {point: fmean(loss - reference[seed] for seed, loss in row.items()) for point, row in table.items()}

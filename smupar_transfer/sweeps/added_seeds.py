@@ -51,6 +51,7 @@ def numbers_of_seeds(planned: int, most: int) -> tuple[int, ...]:
     """
     if planned < 2 or planned >= most:
         return (planned,)
+    # the middle one is as many times the first as the last is the middle one
     return tuple(sorted({planned, round(math.sqrt(planned * most)), most}))[: 1 + LOOKS]
 
 

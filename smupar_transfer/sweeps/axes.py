@@ -64,7 +64,7 @@ class RandomPoints:
     def expand(self) -> list[dict[str, float]]:
         """All points, values rounded to four digits."""
         source = random.Random(self.seed)
-        ordered = sorted(self.space.items())
+        ordered = sorted(self.space.items())  # the order of keys in a file means nothing
         return [
             {key: float(f"{2.0 ** source.uniform(first, last):.4g}") for key, (first, last) in ordered}
             for _ in range(self.count)

@@ -99,7 +99,7 @@ def group(planned: Sequence[RunSpec], missing: set[str], timed: dict[str, RunRec
     """
     groups: dict[tuple[object, ...], list[RunSpec]] = {}
     for spec in planned:
-        budget = replace(spec.budget, warmup_steps=0)
+        budget = replace(spec.budget, warmup_steps=0)  # a step of warm-up takes as long as any other
         groups.setdefault((spec.model, spec.sparsity, budget, spec.precision), []).append(spec)
     return [
         RunGroup(
@@ -120,7 +120,7 @@ def price(groups: Sequence[RunGroup], data: DataRequest, execution: Execution) -
     measured = None
     sources = [f"{sum(len(group.records) for group in groups)} records"] if len(unknown) < len(groups) else []
     if unknown:
-        smallest = min(unknown, key=lambda spec: spec.model.width)
+        smallest = min(unknown, key=lambda spec: spec.model.width)  # its steps are the quickest to measure
         measured = measure_steps(smallest, load(data), execution)
         sources.append(f"calibrated layers and {measured.spec.budget.steps} steps at width {measured.spec.model.width}")
     priced = []

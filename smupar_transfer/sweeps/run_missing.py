@@ -140,7 +140,7 @@ def train_planned(
             specs = plan(records)
             watcher.expect(max(expected, len(specs)))
         watcher.expect(len(specs))
-    store.compact()
+    store.compact()  # at the end: until then each run has a file of its own, which no other process writes
     return [records[spec.key] for spec in specs]
 
 
@@ -183,7 +183,7 @@ def other_trainings(folder: Path) -> Elsewhere:
 
 def _copies(record: RunRecord, specs: Iterable[RunSpec], store: RunStore) -> Iterator[RunRecord]:
     for spec in specs:
-        origin = record.same_as or record.key
+        origin = record.same_as or record.key  # a copy of a copy names the run that was trained
         copy = replace(record, key=spec.key, spec=spec, same_as=None if spec.key == origin else origin)
         store.put(copy)
         yield copy

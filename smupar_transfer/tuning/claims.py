@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from smupar_transfer.tuning.liveness import has_died, this_process
 
 HEARTBEAT_SECONDS = 15.0
+"""Between two; several may fail before a claim expires."""
 EXPIRY_SECONDS = 60
 """After so long without a heartbeat a claim counts for nothing."""
 

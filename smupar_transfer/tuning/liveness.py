@@ -8,6 +8,7 @@ import uuid
 from pathlib import Path
 
 ENDED = "ended"
+"""In the place of a time of birth: of a process that has ended and that its parent has not asked about yet."""
 
 
 def this_process() -> str:

@@ -32,6 +32,7 @@ from smupar_transfer.tuning.study import (
 )
 
 POLL_SECONDS = 0.5
+"""Between two looks for a place, where other commands hold all that are left."""
 
 
 @dataclass(frozen=True)

@@ -23,11 +23,15 @@ from smupar_transfer.tuning.space import SearchSpace
 from smupar_transfer.tuning.storage import DRIVER, TROUBLE, open_storage, reason, shown
 
 SPECIFICATION = "specification"
+"""Attribute of a study: what it asks."""
 ORDINAL = "ordinal"
+"""Attribute of a trial: its place in the plan."""
 OPENING = -1
 """Instead of a place in the plan: held by the command that writes down what a new study asks."""
 OPENING_SECONDS = 0.1
+"""Between two looks whether that has been done."""
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+"""Trials with an outcome; one that diverged counts as pruned."""
 
 
 @dataclass(frozen=True)

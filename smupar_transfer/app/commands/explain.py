@@ -12,13 +12,13 @@ from rich.console import Group
 
 from smupar_transfer.app import console
 from smupar_transfer.app.recipes import announced_spec
+from smupar_transfer.app.schema import FORMATS
 from smupar_transfer.model import outline, plan_of
 from smupar_transfer.reporting.number_format import significant
 from smupar_transfer.theory import InputError, OptimizerSettings, Parametrization, Role
 from smupar_transfer.theory.scaling import learning_rate_power, weight_decay_power
 from smupar_transfer.transfer import ParameterPlan
 
-FORMATS = ("table", "json", "csv")
 FIELDS = (
     "name",
     "shape",

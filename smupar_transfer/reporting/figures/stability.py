@@ -131,7 +131,7 @@ def draw_regret(tracks: Sequence[Track], ticks: Ticks) -> Figure:
     """Zero-shot regret (percent) against scale with standard errors; linear up to 1 %, logarithmic beyond."""
 
     def scaled(axes: Axes, _: Sequence[Track]) -> None:
-        axes.set_yscale("symlog", linthresh=1.0, linscale=0.6)
+        axes.set_yscale("symlog", linthresh=1.0, linscale=0.6)  # a regret may be 0 or, with noise, less
         axes.axhline(0, color="#555555", linewidth=0.8)
         axes.yaxis.set_major_locator(FixedLocator([-0.5, 0, 0.5, 1, 2, 5, 10, 20, 50, 100]))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

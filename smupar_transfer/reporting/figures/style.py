@@ -18,7 +18,9 @@ from matplotlib.figure import Figure
 from smupar_transfer.records import write_atomically
 
 MARKERS = "osD^vPX*<>"
+"""In the order of use; they tell curves apart in grey, too."""
 PANELS_IN_A_ROW = 3
+"""As many as stay legible at the width of a column."""
 POINTS_A_CHARACTER = 6.0  # of a title, on average
 PARAMETRIZATION_COLOURS = {  # Okabe & Ito (2008), chosen for distinct lightness as well
     "sp": "#d55e00",

@@ -38,6 +38,7 @@ from smupar_transfer.statistics.labels import label
 
 RANGE = 0.8  # nats above the best loss that contours show
 LEVELS = 17
+"""Of the contours, the best loss and the end of ``RANGE`` included."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,6 +233,7 @@ def contour_levels(panels: Sequence[Contours]) -> list[float]:
     """From the best loss of all panels on, closer together where it is low."""
     losses = [value for panel in panels for row in panel.losses for value in row if math.isfinite(value)]
     best = min(losses, default=0.0)
+    # near its minimum a loss grows with the square of the distance: so contours lie evenly apart
     return [best + RANGE * (index / (LEVELS - 1)) ** 2 for index in range(LEVELS)]
 
 

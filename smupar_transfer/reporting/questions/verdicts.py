@@ -45,6 +45,7 @@ def judged(against: Sequence[bool], in_favour: Sequence[bool], surely: Sequence[
 
 
 SEVERITY = (HOLDS, LIKELY, OPEN, DOES_NOT_HOLD)
+"""From best to worst: what is claimed of several things holds only as far as for the worst of them."""
 
 
 def worst(verdicts: Iterable[str]) -> str:

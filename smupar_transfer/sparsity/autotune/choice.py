@@ -16,6 +16,7 @@ METHOD = 2
 """Of measuring; a higher one forgets what was measured by a lower one."""
 
 _MEMORY: dict[tuple[Path, str], Timings] = {}
+"""Answers of this process, by file and workload."""
 
 
 def calibration_file(device: str) -> Path:

@@ -28,6 +28,7 @@ HOPELESS = 3.0
 """Times the fastest: such a backend is measured once."""
 LEAST_ROUNDS, MOST_ROUNDS = 3, 9
 ENOUGH_SECONDS = 0.1
+"""Of measuring a layer; slow ones are measured ``LEAST_ROUNDS`` times all the same."""
 
 log = logging.getLogger(__name__)
 
@@ -181,7 +182,7 @@ def _samples(trials: Mapping[str, _Trial], counts: Sequence[int]) -> dict[str, l
     for turn in range(1, MOST_ROUNDS):
         if turn >= least and time.perf_counter() > deadline:
             break
-        for name in hopeful if turn % 2 else reversed(hopeful):
+        for name in hopeful if turn % 2 else reversed(hopeful):  # in turns: a busy moment hits all alike
             samples[name].append(trials[name].step(counts))
     return samples
 

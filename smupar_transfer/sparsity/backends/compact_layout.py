@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 INT32_MAX = 2**31 - 1
+"""The largest index that takes four bytes."""
 
 
 def autocast_type(inputs: Tensor) -> torch.dtype | None:
