@@ -15,7 +15,7 @@ from smupar_transfer.theory import BaseHyperparameters, InputError
 from smupar_transfer.transfer import Recipe, Source
 
 NAMES = tuple(item.name for item in fields(BaseHyperparameters))
-"""Of the base hyperparameters."""
+"""Names of the base hyperparameters."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from smupar_transfer.theory import (
 )
 
 SCHEMA_VERSION = 1
-"""Of records; those of another version are refused."""
+"""Version of the format of records; those of another one are refused."""
 
 
 class Activation(StrEnum):

@@ -23,7 +23,7 @@ class Card:
 
     Attributes:
         kind: What made it, such as "sweep".
-        question: That was asked.
+        question: The question that was asked.
         sentence: What came out.
         verdict: See ``Outcome.verdict``; may be empty.
         cost: Runs and time that it took; may be empty.

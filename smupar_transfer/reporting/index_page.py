@@ -24,8 +24,8 @@ class Entry:
     """One result in the list.
 
     Attributes:
-        name: Of its folder.
-        address: Of its page, relative to the list; empty if it has none.
+        name: The name of its folder.
+        address: The address of its page, relative to the list; empty if it has none.
         card: What its page says about itself; None if it says nothing.
         problem: What is wrong with it, and what to do; empty if nothing is.
     """

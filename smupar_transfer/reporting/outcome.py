@@ -56,7 +56,7 @@ class Table:
     """One table, twice: for programs and for people.
 
     Attributes:
-        name: Of its file, ``NAME.csv``.
+        name: The name of its file, ``NAME.csv``.
         title: What stands above it on a page.
         note: What its columns mean, in whole sentences.
         frame: Raw numbers, as written to the file.
@@ -90,9 +90,9 @@ class Outcome:
     Attributes:
         sentence: The verdict in plain words, in one short sentence, also where it is not what the paper says.
         summary: The numbers behind it.
-        claim: Of the theory, with the rule by which it is judged; empty where nothing is claimed.
-        verdict: On the claim: "holds", "holds by its estimate, not by its interval", "open" or "does not hold"; without
-            a claim a word that says how it ended, such as "diverged", or nothing.
+        claim: What the theory claims, with the rule by which it is judged; empty where nothing is claimed.
+        verdict: The verdict on the claim: "holds", "holds by its estimate, not by its interval", "open" or "does not
+            hold"; without a claim a word that tells how it ended, such as "diverged", or nothing.
         notes: What a reader must know beside it, in whole sentences.
         tables: All numbers.
         pictures: All figures, the most telling one first.

@@ -49,13 +49,13 @@ class Study:
     """A search as its page has it.
 
     Attributes:
-        name: Of its folder.
+        name: The name of its folder.
         command: The command line that made it.
         go_on: The command line that makes use of it.
         proxy: The run that was tuned; its own hyperparameters are the defaults.
         space: What was searched, by name.
         planned: Trials that it shall have in the end.
-        trials: Those that have ended; at least one is complete.
+        trials: The trials that have ended; at least one is complete.
     """
 
     name: str

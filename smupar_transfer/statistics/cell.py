@@ -113,7 +113,7 @@ class Setup:
 
     @property
     def width(self) -> int:
-        """Of the network."""
+        """The width of the network."""
         return int(self.settings["width"])
 
     @property
@@ -151,7 +151,7 @@ class Cell(Setup):
 
     @property
     def mean_losses(self) -> Floats:
-        """See ``levelled_means``, (values,)."""
+        """The mean loss at each value over the seeds that ran it, (values,); see ``levelled_means``."""
         return levelled_means(self.losses)
 
 

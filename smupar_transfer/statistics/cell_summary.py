@@ -15,7 +15,7 @@ from smupar_transfer.statistics.optimum import Optimum, Status, estimate
 from smupar_transfer.statistics.regret import Regret, transferred_regret
 
 LOST = Regret(math.nan, math.inf, math.inf, math.nan)
-"""Of a cell in which no value trained."""
+"""The regret of a cell in which no value trained."""
 
 COLUMNS = {"degrees_of_freedom": "freedom"}
 """Attributes of an optimum that have another name in ``summary.csv``, which keeps the names it was published with."""

@@ -157,7 +157,7 @@ class LayerSlope:
 
     @property
     def strain(self) -> float:
-        """See ``Allowance.strain``."""
+        """How much of its allowance around 0 the mean slope uses up; above 1 is beyond."""
         return JUDGED[self.coordinate, self.moment].strain(self.estimate.mean)
 
 
@@ -300,7 +300,7 @@ def mean_of(estimates: Iterable[SlopeEstimate]) -> SlopeEstimate:
 
 
 def difference(minuend: SlopeEstimate, subtrahend: SlopeEstimate) -> SlopeEstimate:
-    """Of two slopes, over the seeds that both have."""
+    """The difference of two slopes, over the seeds that both have."""
     shared = minuend.by_seed.keys() & subtrahend.by_seed.keys()
     return SlopeEstimate(
         {seed: minuend.by_seed[seed] - subtrahend.by_seed[seed] for seed in sorted(shared)},

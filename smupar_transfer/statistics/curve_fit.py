@@ -47,10 +47,10 @@ class LocalFit:
         columns: The indices, among the curve's values, of the points that entered, (points,).
         origin: The log2 value of the smallest point.
         offsets: The log2 values less ``origin``, (points,).
-        doubt: The value of (height / softness)**2, (points,).
+        doubt: How little a point counts, (height above the smallest / softness)**2, (points,).
         support: The share of the seeds that a point is the mean of, (points,).
         maps: The map from losses to coefficients of 1, x, x**2 (, x**3), (coefficients, points).
-        coefficients: Those coefficients.
+        coefficients: The coefficients of 1, x, x**2 (, x**3), (coefficients,).
         vertex: The log2 of the hyperparameter at the minimum, counted from ``origin``.
         misfit: The variance (nats**2) at ``doubt`` 1 that the residuals show, noise included; 0, or that of other fits,
             where there are none.
@@ -75,12 +75,12 @@ class LocalFit:
 
     @property
     def log2_value(self) -> float:
-        """Of the minimum."""
+        """The log2 of the hyperparameter at the minimum."""
         return self.origin + self.vertex
 
     @property
     def loss(self) -> float:
-        """At the minimum, nats."""
+        """The loss at the minimum, nats."""
         return float(np.polyval(self.coefficients[::-1], self.vertex))
 
     @property

@@ -52,9 +52,9 @@ class Errors:
     """The errors of several estimates.
 
     Attributes:
-        drawn: Estimates less what they estimate, simulated, (draws, estimates).
-        below: How many times as far below what is estimated may lie as ``drawn`` has it, (estimates,).
-        above: How many times as far above what is estimated may lie as ``drawn`` has it, (estimates,).
+        drawn: Simulated errors, each an estimate less what it estimates, (draws, estimates).
+        below: The factor by which an error may be larger where what is estimated lies below the estimate, (estimates,).
+        above: The factor by which an error may be larger where what is estimated lies above the estimate, (estimates,).
     """
 
     drawn: Floats
@@ -63,11 +63,14 @@ class Errors:
 
     @property
     def widest(self) -> Floats:
-        """With all reach on both sides."""
+        """The errors, larger by both factors."""
         return self.stretched(np.True_, np.True_)
 
     def stretched(self, upwards: np.ndarray | np.bool, downwards: np.ndarray | np.bool) -> Floats:
-        """With the reach above of estimates that may lie too low (``upwards``), and below of those ``downwards``."""
+        """The errors, larger by ``above`` for estimates that may be too low (``upwards``), by ``below`` for ``downwards``.
+
+        An error below 0 means that the estimate lies too low: what is estimated is above it.
+        """
         above, below = np.where(upwards, self.above, 1.0), np.where(downwards, self.below, 1.0)
         return np.asarray(self.drawn * np.where(self.drawn < 0, above, below))
 

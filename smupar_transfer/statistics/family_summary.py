@@ -28,9 +28,9 @@ class FamilySummary:
         drift: The range of log2 of the optimum, octaves. Its interval has no upper end where an optimum's has none.
         at_least: Whether the drift is a lower bound: an optimum lies at the edge of its grid, or a cell did not train
             at all.
-        slope: The value of d log2 optimum / d log2 position on the axis (density for ``sparsity``); without an interval
+        slope: The slope d log2 optimum / d log2 position on the axis (density for ``sparsity``); without an interval
             where that of an optimum has no end.
-        kappa: The value of d log2 (curvature / loss) / d log2 scale, where scale grows away from the proxy (1 / density
+        kappa: The slope d log2 (curvature / loss) / d log2 scale, where scale grows away from the proxy (1 / density
             for ``sparsity``): how fast the relative cost of a given error in octaves grows; lower is more robust. With
             loss ~ n**-alpha, optimum ~ n**-beta and d2 loss / d optimum2 ~ n**gamma it is alpha - 2 beta + gamma (named
             in arXiv 2605.21486; curvature is per octave squared, hence the optimum's exponent). Its interval holds the
@@ -73,7 +73,7 @@ def summarise_families(summaries: Sequence[CellSummary]) -> list[FamilySummary]:
 
 
 def _errors(members: Sequence[CellSummary]) -> Errors | None:
-    """Of the optima; None unless all have one.
+    """The errors of the optima; None unless all have one.
 
     They reach as far as the optima's own intervals where those are wider than to first order, but not beyond the grid.
     """

@@ -112,7 +112,7 @@ class _Bowl:
         at: The log2 of both hyperparameters at its minimum, (2,).
         moves: The weights of the points' losses in ``at``, to first order, (2, points).
         losses: The losses of the points, (seeds, points).
-        doubt: The value as in ``LocalFit``, (points,).
+        doubt: How little a point counts, as in ``LocalFit``, (points,).
         misfit: The variance (nats**2) that the residuals show at ``doubt`` 1, noise of the mean included.
     """
 

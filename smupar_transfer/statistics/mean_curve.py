@@ -64,7 +64,7 @@ class MeanCurve:
 
     @classmethod
     def of(cls, cell: Cell) -> MeanCurve:
-        """Of a cell with a run."""
+        """The mean curve of a cell that has a run."""
         rows, columns = complete(cell)
         ran = ~np.isnan(cell.losses[rows])
         values = np.flatnonzero(ran.any(axis=0))
@@ -78,7 +78,7 @@ class MeanCurve:
 
 
 def residual_variance(losses: Floats) -> tuple[float, float]:
-    """Of runs (seeds, values) beside the levels of their seeds and values, and its degrees of freedom.
+    """Variance of runs (seeds, values) beside the levels of their seeds and values, and its degrees of freedom.
 
     NaN with one seed, or if fewer than two values trained.
     """

@@ -166,7 +166,7 @@ def _optimum(bottom: _Bottom, noise: float, degrees_of_freedom: float) -> Optimu
 
 
 def _variances(fit: LocalFit, weights: Floats, noise: float) -> Floats:
-    """Of sums of losses with ``weights``, (..., points); ``noise`` is the variance of a mean over all seeds."""
+    """Variances of sums of losses with ``weights``, (..., points); ``noise`` is that of a mean over all seeds."""
     return np.asarray((weights**2 * (noise / fit.support + fit.misfit * fit.doubt)).sum(axis=-1))
 
 

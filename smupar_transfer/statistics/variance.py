@@ -8,7 +8,7 @@ from scipy.special import digamma, polygamma, stdtrit
 from smupar_transfer.statistics.cell import Floats
 
 CONFIDENCE = 0.95
-"""Of every interval."""
+"""Share of the cases in which an interval is to hold the truth."""
 
 
 def moderate(variances: Floats, degrees_of_freedom: Floats) -> tuple[Floats, Floats]:

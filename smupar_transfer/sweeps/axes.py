@@ -18,7 +18,7 @@ RANDOM = "random"
 LARGEST_LOG2 = 1000
 """2 to the power of more, or of less than minus that, is no number that a computer holds."""
 MOST_RUNS = 100_000
-"""Of a sweep; what comes to more is a slip of the pen."""
+"""The most runs of a sweep; what comes to more is a slip of the pen."""
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ class Planner:
         return list(dict.fromkeys([*self._fixed, *runs, *(self._transferred(searched, records) or [])]))
 
     def expected(self, records: Records) -> list[RunSpec]:
-        """The same with a guess at what cells that are not finished will ask for."""
+        """The planned runs, with a guess at what cells that are not finished will ask for."""
         runs = [run for cell in self._cells for run in cell.expected(records)]
         transferred = self._transferred(self._searched(records), records)
         if transferred is None:
@@ -187,7 +187,7 @@ class _Cell:
         return [self.at(grid_point) for grid_point in self.grid_points(records)]
 
     def beside(self, log2_value: float) -> list[RunSpec]:
-        """At the points on either side of a value, with all seeds."""
+        """Runs at the points on either side of a value, with all seeds."""
         axis = self.adaptive.log2
         return [self.at(grid_point) for grid_point in beside(self.search, (log2_value - axis.first) / axis.step)]
 

@@ -64,12 +64,12 @@ class Price:
 
     @property
     def seconds_left(self) -> float:
-        """Of the runs that are to be trained."""
+        """Seconds of the runs that are to be trained."""
         return sum(item.run_seconds * item.group.missing for item in self.groups)
 
     @property
     def seconds_anew(self) -> float:
-        """Of all, as if none had a record."""
+        """Seconds of all runs, as if none had a record."""
         return sum(item.run_seconds * item.group.trainings for item in self.groups)
 
 

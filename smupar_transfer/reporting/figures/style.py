@@ -52,7 +52,7 @@ SETTINGS: dict[Any, Any] = {  # matplotlib types its keys one by one
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw within this."""
+    """Within this block, figures have the look of this module."""
     with mpl.rc_context(SETTINGS):
         yield
 

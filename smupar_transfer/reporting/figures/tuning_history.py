@@ -35,7 +35,7 @@ class Trial(Protocol):
 
     @property
     def number(self) -> int:
-        """In the study."""
+        """The number of the trial in the study."""
 
     @property
     def value(self) -> float | None:

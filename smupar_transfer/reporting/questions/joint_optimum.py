@@ -88,7 +88,7 @@ class Move:
 
 
 def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
-    """Of the finished runs of a sweep, at least one."""
+    """What came out, from the finished runs of a sweep, at least one."""
     design = manifest.design
     every_surface = surfaces(runs_table(records), design)
     optima = dict(zip(map(id, every_surface), joint_optima(every_surface), strict=True))

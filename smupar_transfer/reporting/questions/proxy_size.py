@@ -27,7 +27,7 @@ from smupar_transfer.theory import PARAMETRIZATIONS
 
 
 def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
-    """Of the finished runs of a sweep, at least one."""
+    """What came out, from the finished runs of a sweep, at least one."""
     design = manifest.design
     sizes = proxy_sizes(cells(runs_table(records), design))
     return Outcome(

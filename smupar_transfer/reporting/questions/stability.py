@@ -37,7 +37,7 @@ from smupar_transfer.statistics.cell import shared_words
 
 
 def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
-    """Of the finished runs of a sweep, at least one."""
+    """What came out, from the finished runs of a sweep, at least one."""
     design = manifest.design
     summaries = summarise(cells(runs_table(records), design), design, proxy_log2(manifest, design.swept[0]))
     family_summaries = summarise_families(summaries)

@@ -19,7 +19,7 @@ from smupar_transfer.theory import PARAMETRIZATIONS
 
 
 def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
-    """Of the finished runs of a sweep, at least one."""
+    """What came out, from the finished runs of a sweep, at least one."""
     design = manifest.design
     reference = manifest.reference or "sp"
     every_gain = gains(families(cells(runs_table(records), design), design), reference)
