@@ -110,7 +110,7 @@ def _without_words(command: str, of_file: tuple[str, ...], folder: str | None) -
         of_file: The words of a sweep's file.
         folder: The person's own folder of configurations, which Hydra knows already.
     """
-    del folder
+    del folder  # an argument for the cache alone: in another folder the same words mean something else
     return _leaves(compose(command, overrides=list(of_file)))
 
 

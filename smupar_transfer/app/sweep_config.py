@@ -74,7 +74,7 @@ def typed(sweep: Sweep, config: DictConfig) -> Sweep:
                 _refuse_key(key, sweep, config)
             if isinstance(axis, RandomPoints):
                 for key in axis.space:
-                    _taken(trial, key, 0.5)
+                    _taken(trial, key, 0.5)  # any number: whether the key takes one
                 made[name] = axis
             else:
                 made[name] = GridAxis(values=[_taken(trial, name, value) for value in axis.expand()])

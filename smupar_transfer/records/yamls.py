@@ -113,7 +113,7 @@ class _Check:
         """
         if id(node) in self.open:
             raise ValueError(f"{_line(node)} a value contains itself")
-        if id(node) not in self.sizes:
+        if id(node) not in self.sizes:  # an alias is the same node again: counted once, added wherever it stands
             self.open.add(id(node))
             self.sizes[id(node)] = 1 + sum(self.size(child) for child in self._children(node))
             self.open.remove(id(node))

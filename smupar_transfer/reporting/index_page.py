@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
-
-from smupar_transfer.records import MANIFEST_FILE, write_atomically
+from smupar_transfer.records import MANIFEST_FILE, lock_of, write_atomically
 from smupar_transfer.reporting.card import Card, read_card
 from smupar_transfer.reporting.page import REPORT
 from smupar_transfer.reporting.templating import render
@@ -44,8 +40,7 @@ def publish_index(results: Path) -> None:
     Raises:
         InputError: the file cannot be written.
     """
-    name = hashlib.sha256(str(results.resolve()).encode()).hexdigest()[:16]
-    with FileLock(Path(tempfile.gettempdir()) / f"smupar_transfer-index-{name}.lock"):
+    with lock_of(results / INDEX):
         write_atomically(results / INDEX, render("index.html.j2", entries=entries(results)))
 
 

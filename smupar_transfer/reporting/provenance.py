@@ -106,6 +106,7 @@ def settings(specs: Sequence[RunSpec]) -> dict[str, str]:
     return {
         "Network": _networks([spec.model for spec in specs]),
         "Sparsity of hidden weights": joined(
+            # rounded: 1 - (1 - s) loses the last bits of s
             [f"{sparsity:g}" for sparsity in sorted({round(1 - spec.sparsity.density, 6) for spec in specs})]
         ),
         "Base hyperparameters": _hyperparameters([spec.hparams for spec in specs]),

@@ -44,4 +44,4 @@ def publish(folder: Path, about: Provenance, outcome: Outcome, *, readme: bool =
     if readme:
         write_atomically(folder / "README.md", render_markdown(about, outcome))
     write_atomically(folder / REPORT, render_html(about, outcome, folder))
-    publish_index(folder.parent)
+    publish_index(folder.parent)  # last: the list shows what the pages say about themselves

@@ -67,7 +67,7 @@ class Errors:
         return self.stretched(np.True_, np.True_)
 
     def stretched(self, upwards: np.ndarray | np.bool, downwards: np.ndarray | np.bool) -> Floats:
-        """The errors, larger by ``above`` for estimates that may be too low (``upwards``), by ``below`` for ``downwards``.
+        """The errors, larger by ``above`` for estimates ``upwards``, and by ``below`` for those ``downwards``.
 
         An error below 0 means that the estimate lies too low: what is estimated is above it.
         """

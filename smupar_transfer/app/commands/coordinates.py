@@ -84,6 +84,7 @@ def _measured(
         for extension in plan.extensions[told:]:
             console.terminal().print(_told(extension, sweep.axis), markup=False)
         told = len(plan.extensions)
+        # before measuring: a check that is interrupted knows the seeds that it added
         about = manifest(config, sweep, list(plan.specs), COORDINATES)
         write_manifest(context.folder, replace(about, added_seeds=plan.added))
         if all(spec.key in records for spec in plan.specs):

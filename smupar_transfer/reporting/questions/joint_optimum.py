@@ -136,6 +136,7 @@ def moved(family: Surfaces, optima: dict[int, JointOptimum]) -> Move | None:
 
     farthest = max(others, key=lambda other: max(map(abs, steps(other))))
     ways = [pair for other in others for pair in ((other, first), (first, other))]
+    # by how much an interval lies beyond the first one, in either direction
     apart = [np.subtract(to.low, start.high) for to, start in ways if not math.isnan(to.low[0] + start.high[0])]
     least = np.max(apart) if apart else math.nan
     most = np.max([np.subtract(to.high, start.low) for to, start in ways])

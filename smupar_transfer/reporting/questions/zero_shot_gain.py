@@ -74,6 +74,7 @@ def sentence(gains: Sequence[Gain], design: Design, reference: str) -> str:
         return f"There is no sparse network of SμPar's yet that can be compared with {title}'s."
     said = worst(map(judged_gain, _sparse(gains)))
     deciding = [gain for gain in sparse if judged_gain(gain) == said] or sparse
+    # where it holds everywhere, the position farthest from the proxy; else the one where it fails most
     where = deciding[-1] if said == HOLDS else max(deciding, key=lambda gain: gain.nats)
     lead = {
         HOLDS: f"Without any tuning SμPar reaches a lower loss than {title} at every sparsity",
