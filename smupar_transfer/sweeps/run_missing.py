@@ -18,7 +18,7 @@ from smupar_transfer.training.kernel_fallback import resolved
 
 Elsewhere = Callable[[], Mapping[Hashable, RunRecord]]
 """Reads the records of other results, by what they compute."""
-Plan = Callable[[Mapping[str, RunRecord]], Sequence[RunSpec]]
+RunPlan = Callable[[Mapping[str, RunRecord]], Sequence[RunSpec]]
 """From records, by key, to all runs that are needed as far as these tell."""
 
 
@@ -114,7 +114,7 @@ def train_missing(title: str, specs: Sequence[RunSpec], context: RunContext) -> 
 
 
 def train_planned(
-    title: str, plan: Plan, expected: int, context: RunContext, records: Mapping[str, RunRecord] | None = None
+    title: str, plan: RunPlan, expected: int, context: RunContext, records: Mapping[str, RunRecord] | None = None
 ) -> list[RunRecord]:
     """Train what ``plan`` asks for and has no record, ask it again, and so on until nothing is missing.
 

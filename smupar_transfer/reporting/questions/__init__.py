@@ -9,9 +9,9 @@ from smupar_transfer.records import Manifest, RunRecord
 from smupar_transfer.reporting.outcome import Outcome
 from smupar_transfer.reporting.questions import joint_optimum, proxy_size, search_cost, stability, zero_shot_gain
 
-Kind = Callable[[Manifest, Sequence[RunRecord]], Outcome]
+Analysis = Callable[[Manifest, Sequence[RunRecord]], Outcome]
 
-KINDS: Mapping[str, Kind] = {
+KINDS: Mapping[str, Analysis] = {
     "stability": stability.outcome,
     "contours": joint_optimum.outcome,
     "gain": zero_shot_gain.outcome,
