@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 MAXIMUM_COLUMNS = 100
 """Characters of a line in a terminal, in a file or in a pipe alike."""
-MANY = 2000
+MANY_ITEMS = 2000
 """Items whose planning takes a second or more."""
 
 Item = TypeVar("Item")
@@ -174,7 +174,7 @@ def tracked(title: str, items: Sequence[Item]) -> Iterator[Item]:
     """The items; where there are very many, a bar on the terminal shows how far they are, and goes away again."""
     screen = terminal(stderr=True)
     yield from track(
-        items, title, console=screen, transient=True, disable=len(items) < MANY or not screen.is_interactive
+        items, title, console=screen, transient=True, disable=len(items) < MANY_ITEMS or not screen.is_interactive
     )
 
 

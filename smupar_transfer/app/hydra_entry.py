@@ -35,7 +35,7 @@ def launch(command: str, words: list[str], program: str = "") -> int:
     """Compose the configuration of a command and run it.
 
     Args:
-        command: The name of the command, one of ``main.COMMANDS``.
+        command: The name of the command, one of ``catalogue.COMMANDS``.
         words: The rest of the command line.
         program: What Hydra shall take for the program's name; the command with its name if left out.
 

@@ -22,7 +22,7 @@ from smupar_transfer.app.options import options_of
 REQUIRED = "(required)"
 """Shown in the place of a default where there is none."""
 
-FLAGS = {
+FLAG_MEANINGS = {
     "--help": "this page; with group=option and key=value, of what these make of it",
     "--cfg job": "print the configuration instead of running it; --resolve writes out references",
     "--multirun": "run once for every combination of key=a,b,c",
@@ -159,7 +159,7 @@ def _print_flags(out: Console) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(ratio=1)
-    for name, meaning in FLAGS.items():
+    for name, meaning in FLAG_MEANINGS.items():
         table.add_row(Text(name), Text(meaning))
     out.print()
     out.print(Text("flags (* marks the option that is chosen)", style="bold"))

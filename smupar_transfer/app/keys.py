@@ -9,7 +9,7 @@ from dataclasses import Field, dataclass, fields
 from enum import StrEnum
 from functools import cache
 
-from smupar_transfer.app.schema import CHOICES, COMMANDS, GROUPS, MEANING, NESTED
+from smupar_transfer.app.schema import CHOICES, COMMAND_SCHEMAS, GROUPS, MEANING, NESTED
 from smupar_transfer.theory import close_words
 
 
@@ -55,7 +55,7 @@ def keys_of(command: str) -> dict[str, Key]:
 
 
 def _command_keys(command: str) -> Iterator[Key]:
-    for item in fields(COMMANDS[command]):
+    for item in fields(COMMAND_SCHEMAS[command]):
         nested = list(GROUPS[item.name].values()) if item.name in GROUPS else []
         nested += [NESTED[item.name]] if item.name in NESTED else []
         if not nested:

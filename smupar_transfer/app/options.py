@@ -8,7 +8,7 @@ from pathlib import Path
 from smupar_transfer.sweeps import shipped
 from smupar_transfer.theory import did_you_mean
 
-INSTEAD = {
+KEY_MEANT = {
     "budget": "budget.steps",
     "data": "data.path",
     "model": "model.width",
@@ -54,8 +54,8 @@ def no_such_option(group: str, value: str, options: Iterable[str] | Mapping[str,
         options: The options that there are.
     """
     names = list(options)
-    if _is_number(value) and group in INSTEAD and group != "data":
-        return f"{group}={value}: there is no such option; did you mean {INSTEAD[group]}={value}?"
+    if _is_number(value) and group in KEY_MEANT and group != "data":
+        return f"{group}={value}: there is no such option; did you mean {KEY_MEANT[group]}={value}?"
     if group == "data" and ("." in value or "/" in value):
         hint = f"for a file of your own: data=text data.path={value}"
         return f"data={value}: there is no such option; {hint}"

@@ -21,7 +21,7 @@ from smupar_transfer.theory import InputError
 from smupar_transfer.training import ExampleData, load
 from smupar_transfer.transfer import ParameterPlan, Recipe, Source, make_recipe, read_recipe, require_agreement
 
-HELD = ("model", "target", "hparams", "parametrization", "optimizer", "sparsity", "tuned")
+DECIDED = ("model", "target", "hparams", "parametrization", "optimizer", "sparsity", "tuned")
 """Groups and keys that a recipe decides."""
 FREE = frozenset({"sparsity.backend"})
 """Keys in these groups that say how to compute, not what."""
@@ -105,7 +105,7 @@ def target_plan(spec: RunSpec) -> tuple[ParameterPlan, ...]:
 def _require_no_other_word(config: DictConfig, recipe: Recipe) -> None:
     """A word that the recipe overrules is refused; one that says the same is none of its business."""
     held = _values(recipe)
-    for key in set_by_hand(config, *HELD):
+    for key in set_by_hand(config, *DECIDED):
         if key in FREE:
             continue
         value = OmegaConf.select(config, key)

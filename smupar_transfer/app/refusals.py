@@ -20,7 +20,7 @@ from smupar_transfer.app.flags import WordError
 from smupar_transfer.app.keys import Takes, example_of, keys_of, meant
 from smupar_transfer.app.masking import masked
 from smupar_transfer.app.options import no_such_option
-from smupar_transfer.app.schema import COMMANDS
+from smupar_transfer.app.schema import COMMAND_SCHEMAS
 from smupar_transfer.sweeps.files import sweeps_for
 from smupar_transfer.sweeps.sweep import key_of
 from smupar_transfer.theory import InputError, either, one_line, shown_text
@@ -185,7 +185,7 @@ def no_such_key(key: str, command: str) -> str:
     names = meant(key, command)
     if names:
         return f"{key}: there is no such key; did you mean {either(names)}?"
-    others = [other for other in COMMANDS if key in keys_of(other)]
+    others = [other for other in COMMAND_SCHEMAS if key in keys_of(other)]
     if others:
         return f"{key}: smupar {command} has no such key; {either(f'smupar {other}' for other in others)} has"
     return f"{key}: there is no such key; --help lists the keys"

@@ -20,7 +20,7 @@ from smupar_transfer.theory import InputError
 Job = TypeVar("Job")
 JobResult = TypeVar("JobResult")
 
-PATIENCE_SECONDS = 5.0
+ENDING_SECONDS = 5.0
 """For processes that were told to end."""
 
 
@@ -123,6 +123,6 @@ def _end_children() -> None:
     for child in children:
         child.terminate()
     for child in children:
-        child.join(PATIENCE_SECONDS)
+        child.join(ENDING_SECONDS)
         if child.is_alive():
             child.kill()

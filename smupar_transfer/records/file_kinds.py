@@ -31,7 +31,7 @@ class FileKind(StrEnum):
     URL = "url"
 
 
-NAMES = {
+KIND_WORDS = {
     FileKind.TUNED: "a tuned point",
     FileKind.RECIPE: "a recipe",
     FileKind.SWEEP: "a sweep file",
@@ -96,7 +96,7 @@ def refuse_other(path: Path, key: FileKind) -> None:
     kind = identify(path)
     if kind is None or kind is key:
         return
-    raise InputError(key, str(path), f"is {NAMES[kind]}, not {NAMES[key]}", _way_out(kind, key, path))
+    raise InputError(key, str(path), f"is {KIND_WORDS[kind]}, not {KIND_WORDS[key]}", _way_out(kind, key, path))
 
 
 def _way_out(kind: FileKind, key: FileKind, path: Path) -> str:

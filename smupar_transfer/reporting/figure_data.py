@@ -16,8 +16,8 @@ from smupar_transfer.statistics import CellSummary, Family, Status, runs_table
 from smupar_transfer.theory import PARAMETRIZATIONS
 
 HEADROOM = 0.8  # nats above the best loss that loss curves show
-MARGIN = 0.06  # nats below it
-CLOSE = 1e-9  # octaves
+MARGIN_BELOW = 0.06  # nats below it
+ROUNDING = 1e-9  # octaves by which equal values may differ
 FEWEST_STEPS = 3  # of a learning curve: two make a straight line
 TrackPoint = tuple[float, float, float, bool, tuple[bool, bool]]
 """Value, ends of its interval, whether it is more than a bound, and on which sides the interval has no end."""
@@ -57,7 +57,7 @@ def loss_range(panels: Sequence[LossPanel]) -> tuple[float, float]:
     """Bottom and top of the loss axis: from just below the best loss up, no further than ``HEADROOM`` above it."""
     losses = [loss for panel in panels for curve in panel.curves for loss in curve.losses]
     best, worst = min(losses, default=0.0), max(losses, default=HEADROOM)
-    return best - MARGIN, min(best + HEADROOM, worst + MARGIN)
+    return best - MARGIN_BELOW, min(best + HEADROOM, worst + MARGIN_BELOW)
 
 
 def _curve(summary: CellSummary, design: Design) -> Curve:
@@ -188,7 +188,7 @@ def _keys_at_best(
     for summary in summaries:
         values = np.log2(runs[design.swept[0]].to_numpy(dtype=np.float64))
         chosen = (runs["parametrization"] == summary.cell.parametrization) & (
-            np.abs(values - summary.optimum.grid_log2_value) < CLOSE
+            np.abs(values - summary.optimum.grid_log2_value) < ROUNDING
         )
         for name, value in summary.cell.settings.items():
             chosen &= runs[name] == value

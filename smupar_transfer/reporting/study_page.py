@@ -20,9 +20,9 @@ from smupar_transfer.reporting.provenance import Provenance, cost, counted, opti
 from smupar_transfer.reporting.publish import publish
 from smupar_transfer.reporting.vocabulary import HYPERPARAMETER_WORDS
 
-SHOWN_TRIALS = 10
+TRIALS_ON_PAGE = 10
 """On the page; ``trials.csv`` has all."""
-CLOSE = 1.01
+NEARLY_BEST = 1.01
 """Times the best loss, up to which a trial is as good as the best in practice."""
 NEAR_END = 0.05
 """Part of a searched range beside each of its ends, within which the best may lie beyond."""
@@ -155,7 +155,7 @@ def summary(study: Study) -> Summary:
 def _near(study: Study) -> list[Trial]:
     """Completed trials whose loss is nearly the best."""
     _, lowest = study.best
-    return [trial for trial, value in completed(study.trials) if value <= CLOSE * lowest]
+    return [trial for trial, value in completed(study.trials) if value <= NEARLY_BEST * lowest]
 
 
 def _good(study: Study, name: str) -> list[float]:
@@ -182,7 +182,7 @@ def _notes(study: Study) -> tuple[str, ...]:
 
 
 def _trials(study: Study) -> Table:
-    ordered = sorted(completed(study.trials), key=lambda pair: (pair[1], pair[0].number))[:SHOWN_TRIALS]
+    ordered = sorted(completed(study.trials), key=lambda pair: (pair[1], pair[0].number))[:TRIALS_ON_PAGE]
     frame = pd.DataFrame(
         [
             {

@@ -28,7 +28,7 @@ from smupar_transfer.theory import (
     predicted_sgd_update,
 )
 
-AXES = ("sparsity", "width")
+CHECK_AXES = ("sparsity", "width")
 """Scales along which a coordinate check measures."""
 LOOKS = 2
 """How often, at most, seeds are added to a parametrization that those planned left open (see ``added_seeds``)."""
@@ -173,8 +173,8 @@ def require_one_axis(specs: Iterable[RunSpec], axis: str) -> None:
         InputError: the axis is unknown, or runs of one parametrization differ in more than their scale and seed, or
             runs of any two in what all must share.
     """
-    if axis not in AXES:
-        raise InputError("axis", axis, f"is not one of {', '.join(AXES)}")
+    if axis not in CHECK_AXES:
+        raise InputError("axis", axis, f"is not one of {', '.join(CHECK_AXES)}")
     first: dict[str, dict[str, Any]] = {}
     for spec in specs:
         own = _settings(spec, axis)

@@ -14,7 +14,7 @@ WINDOW = 0.15
 """Points within this part of the smallest loss above it, without a gap, enter the fit."""
 SOFTNESS = 0.0075
 """A point this part of the smallest loss above it counts half: 1 / (1 + (distance / softness)**2)."""
-MOST = 2 / 3
+ENOUGH_SEEDS = 2 / 3
 """Share of the seeds that has to have run a point for it to be the best: one seed may be lucky."""
 PARABOLA_WINDOW = 0.05
 """Nats above the smallest loss of the plain parabola that other work fits."""
@@ -139,7 +139,7 @@ def local_fit(log2_values: Floats, losses: Floats, support: Floats | None = None
 
 def smallest(losses: Floats, support: Floats) -> int:
     """Index of the smallest loss among the points that most seeds ran; of all if none of these trained."""
-    most = np.where((support >= MOST) & np.isfinite(losses), losses, np.inf)  # what few seeds ran may be luck
+    most = np.where((support >= ENOUGH_SEEDS) & np.isfinite(losses), losses, np.inf)  # what few seeds ran may be luck
     every = np.where(np.isfinite(losses), losses, np.inf)
     return int(most.argmin() if np.isfinite(most).any() else every.argmin())
 

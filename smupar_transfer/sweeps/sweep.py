@@ -14,8 +14,8 @@ from smupar_transfer.theory import PARAMETRIZATIONS, BaseHyperparameters, InputE
 
 COORDINATES = "coordinates"
 """The kind of coordinate checks, and the command that makes them."""
-KINDS = {"stability": 1, "contours": 2, "gain": 1, "proxy_size": 1, "search": None, COORDINATES: None}
-"""Of analysis, with the number of hyperparameters that each looks at; None for any."""
+SWEPT_BY_KIND = {"stability": 1, "contours": 2, "gain": 1, "proxy_size": 1, "search": None, COORDINATES: None}
+"""Kinds of analysis, with the number of hyperparameters that each looks at; None for any."""
 SEARCHED = ("stability", "proxy_size")
 """Kinds that look for an optimum along one axis, which an adaptive grid may search."""
 OPTIMUM = (*SEARCHED, "contours")
@@ -65,7 +65,7 @@ class Sweep:
         grids: Grids, each a product of axes; the runs are their union, times the full grid of ``adaptive`` where there
             is one.
         runs: How many runs that makes, checked; None if the file does not say.
-        kind: The kind of analysis, one of ``KINDS``.
+        kind: The kind of analysis, one of ``SWEPT_BY_KIND``.
         swept: The hyperparameters whose optimum is looked for.
         axis: The scale along which the optimum may move; one of ``AXES``.
         tied: Other columns that move along with the axis.
@@ -142,7 +142,7 @@ def _check_words(sweep: Sweep, path: Path) -> None:
     """Refuse words that no analysis knows."""
     swept = tuple(item.name for item in fields(BaseHyperparameters))
     checks: list[tuple[str, tuple[str, ...], Sequence[str]]] = [
-        ("kind", (sweep.kind,), tuple(KINDS)),
+        ("kind", (sweep.kind,), tuple(SWEPT_BY_KIND)),
         ("swept", sweep.swept, swept),
         ("axis", (sweep.axis,), AXES),
         ("tied", sweep.tied, AXES),
@@ -167,7 +167,7 @@ def _check_swept(sweep: Sweep, path: Path) -> None:
     for key, words in (("swept", sweep.swept), ("tied", sweep.tied)):
         if len(set(words)) < len(words):
             raise InputError(key, list(words), f"in {path} names something twice", "name each once")
-    count = KINDS[sweep.kind]
+    count = SWEPT_BY_KIND[sweep.kind]
     if not sweep.swept or (count is not None and len(sweep.swept) != count):
         examples = ["learning_rate", "init_std"][: count or 2]
         hint = f"name {count or 'one or more'}, as in swept: [{', '.join(examples)}]"

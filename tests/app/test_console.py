@@ -144,7 +144,7 @@ def test_the_training_bar_shows_loss_validation_and_rate(capsys: pytest.CaptureF
     assert "tokens/s" in err
 
 
-@pytest.mark.parametrize("count", [3, console.MANY])
+@pytest.mark.parametrize("count", [3, console.MANY_ITEMS])
 def test_what_is_tracked_is_handed_on_and_leaves_no_trace(count: int, capsys: pytest.CaptureFixture[str]) -> None:
     assert list(console.tracked("planning", list(range(count)))) == list(range(count))
     assert capsys.readouterr() == ("", "")

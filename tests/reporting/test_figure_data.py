@@ -11,7 +11,7 @@ import pytest
 from smupar_transfer.records import Design, Evaluation, RunRecord
 from smupar_transfer.reporting.figure_data import (
     HEADROOM,
-    MARGIN,
+    MARGIN_BELOW,
     learning_curves,
     long_families,
     loss_panels,
@@ -67,7 +67,7 @@ def test_a_panel_a_family_and_a_curve_a_cell(make_cell: MakeCell) -> None:
     assert dense.optimum[0] == pytest.approx(-6.0)
     assert dense.optimum[1] == pytest.approx(2.1, abs=0.02), "on the fitted curve"
     assert not dense.at_edge
-    assert loss_range(panels) == pytest.approx((1.5 - MARGIN, 1.5 + HEADROOM))
+    assert loss_range(panels) == pytest.approx((1.5 - MARGIN_BELOW, 1.5 + HEADROOM))
 
 
 def test_without_a_proxy_no_value_is_transferred(make_cell: MakeCell) -> None:
@@ -92,7 +92,7 @@ def test_points_that_lack_a_seed_are_told(make_cell: MakeCell) -> None:
 
 def test_the_loss_axis_is_no_taller_than_the_curves(make_cell: MakeCell) -> None:
     panels = loss_panels(summarised([make_cell([[2.1, 2.0, 2.1]])]), DESIGN)
-    assert loss_range(panels) == pytest.approx((2.0 - MARGIN, 2.1 + MARGIN))
+    assert loss_range(panels) == pytest.approx((2.0 - MARGIN_BELOW, 2.1 + MARGIN_BELOW))
 
 
 def test_a_cell_in_which_nothing_trained_is_an_empty_curve(make_cell: MakeCell) -> None:
@@ -188,6 +188,6 @@ def test_one_validation_is_no_learning_curve(make_record: MakeRecord) -> None:
 
 def test_nothing_makes_no_pictures() -> None:
     assert loss_panels([], DESIGN) == []
-    assert loss_range([]) == (-MARGIN, HEADROOM)
+    assert loss_range([]) == (-MARGIN_BELOW, HEADROOM)
     assert optimum_tracks([]) == regret_tracks([]) == []
     assert ticks_of([], DESIGN).positions == ()

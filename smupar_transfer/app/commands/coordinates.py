@@ -20,7 +20,7 @@ from smupar_transfer.model import outline
 from smupar_transfer.records import CoordinateRecord, CoordinateStore, RunSpec, read_manifest, write_manifest
 from smupar_transfer.reporting.coordinate_sentences import described, title, ways_out
 from smupar_transfer.sparsity import SparseLinear
-from smupar_transfer.statistics.coordinate_slopes import AXES, Verdict, require_one_axis, scale_of
+from smupar_transfer.statistics.coordinate_slopes import CHECK_AXES, Verdict, require_one_axis, scale_of
 from smupar_transfer.statistics.coordinate_verdicts import Judgement, judge
 from smupar_transfer.sweeps.added_seeds import Extension, SeedPlan, plan_seeds
 from smupar_transfer.sweeps.files import load_sweep
@@ -38,7 +38,7 @@ def run(config: DictConfig) -> None:
         CheckUndecidedError: none drifts, but one is open, and no more seeds may be added or they would not help.
     """
     sweep = load_sweep(config.sweep, config_dir())
-    if sweep.kind != COORDINATES or sweep.axis not in AXES:
+    if sweep.kind != COORDINATES or sweep.axis not in CHECK_AXES:
         raise InputError("sweep", config.sweep, "is no coordinate check", "see `smupar sweep`")
     sweep = narrowed(sweep, config, words_by_hand())
     planned = planner_of(config, sweep).planned({})

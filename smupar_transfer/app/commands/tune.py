@@ -36,7 +36,7 @@ from smupar_transfer.tuning import (
 if TYPE_CHECKING:
     from smupar_transfer.reporting.study_page import Study
 
-SHOWN_TRIALS = 5
+TRIALS_IN_TERMINAL = 5
 
 
 def run(config: DictConfig) -> None:
@@ -153,7 +153,7 @@ def trial_table(search: Search, trials: Sequence[TrialOutcome]) -> Group:
     names = list(search.space.ranges)
     rows = [
         [str(trial.number), loss(trial.value), *(significant(trial.hparams[name]) for name in names)]
-        for trial in complete[:SHOWN_TRIALS]
+        for trial in complete[:TRIALS_IN_TERMINAL]
     ]
     lost = sum(trial.outcome == "diverged" for trial in trials)
     title = (

@@ -30,7 +30,7 @@ PARAMETRIZATION_COLOURS = {  # Okabe & Ito (2008), chosen for distinct lightness
     "lr_only": "#cc79a7",
     "smupar": "#009e73",
 }
-SETTINGS: dict[Any, Any] = {  # matplotlib types its keys one by one
+MATPLOTLIB_SETTINGS: dict[Any, Any] = {  # matplotlib types its keys one by one
     "font.size": 10,
     "axes.titlesize": 11,
     "axes.labelsize": 10,
@@ -53,7 +53,7 @@ SETTINGS: dict[Any, Any] = {  # matplotlib types its keys one by one
 @contextmanager
 def style() -> Iterator[None]:
     """Within this block, figures have the look of this module."""
-    with mpl.rc_context(SETTINGS):
+    with mpl.rc_context(MATPLOTLIB_SETTINGS):
         yield
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from smupar_transfer.sparsity.backends.compact_layout import INT32_MAX, CompactLayout, column_order, starts_of
 from smupar_transfer.theory import InputError
 
-RANGES, SHORTEST = 4, 64
+RANGES, SHORTEST_RANGE = 4, 64
 """Into how many ranges tokens are cut, each of which takes a copy of the structure while it is multiplied; and how many
 tokens are worth that."""
 
@@ -77,7 +77,7 @@ def _quieten() -> None:
 
 def _ranges(rows: Tensor) -> int:
     """How many equal ranges of tokens are computed apart. Not by the number of threads, on which no result depends."""
-    if rows.device.type != "cpu" or len(rows) % RANGES or len(rows) < RANGES * SHORTEST:
+    if rows.device.type != "cpu" or len(rows) % RANGES or len(rows) < RANGES * SHORTEST_RANGE:
         return 1
     return RANGES
 

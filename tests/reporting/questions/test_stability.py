@@ -10,7 +10,7 @@ import pytest
 
 from smupar_transfer.records import Design, Evaluation, Manifest, RunRecord
 from smupar_transfer.reporting.outcome import Outcome
-from smupar_transfer.reporting.questions import KINDS, outcome_of
+from smupar_transfer.reporting.questions import ANALYSES, outcome_of
 from smupar_transfer.reporting.questions.stability import summary, verdict
 from smupar_transfer.reporting.questions.verdicts import said_of
 from smupar_transfer.statistics import cells, runs_table, summarise, summarise_families
@@ -42,7 +42,7 @@ def has_nan(made: Outcome) -> bool:
 
 
 def test_every_kind_has_its_module() -> None:
-    assert set(KINDS) == {"stability", "contours", "gain", "proxy_size", "search"}
+    assert set(ANALYSES) == {"stability", "contours", "gain", "proxy_size", "search"}
 
 
 def test_the_sentence_is_short_and_says_the_verdict_in_plain_words(outcome: Callable[..., Outcome]) -> None:
