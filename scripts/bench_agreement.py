@@ -94,11 +94,11 @@ def losses(asked: Question) -> list[float]:
     return observer.values
 
 
-def furthest(found: Sequence[float], reference: Sequence[float]) -> float:
+def furthest(losses: Sequence[float], reference: Sequence[float]) -> float:
     """Largest relative difference over the steps that both trained; infinite if only one of them diverged."""
-    if list(map(math.isfinite, found)) != list(map(math.isfinite, reference)):
+    if list(map(math.isfinite, losses)) != list(map(math.isfinite, reference)):
         return math.inf
-    return max(abs(a - b) / b for a, b in zip(found, reference, strict=True) if math.isfinite(a))
+    return max(abs(a - b) / b for a, b in zip(losses, reference, strict=True) if math.isfinite(a))
 
 
 Curves = dict[tuple[str, int], list[float]]
@@ -118,8 +118,8 @@ def table(training: Training, curves: Curves, ways: Sequence[str]) -> str:
     ]
     for way in others:
         pairs = [(curves[way, seed], curves[reference, seed]) for seed in seeds]
-        early = max(furthest(found[:EARLY], known[:EARLY]) for found, known in pairs)
-        whole = [furthest(found, known) for found, known in pairs]
+        early = max(furthest(losses[:EARLY], known[:EARLY]) for losses, known in pairs)
+        whole = [furthest(losses, known) for losses, known in pairs]
         lines.append(f"| {way} | {early:.1e} | {max(whole):.1e} | {', '.join(f'{value:.1e}' for value in whole)} |")
     return "\n".join(lines)
 
@@ -138,9 +138,11 @@ def main() -> None:
         for training, seed, way in itertools.product(TRAININGS, chosen.seeds, chosen.ways)
     ]
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:  # libraries are chosen per process
-        found = list(zip(asked, pool.map(losses, asked, chunksize=1), strict=True))
+        trained = list(zip(asked, pool.map(losses, asked, chunksize=1), strict=True))
     tables = [
-        table(training, {(one.way, one.seed): values for one, values in found if one.training == training}, chosen.ways)
+        table(
+            training, {(run.way, run.seed): values for run, values in trained if run.training == training}, chosen.ways
+        )
         for training in TRAININGS
     ]
     seeds = ", ".join(map(str, chosen.seeds))

@@ -27,7 +27,7 @@ from smupar_transfer.statistics import Cell, Optimum, Status, cells, estimate, r
 from smupar_transfer.statistics.cell import Floats
 from smupar_transfer.statistics.curve_fit import local_fit
 from smupar_transfer.statistics.drift import Spread
-from smupar_transfer.sweeps.adaptive import Search, planned
+from smupar_transfer.sweeps.adaptive import CellSearch, planned
 
 CHANCE = math.log(256)
 RANGE = 3.0  # octaves of grid on either side of its middle
@@ -57,11 +57,11 @@ class Plan:
         if not self.adaptive:
             return losses
         seeds, values = losses.shape
-        search = Search(values, round(COARSE / self.step), round(REACH / self.step), tuple(range(seeds)))
-        found = np.full_like(losses, np.nan)
-        for point, seed in planned(search, lambda place: float(losses[place[1], place[0]])):
-            found[seed, point] = losses[seed, point]
-        return found
+        search = CellSearch(values, round(COARSE / self.step), round(REACH / self.step), tuple(range(seeds)))
+        known = np.full_like(losses, np.nan)
+        for point, seed in planned(search, lambda grid_point: float(losses[grid_point[1], grid_point[0]])):
+            known[seed, point] = losses[seed, point]
+        return known
 
 
 SPARSITIES = (0.0, 0.5, 0.75, 0.875, 0.9375)
@@ -88,24 +88,24 @@ def simulate(shape: Shape, truth: float, plan: Plan, seeds: int, random: np.rand
 
 def percentile_interval(cell: Cell, random: np.random.Generator) -> tuple[float, float]:
     """The plain bootstrap over seeds, as a control."""
-    found = []
+    values = []
     for rows in random.integers(len(cell.seeds), size=(100, len(cell.seeds))):
         means = cell.losses[rows].mean(axis=0)
         fit, _ = local_fit(cell.log2_values[~np.isnan(means)], means[~np.isnan(means)])
-        found.append(math.nan if fit is None else fit.log2_value)
-    low, high = np.nanquantile(found, [0.025, 0.975])
+        values.append(math.nan if fit is None else fit.log2_value)
+    low, high = np.nanquantile(values, [0.025, 0.975])
     return float(low), float(high)
 
 
-def measure_optima(found: Sequence[Shape], form: str, seeds: int, name: str, sweeps: int) -> dict[str, object]:
+def measure_optima(shapes: Sequence[Shape], form: str, seeds: int, name: str, sweeps: int) -> dict[str, object]:
     """Coverage and errors over ``sweeps`` synthetic sweeps with a cell of every shape."""
     random = np.random.default_rng([list(FORMS).index(form), seeds, list(PLANS).index(name)])
     held, half, plain, errors, widths, statuses = [], [], [], [], [], []
     for sweep in range(sweeps):
-        truths = random.uniform(-OFF_CENTRE, OFF_CENTRE, size=len(found))
+        truths = random.uniform(-OFF_CENTRE, OFF_CENTRE, size=len(shapes))
         made = [
             simulate(shape, truth, PLANS[name], seeds, random, form != FIRST)
-            for shape, truth in zip(found, truths, strict=True)
+            for shape, truth in zip(shapes, truths, strict=True)
         ]
         for cell, truth, optimum in zip(made, truths, estimate(made), strict=True):
             statuses.append(optimum.status)
@@ -140,7 +140,7 @@ def _reach(optimum: Optimum, truth: float) -> float:
 
 
 def measure_drift(
-    found: Sequence[Shape], form: str, seeds: int, name: str, drift: float, count: int
+    shapes: Sequence[Shape], form: str, seeds: int, name: str, drift: float, count: int
 ) -> dict[str, object]:
     """Coverage of the interval of the drift over ``count`` families of five cells with evenly spaced optima.
 
@@ -148,11 +148,11 @@ def measure_drift(
     is drawn again.
     """
     random = np.random.default_rng([7, list(FORMS).index(form), seeds, list(PLANS).index(name), int(100 * drift)])
-    names = sorted({shape.source.parametrization for shape in found})
+    names = sorted({shape.source.parametrization for shape in shapes})
     drifts: list[Spread] = []
     while len(drifts) < count:
         chosen = random.choice(names)
-        own = [shape for shape in found if shape.source.parametrization == chosen]
+        own = [shape for shape in shapes if shape.source.parametrization == chosen]
         truths = random.uniform(-0.5, 0.5) + drift * (np.arange(len(SPARSITIES)) / (len(SPARSITIES) - 1) - 0.5)
         made = [
             at_sparsity(simulate(own[random.integers(len(own))], truth, PLANS[name], seeds, random, form != FIRST), s)
@@ -161,22 +161,22 @@ def measure_drift(
         (family,) = summarise_families(summarise(made))
         if not math.isnan(family.drift.low):
             drifts.append(family.drift)
-    widths = [found.high - found.low for found in drifts if math.isfinite(found.high)]
+    widths = [spread.high - spread.low for spread in drifts if math.isfinite(spread.high)]
     return {
         "form": form,
         "seeds": seeds,
         "grid": name,
         "true_drift": drift,
-        "median_drift": float(np.median([found.value for found in drifts])),
-        "median_of_noise_alone": float(np.median([found.noise for found in drifts])),
+        "median_drift": float(np.median([spread.value for spread in drifts])),
+        "median_of_noise_alone": float(np.median([spread.noise for spread in drifts])),
         "without_end": 1 - len(widths) / count,
         "median_width": float(np.median(widths)),
-        "coverage": float(np.mean([found.low <= drift <= found.high for found in drifts])),
+        "coverage": float(np.mean([spread.low <= drift <= spread.high for spread in drifts])),
     }
 
 
 def at_sparsity(cell: Cell, sparsity: float) -> Cell:
-    """The cell at another place of a family, whatever its shape was taken from."""
+    """The cell at another position of a family, whatever its shape was taken from."""
     every = {**cell.settings, "sparsity": sparsity, "width": 256, "base_width": 64, "depth": 2, "tokens": 204_800}
     return replace(cell, settings=every)
 
@@ -184,14 +184,14 @@ def at_sparsity(cell: Cell, sparsity: float) -> Cell:
 def sources(folders: Sequence[Path], without: Sequence[Path]) -> list[Cell]:
     """Cells of sweeps, equal ones once, and none that has a run in common with the sweeps in ``without``."""
     known = {record.same_as or record.key for folder in without for record in RunStore(folder)}
-    found: dict[bytes, Cell] = {}
+    by_losses: dict[bytes, Cell] = {}
     for folder in folders:
         records = list(RunStore(folder))
         others = [record for record in records if (record.same_as or record.key) not in known]
         untouched = {cell.losses.tobytes() for cell in cells(runs_table(others))}
         every = cells(runs_table(records))
-        found |= {cell.losses.tobytes(): cell for cell in every if cell.losses.tobytes() in untouched}
-    return list(found.values())
+        by_losses |= {cell.losses.tobytes(): cell for cell in every if cell.losses.tobytes() in untouched}
+    return list(by_losses.values())
 
 
 def main() -> None:
@@ -208,13 +208,13 @@ def main() -> None:
     sweep = sources(arguments.records, arguments.without)
     optima, drifts = [], []
     for form in FORMS:
-        found = shapes(sweep, form)
-        print(f"{form}: {len(found)} shapes of {len(sweep)} different cells")
+        drawn = shapes(sweep, form)
+        print(f"{form}: {len(drawn)} shapes of {len(sweep)} different cells")
         for seeds in (3, 5):
             for name in PLANS:
-                optima.append(measure_optima(found, form, seeds, name, arguments.sweeps))
+                optima.append(measure_optima(drawn, form, seeds, name, arguments.sweeps))
                 drifts += [
-                    measure_drift(found, form, seeds, name, drift, arguments.families) for drift in (0.0, 0.35, 2.0)
+                    measure_drift(drawn, form, seeds, name, drift, arguments.families) for drift in (0.0, 0.35, 2.0)
                 ]
     for name, rows in (("optima", optima), ("drift", drifts)):
         table = pd.DataFrame(rows)

@@ -93,8 +93,8 @@ def section(measured: dict[float, dict[str, list[float]]], ours: str, setting: s
     return f"## One layer\n\nMilliseconds a step (forward, backward, AdamW), {setting}.\n\n{table(header, rows)}"
 
 
-def _shown(found: Spread, digits: int) -> str:
-    return f"{found.middle:.{digits}f} ({found.low:.{digits}f}-{found.high:.{digits}f})"
+def _shown(spread: Spread, digits: int) -> str:
+    return f"{spread.middle:.{digits}f} ({spread.low:.{digits}f}-{spread.high:.{digits}f})"
 
 
 def arguments() -> argparse.ArgumentParser:

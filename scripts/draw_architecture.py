@@ -41,13 +41,13 @@ def rows() -> list[list[str]]:
 
 
 def _docstring_lines(tree: ast.AST) -> set[int]:
-    found: set[int] = set()
+    lines: set[int] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (
             ast.get_docstring(node, clean=False) is not None
         ):
-            found.update(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
-    return found
+            lines.update(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
+    return lines
 
 
 def code_lines(source: str) -> set[int]:
@@ -88,11 +88,11 @@ def _reached(rooms: dict[str, Room], start: str) -> set[str]:
 
 def arrows(rooms: dict[str, Room]) -> list[tuple[str, str]]:
     """Imports between rooms that no others imply, as (from, to)."""
-    found = []
+    drawn = []
     for name, room in rooms.items():
         implied: set[str] = set().union(*(_reached(rooms, other) for other in room.imports))
-        found += [(name, other) for other in rooms if other in room.imports and other not in implied]
-    return found
+        drawn += [(name, other) for other in rooms if other in room.imports and other not in implied]
+    return drawn
 
 
 def _places(order: list[list[str]], middle: float) -> dict[str, tuple[float, float]]:

@@ -30,13 +30,13 @@ LINK = re.compile(r"(\]\(<?|(?:src|href)=\")([^)\s>\"#]+)")
 
 def public_packages() -> list[str]:
     """Names of the packages that say in ``__all__`` what they offer."""
-    found = []
+    packages = []
     for path in sorted((ROOT / PACKAGE).glob("*/__init__.py")):
         body = ast.parse(path.read_text(encoding="utf-8")).body
         targets = [ast.unparse(node.targets[0]) for node in body if isinstance(node, ast.Assign)]
         if "__all__" in targets:
-            found.append(path.parent.name)
-    return found
+            packages.append(path.parent.name)
+    return packages
 
 
 def references() -> dict[str, str]:

@@ -75,7 +75,7 @@ LOOK = """(() => {
 
 def program() -> str | None:
     """The installed Chromium, if there is one."""
-    return next((found for name in PROGRAMS if (found := shutil.which(name))), None)
+    return next((path for name in PROGRAMS if (path := shutil.which(name))), None)
 
 
 @dataclass(frozen=True)
@@ -155,20 +155,20 @@ class Browser:
         while not any(message["method"] == "Page.loadEventFired" for message in self._seen):
             self._receive()
         answer = self._call("Runtime.evaluate", expression=LOOK)  # asked after the page loaded: its events came before
-        found = json.loads(answer["result"]["value"])
+        seen = json.loads(answer["result"]["value"])
         if screenshot is not None:
             height = self._call("Page.getLayoutMetrics")["cssContentSize"]["height"]
             clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
             shot = self._call("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
             screenshot.write_bytes(base64.b64decode(shot["data"]))
         return Look(
-            found["page"],
-            found["window"],
-            tuple(found["images"]),
-            found["shrunk"],
-            found["letters"] or 0.0,
-            tuple((wide, before, after) for wide, before, after in found["boxes"]),
-            tuple(found["outside"]),
+            seen["page"],
+            seen["window"],
+            tuple(seen["images"]),
+            seen["shrunk"],
+            seen["letters"] or 0.0,
+            tuple((wide, before, after) for wide, before, after in seen["boxes"]),
+            tuple(seen["outside"]),
             tuple(filter(None, map(_complaint, self._seen))),
             tuple(filter(None, (_request(message, address) for message in self._seen))),
         )

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser import Browser, program
+
 # A shell starts background jobs with SIGINT ignored, and children inherit that: tests of Ctrl-C would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -27,6 +29,16 @@ def kernels_are_built() -> None:
     from smupar_transfer.kernels import native_problem
 
     native_problem()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser | None]:
+    """Chromium, where there is one."""
+    if program() is None:
+        yield None
+        return
+    with Browser(tmp_path_factory.mktemp("profile")) as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

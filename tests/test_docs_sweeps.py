@@ -12,7 +12,7 @@ from smupar_transfer.app.main import main
 from smupar_transfer.records import read_manifest
 from smupar_transfer.records.design import AXES
 from smupar_transfer.sweeps.files import load_sweep
-from smupar_transfer.sweeps.sweep import KINDS, Sweep
+from smupar_transfer.sweeps.sweep import SWEPT_BY_KIND, Sweep
 
 SWEEPS = (Path(__file__).parents[1] / "docs" / "sweeps.md").read_text(encoding="utf-8")
 TINY = [
@@ -59,5 +59,5 @@ def test_every_axis_that_is_shown_can_be_read() -> None:
 
 def test_every_field_kind_and_axis_is_explained() -> None:
     fields = set(re.findall(r"^\| `(\w+)` \|", SWEEPS, re.MULTILINE))
-    assert fields == (set(Sweep.__dataclass_fields__) - {"name"}) | set(KINDS)
+    assert fields == (set(Sweep.__dataclass_fields__) - {"name"}) | set(SWEPT_BY_KIND)
     assert all(f"`{axis}`" in SWEEPS for axis in AXES)

@@ -7,22 +7,29 @@ import logging
 import griffe
 import pytest
 
+ROOMS = ("app", "kernels", "launchers", "records", "reporting", "sparsity", "statistics", "sweeps", "tuning")
+SECTIONS = griffe.DocstringSectionParameters, griffe.DocstringSectionReturns, griffe.DocstringSectionYields
+
 
 def load() -> griffe.Module:
-    package = griffe.load("smupar_transfer", docstring_parser="google")
+    options: griffe.GoogleOptions = {
+        "returns_multiple_items": False,
+        "returns_named_value": False,
+    }  # as mkdocs.yml has them
+    package = griffe.load("smupar_transfer", docstring_parser="google", docstring_options=options)
     assert isinstance(package, griffe.Module)
     return package
 
 
 def classes(parent: griffe.Object) -> list[griffe.Class]:
     """Every class of a package, those of its modules and those within classes, each once."""
-    found: list[griffe.Class] = []
+    every_class: list[griffe.Class] = []
     for member in parent.members.values():
         if isinstance(member, griffe.Class):
-            found.append(member)
+            every_class.append(member)
         if isinstance(member, griffe.Class | griffe.Module):
-            found += classes(member)
-    return found
+            every_class += classes(member)
+    return every_class
 
 
 def documented(each: griffe.Class) -> list[griffe.DocstringAttribute]:
@@ -60,6 +67,34 @@ def test_what_is_said_of_an_attribute_is_a_sentence(each: griffe.Class) -> None:
         words = " ".join(attribute.description.split())
         assert words[:1].isupper(), attribute.name
         assert words.endswith((".", ".)")), attribute.name
+
+
+def functions(parent: griffe.Object) -> list[griffe.Function]:
+    """Every function and method of a package."""
+    every_function: list[griffe.Function] = []
+    for member in parent.members.values():
+        if isinstance(member, griffe.Function):
+            every_function.append(member)
+        if isinstance(member, griffe.Class | griffe.Module):
+            every_function += functions(member)
+    return every_function
+
+
+def said_of_arguments(each: griffe.Object) -> list[str]:
+    """What a docstring says of arguments and of what is returned."""
+    parsed = each.docstring.parsed if each.docstring else []
+    sections = [part for part in parsed if isinstance(part, SECTIONS)]
+    return [" ".join(item.description.split()) for part in sections for item in part.value]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_what_is_said_of_an_argument_is_a_sentence(room: str) -> None:
+    """Guards against fragments such as "of the run", which name nothing."""
+    package = load()[room]
+    assert isinstance(package, griffe.Object)
+    said = [words for each in [*functions(package), *classes(package)] for words in said_of_arguments(each)]
+    assert said
+    assert [words for words in said if not words[:1].isupper() or not words.endswith((".", ".)", "..."))] == []
 
 
 def test_the_parser_understands_every_docstring(caplog: pytest.LogCaptureFixture) -> None:

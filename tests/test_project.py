@@ -173,9 +173,9 @@ def _requirements() -> dict[str, Requirement]:
     project = PROJECT["project"]
     lines = [*PROJECT["build-system"]["requires"], *project["dependencies"]]
     lines += [line for extra in project["optional-dependencies"].values() for line in extra]
-    found = {canonicalize_name(Requirement(line).name): Requirement(line) for line in lines}
-    found.pop(canonicalize_name(project["name"]), None)
-    return {str(name): requirement for name, requirement in found.items()}
+    by_name = {canonicalize_name(Requirement(line).name): Requirement(line) for line in lines}
+    by_name.pop(canonicalize_name(project["name"]), None)
+    return {str(name): requirement for name, requirement in by_name.items()}
 
 
 def _pins() -> dict[str, str]:
@@ -227,10 +227,10 @@ def _anchors(page: Path) -> set[str]:
 
 def _links(page: Path) -> list[str]:
     text = re.sub(r"```.*?```|`[^`\n]*`", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
-    found = re.findall(r"\]\(<?([^)\s>]+)>?(?: +\"[^\"]*\")?\)", text)
-    found += re.findall(r"^\[[^\]]+\]: +(\S+)", text, re.MULTILINE)
-    found += re.findall(r"(?:src|href)=\"([^\"]+)\"", text)
-    return [link for link in found if not re.match(r"[a-z][a-z0-9+.\-]*:", link)]
+    links = re.findall(r"\]\(<?([^)\s>]+)>?(?: +\"[^\"]*\")?\)", text)
+    links += re.findall(r"^\[[^\]]+\]: +(\S+)", text, re.MULTILINE)
+    links += re.findall(r"(?:src|href)=\"([^\"]+)\"", text)
+    return [link for link in links if not re.match(r"[a-z][a-z0-9+.\-]*:", link)]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

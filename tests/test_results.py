@@ -7,13 +7,12 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from smupar_transfer.reporting.index_page import entries
-from tests.browser import Browser, program
+from tests.browser import Browser
 from tests.reporting.test_in_browser import DESK, PHONE, check
 
 ROOT = Path(__file__).parents[1]
@@ -25,16 +24,6 @@ ROWS = dict(re.findall(r"^\| \[(\w+)\]\(\1/README\.md\) (.*)$", LIST, re.MULTILI
 INTERVAL = re.compile(r"\[-?\d+\.\d+, (?:-?\d+\.\d+|∞)\]")
 SPOKEN_OF = ("1024", "1", "auto")  # width, threads and variant
 MEASURED = re.compile(rf"\d[\d.]* (?:octaves|%) {INTERVAL.pattern}")
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser | None]:
-    """Chromium, where there is one."""
-    if program() is None:
-        yield None
-        return
-    with Browser(tmp_path_factory.mktemp("profile")) as started:
-        yield started
 
 
 def test_every_result_is_listed() -> None:

@@ -36,9 +36,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_no_page_loads_anything_from_elsewhere(site: Path) -> None:
     pages = [path for path in site.rglob("*.html") if path.name != "report.html"]
-    found = {str(path): FOREIGN.findall(path.read_text(encoding="utf-8")) for path in pages}
-    assert len(found) > 40
-    assert {name: links for name, links in found.items() if links} == {}
+    foreign = {str(path): FOREIGN.findall(path.read_text(encoding="utf-8")) for path in pages}
+    assert len(foreign) > 40
+    assert {name: links for name, links in foreign.items() if links} == {}
 
 
 @pytest.mark.parametrize("package", public_packages())

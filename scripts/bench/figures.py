@@ -58,28 +58,28 @@ def draw_speed_up(results: list[Result], title: str) -> Figure:
     return figure
 
 
-def _place(sparsity: float) -> float:
+def _position(sparsity: float) -> float:
     return -math.log2(1 - sparsity)
 
 
 def _draw_curve(axes: Axes, curve: Curve) -> None:
     look = LOOKS.get(curve.variant, OTHER)
-    places = [_place(sparsity) for sparsity in curve.sparsities]
+    positions = [_position(sparsity) for sparsity in curve.sparsities]
     middles = [each.middle for each in curve.speed_ups]
-    axes.plot(places, middles, label=curve.variant.replace("_", " "), **look)  # type: ignore[arg-type]
+    axes.plot(positions, middles, label=curve.variant.replace("_", " "), **look)  # type: ignore[arg-type]
     lows, highs = [each.low for each in curve.speed_ups], [each.high for each in curve.speed_ups]
-    axes.fill_between(places, lows, highs, color=look["color"], alpha=0.2, linewidth=0)
+    axes.fill_between(positions, lows, highs, color=look["color"], alpha=0.2, linewidth=0)
 
 
 def _mark(axes: Axes, crossing: Crossover) -> None:
     if crossing.sparsity is None or crossing.speed_up is None or crossing.is_bound:
         return
-    place = (_place(crossing.sparsity), crossing.speed_up)
-    axes.plot(*place, marker="o", markersize=10, markerfacecolor="none", markeredgecolor="black", linestyle="none")
+    position = (_position(crossing.sparsity), crossing.speed_up)
+    axes.plot(*position, marker="o", markersize=10, markerfacecolor="none", markeredgecolor="black", linestyle="none")
     below = crossing.rival == "dense"
     axes.annotate(
         f"{crossing.sparsity:.2f}",
-        place,
+        position,
         xytext=(7, -14) if below else (-7, 8),
         textcoords="offset points",
         fontsize=9,
@@ -88,7 +88,7 @@ def _mark(axes: Axes, crossing: Crossover) -> None:
 
 
 def _sparsity_axis(axes: Axes, sparsities: list[float]) -> None:
-    axes.set_xticks([_place(sparsity) for sparsity in sparsities], [f"{s:g}" for s in sparsities], rotation=60)
+    axes.set_xticks([_position(sparsity) for sparsity in sparsities], [f"{s:g}" for s in sparsities], rotation=60)
     axes.xaxis.set_minor_locator(NullLocator())
 
 

@@ -67,8 +67,8 @@ def in_words(threads: int) -> str:
 
 def settings(results: list[Result]) -> list[Setting]:
     """Those that were measured, by tokens a step, then threads."""
-    found = {(result.cell.batch * result.cell.time, result.cell.tokens, result.cell.threads) for result in results}
-    return [Setting(tokens, threads) for _, tokens, threads in sorted(found)]
+    shapes = {(result.cell.batch * result.cell.time, result.cell.tokens, result.cell.threads) for result in results}
+    return [Setting(tokens, threads) for _, tokens, threads in sorted(shapes)]
 
 
 def of_setting(results: list[Result], setting: Setting) -> list[Result]:
@@ -99,7 +99,7 @@ class Curve:
 
 def curves(results: list[Result]) -> list[Curve]:
     """Of cells of one setting: a curve for each width and variant."""
-    found = []
+    every_curve = []
     for width in widths(results):
         for name in variants(results):
             points = [
@@ -108,8 +108,8 @@ def curves(results: list[Result]) -> list[Curve]:
                 if result.cell.width == width and (ratio := speed_up(result, name, "textbook")) is not None
             ]
             if points:
-                found.append(Curve(name, width, *zip(*sorted(points, key=lambda point: point[0]), strict=True)))
-    return found
+                every_curve.append(Curve(name, width, *zip(*sorted(points, key=lambda point: point[0]), strict=True)))
+    return every_curve
 
 
 @dataclass(frozen=True)
@@ -159,8 +159,10 @@ def crossover(results: list[Result], variant: str, rival: str, width: int) -> Cr
 def crossovers(results: list[Result]) -> list[Crossover]:
     """Of cells of one setting: of every variant whose cost depends on density over every rival, at every width."""
     names = [name for name in variants(results) if name not in ("textbook", "masked", *RIVALS)]
-    found = [crossover(results, name, rival, width) for width in widths(results) for rival in RIVALS for name in names]
-    return [each for each in found if each is not None]
+    candidates = [
+        crossover(results, name, rival, width) for width in widths(results) for rival in RIVALS for name in names
+    ]
+    return [each for each in candidates if each is not None]
 
 
 def sparse_variant(results: list[Result]) -> str | None:

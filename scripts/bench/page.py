@@ -107,8 +107,8 @@ def sentence(results: list[Result]) -> str:
 
 
 def _headline(results: list[Result], setting: Setting) -> int:
-    found = [each.cell.width for each in of_setting(results, setting)]
-    return 1024 if 1024 in found else max(found)
+    widths = [each.cell.width for each in of_setting(results, setting)]
+    return 1024 if 1024 in widths else max(widths)
 
 
 def _threads(results: list[Result]) -> list[int]:
@@ -166,30 +166,30 @@ def speed_table(results: list[Result]) -> str:
     return table(["width", "s", "textbook, ms a step", *names, *last], rows)
 
 
-def _spread(found: Spread, digits: int = 2) -> str:
-    return f"{found.middle:,.{digits}f} ({found.low:,.{digits}f}-{found.high:,.{digits}f})"
+def _spread(spread: Spread, digits: int = 2) -> str:
+    return f"{spread.middle:,.{digits}f} ({spread.low:,.{digits}f}-{spread.high:,.{digits}f})"
 
 
-def _times(found: Spread | None) -> str:
-    return "-" if found is None else _spread(found)
+def _times(spread: Spread | None) -> str:
+    return "-" if spread is None else _spread(spread)
 
 
 def crossover_table(results: list[Result]) -> str:
     """From which sparsity on each variant is ahead of each dense rival; a column a width."""
-    found = {(each.variant, each.rival, each.width): _where(each) for each in crossovers(results)}
-    pairs = dict.fromkeys((variant, rival) for variant, rival, _ in found)
+    sparsities = {(each.variant, each.rival, each.width): _where(each) for each in crossovers(results)}
+    pairs = dict.fromkeys((variant, rival) for variant, rival, _ in sparsities)
     across = widths(results)
     rows = [
-        [f"`{variant}` over {rival}", *(found.get((variant, rival, width), "-") for width in across)]
+        [f"`{variant}` over {rival}", *(sparsities.get((variant, rival, width), "-") for width in across)]
         for variant, rival in pairs
     ]
     return table(["ahead from", *(f"width {width}" for width in across)], rows) if rows else ""
 
 
-def _where(found: Crossover) -> str:
-    if found.sparsity is None:
+def _where(crossover: Crossover) -> str:
+    if crossover.sparsity is None:
         return "never"
-    return f"at most s = {found.sparsity:g}" if found.is_bound else f"s = {found.sparsity:.2f}"
+    return f"at most s = {crossover.sparsity:g}" if crossover.is_bound else f"s = {crossover.sparsity:.2f}"
 
 
 def memory_table(results: list[Result]) -> str:
@@ -278,6 +278,6 @@ def spreadsheet(results: list[Result]) -> str:
     return buffer.getvalue()
 
 
-def _columns(name: str, found: Spread | None) -> dict[str, str]:
-    low, middle, high = ("", "", "") if found is None else (f"{each:.4g}" for each in vars(found).values())
+def _columns(name: str, spread: Spread | None) -> dict[str, str]:
+    low, middle, high = ("", "", "") if spread is None else (f"{each:.4g}" for each in vars(spread).values())
     return {name: middle, f"{name}_low": low, f"{name}_high": high}

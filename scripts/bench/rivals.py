@@ -85,10 +85,10 @@ def _sparselab(model: SparseLinear) -> Layer:
 
 def makers() -> dict[str, Maker]:
     """Ways to compute that this machine has, by name."""
-    found: dict[str, Maker] = {"textbook": _textbook}
-    found |= {name: _backend(name) for name in BACKENDS if computes(name)}
+    own: dict[str, Maker] = {"textbook": _textbook}
+    own |= {name: _backend(name) for name in BACKENDS if computes(name)}
     rivals = {"sparselab": _sparselab, "sparseprop": _sparseprop}
-    return found | {name: rivals[name] for name in PACKAGES if find_spec(name) is not None}
+    return own | {name: rivals[name] for name in PACKAGES if find_spec(name) is not None}
 
 
 def error_of(layer: Layer, model: SparseLinear, inputs: Tensor, gradient: Tensor) -> float:
@@ -106,9 +106,9 @@ def error_of(layer: Layer, model: SparseLinear, inputs: Tensor, gradient: Tensor
     weight, x, g = model.dense_weight().detach().double(), inputs.double(), gradient.double()
     expected = (x @ weight.T, g @ weight, (g.T @ x) * model.mask)
     assert mine.grad is not None
-    found = (output.detach(), mine.grad, layer.dense_gradient() * model.mask)
-    return max(_relative(*pair) for pair in zip(found, expected, strict=True))
+    computed = (output.detach(), mine.grad, layer.dense_gradient() * model.mask)
+    return max(_relative(*pair) for pair in zip(computed, expected, strict=True))
 
 
-def _relative(found: Tensor, expected: Tensor) -> float:
-    return float((found.double() - expected).abs().max() / expected.abs().max())
+def _relative(computed: Tensor, expected: Tensor) -> float:
+    return float((computed.double() - expected).abs().max() / expected.abs().max())

@@ -36,10 +36,10 @@ def exponentials(x: Floats, y: Floats) -> tuple[float, Callable[[Floats], Floats
     for left in np.geomspace(0.05, 2.5, 30):
         for right in np.geomspace(0.05, 2.5, 30):
             basis = np.stack([np.ones_like(x), np.exp(-left * x), np.exp(right * x)], axis=1)
-            found = np.linalg.lstsq(basis, y, rcond=None)[0]
-            squares = float(((basis @ found - y) ** 2).sum())
-            if found[1] > 0 and found[2] > 0 and squares < best[0]:
-                best = (squares, left, right, found)
+            coefficients = np.linalg.lstsq(basis, y, rcond=None)[0]
+            squares = float(((basis @ coefficients - y) ** 2).sum())
+            if coefficients[1] > 0 and coefficients[2] > 0 and squares < best[0]:
+                best = (squares, left, right, coefficients)
     _, left, right, (c, a, b) = best
     optimum = math.log(a * left / (b * right)) / (left + right)
     return optimum, lambda at: c + a * np.exp(-left * at) + b * np.exp(right * at)
@@ -51,10 +51,10 @@ def hyperbola(x: Floats, y: Floats) -> tuple[float, Callable[[Floats], Floats]]:
     for middle in np.linspace(x[0] - 1, x[-1] + 1, 60):
         for softness in np.geomspace(0.5, 6, 30):
             basis = np.stack([np.ones_like(x), x, np.hypot(x - middle, softness)], axis=1)
-            found = np.linalg.lstsq(basis, y, rcond=None)[0]
-            squares = float(((basis @ found - y) ** 2).sum())
-            if abs(found[1]) < found[2] and squares < best[0]:
-                best = (squares, middle, softness, found)
+            coefficients = np.linalg.lstsq(basis, y, rcond=None)[0]
+            squares = float(((basis @ coefficients - y) ** 2).sum())
+            if abs(coefficients[1]) < coefficients[2] and squares < best[0]:
+                best = (squares, middle, softness, coefficients)
     _, middle, softness, (c, b, a) = best
     optimum = middle - b * softness / math.sqrt(a * a - b * b)
     return optimum, lambda at: c + b * at + a * np.hypot(at - middle, softness)
@@ -66,10 +66,10 @@ def morse(x: Floats, y: Floats) -> tuple[float, Callable[[Floats], Floats]]:
     for middle in np.linspace(x[0] - 1, x[-1] + 1, 80):
         for rate in (*np.geomspace(0.03, 1.0, 20), *-np.geomspace(0.03, 1.0, 20)):
             basis = np.stack([np.ones_like(x), (1 - np.exp(-rate * (x - middle))) ** 2], axis=1)
-            found = np.linalg.lstsq(basis, y, rcond=None)[0]
-            squares = float(((basis @ found - y) ** 2).sum())
-            if found[1] > 0 and squares < best[0]:
-                best = (squares, middle, rate, found)
+            coefficients = np.linalg.lstsq(basis, y, rcond=None)[0]
+            squares = float(((basis @ coefficients - y) ** 2).sum())
+            if coefficients[1] > 0 and squares < best[0]:
+                best = (squares, middle, rate, coefficients)
     _, middle, rate, (c, a) = best
     return middle, lambda at: c + a * (1 - np.exp(-rate * (at - middle))) ** 2
 
@@ -79,7 +79,7 @@ FORMS = {"exponentials": exponentials, "hyperbola": hyperbola, "morse": morse}
 
 def shapes(sweep: Sequence[Cell], form: str) -> list[Shape]:
     """A shape per cell whose smallest mean loss is not at the edge of its grid."""
-    found = []
+    every_shape = []
     for cell in sweep:
         rows, columns = complete(cell)
         means = levelled_means(cell.losses[rows])
@@ -90,8 +90,8 @@ def shapes(sweep: Sequence[Cell], form: str) -> list[Shape]:
         optimum, loss = FORMS[form](cell.log2_values[keep], means[keep])
         noisy = columns[keep[columns] & np.isfinite(cell.losses[np.ix_(rows, columns)]).all(axis=0)]
         walk, single = _noise(cell.log2_values[noisy] - optimum, cell.losses[np.ix_(rows, noisy)])
-        found.append(Shape(cell, _centred(loss, optimum), walk, single))
-    return found
+        every_shape.append(Shape(cell, _centred(loss, optimum), walk, single))
+    return every_shape
 
 
 def _centred(loss: Callable[[Floats], Floats], optimum: float) -> Callable[[Floats], Floats]:

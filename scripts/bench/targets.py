@@ -48,8 +48,8 @@ def _ratio(variant: str, rival: str, of: Callable[[Spread], float] = lambda spre
     """The speed-up, ``of`` its median and quartiles over rounds; None if either was not measured."""
 
     def measure(result: Result) -> float | None:
-        found = speed_up(result, variant, rival)
-        return None if found is None else of(found)
+        spread = speed_up(result, variant, rival)
+        return None if spread is None else of(spread)
 
     return measure
 
@@ -96,9 +96,9 @@ TARGETS = (
 
 def outcomes(results: list[Result], threads: int) -> list[Outcome]:
     """Every target against the cells of a number of threads."""
-    found = []
+    judged = []
     for target in TARGETS:
         cells = [result for result in results if result.cell.threads == threads and target.applies(result)]
         values = [value for value in map(target.measure, cells) if value is not None]
-        found.append(Outcome(target, threads, min(values, default=None)))
-    return found
+        judged.append(Outcome(target, threads, min(values, default=None)))
+    return judged

@@ -14,7 +14,8 @@ from smupar_transfer.records import RunSpec, Tuned, read_tuned
 from smupar_transfer.theory import BaseHyperparameters, InputError
 from smupar_transfer.transfer import Recipe, Source
 
-NAMES = tuple(item.name for item in fields(BaseHyperparameters))
+HYPERPARAMETERS = tuple(item.name for item in fields(BaseHyperparameters))
+"""Names of the base hyperparameters."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def resolve_base(config: DictConfig) -> Base:
     if "tuned" not in keys_of(words_by_hand()):
         of_file = [key.removeprefix("hparams.") for key in keys_of(words_of_file()) if key.startswith("hparams.")]
         by_hand = [name for name in values if name in {*by_hand, *of_file}]
-    if set(by_hand) >= set(NAMES):
+    if set(by_hand) >= set(HYPERPARAMETERS):
         raise InputError("tuned", config.tuned, "has no say: every hparams.* is given by hand", "leave one of them out")
     merged = {**vars(tuned.hparams), **{name: values[name] for name in by_hand}}
     return Base(BaseHyperparameters(**merged), tuned, tuple(by_hand))

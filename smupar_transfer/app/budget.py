@@ -31,8 +31,8 @@ def with_budget(config: DictConfig, spec: RunSpec) -> RunSpec:
     """The run with its steps and its warm-up.
 
     Args:
-        config: with a group ``budget``.
-        spec: with the provisional budget.
+        config: The configuration of a command with a group ``budget``.
+        spec: The run, with the provisional budget.
 
     Raises:
         InputError: a value is impossible, or two words say the same thing in two ways.

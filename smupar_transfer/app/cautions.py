@@ -12,7 +12,7 @@ from smupar_transfer.model import network_cautions, source_cautions
 from smupar_transfer.records import RunSpec
 from smupar_transfer.transfer import Recipe, Source
 
-MOST = 6
+MOST_LINES = 6
 """Lines about where base hyperparameters come from; a sweep over budgets has one a budget."""
 
 
@@ -42,7 +42,8 @@ def _about(source: Source | None, specs: Iterable[RunSpec]) -> list[str]:
         return []
     said = [line for spec in specs for line in (*source_cautions(source, spec), *other_data(source, spec))]
     lines = list(dict.fromkeys(said))
-    return lines if len(lines) <= MOST else [*lines[:MOST], f"and {len(lines) - MOST} more of this kind"]
+    more = len(lines) - MOST_LINES
+    return [*lines[:MOST_LINES], f"and {more} more of this kind"] if more > 0 else lines
 
 
 def tell(cautions: Iterable[str]) -> None:

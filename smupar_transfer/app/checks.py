@@ -20,7 +20,7 @@ FOLDERS = ("name", "results_dir", "study.name")
 """Keys of text that folders are named after."""
 LONGEST_NAME = 255
 """Bytes of a file's name, on all file systems of today."""
-INSTEAD = {
+IF_EMPTY = {  # what a person may have meant by an empty text
     "results_dir": "write results_dir=. for this folder",
     "tuned": "leave it out to use hparams",
     "recipe": "leave it out to use the configured target",
@@ -55,7 +55,7 @@ def check_composed(command: str, config: DictConfig) -> None:
 
 def _check_text(command: str, name: str, text: str) -> None:
     if text == "" and (command, name) not in MAY_BE_EMPTY:
-        raise InputError(name, "", "must not be empty", INSTEAD.get(name, ""))
+        raise InputError(name, "", "must not be empty", IF_EMPTY.get(name, ""))
     if name in FOLDERS and any(len(part.encode()) > LONGEST_NAME for part in Path(text).parts):
         raise InputError(name, text, f"has a part of more than {LONGEST_NAME} bytes, too long for a folder's name")
 
@@ -74,8 +74,8 @@ def check_own_folder(command: str, folder: str | None) -> None:
     """Refuse files of a person's own that Hydra would not read, since the package has files of the same names.
 
     Args:
-        command: that is to run.
-        folder: the person's own; None if there is none.
+        command: The command that is to run.
+        folder: The person's own folder of configurations; None if there is none.
 
     Raises:
         WordError: there is such a file.

@@ -166,6 +166,6 @@ def _widened(proxy: ModelSpec, width: int) -> ModelSpec:
 
 def proxy_spec(config: DictConfig) -> RunSpec:
     """The dense run at the proxy's width."""
-    dense = config.copy()
+    dense = config.copy()  # the caller's own stays as it is
     dense.target.width, dense.target.sparsity = None, 0.0
     return target_spec(dense)

@@ -23,6 +23,7 @@ from rich.table import Table
 from rich.text import Text
 
 from smupar_transfer.records import CoordinateRecord, Evaluation, RunRecord
+from smupar_transfer.reporting.number_format import duration, loss
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
     from smupar_transfer.sweeps.sweep import Sweep
 
 MAXIMUM_COLUMNS = 100
-MANY = 2000
+"""Characters of a line in a terminal, in a file or in a pipe alike."""
+MANY_ITEMS = 2000
 """Items whose planning takes a second or more."""
 
 Item = TypeVar("Item")
@@ -57,10 +59,10 @@ def table(
     """A heading and a table whose first column is text and whose others are numbers.
 
     Args:
-        title: the heading.
-        columns: names above the columns; there is no header if all are nameless.
-        rows: entries, as many a row as there are columns.
-        bold: row and column of the entries that stand out.
+        title: The heading.
+        columns: The names above the columns; there is no header if all are nameless.
+        rows: The entries, as many a row as there are columns.
+        bold: The row and column of each entry that stands out.
     """
     made = Table(show_header=any(columns), box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for index, (name, width) in enumerate(zip(columns, _widths(columns, rows), strict=True)):
@@ -99,8 +101,8 @@ def introduction(sweep: Sweep, file: Path | None) -> None:
     """Print what a sweep asks, at once: what comes next takes seconds.
 
     Args:
-        sweep: the sweep.
-        file: where a person's own sweep is from; None for one that comes with the package.
+        sweep: The sweep.
+        file: The file of a person's own sweep; None for a sweep that comes with the package.
     """
     line(f"sweep {sweep.name}" + ("" if file is None else f" of {file}"))
     line(sweep.question.strip())
@@ -120,45 +122,29 @@ def line(text: str) -> None:
     terminal().print(text, markup=False, soft_wrap=True)
 
 
-def outcome(found: Outcome) -> None:
+def outcome(shown: Outcome) -> None:
     """Print tables, as far to the right as 100 characters go, then the verdict with its summary."""
     out = terminal()
-    for made in found.tables:
+    for made in shown.tables:
         if not made.rows:
             continue
         count = fitting(made.columns, made.rows)
         more = "" if count == len(made.columns) else f" (more columns in {made.name}.csv)"
         out.print(table(made.title + more, made.columns[:count], [row[:count] for row in made.rows]))
         out.print()
-    summary = found.summary
+    summary = shown.summary
     count = fitting(summary.columns, summary.rows)
     rows = [row[:count] for row in summary.rows]
-    out.print(table(found.sentence, summary.columns[:count], rows, summary.best))
-    if found.judgement:
-        out.print(found.judgement, markup=False)
-    for note in found.notes:
+    out.print(table(shown.sentence, summary.columns[:count], rows, summary.best))
+    if shown.judgement:
+        out.print(shown.judgement, markup=False)
+    for note in shown.notes:
         out.print(note, markup=False)
 
 
-def number(value: float | None, digits: int = 4) -> str:
-    """A number with so many significant digits; a dash where there is none."""
-    if value is None or value != value:
-        return "-"
-    return f"{value:.{digits}g}"
-
-
-def loss(value: float | None) -> str:
-    """A loss in nats, or that there is none."""
-    return "diverged" if value is None or value == float("inf") else f"{value:.4f}"
-
-
 def seconds(value: float) -> str:
-    """A duration for people."""
-    if value < 90:
-        return f"{value:.1f} s"
-    if value < 5400:
-        return f"{value / 60:.1f} min"
-    return f"{value / 3600:.1f} h"
+    """A duration as it is printed in a terminal."""
+    return duration(value, hour_digits=1)
 
 
 class ProgressBar:
@@ -188,7 +174,7 @@ def tracked(title: str, items: Sequence[Item]) -> Iterator[Item]:
     """The items; where there are very many, a bar on the terminal shows how far they are, and goes away again."""
     screen = terminal(stderr=True)
     yield from track(
-        items, title, console=screen, transient=True, disable=len(items) < MANY or not screen.is_interactive
+        items, title, console=screen, transient=True, disable=len(items) < MANY_ITEMS or not screen.is_interactive
     )
 
 

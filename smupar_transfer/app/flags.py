@@ -63,7 +63,7 @@ HINT = "settings are KEY=VALUE, flags are --help, --cfg job, --multirun, --confi
 
 
 @dataclass(frozen=True)
-class Line:
+class CommandLine:
     """A command line, sorted.
 
     Attributes:
@@ -78,10 +78,10 @@ class Line:
         """Whether a flag was given."""
         return any(name == flag for flag, _ in self.flags)
 
-    def without(self, name: str) -> Line:
+    def without(self, name: str) -> CommandLine:
         """The same without a flag; without ``--help``, also without flags that would show something else."""
         dropped = {name, *(SHOWS_AND_ENDS if name == "--help" and self.has(name) else ())}
-        return Line(tuple(flag for flag in self.flags if flag[0] not in dropped), self.settings)
+        return CommandLine(tuple(flag for flag in self.flags if flag[0] not in dropped), self.settings)
 
     def words(self) -> list[str]:
         """The same as words, flags first: Hydra's parser wants all settings in one piece."""
@@ -89,12 +89,12 @@ class Line:
         return [*flags, *(["--"] if any(word.startswith("-") for word in self.settings) else []), *self.settings]
 
 
-def sorted_line(command: str, words: Sequence[str]) -> Line:
+def sorted_line(command: str, words: Sequence[str]) -> CommandLine:
     """Tell flags and settings of a command line apart.
 
     Args:
-        command: whose keys are suggested for a flag that is none.
-        words: behind the command.
+        command: The command whose keys are suggested for a flag that is none.
+        words: The words behind the command.
 
     Raises:
         WordError: a flag is unknown, lacks its value, has a wrong one, or does not go with another.
@@ -115,7 +115,7 @@ def sorted_line(command: str, words: Sequence[str]) -> Line:
         if flag is None:
             raise WordError(_unknown(command, word, rest[0] if rest else None))
         flags.append((flag.name, _value(flag, value if given else None, rest)))
-    line = Line(tuple(flags), tuple(settings))
+    line = CommandLine(tuple(flags), tuple(settings))
     _check_together(line)
     return line
 
@@ -143,7 +143,7 @@ def _value(flag: Flag, given: str | None, rest: list[str]) -> str | None:
     return given
 
 
-def _check_together(line: Line) -> None:
+def _check_together(line: CommandLine) -> None:
     given = [name for name in SHOWS_AND_ENDS if line.has(name)]
     if len(given) > 1 and not line.has("--help"):
         raise WordError(f"{given[1]}: does not go with {given[0]}; leave one of them out")

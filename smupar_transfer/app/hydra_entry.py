@@ -18,7 +18,7 @@ from smupar_transfer.app import schema
 from smupar_transfer.app.catalogue import DEFAULT_NAMES, TAKES_NAME
 from smupar_transfer.app.checks import check_composed, check_own_folder
 from smupar_transfer.app.endings import ExitCode
-from smupar_transfer.app.flags import FLAGS_WITH_VALUE, Line, sorted_line
+from smupar_transfer.app.flags import FLAGS_WITH_VALUE, CommandLine, sorted_line
 from smupar_transfer.app.key_help import print_help
 from smupar_transfer.app.masking import secrets_of
 from smupar_transfer.app.options import folders
@@ -35,18 +35,18 @@ def launch(command: str, words: list[str], program: str = "") -> int:
     """Compose the configuration of a command and run it.
 
     Args:
-        command: one of ``main.COMMANDS``.
-        words: the rest of the command line.
-        program: what Hydra shall take for the program's name; the command with its name if left out.
+        command: The name of the command, one of ``catalogue.COMMANDS``.
+        words: The rest of the command line.
+        program: What Hydra shall take for the program's name; the command with its name if left out.
 
     Returns:
-        Exit code, as ``main`` describes it.
+        The exit code, as ``main`` describes it.
     """
     os.environ["SMUPAR_SWEEPS"] = str(shipped.SWEEPS)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through: they are reported here, in one line
     secrets = secrets_of(words)
     refused: list[Exception] = []
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, _terminate)  # by itself, Python would end without ending workers
     try:
         line = command_line(command, words)
         if line.has("--version"):
@@ -64,7 +64,7 @@ def launch(command: str, words: list[str], program: str = "") -> int:
     return worst(report(error, command, secrets) for error in refused)
 
 
-def command_line(command: str, words: list[str]) -> Line:
+def command_line(command: str, words: list[str]) -> CommandLine:
     """The words of a command line, checked, with a sweep's own settings, as Hydra shall read them.
 
     Raises:
@@ -80,7 +80,7 @@ def command_line(command: str, words: list[str]) -> Line:
     own_folder = _config_dir(words)
     check_own_folder(command, own_folder)
     settings = readable(command, line.settings, folders(own_folder), multirun=multirun)
-    return Line(line.flags, tuple(settings))
+    return CommandLine(line.flags, tuple(settings))
 
 
 def _terminate(number: int, frame: object) -> None:
@@ -93,9 +93,9 @@ def _hydra_entry(command: str, refused: list[Exception], help_without: Sequence[
     """Hydra's entry point, whose task is the body of a command.
 
     Args:
-        command: its name.
-        refused: takes what the body raises in this process, past Hydra, which would print all overrides before it.
-        help_without: if not None, help is printed in place of running the body, without these passwords.
+        command: The name of the command.
+        refused: Takes what the body raises in this process, past Hydra, which would print all overrides before it.
+        help_without: If not None, help is printed in place of running the body, without these passwords.
     """
     here = os.getpid()
 
@@ -130,7 +130,7 @@ def _expand_name(command: str, words: list[str]) -> list[str]:
         return [f"sweep={name}", *rest]
     typed = keys_of([word for word in rest if not word.startswith("-")])
     own = [word for word in sweep_overrides(name, _config_dir(rest)) if not _overruled(key_of(word), typed)]
-    return [*own, f"sweep={name}", *rest]
+    return [*own, f"sweep={name}", *rest]  # of two words for a key, Hydra takes the later one
 
 
 def _overruled(key: str, typed: Iterable[str]) -> bool:

@@ -22,7 +22,7 @@ from smupar_transfer.app.options import options_of
 REQUIRED = "(required)"
 """Shown in the place of a default where there is none."""
 
-FLAGS = {
+FLAG_MEANINGS = {
     "--help": "this page; with group=option and key=value, of what these make of it",
     "--cfg job": "print the configuration instead of running it; --resolve writes out references",
     "--multirun": "run once for every combination of key=a,b,c",
@@ -32,7 +32,7 @@ FLAGS = {
 
 
 @dataclass(frozen=True)
-class Row:
+class HelpRow:
     """A key as help shows it.
 
     Attributes:
@@ -50,13 +50,13 @@ class Row:
         return self.key.meaning if explained else f"{self.key.meaning}: {', '.join(self.key.choices)}"
 
 
-def rows(command: str, config: DictConfig) -> Iterator[Row]:
+def rows(command: str, config: DictConfig) -> Iterator[HelpRow]:
     """All keys of a composed configuration, groups in the order of their schema, one after the other."""
     for name in config:
         yield from _rows(command, config, str(name), str(name), keys_of(command))
 
 
-def _rows(command: str, parent: DictConfig, name: str, dotted: str, known: Mapping[str, Key]) -> Iterator[Row]:
+def _rows(command: str, parent: DictConfig, name: str, dotted: str, known: Mapping[str, Key]) -> Iterator[HelpRow]:
     child = None if OmegaConf.is_missing(parent, name) else parent._get_node(name)
     key = known.get(dotted)
     if isinstance(child, DictConfig) and (key is None or key.takes in (Takes.GROUP, Takes.OPTION)):
@@ -66,9 +66,9 @@ def _rows(command: str, parent: DictConfig, name: str, dotted: str, known: Mappi
     elif isinstance(child, DictConfig) and key is not None:  # a mapping: a row for each of its entries
         for inner in child:
             entry = Key(f"{dotted}.{inner!s}", key.takes, key.meaning.replace("NAME", str(inner)))
-            yield Row(entry, _written(child, str(inner)))
+            yield HelpRow(entry, _written(child, str(inner)))
     else:
-        yield Row(key or Key(dotted, Takes.TEXT), _written(parent, name))
+        yield HelpRow(key or Key(dotted, Takes.TEXT), _written(parent, name))
 
 
 def _described(node: DictConfig, dotted: str) -> dict[str, Key]:
@@ -103,9 +103,9 @@ def print_help(command: str, config: DictConfig, secrets: Sequence[str] = ()) ->
     """Print the help of a command, at most 100 columns wide.
 
     Args:
-        command: its name.
-        config: composed with the words of the command line.
-        secrets: passwords, which are not shown.
+        command: The name of the command.
+        config: The configuration, composed with the words of the command line.
+        secrets: The passwords, which are not shown.
     """
     hydra = HydraConfig.get()
     folders = [Path(source.path) for source in hydra.runtime.config_sources if source.schema == "file"]
@@ -115,7 +115,7 @@ def print_help(command: str, config: DictConfig, secrets: Sequence[str] = ()) ->
     out.print(Text(f"smupar {command}: {COMMANDS[command]}", style="bold"))
     options = " [group=option ...]" if schema.GROUPS.keys() & set(config) else ""
     out.print(f"usage: smupar {command}{name} [key=value ...]{options} [flags]", markup=False)
-    by_group: dict[str, list[Row]] = {}
+    by_group: dict[str, list[HelpRow]] = {}
     for row in rows(command, config):
         group, dot, _ = row.key.name.partition(".")
         by_group.setdefault(group if dot else "", []).append(row)
@@ -126,7 +126,7 @@ def print_help(command: str, config: DictConfig, secrets: Sequence[str] = ()) ->
     _print_flags(out)
 
 
-def _print_group(out: Console, group: str, members: Sequence[Row], title: str, secrets: Sequence[str]) -> None:
+def _print_group(out: Console, group: str, members: Sequence[HelpRow], title: str, secrets: Sequence[str]) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("key", no_wrap=True)
     table.add_column(title, overflow="fold", max_width=26)
@@ -159,7 +159,7 @@ def _print_flags(out: Console) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(ratio=1)
-    for name, meaning in FLAGS.items():
+    for name, meaning in FLAG_MEANINGS.items():
         table.add_row(Text(name), Text(meaning))
     out.print()
     out.print(Text("flags (* marks the option that is chosen)", style="bold"))

@@ -9,7 +9,7 @@ from dataclasses import Field, dataclass, fields
 from enum import StrEnum
 from functools import cache
 
-from smupar_transfer.app.schema import CHOICES, COMMANDS, GROUPS, MEANING, NESTED
+from smupar_transfer.app.schema import CHOICES, COMMAND_SCHEMAS, GROUPS, MEANING, NESTED
 from smupar_transfer.theory import close_words
 
 
@@ -55,7 +55,7 @@ def keys_of(command: str) -> dict[str, Key]:
 
 
 def _command_keys(command: str) -> Iterator[Key]:
-    for item in fields(COMMANDS[command]):
+    for item in fields(COMMAND_SCHEMAS[command]):
         nested = list(GROUPS[item.name].values()) if item.name in GROUPS else []
         nested += [NESTED[item.name]] if item.name in NESTED else []
         if not nested:
@@ -70,8 +70,8 @@ def key_of_field(prefix: str, item: Field[object]) -> Key:
     """The key that a field of a schema describes.
 
     Args:
-        prefix: of its dotted name, with the last dot.
-        item: a field that ``schema.key`` made.
+        prefix: The first part of the key's dotted name, with the last dot.
+        item: A field that ``schema.key`` made.
     """
     kind, _, none = str(item.type).partition(" | ")
     takes = _TAKES.get(kind, Takes.LIST if kind.startswith("list") else Takes.MAPPING)
@@ -134,8 +134,8 @@ def example_of(key: Key, value: str) -> str:
     """What a value stands for in the form that its key takes: 1000 for 1e3, 0.015625 for 1/64 or 2**-6.
 
     Args:
-        key: that was set.
-        value: that it does not take.
+        key: The key that was set.
+        value: The value that it does not take.
 
     Returns:
         The end of a sentence, with its comma; empty if there is nothing to say.
@@ -151,5 +151,6 @@ def example_of(key: Key, value: str) -> str:
     except (ValueError, ZeroDivisionError, OverflowError):
         return ""
     if key.takes is Takes.WHOLE:
-        return f", as in {key.name}={number:.0f}" if number.is_integer() and abs(number) < 2**53 else ""
+        is_exact = number.is_integer() and abs(number) < 2**53  # from there on a float skips whole numbers
+        return f", as in {key.name}={number:.0f}" if is_exact else ""
     return f", as in {key.name}={number:.6g}"

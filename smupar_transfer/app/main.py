@@ -45,10 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        arguments: without the program's name; those of the process if left out.
+        arguments: The command line without the program's name; that of the process if left out.
 
     Returns:
-        Exit code, one of ``endings.ExitCode``.
+        The exit code, one of ``endings.ExitCode``.
     """
     words = _help_last(list(sys.argv[1:] if arguments is None else arguments))
     if not words or words[0] in HELP_FLAGS:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from urllib.parse import quote, unquote
 
 MASK = "***"
-SHORTEST = 4
+SHORTEST_SECRET = 4
 """Characters of a password that is looked for anywhere; a shorter one would tear words apart."""
 
 _CREDENTIALS = re.compile(r"(?<=\w):/{1,3}[^/:@\s]*:(.+)@")
@@ -35,7 +35,7 @@ def _secrets(word: str) -> Iterator[str]:
 def masked(text: str, secrets: Iterable[str]) -> str:
     """A text in which stars stand for passwords: for those that are known, and for whatever looks like one."""
     for secret in secrets:
-        if len(secret) >= SHORTEST:
+        if len(secret) >= SHORTEST_SECRET:
             text = text.replace(secret, MASK)
     text = _LIKELY.sub(rf"\1{MASK}@", text)
     return _PARAMETER.sub(lambda match: match[0].replace(match[1], MASK), text)

@@ -8,7 +8,7 @@ from pathlib import Path
 from smupar_transfer.sweeps import shipped
 from smupar_transfer.theory import did_you_mean
 
-INSTEAD = {
+KEY_MEANT = {
     "budget": "budget.steps",
     "data": "data.path",
     "model": "model.width",
@@ -28,8 +28,8 @@ def options_of(group: str, where: Iterable[Path]) -> dict[str, str]:
     """Name and first line of comment of every option of a group, sorted; of files of one name, the first counts.
 
     Args:
-        group: its name, as ``model``.
-        where: folders in which groups lie.
+        group: The name of the group, such as ``model``.
+        where: The folders in which groups lie.
     """
     described: dict[str, str] = {}
     for folder in where:
@@ -49,13 +49,13 @@ def no_such_option(group: str, value: str, options: Iterable[str] | Mapping[str,
     """What to tell a person who chose an option that is none.
 
     Args:
-        group: its name.
-        value: that was given.
-        options: that there are.
+        group: The name of the group.
+        value: The option that was given.
+        options: The options that there are.
     """
     names = list(options)
-    if _is_number(value) and group in INSTEAD and group != "data":
-        return f"{group}={value}: there is no such option; did you mean {INSTEAD[group]}={value}?"
+    if _is_number(value) and group in KEY_MEANT and group != "data":
+        return f"{group}={value}: there is no such option; did you mean {KEY_MEANT[group]}={value}?"
     if group == "data" and ("." in value or "/" in value):
         hint = f"for a file of your own: data=text data.path={value}"
         return f"data={value}: there is no such option; {hint}"

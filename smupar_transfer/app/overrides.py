@@ -54,15 +54,15 @@ def _end_of_file(words: Sequence[str]) -> int:
 def keys_of(words: Sequence[str]) -> list[str]:
     """Dotted keys that words set, those inside ``group={key: value}`` too; a chosen group is its bare name."""
     parser = OverridesParser.create()
-    found: list[str] = []
+    keys: list[str] = []
     for word in words:
         try:
             override = parser.parse_override(word)
             value = None if override.is_sweep_override() else override.value()
         except HydraException:  # a word that a person typed badly is told where the configuration is composed
             value = None
-        found += [name for name, _ in flat({key_of(word): value})]
-    return list(dict.fromkeys(found))
+        keys += [name for name, _ in flat({key_of(word): value})]
+    return list(dict.fromkeys(keys))
 
 
 def flat(value: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -78,11 +78,12 @@ def set_by_hand(config: DictConfig, *groups: str) -> list[str]:
     """Keys that a person set: typed, or changed by a file of theirs that a typed word brought in.
 
     Args:
-        config: of the command, as it was composed.
-        groups: names of groups, such as ``hparams``, or of single keys.
+        config: The configuration of the command, as it was composed.
+        groups: The names of groups, such as ``hparams``, or of single keys.
 
     Returns:
-        Dotted keys of values, in the order of the configuration. Files of sweeps, and defaults, set nothing by hand.
+        The dotted keys of values, in the order of the configuration. Files of sweeps, and defaults, set nothing by
+        hand.
     """
     usual, typed = {}, set(keys_of(words_by_hand()))
     if HydraConfig.initialized() and GlobalHydra.instance().is_initialized():
@@ -105,11 +106,11 @@ def _without_words(command: str, of_file: tuple[str, ...], folder: str | None) -
     """The configuration of a command without what a person typed.
 
     Args:
-        command: name of its configuration.
-        of_file: words of a sweep's file.
-        folder: the person's own folder of configurations, which Hydra knows already.
+        command: The name of the command's configuration.
+        of_file: The words of a sweep's file.
+        folder: The person's own folder of configurations, which Hydra knows already.
     """
-    del folder
+    del folder  # an argument for the cache alone: in another folder the same words mean something else
     return _leaves(compose(command, overrides=list(of_file)))
 
 
@@ -138,9 +139,9 @@ def next_command(command: str, words: Sequence[str], groups: Container[str]) -> 
     """A line that a person can copy: ``command`` with what it needs of their words.
 
     Args:
-        command: its name.
-        words: of its own.
-        groups: first parts of the keys that must be given again.
+        command: The name of the command.
+        words: Words of its own.
+        groups: The first parts of the keys that must be given again.
     """
     given = [word for word in words_given() if key_of(word).partition(".")[0] in groups]
     return shlex.join(["smupar", command, *words, *given, *own_flags()])

@@ -21,7 +21,7 @@ from smupar_transfer.theory import InputError
 from smupar_transfer.training import ExampleData, load
 from smupar_transfer.transfer import ParameterPlan, Recipe, Source, make_recipe, read_recipe, require_agreement
 
-HELD = ("model", "target", "hparams", "parametrization", "optimizer", "sparsity", "tuned")
+DECIDED = ("model", "target", "hparams", "parametrization", "optimizer", "sparsity", "tuned")
 """Groups and keys that a recipe decides."""
 FREE = frozenset({"sparsity.backend"})
 """Keys in these groups that say how to compute, not what."""
@@ -88,14 +88,15 @@ def recipe_of(spec: RunSpec, source: Source | None) -> Recipe:
     """The recipe of a target.
 
     Args:
-        spec: the run that trains it; its data, budget and seed do not count.
-        source: where its base hyperparameters come from; None if nobody tuned them.
+        spec: The run that trains the target; its data, budget and seed do not count.
+        source: Where its base hyperparameters come from; None if nobody tuned them.
     """
     return make_recipe(rules_of(spec), spec.model, spec.base_width, spec.sparsity, target_plan(spec), source)
 
 
 def target_plan(spec: RunSpec) -> tuple[ParameterPlan, ...]:
     """What every parameter of a target is trained with, at the density that is known before masks are drawn."""
+    # a mask whose density only shows when it is drawn is planned as one that has the density asked for
     counted = replace(spec, sparsity=replace(spec.sparsity, mask="random"))
     known = spec if is_counted(spec.sparsity.mask, spec.sparsity.density) else counted
     return plan_of(outline(known), known)
@@ -104,7 +105,7 @@ def target_plan(spec: RunSpec) -> tuple[ParameterPlan, ...]:
 def _require_no_other_word(config: DictConfig, recipe: Recipe) -> None:
     """A word that the recipe overrules is refused; one that says the same is none of its business."""
     held = _values(recipe)
-    for key in set_by_hand(config, *HELD):
+    for key in set_by_hand(config, *DECIDED):
         if key in FREE:
             continue
         value = OmegaConf.select(config, key)

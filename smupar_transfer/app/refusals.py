@@ -20,7 +20,7 @@ from smupar_transfer.app.flags import WordError
 from smupar_transfer.app.keys import Takes, example_of, keys_of, meant
 from smupar_transfer.app.masking import masked
 from smupar_transfer.app.options import no_such_option
-from smupar_transfer.app.schema import COMMANDS
+from smupar_transfer.app.schema import COMMAND_SCHEMAS
 from smupar_transfer.sweeps.files import sweeps_for
 from smupar_transfer.sweeps.sweep import key_of
 from smupar_transfer.theory import InputError, either, one_line, shown_text
@@ -41,8 +41,8 @@ def refusal(error: BaseException, command: str) -> str | None:
     """The line that a person needs; None if the error is not one of configuration.
 
     Args:
-        error: that composing the configuration, or launching jobs, raised.
-        command: that was to run.
+        error: The error that composing the configuration, or launching jobs, raised.
+        command: The command that was to run.
     """
     launcher = _launcher(error)
     if launcher is not None:
@@ -185,7 +185,7 @@ def no_such_key(key: str, command: str) -> str:
     names = meant(key, command)
     if names:
         return f"{key}: there is no such key; did you mean {either(names)}?"
-    others = [other for other in COMMANDS if key in keys_of(other)]
+    others = [other for other in COMMAND_SCHEMAS if key in keys_of(other)]
     if others:
         return f"{key}: smupar {command} has no such key; {either(f'smupar {other}' for other in others)} has"
     return f"{key}: there is no such key; --help lists the keys"
@@ -225,6 +225,7 @@ def _cut(line: str) -> str:
 def _ending(error: Exception, command: str) -> tuple[str, ExitCode]:
     """The line about an error, empty if there is nothing to say, and the exit code."""
     if isinstance(error, BrokenPipeError):
+        # the reader went away: what Python writes when it exits must go somewhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return "", ExitCode.GOOD
     codes = {CheckFailedError: ExitCode.CHECK_FAILED, CheckUndecidedError: ExitCode.UNDECIDED}
@@ -239,6 +240,7 @@ def _ending(error: Exception, command: str) -> tuple[str, ExitCode]:
 
 def worst(codes: Iterable[ExitCode]) -> ExitCode:
     """The exit code of several runs."""
+    # a run that did not come to its end weighs more than any verdict
     order = (ExitCode.CRASHED, ExitCode.BAD_INPUT, ExitCode.CHECK_FAILED, ExitCode.UNDECIDED, ExitCode.GOOD)
     return min(codes, key=order.index, default=ExitCode.GOOD)
 

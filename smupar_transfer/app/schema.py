@@ -32,8 +32,8 @@ def about(meaning: str, choices: Iterable[str] = ()) -> dict[str, Any]:
     """Metadata of a field.
 
     Args:
-        meaning: what ``--help`` says of it, as a clause.
-        choices: all values that it takes, where they are words.
+        meaning: What ``--help`` says of the field, as a clause.
+        choices: All values that it takes, where they are words.
     """
     return {MEANING: meaning, CHOICES: tuple(choices)}
 
@@ -42,9 +42,9 @@ def key(meaning: str, default: Any = MISSING, *, choices: Iterable[str] = ()) ->
     """A field of the configuration; see ``about``.
 
     Args:
-        meaning: what ``--help`` says of it, as a clause.
-        default: what leaving it out context, where that is not said in ``conf/``.
-        choices: all values that it takes, where they are words.
+        meaning: What ``--help`` says of the field, as a clause.
+        default: The value if it is left out, where that is not said in ``conf/``.
+        choices: All values that it takes, where they are words.
     """
     return field(default=default, metadata=about(meaning, choices))
 
@@ -310,7 +310,7 @@ GROUPS: dict[str, dict[str, type]] = {
 NESTED: dict[str, type] = {"hparams": HyperparameterConfig, "study": StudyConfig}
 """Groups of keys without options to choose from."""
 
-COMMANDS: dict[str, type] = {
+COMMAND_SCHEMAS: dict[str, type] = {
     "demo": DemoConfig,
     "tune": TuneConfig,
     "transfer": TransferConfig,
@@ -328,7 +328,7 @@ def known_keys() -> list[str]:
     nested = {group: tuple(schemas.values()) for group, schemas in GROUPS.items()}
     nested |= {name: (node,) for name, node in NESTED.items()}
     dotted = [f"{group}.{item.name}" for group, nodes in nested.items() for node in nodes for item in fields(node)]
-    plain = [item.name for node in COMMANDS.values() for item in fields(node)]
+    plain = [item.name for node in COMMAND_SCHEMAS.values() for item in fields(node)]
     return sorted({*dotted, *plain})
 
 
@@ -338,7 +338,7 @@ def register() -> None:
     for group, schemas in GROUPS.items():
         for name, node in schemas.items():
             store.store(group=f"schema/{group}", name=name, node=node)
-    for command, node in COMMANDS.items():
+    for command, node in COMMAND_SCHEMAS.items():
         store.store(group="schema/command", name=command, node=node)
     for table in PARAMETRIZATIONS:
         if not (shipped.CONF / "parametrization" / f"{table}.yaml").exists():  # it was registered by a plugin

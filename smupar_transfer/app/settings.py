@@ -41,10 +41,10 @@ def readable(command: str, words: Sequence[str], folders: Sequence[Path], *, mul
     """Settings as Hydra shall read them.
 
     Args:
-        command: whose keys they set.
-        words: as typed, behind the command, without flags.
-        folders: in which groups and their options lie.
-        multirun: whether commas separate values to run one after the other.
+        command: The command whose keys they set.
+        words: The words behind the command as typed, without flags.
+        folders: The folders in which groups and their options lie.
+        multirun: Whether commas separate values to run one after the other.
 
     Raises:
         WordError: a word is no setting, or its value cannot be what its key takes.

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException, ValidationError
 
 from smupar_transfer.app import schema
-from smupar_transfer.sweeps.axes import RANDOM, Axis, Grid, RandomPoints, keys_of
+from smupar_transfer.sweeps.axes import RANDOM, Grid, GridAxis, RandomPoints, keys_of
 from smupar_transfer.sweeps.sweep import Sweep, key_of
 from smupar_transfer.theory import InputError, did_you_mean
 
@@ -27,9 +27,9 @@ def narrowed(sweep: Sweep, config: DictConfig, words: Iterable[str]) -> Sweep:
     Words about the target leave cells of the dense proxy as they are: without it, no regret would be known.
 
     Args:
-        sweep: as its file has it.
-        config: composed from the sweep's own settings and the words.
-        words: that a person gave, such as ``parametrization=mup`` or ``seed=0``.
+        sweep: The sweep as its file has it.
+        config: The configuration, composed from the sweep's own settings and the words.
+        words: The words that a person gave, such as ``parametrization=mup`` or ``seed=0``.
 
     Raises:
         InputError: the key that is searched over, or one of random points, is among them.
@@ -49,7 +49,7 @@ def narrowed(sweep: Sweep, config: DictConfig, words: Iterable[str]) -> Sweep:
     for grid in sweep.grids:
         kept = (TARGET_WIDTH, TARGET_SPARSITY) if _is_proxy(grid) else ()
         fixed = [key for key in grid if key != RANDOM and key not in kept and is_fixed(key)]
-        grids.append({**grid, **{key: Axis(values=[OmegaConf.select(config, key)]) for key in fixed}})
+        grids.append({**grid, **{key: GridAxis(values=[OmegaConf.select(config, key)]) for key in fixed}})
     return replace(sweep, grids=grids)
 
 
@@ -68,16 +68,16 @@ def typed(sweep: Sweep, config: DictConfig) -> Sweep:
     trial = config.copy()
     grids: list[Grid] = []
     for grid in sweep.grids:
-        made: dict[str, Axis | RandomPoints] = {}
+        made: dict[str, GridAxis | RandomPoints] = {}
         for name, axis in grid.items():
             for key in keys_of({name: axis}):
                 _refuse_key(key, sweep, config)
             if isinstance(axis, RandomPoints):
                 for key in axis.space:
-                    _taken(trial, key, 0.5)
+                    _taken(trial, key, 0.5)  # any number: whether the key takes one
                 made[name] = axis
             else:
-                made[name] = Axis(values=[_taken(trial, name, value) for value in axis.expand()])
+                made[name] = GridAxis(values=[_taken(trial, name, value) for value in axis.expand()])
         grids.append(made)
     return replace(sweep, grids=grids)
 

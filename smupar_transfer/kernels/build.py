@@ -58,8 +58,8 @@ def machine_key(*, kernels: bool, blocking: str = "") -> str:
     """Names what the speed of a layer depends on: processor, PyTorch and, if wanted and built, the kernels.
 
     Args:
-        kernels: whether they compute, if they can be built.
-        blocking: how products are cut up for them, in any words that change when it does.
+        kernels: Whether the kernels compute, if they can be built.
+        blocking: How products are cut up for them, in any words that change when it does.
     """
     parts = [_processor(), torch.__version__]
     if kernels and native_problem() is None:
@@ -116,7 +116,7 @@ def compiler_flags(version: str) -> list[str]:
     For instance ``-march=x86-64-v3`` (AVX2) for a cluster whose nodes differ.
 
     Args:
-        version: what the compiler says of itself.
+        version: What the compiler says of itself.
     """
     return ["-O3", *shlex.split(os.environ.get(FLAGS_VARIABLE, "-march=native")), *_openmp(version)]
 

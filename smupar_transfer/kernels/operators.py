@@ -83,8 +83,8 @@ def _remember_inputs(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:  
 
 
 def _gelu_backward(ctx: Any, gradient: Tensor) -> Tensor:
-    found: Tensor = torch.ops.smupar_native.gelu_backward(gradient, *ctx.saved_tensors)
-    return found
+    input_gradient: Tensor = torch.ops.smupar_native.gelu_backward(gradient, *ctx.saved_tensors)
+    return input_gradient
 
 
 def attention_suits(qkv: Tensor) -> bool:

@@ -18,13 +18,13 @@ from smupar_transfer.launchers.plugins import import_plugins
 from smupar_transfer.theory import InputError
 
 Job = TypeVar("Job")
-Outcome = TypeVar("Outcome")
+JobResult = TypeVar("JobResult")
 
-PATIENCE_SECONDS = 5.0
+ENDING_SECONDS = 5.0
 """For processes that were told to end."""
 
 
-def run_jobs(work: Callable[[Job], Outcome], jobs: Iterable[Job], workers: int) -> Generator[Outcome, None, None]:
+def run_jobs(work: Callable[[Job], JobResult], jobs: Iterable[Job], workers: int) -> Generator[JobResult, None, None]:
     """Carry out jobs and yield their outcomes as they come.
 
     One worker means this process, in order. More mean fresh processes (never forks: torch's thread pools do not
@@ -32,9 +32,9 @@ def run_jobs(work: Callable[[Job], Outcome], jobs: Iterable[Job], workers: int) 
     iterator, or Ctrl-C, ends the processes at once. They end with this process, too, however it ends.
 
     Args:
-        work: what is done with a job.
-        jobs: taken when a worker is free for one, so that they may depend on outcomes.
-        workers: number of processes.
+        work: What is done with a job.
+        jobs: The jobs, each taken when a worker is free for it, so that they may depend on outcomes.
+        workers: The number of processes.
 
     Raises:
         InputError: ``workers`` is less than 1, or a process was killed from outside (most often for its memory).
@@ -52,11 +52,13 @@ def run_jobs(work: Callable[[Job], Outcome], jobs: Iterable[Job], workers: int) 
     yield from _in_processes(work, itertools.chain(first, rest), workers)
 
 
-def _in_processes(work: Callable[[Job], Outcome], jobs: Iterable[Job], workers: int) -> Generator[Outcome, None, None]:
+def _in_processes(
+    work: Callable[[Job], JobResult], jobs: Iterable[Job], workers: int
+) -> Generator[JobResult, None, None]:
     executor = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin)
     ended = False
 
-    def start(job: Job) -> Future[Outcome]:
+    def start(job: Job) -> Future[JobResult]:
         with _interrupts_blocked():  # a pool starts its processes when it is given jobs
             return executor.submit(work, job)
 
@@ -121,6 +123,6 @@ def _end_children() -> None:
     for child in children:
         child.terminate()
     for child in children:
-        child.join(PATIENCE_SECONDS)
+        child.join(ENDING_SECONDS)
         if child.is_alive():
             child.kill()

@@ -31,7 +31,7 @@ class FileKind(StrEnum):
     URL = "url"
 
 
-NAMES = {
+KIND_WORDS = {
     FileKind.TUNED: "a tuned point",
     FileKind.RECIPE: "a recipe",
     FileKind.SWEEP: "a sweep file",
@@ -87,8 +87,8 @@ def refuse_other(path: Path, key: FileKind) -> None:
     """Refuse a file that is known to be of another kind than a key takes; what is not known passes.
 
     Args:
-        path: that a person gave.
-        key: the configuration key: ``tuned``, ``recipe`` or ``sweep``.
+        path: The file that a person gave.
+        key: The configuration key: ``tuned``, ``recipe`` or ``sweep``.
 
     Raises:
         InputError: the file is of another kind; the message says which, and what to do with it.
@@ -96,7 +96,7 @@ def refuse_other(path: Path, key: FileKind) -> None:
     kind = identify(path)
     if kind is None or kind is key:
         return
-    raise InputError(key, str(path), f"is {NAMES[kind]}, not {NAMES[key]}", _way_out(kind, key, path))
+    raise InputError(key, str(path), f"is {KIND_WORDS[kind]}, not {KIND_WORDS[key]}", _way_out(kind, key, path))
 
 
 def _way_out(kind: FileKind, key: FileKind, path: Path) -> str:

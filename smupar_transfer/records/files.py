@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import tempfile
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from typing import Any, TypeVar, get_args, get_origin
 
 import cattrs
 from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError
+from filelock import FileLock
 
 from smupar_transfer.theory import InputError, shown, shown_text
 
@@ -84,10 +86,10 @@ def from_plain(value: Mapping[str, Any], kind: type[T], key: str, path: Path | s
     """Build a dataclass from plain data, refusing unknown, missing and mistyped keys.
 
     Args:
-        value: what ``to_plain`` made.
-        kind: the dataclass.
-        key: the configuration key that led here, for the message.
-        path: of the file the data came from, for the message.
+        value: The plain data, as ``to_plain`` makes it.
+        kind: The dataclass to build.
+        key: The configuration key that led here, for the message.
+        path: The file that the data came from, for the message.
 
     Raises:
         InputError: the data does not describe a ``kind``; the message names every key at fault.
@@ -122,8 +124,8 @@ def _first_input_error(error: BaseException) -> InputError | None:
     if isinstance(error, InputError):
         return error
     if isinstance(error, BaseExceptionGroup):
-        found = (_first_input_error(inner) for inner in error.exceptions)
-        return next((inner for inner in found if inner is not None), None)
+        input_errors = (_first_input_error(inner) for inner in error.exceptions)
+        return next((inner for inner in input_errors if inner is not None), None)
     return None
 
 
@@ -131,9 +133,9 @@ def write_atomically(path: Path, content: str | bytes, key: str = "results_dir")
     """Write a file so that readers, and a later session after a crash, see all of it or none of it.
 
     Args:
-        path: where to; missing folders are made.
-        content: of the file; text is written as UTF-8.
-        key: the configuration key that led here, for the message.
+        path: The file to write; missing folders are made.
+        content: The content of the file; text is written as UTF-8.
+        key: The configuration key that led here, for the message.
 
     Raises:
         InputError: the file cannot be written (no permission, disk full); an existing file is left as it was.
@@ -147,14 +149,20 @@ def write_atomically(path: Path, content: str | bytes, key: str = "results_dir")
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
+            os.fsync(file.fileno())  # before the name changes: after a crash the new name must lead to all of it
+        temporary.chmod(0o644)  # mkstemp keeps others from reading
         temporary.replace(path)
     except OSError as error:
         raise _not_written(key, path, error) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def lock_of(path: Path) -> FileLock:
+    """A lock on a file that several processes of this machine write; it leaves nothing beside the file."""
+    name = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
+    return FileLock(Path(tempfile.gettempdir()) / f"smupar_transfer-{name}.lock")
 
 
 def require_writable(folder: Path, key: str = "results_dir") -> None:

@@ -11,8 +11,8 @@ def require_name(key: str, name: str) -> None:
     """Check that a name stands for a folder of its own in the folder of results.
 
     Args:
-        key: the configuration key that holds it, for the message.
-        name: letters, digits, ``_``, ``-`` and ``.``; neither "." nor "..".
+        key: The configuration key that holds the name, for the message.
+        name: The name, of letters, digits, ``_``, ``-`` and ``.``; neither "." nor "..".
 
     Raises:
         InputError: it is something else, as a path that leads out of the folder.

@@ -21,6 +21,7 @@ from smupar_transfer.theory import (
 )
 
 SCHEMA_VERSION = 1
+"""Version of the format of records; those of another one are refused."""
 
 
 class Activation(StrEnum):

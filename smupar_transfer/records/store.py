@@ -7,17 +7,13 @@ loses at most the run in progress. ``compact`` gathers them into one file, one o
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, Generic, Protocol, TypeVar
 
-from filelock import FileLock
-
 from smupar_transfer.records.coordinates import CoordinateRecord
-from smupar_transfer.records.files import from_plain, read_text, to_plain, write_atomically
+from smupar_transfer.records.files import from_plain, lock_of, read_text, to_plain, write_atomically
 from smupar_transfer.records.jsons import load_json
 from smupar_transfer.records.record import RunRecord
 from smupar_transfer.records.spec import SCHEMA_VERSION
@@ -40,7 +36,7 @@ class Store(Generic[Record]):
     """The records of one kind under one folder, found by run key.
 
     Args:
-        folder: ``results/NAME``; need not exist before the first ``put``.
+        folder: The folder ``results/NAME``, which need not exist before the first ``put``.
 
     Attributes:
         kind: The type of the records.
@@ -90,12 +86,12 @@ class Store(Generic[Record]):
 
     def compact(self) -> None:
         """Gather all records into one file; safe to interrupt at any point, and from several processes at once."""
-        name = hashlib.sha256(str((self.folder / self.file).resolve()).encode()).hexdigest()[:16]
-        with FileLock(Path(tempfile.gettempdir()) / f"smupar_transfer-{name}.lock"):
+        with lock_of(self.folder / self.file):
             pending = sorted((self.folder / self.pending).glob("*.json"))
             records = list(self)
             if not pending:
                 return
+            # first all records in one file, then the single ones away: at no moment is a record nowhere
             write_atomically(self.folder / self.file, "".join(_line(record) for record in records))
             for path in pending:
                 path.unlink(missing_ok=True)

@@ -42,8 +42,8 @@ def check_trial(value: float, trial: int) -> None:
     """Refuse what no trial of a search can have: it was edited by hand, or another program wrote it.
 
     Args:
-        value: loss in nats.
-        trial: number in the study.
+        value: The trial's loss, nats.
+        trial: The trial's number in the study.
 
     Raises:
         InputError: the loss is not finite or negative, or the number is negative.

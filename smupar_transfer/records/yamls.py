@@ -44,10 +44,10 @@ def read_yaml(path: Path, kind: type[T], schema: int, key: FileKind) -> T:
     """Read what ``write_yaml`` wrote; YAML tags are refused, nothing is executed.
 
     Args:
-        path: of the file.
-        kind: the dataclass that it describes.
-        schema: the version that can be read.
-        key: the configuration key that led here, which says what kind of file is expected.
+        path: The file to read.
+        kind: The dataclass that the file describes.
+        schema: The version of the file's format that can be read.
+        key: The configuration key that led here, which tells what kind of file is expected.
 
     Raises:
         InputError: the file cannot be read, is of another kind, is no YAML, has another schema version, or does not
@@ -68,9 +68,9 @@ def load_yaml(text: str, key: str, path: Path) -> Any:
     """Plain data from YAML.
 
     Args:
-        text: of the file.
-        key: the configuration key that led here, for the message.
-        path: of the file, for the message.
+        text: The content of the file.
+        key: The configuration key that led here, for the message.
+        path: The file that the text came from, for the message.
 
     Raises:
         InputError: the text is no YAML, has tags that need code, a value that cannot be what its tag says, a key twice,
@@ -113,7 +113,7 @@ class _Check:
         """
         if id(node) in self.open:
             raise ValueError(f"{_line(node)} a value contains itself")
-        if id(node) not in self.sizes:
+        if id(node) not in self.sizes:  # an alias is the same node again: counted once, added wherever it stands
             self.open.add(id(node))
             self.sizes[id(node)] = 1 + sum(self.size(child) for child in self._children(node))
             self.open.remove(id(node))

@@ -23,7 +23,7 @@ class Card:
 
     Attributes:
         kind: What made it, such as "sweep".
-        question: That was asked.
+        question: The question that was asked.
         sentence: What came out.
         verdict: See ``Outcome.verdict``; may be empty.
         cost: Runs and time that it took; may be empty.
@@ -54,9 +54,9 @@ class _Finder(HTMLParser):
         self.content: str | None = None
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = dict(attrs)
-        if tag == "meta" and found.get("name") == CARD and self.content is None:
-            self.content = found.get("content")
+        attributes = dict(attrs)
+        if tag == "meta" and attributes.get("name") == CARD and self.content is None:
+            self.content = attributes.get("content")
 
 
 def read_card(page: Path) -> Card | None:

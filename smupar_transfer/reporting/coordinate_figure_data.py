@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from smupar_transfer.reporting.figures.coordinates import Line, Panel, Row
-from smupar_transfer.statistics.coordinate_slopes import Moment, Slope, mean_of
+from smupar_transfer.reporting.figures.coordinates import PanelRow, SizeLine, SizePanel
+from smupar_transfer.statistics.coordinate_slopes import LayerSlope, Moment, mean_of
 from smupar_transfer.theory import PARAMETRIZATIONS, Coordinate
 
 SHOWN_STEPS = 5  # lines in a panel, from the first step to the last
@@ -19,7 +19,7 @@ ROW_LABELS = {
 }
 
 
-def scale_rows(sizes: pd.DataFrame, found: Sequence[Slope]) -> list[Row]:
+def scale_rows(sizes: pd.DataFrame, slopes: Sequence[LayerSlope]) -> list[PanelRow]:
     """A row a coordinate, a panel a parametrization, a line a step: log2 size against log2 scale.
 
     Sizes are geometric means over layers and seeds; those that are zero or missing are left out.
@@ -36,12 +36,12 @@ def scale_rows(sizes: pd.DataFrame, found: Sequence[Slope]) -> list[Row]:
                 for step in steps
                 if len(members := here[here["step"] == int(step)])
             )
-            panels.append(Panel(PARAMETRIZATIONS[name].title, lines, slope_note(found, name, coordinate)))
-        rows.append(Row(ROW_LABELS[coordinate], tuple(panels)))
+            panels.append(SizePanel(PARAMETRIZATIONS[name].title, lines, slope_note(slopes, name, coordinate)))
+        rows.append(PanelRow(ROW_LABELS[coordinate], tuple(panels)))
     return rows
 
 
-def step_rows(sizes: pd.DataFrame, axis: str) -> list[Row]:
+def step_rows(sizes: pd.DataFrame, axis: str) -> list[PanelRow]:
     """One row, a panel a parametrization, a line a scale from the proxy's on: log2 rms of layer outputs over steps."""
     means = log2_means(sizes)
     outputs = means[means["coordinate"] == "output"]
@@ -52,8 +52,8 @@ def step_rows(sizes: pd.DataFrame, axis: str) -> list[Row]:
             _line(f"{scale:g}", here[here["scale"] == scale]["step"], here[here["scale"] == scale]["height"])
             for scale in sorted(here["scale"].unique(), reverse=axis == "sparsity")
         )
-        panels.append(Panel(PARAMETRIZATIONS[name].title, lines, ""))
-    return [Row("layer outputs\nlog2 rms($Wx$)", tuple(panels))]
+        panels.append(SizePanel(PARAMETRIZATIONS[name].title, lines, ""))
+    return [PanelRow("layer outputs\nlog2 rms($Wx$)", tuple(panels))]
 
 
 def log2_means(sizes: pd.DataFrame) -> pd.DataFrame:
@@ -70,11 +70,11 @@ def chosen_steps(last: int) -> list[int]:
     return sorted({round(float(fraction) * last) for fraction in fractions})
 
 
-def slope_note(found: Sequence[Slope], name: str, coordinate: Coordinate) -> str:
+def slope_note(slopes: Sequence[LayerSlope], name: str, coordinate: Coordinate) -> str:
     """Slopes of a panel, mean over layers, at every moment that is judged."""
     parts = []
     for moment in Moment:
-        chosen = [s for s in found if (s.parametrization, s.coordinate, s.moment) == (name, coordinate, moment)]
+        chosen = [s for s in slopes if (s.parametrization, s.coordinate, s.moment) == (name, coordinate, moment)]
         mean = mean_of(s.estimate for s in chosen).mean if chosen else float("nan")
         if np.isfinite(mean):
             parts.append(f"{shown(mean)} ({moment})")
@@ -91,5 +91,5 @@ def _names(sizes: pd.DataFrame) -> list[str]:
     return [name for name in PARAMETRIZATIONS if name in measured]
 
 
-def _line(label: str, positions: pd.Series, heights: pd.Series) -> Line:
-    return Line(label, tuple(map(float, positions)), tuple(map(float, heights)))
+def _line(label: str, positions: pd.Series, heights: pd.Series) -> SizeLine:
+    return SizeLine(label, tuple(map(float, positions)), tuple(map(float, heights)))

@@ -10,7 +10,14 @@ import pandas as pd
 from smupar_transfer.records import CoordinateRecord
 from smupar_transfer.reporting.coordinate_figure_data import shown
 from smupar_transfer.reporting.number_format import joined
-from smupar_transfer.statistics.coordinate_slopes import JUDGED, Estimate, Slope, Verdict, scale_of, slope_by_seed
+from smupar_transfer.statistics.coordinate_slopes import (
+    JUDGED,
+    LayerSlope,
+    SlopeEstimate,
+    Verdict,
+    scale_of,
+    slope_by_seed,
+)
 from smupar_transfer.statistics.coordinate_verdicts import Judgement, Reason
 from smupar_transfer.theory import PARAMETRIZATIONS
 
@@ -59,14 +66,14 @@ def _others(count: int) -> str:
     return "" if count == 1 else f", as {count - 1} more"
 
 
-def power(slope: Slope, axis: str) -> str:
+def power(slope: LayerSlope, axis: str) -> str:
     """A slope as a power law: "activation ∝ density^0.50 [0.49, 0.51] in blocks.0.mlp.up (start)"."""
     exponent = f"{SCALE_NAMES[axis]}^{shown(slope.estimate.mean, '')}"
     spread = f" {interval(slope.estimate)}" if math.isfinite(slope.estimate.interval[0]) else ""
     return f"{slope.coordinate} ∝ {exponent}{spread} in {slope.layer} ({slope.moment})"
 
 
-def interval(estimate: Estimate) -> str:
+def interval(estimate: SlopeEstimate) -> str:
     """The interval of a slope; a dash where there is none."""
     low, high = estimate.interval
     return f"[{shown(low, '')}, {shown(high, '')}]" if math.isfinite(low) else "-"
@@ -76,8 +83,8 @@ def ways_out(judgement: Judgement, most_seeds: int) -> list[str]:
     """What would decide an open verdict.
 
     Args:
-        judgement: that is open.
-        most_seeds: how many seeds a parametrization may have.
+        judgement: A judgement whose verdict is open.
+        most_seeds: How many seeds a parametrization may have.
     """
     if judgement.seeds_would_decide:
         one_seed = all(len(slope.estimate.by_seed) < 2 for slope in judgement.deciding)
@@ -92,17 +99,17 @@ def ways_out(judgement: Judgement, most_seeds: int) -> list[str]:
 
 def notes(
     judgements: Sequence[Judgement],
-    found: Sequence[Slope],
+    slopes: Sequence[LayerSlope],
     records: Sequence[CoordinateRecord],
     axis: str,
     added: Mapping[str, Sequence[int]],
 ) -> tuple[str, ...]:
-    """What a reader must know beside the verdicts; ``found`` are the slopes that they rest on."""
+    """What a reader must know beside the verdicts, which rest on ``slopes``."""
     said = [f"{title(item)} is {described(item, axis)}." for item in judgements if item.verdict is Verdict.OPEN]
     lost = sum(record.diverged for record in records)
     if lost:
         said.append(f"{lost} of {len(records)} runs diverged; their seeds are left out where a size is missing.")
-    if any(math.isnan(slope.estimate.interval[0]) for slope in found):
+    if any(math.isnan(slope.estimate.interval[0]) for slope in slopes):
         said.append("Some slopes have fewer than two seeds, hence no interval: what rests on them is open.")
     for name, seeds in added.items():
         said.append(
@@ -115,7 +122,7 @@ def notes(
         f"{PARAMETRIZATIONS[slope.parametrization].title} is not as theory predicts: the {slope.coordinate} in "
         f"{slope.layer} at the {slope.moment} has a slope of {shown(slope.estimate.mean)} {interval(slope.estimate)}, "
         f"where theory predicts {slope.predicted:+g} and {JUDGED[slope.coordinate, slope.moment]} is allowed around it."
-        for slope in found
+        for slope in slopes
         if slope.agreement is Verdict.OUTSIDE
     ]
     return tuple(said)
@@ -133,8 +140,8 @@ def _clip_note(judgement: Judgement, records: Sequence[CoordinateRecord], axis: 
     )
 
 
-def _first_factor(records: Sequence[CoordinateRecord], axis: str) -> Estimate:
+def _first_factor(records: Sequence[CoordinateRecord], axis: str) -> SlopeEstimate:
     """How the factor of the first clip scales."""
     rows = [(r.spec.seed, scale_of(r.spec, axis), r.clip_factors[0]) for r in records if r.clip_factors]
     table = pd.DataFrame(rows, columns=["seed", "scale", "size"])
-    return Estimate(slope_by_seed(table, sorted(table["scale"].unique())))
+    return SlopeEstimate(slope_by_seed(table, sorted(table["scale"].unique())))

@@ -40,7 +40,7 @@ FIGURES = {
 def summary(comparisons: Sequence[Comparison]) -> Summary:
     """A row a parametrization: its loss without any tuning, and what tuning the target itself would gain."""
     infinite = math.inf
-    found = {
+    numbers = {
         1: [item.zero_shot for item in comparisons],
         2: [item.tuned if item.was_tuned else infinite for item in comparisons],
         4: [infinite if item.regret_percent is None else item.regret_percent for item in comparisons],
@@ -50,7 +50,7 @@ def summary(comparisons: Sequence[Comparison]) -> Summary:
     return Summary(
         columns=("", "zero-shot", "tuned directly", "at base LR", "regret", "regret to best of all"),
         rows=tuple(_row(item) for item in comparisons),
-        best=frozenset().union(*(smallest(column, found[column], exact.get(column)) for column in found)),
+        best=frozenset().union(*(smallest(column, numbers[column], exact.get(column)) for column in numbers)),
         note="Zero-shot is the validation loss, in nats, with the proxy's hyperparameters as they are; tuned "
         "directly is the best of a few learning rates on the target itself. Regret is the loss lost by not tuning; ≥ "
         "marks one that may be larger, because the best lies at the end of its line. Bold is the best of a column. "

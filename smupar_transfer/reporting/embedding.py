@@ -14,7 +14,9 @@ PIXELS_A_POINT = 96 / 72
 LEGIBLE = 9
 """CSS pixels that the letters of a figure have at least; a figure that finds less room is scrolled, not shrunk."""
 _UNSEEN = re.compile(r"^.*?(?=<svg)|<metadata>.*?</metadata>|<!--.*?-->", re.DOTALL)
+"""What stands before the drawing itself, metadata and comments."""
 _DIGITS = re.compile(r"(\d*[1-9]\d*\.\d\d)\d+")
+"""Digits behind the second of a number from 1 on."""
 _LETTERS = re.compile(r"scale\((0\.\d+) -\1\)")
 """How matplotlib draws a text of 100 times so many points."""
 _SIZE = re.compile(r'<svg[^>]* width="([\d.]+)pt" height="([\d.]+)pt"')
@@ -49,7 +51,7 @@ def embedded(path: Path, caption: str) -> Image:
     size = _SIZE.search(drawing)
     width, height = (float(points) * PIXELS_A_POINT for points in size.groups()) if size else (0.0, 0.0)
     address = vectors
-    if len(vectors) > 4 * len(pixels) / 3:
+    if len(vectors) > 4 * len(pixels) / 3:  # base64 writes three bytes in four characters
         address = f"data:image/png;base64,{base64.b64encode(pixels).decode()}"
     smallest = min((100 * float(scale) for scale in _LETTERS.findall(drawing)), default=math.inf)
     least = min(1.0, LEGIBLE / (smallest * PIXELS_A_POINT))

@@ -9,38 +9,38 @@ import numpy as np
 
 from smupar_transfer.records import Design, Evaluation, RunRecord
 from smupar_transfer.reporting.figures.curves import Training, TrainingPanel
-from smupar_transfer.reporting.figures.stability import Curve, Panel
+from smupar_transfer.reporting.figures.stability import Curve, LossPanel
 from smupar_transfer.reporting.figures.tracks import Ticks, Track
-from smupar_transfer.reporting.vocabulary import AXIS_WORDS, place_label
+from smupar_transfer.reporting.vocabulary import AXIS_WORDS, position_label
 from smupar_transfer.statistics import CellSummary, Family, Status, runs_table
 from smupar_transfer.theory import PARAMETRIZATIONS
 
 HEADROOM = 0.8  # nats above the best loss that loss curves show
-MARGIN = 0.06  # nats below it
-CLOSE = 1e-9  # octaves
+MARGIN_BELOW = 0.06  # nats below it
+ROUNDING = 1e-9  # octaves by which equal values may differ
 FEWEST_STEPS = 3  # of a learning curve: two make a straight line
-Point = tuple[float, float, float, bool, tuple[bool, bool]]
+TrackPoint = tuple[float, float, float, bool, tuple[bool, bool]]
 """Value, ends of its interval, whether it is more than a bound, and on which sides the interval has no end."""
 
 
 def by_family(summaries: Sequence[CellSummary]) -> list[list[CellSummary]]:
     """Summaries of every family, in their order."""
-    found: dict[int, list[CellSummary]] = {}
+    families: dict[int, list[CellSummary]] = {}
     for summary in summaries:
-        found.setdefault(id(summary.family), []).append(summary)
-    return list(found.values())
+        families.setdefault(id(summary.family), []).append(summary)
+    return list(families.values())
 
 
 def long_families(summaries: Sequence[CellSummary]) -> list[list[CellSummary]]:
     """Those of two cells or more, for figures along an axis; all if there is none: a proxy is a family of one."""
-    found = by_family(summaries)
-    return [members for members in found if len(members) > 1] or found
+    families = by_family(summaries)
+    return [members for members in families if len(members) > 1] or families
 
 
-def loss_panels(summaries: Sequence[CellSummary], design: Design) -> list[Panel]:
+def loss_panels(summaries: Sequence[CellSummary], design: Design) -> list[LossPanel]:
     """A panel of loss curves per family."""
     return [
-        Panel(
+        LossPanel(
             members[0].family.label,
             tuple(_curve(member, design) for member in members),
             None if members[0].zero_shot is None else _known(members[0].zero_shot.log2_value),
@@ -53,11 +53,11 @@ def _known(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def loss_range(panels: Sequence[Panel]) -> tuple[float, float]:
+def loss_range(panels: Sequence[LossPanel]) -> tuple[float, float]:
     """Bottom and top of the loss axis: from just below the best loss up, no further than ``HEADROOM`` above it."""
     losses = [loss for panel in panels for curve in panel.curves for loss in curve.losses]
     best, worst = min(losses, default=0.0), max(losses, default=HEADROOM)
-    return best - MARGIN, min(best + HEADROOM, worst + MARGIN)
+    return best - MARGIN_BELOW, min(best + HEADROOM, worst + MARGIN_BELOW)
 
 
 def _curve(summary: CellSummary, design: Design) -> Curve:
@@ -66,7 +66,7 @@ def _curve(summary: CellSummary, design: Design) -> Curve:
     finite = np.isfinite(means)
     marked = None if optimum.status is Status.NOTHING else (optimum.log2_value, _height(summary))
     return Curve(
-        label=place_label(cell, design),
+        label=position_label(cell, design),
         log2_values=tuple(cell.log2_values[finite]),
         losses=tuple(means[finite]),
         errors=tuple(_standard_errors(cell.losses[:, finite])),
@@ -84,29 +84,29 @@ def _height(summary: CellSummary) -> float:
 
 def _standard_errors(losses: np.ndarray) -> list[float]:
     """Of the mean of every column, over the seeds that ran; 0 with one."""
-    found = []
+    errors = []
     for column in losses.T:
         own = column[np.isfinite(column)]
-        found.append(float(own.std(ddof=1) / math.sqrt(len(own))) if len(own) > 1 else 0.0)
-    return found
+        errors.append(float(own.std(ddof=1) / math.sqrt(len(own))) if len(own) > 1 else 0.0)
+    return errors
 
 
 def ticks_of(summaries: Sequence[CellSummary], design: Design) -> Ticks:
     """The axis of scale of a sweep; dense is on the left."""
-    places = {
-        math.log2(member.cell.place(design.axis)): place_label(member.cell, design)
+    positions = {
+        math.log2(member.cell.position(design.axis)): position_label(member.cell, design)
         for members in long_families(summaries)
         for member in members
     }
-    ordered = sorted(places)
+    ordered = sorted(positions)
     label = ", ".join([AXIS_WORDS[design.axis], *(AXIS_WORDS.get(name, name) for name in design.tied)])
-    return Ticks(tuple(ordered), tuple(places[place] for place in ordered), label, design.axis == "sparsity")
+    return Ticks(tuple(ordered), tuple(positions[position] for position in ordered), label, design.axis == "sparsity")
 
 
 def optimum_tracks(summaries: Sequence[CellSummary]) -> list[Track]:
     """The optimum over scale, a track per family; cells in which nothing trained are left out."""
 
-    def point(member: CellSummary) -> Point:
+    def point(member: CellSummary) -> TrackPoint:
         optimum = member.optimum
         first, last = float(member.cell.log2_values[0]), float(member.cell.log2_values[-1])
         low, high = max(optimum.low, first), min(optimum.high, last)  # one without end: as far as was looked
@@ -119,7 +119,7 @@ def optimum_tracks(summaries: Sequence[CellSummary]) -> list[Track]:
 def regret_tracks(summaries: Sequence[CellSummary]) -> list[Track]:
     """Zero-shot regret in percent over scale, with a standard error each way."""
 
-    def point(member: CellSummary) -> Point:
+    def point(member: CellSummary) -> TrackPoint:
         if member.zero_shot is None:
             return math.nan, math.nan, math.nan, True, (False, False)
         value, error = member.zero_shot.percent, 100 * member.zero_shot.standard_error / member.optimum.loss
@@ -128,21 +128,21 @@ def regret_tracks(summaries: Sequence[CellSummary]) -> list[Track]:
     return _tracks(summaries, point)
 
 
-def _tracks(summaries: Sequence[CellSummary], point: Callable[[CellSummary], Point]) -> list[Track]:
+def _tracks(summaries: Sequence[CellSummary], point: Callable[[CellSummary], TrackPoint]) -> list[Track]:
     tracks: list[Track] = []
     for members in long_families(summaries):
         family = members[0].family
-        points = [(_place(family, member), *point(member)) for member in members]
+        points = [(_position(family, member), *point(member)) for member in members]
         finite = [entry for entry in points if math.isfinite(entry[1])]
         if not finite:
             continue
-        places, values, low, high, exact, endless = zip(*finite, strict=True)
+        positions, values, low, high, exact, endless = zip(*finite, strict=True)
         tracks.append(
             Track(
                 name=family.parametrization,
                 title=PARAMETRIZATIONS[family.parametrization].title,
                 variant=family.variant,
-                places=places,
+                positions=positions,
                 values=values,
                 low=low,
                 high=high,
@@ -154,8 +154,8 @@ def _tracks(summaries: Sequence[CellSummary], point: Callable[[CellSummary], Poi
     return tracks
 
 
-def _place(family: Family, member: CellSummary) -> float:
-    return math.log2(member.cell.place(family.axis))
+def _position(family: Family, member: CellSummary) -> float:
+    return math.log2(member.cell.position(family.axis))
 
 
 def learning_curves(
@@ -170,7 +170,7 @@ def learning_curves(
     panels = []
     for members in long_families(summaries):
         curves = [
-            _training(place_label(member.cell, design), [histories[key] for key in keys[id(member)]])
+            _training(position_label(member.cell, design), [histories[key] for key in keys[id(member)]])
             for member in members
             if keys[id(member)]
         ]
@@ -184,17 +184,17 @@ def _keys_at_best(
 ) -> dict[int, list[str]]:
     """Of every summary (by its id), the runs at the best point of its grid."""
     runs = runs_table(records)
-    found = {}
-    for one in summaries:
+    keys = {}
+    for summary in summaries:
         values = np.log2(runs[design.swept[0]].to_numpy(dtype=np.float64))
-        chosen = (runs["parametrization"] == one.cell.parametrization) & (
-            np.abs(values - one.optimum.grid_log2_value) < CLOSE
+        chosen = (runs["parametrization"] == summary.cell.parametrization) & (
+            np.abs(values - summary.optimum.grid_log2_value) < ROUNDING
         )
-        for name, value in one.cell.settings.items():
+        for name, value in summary.cell.settings.items():
             chosen &= runs[name] == value
-        chosen &= runs["seed"].isin(one.optimum.seeds)
-        found[id(one)] = list(runs.loc[chosen, "key"])
-    return found
+        chosen &= runs["seed"].isin(summary.optimum.seeds)
+        keys[id(summary)] = list(runs.loc[chosen, "key"])
+    return keys
 
 
 def _training(label: str, histories: Sequence[tuple[Evaluation, ...]]) -> Training:
@@ -203,4 +203,4 @@ def _training(label: str, histories: Sequence[tuple[Evaluation, ...]]) -> Traini
         for history in histories
     ]
     steps = sorted(set.intersection(*map(set, losses)))
-    return Training(label, tuple(steps), tuple(float(np.mean([one[step] for one in losses])) for step in steps))
+    return Training(label, tuple(steps), tuple(float(np.mean([by_step[step] for by_step in losses])) for step in steps))

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
-
-from smupar_transfer.records import MANIFEST_FILE, write_atomically
+from smupar_transfer.records import MANIFEST_FILE, lock_of, write_atomically
 from smupar_transfer.reporting.card import Card, read_card
 from smupar_transfer.reporting.page import REPORT
 from smupar_transfer.reporting.templating import render
@@ -24,8 +20,8 @@ class Entry:
     """One result in the list.
 
     Attributes:
-        name: Of its folder.
-        address: Of its page, relative to the list; empty if it has none.
+        name: The name of its folder.
+        address: The address of its page, relative to the list; empty if it has none.
         card: What its page says about itself; None if it says nothing.
         problem: What is wrong with it, and what to do; empty if nothing is.
     """
@@ -44,15 +40,14 @@ def publish_index(results: Path) -> None:
     Raises:
         InputError: the file cannot be written.
     """
-    name = hashlib.sha256(str(results.resolve()).encode()).hexdigest()[:16]
-    with FileLock(Path(tempfile.gettempdir()) / f"smupar_transfer-index-{name}.lock"):
+    with lock_of(results / INDEX):
         write_atomically(results / INDEX, render("index.html.j2", entries=entries(results)))
 
 
 def entries(results: Path) -> list[Entry]:
     """Every result in a folder, sorted by name; what cannot be read is listed with what is wrong with it."""
-    found = (_entry(folder) for folder in sorted(results.glob("*")) if folder.is_dir())
-    return [entry for entry in found if entry is not None]
+    candidates = (_entry(folder) for folder in sorted(results.glob("*")) if folder.is_dir())
+    return [entry for entry in candidates if entry is not None]
 
 
 def _entry(folder: Path) -> Entry | None:
@@ -76,5 +71,5 @@ def _entry(folder: Path) -> Entry | None:
 
 def _question(notes: Path) -> str:
     """What stands out first in notes written by hand; empty if nothing does."""
-    found = re.search(r"\*\*(.+?)\*\*", notes.read_text(encoding="utf-8", errors="replace"), re.DOTALL)
-    return " ".join(found[1].split()) if found else ""
+    bold = re.search(r"\*\*(.+?)\*\*", notes.read_text(encoding="utf-8", errors="replace"), re.DOTALL)
+    return " ".join(bold[1].split()) if bold else ""

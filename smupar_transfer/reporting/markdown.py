@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 
 _ENTITY = re.compile(r"&(?=#?\w+;)")
-_SPECIAL = re.compile(r"[\\`*~|$]")
-_OUTER_UNDERSCORE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
+_SPECIAL = re.compile(r"[\\`*~|$]")  # GitHub reads mathematics between dollar signs
+_OUTER_UNDERSCORE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")  # one within a word begins no emphasis
 _LINK = re.compile(r"\](?=[(\[:])")
 _BLOCK = re.compile(r"(?=#+(?:\s|$)|[-+=]+(?:\s|$))")
-_NUMBER = re.compile(r"(\d+)(?=[.)](?:\s|$))")
+_NUMBER = re.compile(r"(\d+)(?=[.)](?:\s|$))")  # the beginning of a numbered list
 
 
 def plain(text: object) -> str:

@@ -30,8 +30,15 @@ def least(known: bool, words: str) -> str:
     return words if known else f"≥ {words}"
 
 
-def loss(value: float) -> str:
-    """A loss in nats, that the run was lost, or a dash where there is no number."""
+def significant(value: float | None, digits: int = 4) -> str:
+    """A number with so many significant digits, or a dash where there is none."""
+    return "-" if value is None or math.isnan(value) else f"{value:.{digits}g}"
+
+
+def loss(value: float | None) -> str:
+    """A loss in nats, that the run was lost (which records write as None), or a dash where there is no number."""
+    if value is None:
+        return "diverged"
     if math.isnan(value):
         return "-"
     return f"{value:.4f}" if math.isfinite(value) else "diverged"
@@ -60,13 +67,13 @@ def with_error(value: float, error: float, digits: int = 4) -> str:
     return fixed(value, digits) + (f" ± {error:.{digits}f}" if math.isfinite(error) else "")
 
 
-def duration(seconds: float) -> str:
-    """A time for people."""
+def duration(seconds: float, hour_digits: int = 2) -> str:
+    """A time for people, in the unit that suits it; hours have ``hour_digits`` digits after the point."""
     if seconds < 90:
         return f"{seconds:.1f} s"
     if seconds < 5400:
         return f"{seconds / 60:.1f} min"
-    return f"{seconds / 3600:.2f} h"
+    return f"{seconds / 3600:.{hour_digits}f} h"
 
 
 def joined(items: list[str]) -> str:

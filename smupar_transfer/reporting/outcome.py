@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 from matplotlib.figure import Figure
 
-Place = tuple[int, int]
+TableIndex = tuple[int, int]
 """Row and column of an entry, both from 0."""
 
 
@@ -20,18 +20,18 @@ class Summary:
     Attributes:
         columns: Names above the columns.
         rows: Entries as people read them, as many a row as there are columns.
-        best: Places of the entries that are printed in bold.
+        best: The entries that are printed in bold.
         note: What the columns mean, in whole sentences; empty if they say it themselves.
     """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    best: frozenset[Place] = frozenset()
+    best: frozenset[TableIndex] = frozenset()
     note: str = ""
 
 
-def smallest(column: int, values: Sequence[float], exact: Sequence[bool] | None = None) -> frozenset[Place]:
-    """The places of the smallest of a column's numbers, for ``Summary.best``.
+def smallest(column: int, values: Sequence[float], exact: Sequence[bool] | None = None) -> frozenset[TableIndex]:
+    """The entries with the smallest of a column's numbers, for ``Summary.best``.
 
     Args:
         column: The column that the numbers stand in.
@@ -56,7 +56,7 @@ class Table:
     """One table, twice: for programs and for people.
 
     Attributes:
-        name: Of its file, ``NAME.csv``.
+        name: The name of its file, ``NAME.csv``.
         title: What stands above it on a page.
         note: What its columns mean, in whole sentences.
         frame: Raw numbers, as written to the file.
@@ -90,9 +90,9 @@ class Outcome:
     Attributes:
         sentence: The verdict in plain words, in one short sentence, also where it is not what the paper says.
         summary: The numbers behind it.
-        claim: Of the theory, with the rule by which it is judged; empty where nothing is claimed.
-        verdict: On the claim: "holds", "holds by its estimate, not by its interval", "open" or "does not hold"; without
-            a claim a word that says how it ended, such as "diverged", or nothing.
+        claim: What the theory claims, with the rule by which it is judged; empty where nothing is claimed.
+        verdict: The verdict on the claim: "holds", "holds by its estimate, not by its interval", "open" or "does not
+            hold"; without a claim a word that tells how it ended, such as "diverged", or nothing.
         notes: What a reader must know beside it, in whole sentences.
         tables: All numbers.
         pictures: All figures, the most telling one first.

@@ -28,10 +28,10 @@ def render_html(about: Provenance, outcome: Outcome, folder: Path, files: Sequen
     """``report.html``: the same with everything inside.
 
     Args:
-        about: How it was made.
+        about: How the result was made.
         outcome: What came out.
-        folder: Where the figures were saved.
-        files: Beside the page, that it leads to; those of ``publishing.publish`` if left out.
+        folder: The folder in which the figures were saved.
+        files: The files beside the page that it links to; those that ``publish`` writes if left out.
     """
     return render(
         "report.html.j2",

@@ -28,13 +28,13 @@ class Provenance:
     """How one result was made, and how it is made again.
 
     Attributes:
-        name: Of its folder.
-        question: That was asked, in words, from before the first run.
+        name: The name of its folder.
+        question: The question that was asked, in words, from before the first run.
         expected: What was expected then; empty where nothing was.
         command: The command line that makes it.
         again: The command line that draws it again; empty where that is ``command``.
         facts: Label and text of everything else, in the order in which they are shown.
-        files: Of records, beside the page.
+        files: The files of records beside the page.
         kind: What it is: "sweep", "coordinate check", "search" or "training".
         cost: How much was run, and how long that took.
         go_on: The command line that makes use of it; empty where there is none.
@@ -53,7 +53,7 @@ class Provenance:
 
 
 def of_sweep(manifest: Manifest, records: Sequence[RunRecord]) -> Provenance:
-    """Of a sweep; ``records`` are its finished runs, at least one."""
+    """How a sweep was made; ``records`` are its finished runs, at least one."""
     facts = {
         "Runs": _runs(manifest, records),
         **({"Adaptive": manifest.saved.removeprefix("Adaptive: ").rstrip(".")} if manifest.saved else {}),
@@ -69,7 +69,7 @@ def of_sweep(manifest: Manifest, records: Sequence[RunRecord]) -> Provenance:
 
 
 def of_coordinates(manifest: Manifest, records: Sequence[CoordinateRecord]) -> Provenance:
-    """Of a coordinate check; ``records`` are its finished runs, at least one."""
+    """How a coordinate check was made; ``records`` are its finished runs, at least one."""
     budget = records[0].spec.budget
     seeds = ", ".join(map(str, sorted({record.spec.seed for record in records})))
     seconds = sum(record.wall_seconds for record in records)
@@ -106,6 +106,7 @@ def settings(specs: Sequence[RunSpec]) -> dict[str, str]:
     return {
         "Network": _networks([spec.model for spec in specs]),
         "Sparsity of hidden weights": joined(
+            # rounded: 1 - (1 - s) loses the last bits of s
             [f"{sparsity:g}" for sparsity in sorted({round(1 - spec.sparsity.density, 6) for spec in specs})]
         ),
         "Base hyperparameters": _hyperparameters([spec.hparams for spec in specs]),
@@ -196,12 +197,12 @@ def _hyperparameters(hparams: Sequence[BaseHyperparameters]) -> str:
 
 
 def versions(records: Sequence[RunRecord] | Sequence[CoordinateRecord]) -> str:
-    """Of everything that computed, each once, as said."""
-    found: dict[str, set[str]] = {}
+    """The versions of everything that computed, each once, in words."""
+    by_package: dict[str, set[str]] = {}
     for record in records:
         for name, version in record.environment.versions.items():
-            found.setdefault(name, set()).add(version)
-    return ", ".join(f"{name} {' and '.join(sorted(those))}" for name, those in found.items())
+            by_package.setdefault(name, set()).add(version)
+    return ", ".join(f"{name} {' and '.join(sorted(those))}" for name, those in by_package.items())
 
 
 def counted(count: int, noun: str) -> str:

@@ -28,8 +28,8 @@ def publish(folder: Path, about: Provenance, outcome: Outcome, *, readme: bool =
     """Write ``NAME.csv`` a table, ``NAME.png`` and ``NAME.svg`` a picture, the pages, and the list of results around.
 
     Args:
-        folder: Of the result.
-        about: How it was made.
+        folder: The folder of the result.
+        about: How the result was made.
         outcome: What came out.
         readme: Whether ``README.md`` is written beside ``report.html``.
 
@@ -44,4 +44,4 @@ def publish(folder: Path, about: Provenance, outcome: Outcome, *, readme: bool =
     if readme:
         write_atomically(folder / "README.md", render_markdown(about, outcome))
     write_atomically(folder / REPORT, render_html(about, outcome, folder))
-    publish_index(folder.parent)
+    publish_index(folder.parent)  # last: the list shows what the pages say about themselves

@@ -11,7 +11,7 @@ import pandas as pd
 
 from smupar_transfer.records import RECORDS_FILE, RunRecord, write_atomically
 from smupar_transfer.reporting.figures.curves import draw_learning_curve
-from smupar_transfer.reporting.number_format import duration, fixed, loss
+from smupar_transfer.reporting.number_format import duration, fixed, loss, significant
 from smupar_transfer.reporting.outcome import Outcome, Picture, Summary, Table
 from smupar_transfer.reporting.page import render_html
 from smupar_transfer.reporting.provenance import Provenance, cost, environment, optimization, settings
@@ -30,7 +30,7 @@ def publish_run(folder: Path, record: RunRecord, records: Sequence[RunRecord], c
     """Write figure, tables and pages of a run, and the list of all results.
 
     Args:
-        folder: Of this and other runs.
+        folder: The folder of this and other runs.
         record: The run that a person asked for last.
         records: All runs in the folder, that one included.
         command: The command line that trains it.
@@ -38,12 +38,12 @@ def publish_run(folder: Path, record: RunRecord, records: Sequence[RunRecord], c
     Raises:
         InputError: a file cannot be written.
     """
-    about, found = provenance(folder.name, record, command), outcome(record)
+    about, own_outcome = provenance(folder.name, record, command), outcome(record)
     others = _all_runs(folder, record, records)
-    everything = replace(found, tables=(*found.tables, others)) if len(records) > 1 else found
+    everything = replace(own_outcome, tables=(*own_outcome.tables, others)) if len(records) > 1 else own_outcome
     total = sum(run.wall_seconds for run in records)
     publish(folder, replace(about, cost=cost(len(records), total)), everything, readme=False)
-    write_atomically(folder / page_name(record.key), render_html(about, found, folder, files=[RECORDS_FILE]))
+    write_atomically(folder / page_name(record.key), render_html(about, own_outcome, folder, files=[RECORDS_FILE]))
 
 
 def outcome(record: RunRecord) -> Outcome:
@@ -82,12 +82,12 @@ def summary(record: RunRecord) -> Summary:
     """The record in the words of people; ``record.json`` has all of it."""
     rows = (
         ("validation loss", _nats(record.validation_loss)),
-        ("bits per byte", _number(record.bits_per_byte)),
-        ("accuracy", _number(record.accuracy)),
+        ("bits per byte", significant(record.bits_per_byte)),
+        ("accuracy", significant(record.accuracy)),
         ("training loss", _nats(record.train_loss)),
         ("tokens", f"{record.tokens:,} ({record.epochs:.3g} epochs)"),
         ("parameters", f"{record.parameters:,}, {record.nonzero_parameters:,} of them not zero"),
-        ("weights per neuron", _number(record.weights_per_neuron)),
+        ("weights per neuron", significant(record.weights_per_neuron)),
         ("training FLOPs", f"{record.flops_sparse:.3g} ({record.flops_dense:.3g} if zeros counted)"),
         ("time", duration(record.wall_seconds)),
     )
@@ -96,10 +96,6 @@ def summary(record: RunRecord) -> Summary:
 
 def _nats(value: float | None) -> str:
     return "diverged" if value is None else f"{value:.4f} nats"
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
 
 
 def _notes(record: RunRecord) -> tuple[str, ...]:
@@ -133,14 +129,10 @@ def _evaluations(record: RunRecord) -> Table:
         ),
         columns=("step", "training loss", "validation loss", "accuracy"),
         rows=tuple(
-            (f"{entry.step}", _loss(entry.train_loss), _loss(entry.validation_loss), fixed(entry.accuracy, 3))
+            (f"{entry.step}", loss(entry.train_loss), loss(entry.validation_loss), fixed(entry.accuracy, 3))
             for entry in history
         ),
     )
-
-
-def _loss(value: float | None) -> str:
-    return loss(math.inf if value is None else value)
 
 
 def _layers(record: RunRecord) -> Table:
@@ -227,7 +219,7 @@ def _all_runs(folder: Path, latest: RunRecord, records: Sequence[RunRecord]) -> 
                 f"{record.spec.hparams.learning_rate:.4g}",
                 f"{record.spec.seed}",
                 f"{record.tokens:,}",
-                _loss(record.validation_loss),
+                loss(record.validation_loss),
                 duration(record.wall_seconds),
             )
             for record in ordered

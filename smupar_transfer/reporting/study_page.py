@@ -20,14 +20,15 @@ from smupar_transfer.reporting.provenance import Provenance, cost, counted, opti
 from smupar_transfer.reporting.publish import publish
 from smupar_transfer.reporting.vocabulary import HYPERPARAMETER_WORDS
 
-SHOWN_TRIALS = 10
-CLOSE = 1.01
+TRIALS_ON_PAGE = 10
+"""On the page; ``trials.csv`` has all."""
+NEARLY_BEST = 1.01
 """Times the best loss, up to which a trial is as good as the best in practice."""
 NEAR_END = 0.05
 """Part of a searched range beside each of its ends, within which the best may lie beyond."""
 
 
-class Range(Protocol):
+class SearchedRange(Protocol):
     """The values between which a hyperparameter was searched; ``tuning.Range`` is one."""
 
     @property
@@ -48,27 +49,27 @@ class Study:
     """A search as its page has it.
 
     Attributes:
-        name: Of its folder.
+        name: The name of its folder.
         command: The command line that made it.
         go_on: The command line that makes use of it.
         proxy: The run that was tuned; its own hyperparameters are the defaults.
         space: What was searched, by name.
         planned: Trials that it shall have in the end.
-        trials: Those that have ended; at least one is complete.
+        trials: The trials that have ended; at least one is complete.
     """
 
     name: str
     command: str
     go_on: str
     proxy: RunSpec
-    space: Mapping[str, Range]
+    space: Mapping[str, SearchedRange]
     planned: int
     trials: Sequence[Trial]
 
     @property
     def best(self) -> tuple[Trial, float]:
         """The best trial and its loss."""
-        return min(completed(self.trials), key=lambda pair: (pair[1], pair[0].number))
+        return min(completed(self.trials), key=lambda pair: (pair[1], pair[0].number))  # of equal ones the first
 
 
 def draw_study(folder: Path, study: Study) -> None:
@@ -107,7 +108,7 @@ def sentence(study: Study) -> str:
     """Which trial is best, how good it is, and how good the defaults are."""
     trial, lowest = study.best
     told = f"Trial {trial.number} of {len(study.trials)} is best, with a validation loss of {lowest:.4f} nats"
-    first = next((one for one in study.trials if _is_default(one, study)), None)
+    first = next((tried for tried in study.trials if _is_default(tried, study)), None)
     if first is None:
         return f"{told}."
     if first is trial:
@@ -154,16 +155,16 @@ def summary(study: Study) -> Summary:
 def _near(study: Study) -> list[Trial]:
     """Completed trials whose loss is nearly the best."""
     _, lowest = study.best
-    return [trial for trial, value in completed(study.trials) if value <= CLOSE * lowest]
+    return [trial for trial, value in completed(study.trials) if value <= NEARLY_BEST * lowest]
 
 
 def _good(study: Study, name: str) -> list[float]:
     return [trial.hparams[name] for trial in _near(study)]
 
 
-def _part(value: float, axis: Range) -> float:
+def _part(value: float, axis: SearchedRange) -> float:
     """Where a value lies in its range, from 0 to 1, on the scale that was searched."""
-    low, high, at = (math.log2(one) if axis.log else one for one in (axis.low, axis.high, value))
+    low, high, at = (math.log2(number) if axis.log else number for number in (axis.low, axis.high, value))
     return (at - low) / (high - low)
 
 
@@ -181,7 +182,7 @@ def _notes(study: Study) -> tuple[str, ...]:
 
 
 def _trials(study: Study) -> Table:
-    ordered = sorted(completed(study.trials), key=lambda pair: (pair[1], pair[0].number))[:SHOWN_TRIALS]
+    ordered = sorted(completed(study.trials), key=lambda pair: (pair[1], pair[0].number))[:TRIALS_ON_PAGE]
     frame = pd.DataFrame(
         [
             {

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Sequence
 from smupar_transfer.records import Design
 from smupar_transfer.reporting.number_format import bracketed, fixed, least, loss, percent, signed, span, with_error
 from smupar_transfer.reporting.outcome import Table
-from smupar_transfer.reporting.vocabulary import HYPERPARAMETER_WORDS, place_label
+from smupar_transfer.reporting.vocabulary import HYPERPARAMETER_WORDS, position_label
 from smupar_transfer.statistics import CellSummary, Family, FamilySummary, Regret, drift_table, summary_table
 from smupar_transfer.statistics.cell import shared_words
 from smupar_transfer.statistics.drift import Slope
 
 
-def family_table(found: Sequence[FamilySummary], design: Design) -> Table:
+def family_table(summaries: Sequence[FamilySummary], design: Design) -> Table:
     """``drift.csv``: does the optimum stay put, family by family?"""
     name, symbol = HYPERPARAMETER_WORDS[design.swept[0]]
     return Table(
@@ -28,8 +28,8 @@ def family_table(found: Sequence[FamilySummary], design: Design) -> Table:
         "of its grid, or that a cell was not run as far as the proxy's optimum. Sensitivity is the mean loss over the "
         "grid, counted as that of a guess where it is worse, less the best, in nats. κ is the growth of relative "
         "curvature per octave of scale: above 0, an error of a given size costs ever more."
-        + _shared(one.family for one in found),
-        frame=drift_table(found),
+        + _shared(summary.family for summary in summaries),
+        frame=drift_table(summaries),
         columns=(
             "",
             "drift (octaves)",
@@ -42,16 +42,16 @@ def family_table(found: Sequence[FamilySummary], design: Design) -> Table:
         ),
         rows=tuple(
             (
-                one.family.label,
-                least(not one.at_least, f"{one.drift.value:.2f}"),
-                span(one.drift.low, one.drift.high),
-                fixed(one.parabola_octaves, 2),
-                _slope(one.slope),
-                least(not one.regret_at_least, percent(one.largest_zero_shot_regret)),
-                fixed(one.sensitivity, 3),
-                _slope(one.kappa),
+                summary.family.label,
+                least(not summary.at_least, f"{summary.drift.value:.2f}"),
+                span(summary.drift.low, summary.drift.high),
+                fixed(summary.parabola_octaves, 2),
+                _slope(summary.slope),
+                least(not summary.regret_at_least, percent(summary.largest_zero_shot_regret)),
+                fixed(summary.sensitivity, 3),
+                _slope(summary.kappa),
             )
-            for one in found
+            for summary in summaries
         ),
     )
 
@@ -76,7 +76,8 @@ def cell_table(summaries: Sequence[CellSummary], design: Design) -> Table:
         f"interval ends at runs that are clearly worse. Flat means that noise allows any {name} up to an end. Regret "
         f"is the loss lost by using the proxy's optimal {name} as it is (that of the search's best trial where a "
         "sweep has no cell of the proxy), with standard errors over paired seeds, which a single seed does not give; "
-        "to the best of all means against the best of all parametrizations." + _shared(one.family for one in summaries),
+        "to the best of all means against the best of all parametrizations."
+        + _shared(summary.family for summary in summaries),
         frame=summary_table(summaries),
         columns=(
             *("", design.axis, f"log2 {symbol}*", "95 % interval", "found by", "best loss"),
@@ -84,18 +85,18 @@ def cell_table(summaries: Sequence[CellSummary], design: Design) -> Table:
         ),
         rows=tuple(
             (
-                one.family.label,
-                place_label(one.cell, design),
-                fixed(one.optimum.log2_value, 2),
-                span(one.optimum.low, one.optimum.high),
-                str(one.optimum.status),
-                loss(one.optimum.loss),
-                _nats(one.zero_shot, one.at_edge),
-                _percent(one.zero_shot, one.at_edge),
-                _percent(one.zero_shot_to_best),
-                str(len(one.optimum.seeds)),
+                summary.family.label,
+                position_label(summary.cell, design),
+                fixed(summary.optimum.log2_value, 2),
+                span(summary.optimum.low, summary.optimum.high),
+                str(summary.optimum.status),
+                loss(summary.optimum.loss),
+                _nats(summary.zero_shot, summary.at_edge),
+                _percent(summary.zero_shot, summary.at_edge),
+                _percent(summary.zero_shot_to_best),
+                str(len(summary.optimum.seeds)),
             )
-            for one in summaries
+            for summary in summaries
         ),
     )
 

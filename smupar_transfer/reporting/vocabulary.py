@@ -33,7 +33,7 @@ def proxy_log2(manifest: Manifest, name: str) -> float | None:
     return manifest.proxy_log2_learning_rate if name == "learning_rate" else None
 
 
-def place_label(cell: Setup, design: Design) -> str:
+def position_label(cell: Setup, design: Design) -> str:
     """Where a cell lies along the axis, as ticks and legends say it, with what is tied to it."""
     tied = [
         f"s = {cell.sparsity:.3g}" if name == "sparsity" else f"{name} {cell.settings[name]}" for name in design.tied

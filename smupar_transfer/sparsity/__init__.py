@@ -3,7 +3,7 @@
 from smupar_transfer.sparsity.autotune.choice import calibrate, choose_backend
 from smupar_transfer.sparsity.autotune.decision import DENSE
 from smupar_transfer.sparsity.autotune.timing import Timing
-from smupar_transfer.sparsity.autotune.work import Work
+from smupar_transfer.sparsity.autotune.workload import Workload
 from smupar_transfer.sparsity.backends.base import (
     AUTO,
     BACKENDS,
@@ -38,7 +38,7 @@ __all__ = [
     "NOfMMask",
     "SparseLinear",
     "Timing",
-    "Work",
+    "Workload",
     "backends_in_use",
     "calibrate",
     "change_mask",

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import increment_version
 
 from smupar_transfer.sparsity.autotune.choice import choose_backend
-from smupar_transfer.sparsity.autotune.work import Work
+from smupar_transfer.sparsity.autotune.workload import Workload
 from smupar_transfer.sparsity.backends.base import AUTO, Backend, DenseBackend, make_backend, require_backend
 from smupar_transfer.sparsity.mask_bits import pack_bits, unpack_bits
 from smupar_transfer.sparsity.masks import draw_mask, nominal_nonzero
@@ -27,13 +27,13 @@ class SparseLinear(nn.Module):
     Until ``set_weight`` is called the weight holds no values; a network's initialisation calls it once per layer.
 
     Args:
-        in_features: fan-in.
-        out_features: fan-out.
-        bias: whether there is one; it is dense.
-        density: rho, the part of the weights that exists, in (0, 1].
-        mask_kind: name of the structure in which the mask is drawn (see ``masks.register_mask``).
-        backend: name of the compute backend (``backends.BACKENDS``); ``auto`` becomes one of them by measurement, in
-            ``choose_backend`` or, for ``TYPICAL_TOKENS`` a step, when weights are first set.
+        in_features: The fan-in.
+        out_features: The fan-out.
+        bias: Whether there is a bias; it is dense.
+        density: The part rho of the weights that exists, in (0, 1].
+        mask_kind: The name of the structure in which the mask is drawn (see ``masks.register_mask``).
+        backend: The name of the compute backend (``backends.BACKENDS``); ``auto`` becomes one of them by measurement,
+            in ``choose_backend`` or, for ``TYPICAL_TOKENS`` a step, when weights are first set.
 
     Attributes:
         weight: The parameter in the layout of the backend; ``dense_weight()`` is layout-free.
@@ -155,8 +155,8 @@ class SparseLinear(nn.Module):
         full = nonzero == self.in_features * self.out_features
         if self.backend_name == AUTO and not full:
             threads, dtype = torch.get_num_threads(), self.weight.dtype
-            work = Work(*self.shape, nonzero, full, tokens, threads, dtype, device, precision)
-            self.backend_name = choose_backend(work)
+            workload = Workload(*self.shape, nonzero, full, tokens, threads, dtype, device, precision)
+            self.backend_name = choose_backend(workload)
 
     def _make_backend(self, mask: Tensor) -> Backend:
         if self.backend_name == AUTO:
@@ -182,8 +182,8 @@ class SparseLinear(nn.Module):
         """One number per weight in the layout of this layer's parameter, from that of any backend.
 
         Args:
-            values: dense (fan_out, fan_in), or one number per weight that exists, in row-major order.
-            mask: that the weights exist by, and the layer would then have; the layer's own if left out.
+            values: The numbers, dense (fan_out, fan_in) or one for each weight that exists, in row-major order.
+            mask: The mask by which weights exist, and which the layer would then have; the layer's own if left out.
 
         Raises:
             ValueError: ``values`` has neither layout.

@@ -12,10 +12,11 @@ def pack_bits(mask: Tensor) -> Tensor:
     Takes no more memory for a moment than the result.
 
     Args:
-        mask: boolean (rows, columns).
+        mask: The mask, boolean (rows, columns).
 
     Returns:
-        uint8 (rows, columns / 8 rounded up): ``numpy.packbits(mask, axis=1, bitorder="little")``.
+        The bits as ``numpy.packbits(mask, axis=1, bitorder="little")`` gives them, uint8 (rows, columns / 8 rounded
+        up).
     """
     rows, columns = mask.shape
     packed = mask.new_zeros((rows, -(-columns // 8)), dtype=torch.uint8)

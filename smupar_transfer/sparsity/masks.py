@@ -142,13 +142,13 @@ def draw_mask(kind: str, shape: tuple[int, int], density: float, generator: torc
     """Draw a mask.
 
     Args:
-        kind: name of a structure.
-        shape: (fan_out, fan_in) of the weight.
-        density: rho, in (0, 1].
-        generator: on the CPU, so that every device gets the same mask.
+        kind: The name of a structure.
+        shape: The shape (fan_out, fan_in) of the weight.
+        density: The part rho of the weights that exists, in (0, 1].
+        generator: The source of randomness, on the CPU, so that every device gets the same mask.
 
     Returns:
-        Boolean tensor of ``shape``, True where a weight exists.
+        A boolean tensor of ``shape``, True where a weight exists.
 
     Raises:
         InputError: no weight would be left.

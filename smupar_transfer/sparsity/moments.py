@@ -46,9 +46,9 @@ def change_mask(layer: SparseLinear, mask: Tensor, optimizer: Optimizer) -> None
     among others. If anything is refused, nothing has changed.
 
     Args:
-        layer: any sparse layer that has its weights.
-        mask: boolean (fan_out, fan_in), True where a weight shall exist.
-        optimizer: the one that trains the layer.
+        layer: Any sparse layer that has its weights.
+        mask: The new mask, boolean (fan_out, fan_in), True where a weight shall exist.
+        optimizer: The optimizer that trains the layer.
 
     Raises:
         InputError: ``mask`` does not fit the layer; the optimizer does not train the layer, or holds moments of another
@@ -151,7 +151,7 @@ class _HeldWeight:
     Attributes:
         layer: The layer that the weight belongs to.
         group: The group of the optimizer's parameters that holds it.
-        position: The place of the weight among the group's parameters.
+        position: The position of the weight among the group's parameters.
         state: What the optimizer keeps for the weight, by name; empty before its first step.
     """
 

@@ -11,9 +11,9 @@ def named_generator(seed: int, purpose: str, name: str) -> torch.Generator:
     """A CPU generator whose stream depends on (seed, purpose, name) and on nothing else.
 
     Args:
-        seed: of the run.
-        purpose: "weight", "mask", "batches", ...
-        name: of the parameter, or any other name unique within the purpose.
+        seed: The seed of the run.
+        purpose: What is drawn: "weight", "mask", "batches", ...
+        name: The name of the parameter, or any other name unique within the purpose.
     """
     digest = hashlib.sha256(f"{seed}\n{purpose}\n{name}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)

@@ -5,7 +5,7 @@ from smupar_transfer.statistics.cell_summary import CellSummary, summarise, summ
 from smupar_transfer.statistics.curve_fit import Status
 from smupar_transfer.statistics.family_summary import FamilySummary, drift_table, summarise_families
 from smupar_transfer.statistics.optimum import Optimum, estimate
-from smupar_transfer.statistics.regret import Regret, carried_over
+from smupar_transfer.statistics.regret import Regret, transferred_regret
 
 __all__ = [
     "Cell",
@@ -15,7 +15,6 @@ __all__ = [
     "Optimum",
     "Regret",
     "Status",
-    "carried_over",
     "cells",
     "drift_table",
     "estimate",
@@ -24,4 +23,5 @@ __all__ = [
     "summarise",
     "summarise_families",
     "summary_table",
+    "transferred_regret",
 ]

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from smupar_transfer.records import Design, GPTSpec, RunRecord, RunSpec
 from smupar_transfer.statistics.labels import Setting, label, said, variant
-from smupar_transfer.statistics.varying import FIELD, varying_fields
+from smupar_transfer.statistics.varying import FIELD, HYPERPARAMETERS, varying_fields
 from smupar_transfer.theory import PARAMETRIZATIONS, InputError
 
 Floats = NDArray[np.float64]
 
-HYPERPARAMETERS = ("learning_rate", "init_std", "input_multiplier", "output_multiplier", "weight_decay")
 SETTINGS = (
     "width",
     "sparsity",
@@ -114,7 +113,7 @@ class Setup:
 
     @property
     def width(self) -> int:
-        """Of the network."""
+        """The width of the network."""
         return int(self.settings["width"])
 
     @property
@@ -127,7 +126,7 @@ class Setup:
         """Rho = 1 - sparsity."""
         return 1 - self.sparsity
 
-    def place(self, axis: str) -> float:
+    def position(self, axis: str) -> float:
         """Where the cell lies along an axis: density, not sparsity, for ``sparsity``."""
         return self.density if axis == "sparsity" else float(self.settings[axis])
 
@@ -152,7 +151,7 @@ class Cell(Setup):
 
     @property
     def mean_losses(self) -> Floats:
-        """See ``levelled_means``, (values,)."""
+        """The mean loss at each value over the seeds that ran it, (values,); see ``levelled_means``."""
         return levelled_means(self.losses)
 
 
@@ -163,7 +162,7 @@ def levelled_means(losses: Floats) -> Floats:
     curve does not jump where its seeds change, and one bad run does not move the level of a seed.
 
     Args:
-        losses: (seeds, values); NaN where there is no run.
+        losses: Validation losses in nats, (seeds, values); infinite where a run diverged, NaN where there is no run.
     """
     ran = ~np.isnan(losses)
     common = losses[:, np.isfinite(losses).all(axis=0)]
@@ -177,8 +176,8 @@ def cells(runs: pd.DataFrame, design: Design | None = None) -> list[Cell]:
     """The cells of a table of runs, by parametrization (in the order of ``theory``) and then by settings.
 
     Args:
-        runs: of ``runs_table``.
-        design: sweeps one hyperparameter; the default design if there is none.
+        runs: The table of runs, as ``runs_table`` makes it.
+        design: The design of the sweep, with one swept hyperparameter; the default design if left out.
 
     Raises:
         InputError: two runs of a cell have the same seed and value, so they differ in something no column tells.
@@ -186,12 +185,12 @@ def cells(runs: pd.DataFrame, design: Design | None = None) -> list[Cell]:
     (swept,) = (design or Design()).swept
     if runs.empty:
         return []
-    found = []
+    sweep = []
     for settings, group in grouped(runs, (swept,)):
         log2_values = np.log2(group[swept].to_numpy(dtype=np.float64))
         losses = group["validation_loss"].where(~group["diverged"], np.inf)
         table = group.assign(x=log2_values, loss=losses).pivot_table(index="seed", columns="x", values="loss")
-        found.append(
+        sweep.append(
             Cell(
                 parametrization=str(group["parametrization"].iloc[0]),
                 settings=settings,
@@ -199,10 +198,10 @@ def cells(runs: pd.DataFrame, design: Design | None = None) -> list[Cell]:
                 seeds=tuple(int(seed) for seed in table.index),
                 losses=table.to_numpy(dtype=np.float64),
                 chance_loss=float(group["chance_loss"].iloc[0]),
-                flops=float(group["flops_sparse"].median()),
+                flops=float(group["flops_sparse"].median()),  # masks of other seeds may have some weights more
             )
         )
-    return found
+    return sweep
 
 
 def grouped(runs: pd.DataFrame, swept: tuple[str, ...]) -> list[tuple[dict[str, Setting], pd.DataFrame]]:
@@ -213,7 +212,7 @@ def grouped(runs: pd.DataFrame, swept: tuple[str, ...]) -> list[tuple[dict[str, 
     """
     names = [name for name in setting_names(runs) if name not in swept]
     order = list(PARAMETRIZATIONS)
-    found = []
+    groups = []
     for _, group in runs.groupby(["parametrization", *names], sort=True):
         twice = group[group.duplicated(["seed", *swept], keep=False)]
         if not twice.empty:
@@ -221,8 +220,8 @@ def grouped(runs: pd.DataFrame, swept: tuple[str, ...]) -> list[tuple[dict[str, 
             raise InputError(
                 "sweep", keys, "are runs that differ in nothing a sweep tells apart", "sweep that by itself"
             )
-        found.append(({name: group[name].iloc[0] for name in names}, group))
-    return sorted(found, key=lambda pair: order.index(str(pair[1]["parametrization"].iloc[0])))
+        groups.append(({name: group[name].iloc[0] for name in names}, group))
+    return sorted(groups, key=lambda pair: order.index(str(pair[1]["parametrization"].iloc[0])))
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,25 +274,25 @@ def apart(sweep: Sequence[Setup], design: Design) -> list[tuple[tuple[str, Setti
 def families(sweep: Sequence[Cell], design: Design | None = None) -> list[Family]:
     """The families of a sweep, in the order of its cells."""
     design = design or Design()
-    found: dict[tuple[str, tuple[tuple[str, Setting], ...]], list[Cell]] = {}
+    members: dict[tuple[str, tuple[tuple[str, Setting], ...]], list[Cell]] = {}
     for cell, settings in zip(sweep, apart(sweep, design), strict=True):
-        found.setdefault((cell.parametrization, settings), []).append(cell)
-    usual = _usual([settings for (_, settings), own in found.items() if len(own) > 1])
+        members.setdefault((cell.parametrization, settings), []).append(cell)
+    usual = _usual([settings for (_, settings), own in members.items() if len(own) > 1])
     downwards = -1 if design.axis == "sparsity" else 1
     return [
         Family(
             name,
             design.axis,
             settings,
-            tuple(sorted(own, key=lambda cell: downwards * cell.place(design.axis))),
+            tuple(sorted(own, key=lambda cell: downwards * cell.position(design.axis))),
             tuple(pair for pair in settings if pair in usual) if len(own) > 1 else (),
         )
-        for (name, settings), own in found.items()
+        for (name, settings), own in members.items()
     ]
 
 
 def _usual(settings: Sequence[tuple[tuple[str, Setting], ...]]) -> set[tuple[str, Setting]]:
-    """Those that are the same in more than ``USUAL`` of the places where they are named."""
+    """Those that are the same in more than ``USUAL`` of the families where they are named."""
     pairs = [pair for each in settings for pair in each]
     names = [name for name, _ in pairs]
     return {pair for pair in pairs if pairs.count(pair) > USUAL * names.count(pair[0])}

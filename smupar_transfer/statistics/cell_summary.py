@@ -1,4 +1,4 @@
-"""Does the optimum stay put? What every cell of a sweep says."""
+"""Does the optimum stay put? The optimum of every cell of a sweep, and what it costs not to tune the cell."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ import pandas as pd
 from smupar_transfer.records import Design
 from smupar_transfer.statistics.cell import SIZES, Cell, Family, Floats, families
 from smupar_transfer.statistics.optimum import Optimum, Status, estimate
-from smupar_transfer.statistics.regret import Regret, carried_over
+from smupar_transfer.statistics.regret import Regret, transferred_regret
 
 LOST = Regret(math.nan, math.inf, math.inf, math.nan)
-"""Of a cell in which no value trained."""
+"""The regret of a cell in which no value trained."""
+
+COLUMNS = {"degrees_of_freedom": "freedom"}
+"""Attributes of an optimum that have another name in ``summary.csv``, which keeps the names it was published with."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,9 +29,9 @@ class CellSummary:
         family: The family that the cell belongs to.
         cell: The cell.
         optimum: The optimum of its mean loss curve.
-        regret: The regret of the optimum of the family's first cell (the densest, or the smallest), carried over to
-            this cell.
-        zero_shot: The regret of the proxy's optimum, carried over to this cell; None if that is not known.
+        regret: The regret of the optimum of the family's first cell (the densest, or the smallest), transferred
+            to this cell.
+        zero_shot: The regret of the proxy's optimum, transferred to this cell; None if that is not known.
         zero_shot_to_best: The same against the best loss that any cell of this size, sparsity and budget reached.
         sensitivity: The mean over the swept range of min(loss, loss of a uniform guess) less the best loss, nats
             (Wortsman et al. 2023, arXiv 2309.14322, section 2), over the range that all cells of the sweep have in
@@ -55,20 +58,19 @@ def summarise(
     """Estimate every cell, and what it costs not to tune it.
 
     Args:
-        sweep: all cells.
-        design: of the sweep.
-        proxy_log2_value: log2 of the swept hyperparameter as tuned on the proxy, for cells whose proxy is not among
+        sweep: All cells of the sweep.
+        design: The design of the sweep; the default design if left out.
+        proxy_log2_value: The log2 of the swept hyperparameter as tuned on the proxy, for cells whose proxy is not among
             ``sweep``.
 
     Returns:
-        a summary a cell, family by family.
+        A summary for each cell, family by family.
     """
-    found = families(sweep, design)
     optima = dict(zip(map(id, sweep), estimate(sweep), strict=True))
     trained = [(cell, optima[id(cell)]) for cell in sweep if optima[id(cell)].status is not Status.NOTHING]
     shared = _shared_range(sweep)
     summaries = []
-    for family in found:
+    for family in families(sweep, design):
         own = [(cell, optima[id(cell)]) for cell in family.cells]
         first = next((optimum.log2_value for _, optimum in own if optimum.status is not Status.NOTHING), math.nan)
         for cell, optimum in own:
@@ -97,9 +99,9 @@ def _summarise(
         family,
         cell,
         optimum,
-        carried_over(cell, first, own),
-        None if proxy is None else carried_over(cell, proxy, own),
-        None if proxy is None else carried_over(cell, proxy, of_all),
+        transferred_regret(cell, first, own),
+        None if proxy is None else transferred_regret(cell, proxy, own),
+        None if proxy is None else transferred_regret(cell, proxy, of_all),
         sensitivity(cell, *shared),
     )
 
@@ -113,8 +115,8 @@ def best_losses(cell: Cell, optimum: Optimum) -> Floats:
 def _for_seeds(seeds: Sequence[int], rival: Cell, best: Optimum) -> Floats:
     """The rival's losses at its best point for these seeds, NaN for those it did not run; its mean if it ran none."""
     known = dict(zip(rival.seeds, best_losses(rival, best), strict=True))
-    found = np.array([known.get(seed, math.nan) for seed in seeds])
-    return np.full(len(seeds), best.loss) if np.isnan(found).all() else found
+    losses = np.array([known.get(seed, math.nan) for seed in seeds])
+    return np.full(len(seeds), best.loss) if np.isnan(losses).all() else losses
 
 
 def _size(cell: Cell) -> tuple[object, ...]:
@@ -124,7 +126,7 @@ def _size(cell: Cell) -> tuple[object, ...]:
 def proxy_value(
     cell: Cell, axis: str, trained: Sequence[tuple[Cell, Optimum]], otherwise: float | None
 ) -> float | None:
-    """What tuning the proxy says: the optimum of the dense cell of base width that is like ``cell`` off the axis.
+    """What tuning the proxy predicts: the optimum of the dense cell of base width that is like ``cell`` off the axis.
 
     Of several, which differ in depth or tokens, the cheapest. ``otherwise`` if the sweep has none.
     """
@@ -172,13 +174,14 @@ def summary_table(summaries: Sequence[CellSummary]) -> pd.DataFrame:
 def _cell_row(summary: CellSummary) -> dict[str, object]:
     cell, optimum = summary.cell, summary.optimum
     hidden = ("status", "seeds", "curve")
+    shown = [field.name for field in fields(optimum) if field.name not in hidden]
     return {
         "family": summary.family.label,
         "parametrization": cell.parametrization,
         **cell.settings,
         "seeds": len(optimum.seeds),
         "status": str(optimum.status),
-        **{field.name: getattr(optimum, field.name) for field in fields(optimum) if field.name not in hidden},
+        **{COLUMNS.get(name, name): getattr(optimum, name) for name in shown},
         **_prefixed("regret", summary.regret),
         **_prefixed("zero_shot", summary.zero_shot),
         **_prefixed("zero_shot_to_best", summary.zero_shot_to_best),

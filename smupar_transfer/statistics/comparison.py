@@ -52,18 +52,18 @@ def compare(records: Sequence[RunRecord], zero_shot_log2_rate: float) -> list[Co
     """Compare parametrizations, in the order of ``theory``.
 
     Args:
-        records: runs of one target with one seed; every parametrization has one at the zero-shot rate.
-        zero_shot_log2_rate: log2 of the base learning rate that was tuned on the proxy.
+        records: The runs of one target with one seed; every parametrization has one at the zero-shot rate.
+        zero_shot_log2_rate: The log2 of the base learning rate that was tuned on the proxy.
     """
     best_of_all = min((_loss(record) for record in records), default=math.inf)
-    found = []
+    comparisons = []
     for name, table in PARAMETRIZATIONS.items():
         points = sorted((r.spec.log2_learning_rate, _loss(r)) for r in records if r.spec.parametrization == name)
         if not points:
             continue
         _, zero_shot = min(points, key=lambda point: abs(point[0] - zero_shot_log2_rate))
         tuned_rate, tuned = min(points, key=lambda point: point[1])
-        found.append(
+        comparisons.append(
             Comparison(
                 name=name,
                 title=table.title,
@@ -78,7 +78,7 @@ def compare(records: Sequence[RunRecord], zero_shot_log2_rate: float) -> list[Co
                 regret_to_best_percent=_percent(zero_shot, best_of_all),
             )
         )
-    return found
+    return comparisons
 
 
 def _loss(record: RunRecord) -> float:

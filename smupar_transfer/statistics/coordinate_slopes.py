@@ -28,7 +28,8 @@ from smupar_transfer.theory import (
     predicted_sgd_update,
 )
 
-AXES = ("sparsity", "width")
+CHECK_AXES = ("sparsity", "width")
+"""Scales along which a coordinate check measures."""
 LOOKS = 2
 """How often, at most, seeds are added to a parametrization that those planned left open (see ``added_seeds``)."""
 
@@ -43,7 +44,7 @@ class Moment(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What an interval of slopes says about an exponent."""
+    """What an interval of slopes decides about an exponent."""
 
     INSIDE = "stays put"
     OUTSIDE = "drifts"
@@ -84,7 +85,7 @@ JUDGED: dict[tuple[Coordinate, Moment], Allowance] = {
 
 
 @dataclass(frozen=True)
-class Estimate:
+class SlopeEstimate:
     """A slope with its spread over seeds.
 
     Attributes:
@@ -123,7 +124,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Slope:
+class LayerSlope:
     """How one size of one layer scales with density or width under one parametrization.
 
     Attributes:
@@ -139,7 +140,7 @@ class Slope:
     layer: str
     coordinate: Coordinate
     moment: Moment
-    estimate: Estimate
+    estimate: SlopeEstimate
     predicted: float | None
 
     @property
@@ -156,7 +157,7 @@ class Slope:
 
     @property
     def strain(self) -> float:
-        """See ``Allowance.strain``."""
+        """How much of its allowance around 0 the mean slope uses up; above 1 is beyond."""
         return JUDGED[self.coordinate, self.moment].strain(self.estimate.mean)
 
 
@@ -172,8 +173,8 @@ def require_one_axis(specs: Iterable[RunSpec], axis: str) -> None:
         InputError: the axis is unknown, or runs of one parametrization differ in more than their scale and seed, or
             runs of any two in what all must share.
     """
-    if axis not in AXES:
-        raise InputError("axis", axis, f"is not one of {', '.join(AXES)}")
+    if axis not in CHECK_AXES:
+        raise InputError("axis", axis, f"is not one of {', '.join(CHECK_AXES)}")
     first: dict[str, dict[str, Any]] = {}
     for spec in specs:
         own = _settings(spec, axis)
@@ -204,11 +205,11 @@ def sizes_table(records: Iterable[CoordinateRecord], axis: str) -> pd.DataFrame:
     First updates of SGD are what they would be without the gradient clip (see ``clipping.first_clip``).
 
     Args:
-        records: of one check.
-        axis: "sparsity" or "width".
+        records: The records of one check.
+        axis: The scale along which they differ, "sparsity" or "width".
 
     Returns:
-        Columns parametrization, seed, scale (density or width), layer, coordinate, step, size.
+        A table with the columns parametrization, seed, scale (density or width), layer, coordinate, step and size.
 
     Raises:
         InputError: the axis is another, or runs differ in more than it; see ``require_one_axis``.
@@ -217,13 +218,13 @@ def sizes_table(records: Iterable[CoordinateRecord], axis: str) -> pd.DataFrame:
     require_one_axis([record.spec for record in records], axis)
     rows = []
     for record in records:
-        place = record.spec.parametrization, record.spec.seed, scale_of(record.spec, axis)
+        identity = record.spec.parametrization, record.spec.seed, scale_of(record.spec, axis)
         clip = first_clip(record)
         for layer in record.layers:
             for coordinate in ("output", *Coordinate):
                 for step, size in enumerate(getattr(layer, coordinate)):
                     unclipped = size / clip if (coordinate, step) == (Coordinate.UPDATE, 0) else size
-                    rows.append((*place, layer.name, str(coordinate), step, unclipped))
+                    rows.append((*identity, layer.name, str(coordinate), step, unclipped))
     columns = ["parametrization", "seed", "scale", "layer", "coordinate", "step", "size"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -234,25 +235,25 @@ def slopes(
     steps: int,
     optimizer: Optimizer = Optimizer.ADAMW,
     extended: Container[str] = (),
-) -> list[Slope]:
+) -> list[LayerSlope]:
     """Fitted slopes of everything that is judged, by parametrization (in the order of ``theory``), moment and layer.
 
     Args:
-        sizes: of ``sizes_table``.
-        axis: of it.
-        steps: of optimization.
-        optimizer: that took them.
-        extended: parametrizations to which seeds were added, so that their intervals must hold for several looks.
+        sizes: The measured sizes, as ``sizes_table`` makes them.
+        axis: The scale along which they differ, "sparsity" or "width".
+        steps: The number of optimizer steps after which sizes were measured again.
+        optimizer: The rule by which these steps were taken.
+        extended: The parametrizations to which seeds were added, so that their intervals must hold for several looks.
 
     Raises:
-        InputError: no parametrization has two places on the axis.
+        InputError: no parametrization has two positions on the axis.
     """
     scales = {str(name): sorted(group.unique()) for name, group in sizes.groupby("parametrization")["scale"]}
     if max(map(len, scales.values()), default=0) < 2:
         raise InputError("axis", axis, "has a single value: there is no slope", "measure at two at least")
     layers = list(dict.fromkeys(sizes["layer"]))
     keyed = dict(iter(sizes.groupby(["parametrization", "coordinate", "step", "layer"], sort=False)))
-    found = []
+    fitted = []
     for name in [name for name in PARAMETRIZATIONS if name in scales]:
         looks = LOOKS if name in extended else 1
         for coordinate, moment in JUDGED:
@@ -261,8 +262,8 @@ def slopes(
             for layer in layers:
                 group = keyed.get((name, str(coordinate), step, layer))
                 by_seed = {} if group is None else slope_by_seed(group, scales[name])
-                found.append(Slope(name, layer, coordinate, moment, Estimate(by_seed, looks), exponent))
-    return found
+                fitted.append(LayerSlope(name, layer, coordinate, moment, SlopeEstimate(by_seed, looks), exponent))
+    return fitted
 
 
 def slope_by_seed(group: pd.DataFrame, scales: Sequence[float]) -> dict[int, float]:
@@ -288,20 +289,20 @@ def exponent_at_start(name: str, coordinate: Coordinate, axis: str, optimizer: O
     return along(predicted_sgd_update(table)) if still else None
 
 
-def mean_of(estimates: Iterable[Estimate]) -> Estimate:
+def mean_of(estimates: Iterable[SlopeEstimate]) -> SlopeEstimate:
     """Mean of several layers' slopes, seed by seed; empty if a layer lacks a seed that another has."""
     members = list(estimates)
     looks = max(member.looks for member in members)
     if len({frozenset(member.by_seed) for member in members}) != 1:
-        return Estimate({}, looks)
+        return SlopeEstimate({}, looks)
     means = {seed: float(np.mean([member.by_seed[seed] for member in members])) for seed in members[0].by_seed}
-    return Estimate(means, looks)
+    return SlopeEstimate(means, looks)
 
 
-def difference(minuend: Estimate, subtrahend: Estimate) -> Estimate:
-    """Of two slopes, over the seeds that both have."""
+def difference(minuend: SlopeEstimate, subtrahend: SlopeEstimate) -> SlopeEstimate:
+    """The difference of two slopes, over the seeds that both have."""
     shared = minuend.by_seed.keys() & subtrahend.by_seed.keys()
-    return Estimate(
+    return SlopeEstimate(
         {seed: minuend.by_seed[seed] - subtrahend.by_seed[seed] for seed in sorted(shared)},
         max(minuend.looks, subtrahend.looks),
     )
@@ -323,16 +324,16 @@ class Gap:
 
     parametrization: str
     control: str
-    estimate: Estimate
+    estimate: SlopeEstimate
     low_layer: float
     high_layer: float
     predicted: float | None
 
 
-def gaps(found: Sequence[Slope], axis: str) -> list[Gap]:
+def gaps(slopes: Sequence[LayerSlope], axis: str) -> list[Gap]:
     """Gaps of first updates to muP over density, and to SP over width; none if the control was not measured."""
     control = "mup" if axis == "sparsity" else "sp"
-    first = [slope for slope in found if (slope.coordinate, slope.moment) == (Coordinate.UPDATE, Moment.START)]
+    first = [slope for slope in slopes if (slope.coordinate, slope.moment) == (Coordinate.UPDATE, Moment.START)]
     reference = {slope.layer: slope for slope in first if slope.parametrization == control}
     others = dict.fromkeys(slope.parametrization for slope in first if slope.parametrization != control)
     result = []

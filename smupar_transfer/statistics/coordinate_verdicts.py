@@ -1,4 +1,4 @@
-"""What a coordinate check says about each parametrization: that sizes stay put, that one drifts, or why neither."""
+"""What a coordinate check decides about each parametrization: that sizes stay put, that one drifts, or why neither."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from enum import StrEnum
 
 from smupar_transfer.records import CoordinateRecord
 from smupar_transfer.statistics.clipping import Clipping, clipping_of
-from smupar_transfer.statistics.coordinate_slopes import Moment, Slope, Verdict, exponent_at_start, sizes_table, slopes
+from smupar_transfer.statistics.coordinate_slopes import (
+    LayerSlope,
+    Moment,
+    Verdict,
+    exponent_at_start,
+    sizes_table,
+    slopes,
+)
 from smupar_transfer.theory import Coordinate
 
 
@@ -27,7 +34,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a check says about one parametrization.
+    """What a check decides about one parametrization.
 
     Attributes:
         parametrization: The name of the parametrization.
@@ -44,15 +51,15 @@ class Judgement:
     parametrization: str
     verdict: Verdict
     expected: Verdict
-    deciding: tuple[Slope, ...]
-    unmeasured: tuple[Slope, ...] = ()
+    deciding: tuple[LayerSlope, ...]
+    unmeasured: tuple[LayerSlope, ...] = ()
     reasons: tuple[Reason, ...] = ()
     runs: int = 0
     diverged: int = 0
     clipping: Clipping | None = None
 
     @property
-    def worst(self) -> Slope | None:
+    def worst(self) -> LayerSlope | None:
         """The slope to name: the steepest, in allowances, of those that decide; None if none was measured."""
         return self.deciding[0] if self.deciding else None
 
@@ -62,13 +69,13 @@ class Judgement:
         return self.reasons == (Reason.FEW_SEEDS,)
 
 
-def slopes_of(records: Sequence[CoordinateRecord], axis: str, extended: Collection[str] = ()) -> list[Slope]:
+def slopes_of(records: Sequence[CoordinateRecord], axis: str, extended: Collection[str] = ()) -> list[LayerSlope]:
     """Slopes of everything that is judged.
 
     Args:
-        records: of one check, at least one.
-        axis: "sparsity" or "width".
-        extended: parametrizations to which seeds were added.
+        records: The records of one check, at least one.
+        axis: The scale along which they differ, "sparsity" or "width".
+        extended: The parametrizations to which seeds were added.
 
     Raises:
         InputError: see ``slopes.sizes_table`` and ``slopes.slopes``.
@@ -79,18 +86,18 @@ def slopes_of(records: Sequence[CoordinateRecord], axis: str, extended: Collecti
 
 def judge(records: Sequence[CoordinateRecord], axis: str, extended: Collection[str] = ()) -> list[Judgement]:
     """One verdict a parametrization; arguments and errors are those of ``slopes_of``."""
-    found = slopes_of(records, axis, extended)
+    slopes = slopes_of(records, axis, extended)
     return [
         _judged(
-            [slope for slope in found if slope.parametrization == name],
+            [slope for slope in slopes if slope.parametrization == name],
             [record for record in records if record.spec.parametrization == name],
             axis,
         )
-        for name in dict.fromkeys(slope.parametrization for slope in found)
+        for name in dict.fromkeys(slope.parametrization for slope in slopes)
     ]
 
 
-def _judged(members: Sequence[Slope], records: Sequence[CoordinateRecord], axis: str) -> Judgement:
+def _judged(members: Sequence[LayerSlope], records: Sequence[CoordinateRecord], axis: str) -> Judgement:
     """It drifts if any size does, and stays put only if every size does, in runs that all came to their end."""
     name, optimizer = members[0].parametrization, records[0].spec.optimizer.name
     clipping = clipping_of(records)
@@ -125,7 +132,7 @@ def _judged(members: Sequence[Slope], records: Sequence[CoordinateRecord], axis:
     )
 
 
-def _is_reached(slope: Slope, clipping: Clipping | None) -> bool:
+def _is_reached(slope: LayerSlope, clipping: Clipping | None) -> bool:
     """Whether the clip can have made the slope what it is: it acts on updates, and on all that comes after one."""
     if clipping is None:
         return False

@@ -1,4 +1,4 @@
-"""The bottom of one loss curve: a weighted polynomial in log2 of the swept hyperparameter, and what it says there."""
+"""The bottom of one loss curve: a weighted polynomial in log2 of the swept hyperparameter, and its minimum."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WINDOW = 0.15
 """Points within this part of the smallest loss above it, without a gap, enter the fit."""
 SOFTNESS = 0.0075
 """A point this part of the smallest loss above it counts half: 1 / (1 + (distance / softness)**2)."""
-MOST = 2 / 3
+ENOUGH_SEEDS = 2 / 3
 """Share of the seeds that has to have run a point for it to be the best: one seed may be lucky."""
 PARABOLA_WINDOW = 0.05
 """Nats above the smallest loss of the plain parabola that other work fits."""
@@ -44,17 +44,17 @@ class LocalFit:
     point: the farther up, the less a cubic is to be believed.
 
     Attributes:
-        columns: The places, among the curve's values, of the points that entered, (points,).
+        columns: The indices, among the curve's values, of the points that entered, (points,).
         origin: The log2 value of the smallest point.
         offsets: The log2 values less ``origin``, (points,).
-        doubt: The value of (height / softness)**2, (points,).
+        doubt: How little a point counts, (height above the smallest / softness)**2, (points,).
         support: The share of the seeds that a point is the mean of, (points,).
         maps: The map from losses to coefficients of 1, x, x**2 (, x**3), (coefficients, points).
-        coefficients: Those coefficients.
-        vertex: The place of the minimum, counted from ``origin``.
+        coefficients: The coefficients of 1, x, x**2 (, x**3), (coefficients,).
+        vertex: The log2 of the hyperparameter at the minimum, counted from ``origin``.
         misfit: The variance (nats**2) at ``doubt`` 1 that the residuals show, noise included; 0, or that of other fits,
             where there are none.
-        misfit_freedom: The degrees of freedom behind it, at least 1.
+        misfit_degrees_of_freedom: The degrees of freedom behind it, at least 1.
     """
 
     columns: np.ndarray
@@ -66,21 +66,21 @@ class LocalFit:
     coefficients: Floats
     vertex: float
     misfit: float
-    misfit_freedom: float
+    misfit_degrees_of_freedom: float
 
     @property
-    def freedom(self) -> int:
+    def degrees_of_freedom(self) -> int:
         """Points more than coefficients: degrees of freedom of the residuals."""
         return len(self.columns) - len(self.coefficients)
 
     @property
     def log2_value(self) -> float:
-        """Of the minimum."""
+        """The log2 of the hyperparameter at the minimum."""
         return self.origin + self.vertex
 
     @property
     def loss(self) -> float:
-        """At the minimum, nats."""
+        """The loss at the minimum, nats."""
         return float(np.polyval(self.coefficients[::-1], self.vertex))
 
     @property
@@ -90,22 +90,22 @@ class LocalFit:
 
     def gradient(self, at: Floats, order: int = 1) -> Floats:
         """Weights of the coefficients in a derivative of the curve at offsets ``at``, (at, coefficients)."""
-        found = np.zeros((len(at), len(self.coefficients)))
+        derivatives = np.zeros((len(at), len(self.coefficients)))
         for power in range(order, len(self.coefficients)):
-            found[:, power] = math.perm(power, order) * at ** (power - order)
-        return found
+            derivatives[:, power] = math.perm(power, order) * at ** (power - order)
+        return derivatives
 
 
 def local_fit(log2_values: Floats, losses: Floats, support: Floats | None = None) -> tuple[LocalFit | None, Status]:
     """Fit one mean loss curve around its smallest point.
 
     Args:
-        log2_values: increasing, (values,).
-        losses: nats, (values,); infinite where a run diverged: a wall that no fit reaches across.
-        support: share of the seeds that a point is the mean of, (values,); 1 if left out.
+        log2_values: The log2 of the swept hyperparameter's values, increasing, (values,).
+        losses: The mean losses in nats, (values,); infinite where a run diverged: a wall that no fit reaches across.
+        support: The share of the seeds that a point is the mean of, (values,); 1 if left out.
 
     Returns:
-        the fit, and ``Status.FIT``; or None and why there is none.
+        The fit and ``Status.FIT``, or None and the reason why there is none.
     """
     support = np.ones(len(losses)) if support is None else support
     best = smallest(losses, support)
@@ -117,7 +117,7 @@ def local_fit(log2_values: Floats, losses: Floats, support: Floats | None = None
     origin = float(log2_values[best])
     offsets = log2_values[columns] - origin
     doubt = (np.maximum(losses[columns] - losses[best], 0) / (SOFTNESS * losses[best])) ** 2
-    powers = np.vander(offsets, min(4, len(columns)), increasing=True)
+    powers = np.vander(offsets, min(4, len(columns)), increasing=True)  # three points still make a parabola
     seen = support[columns]
     weights = seen / (1 + doubt)
     weighted = powers.T * weights
@@ -127,16 +127,19 @@ def local_fit(log2_values: Floats, losses: Floats, support: Floats | None = None
     if not offsets[0] <= vertex <= offsets[-1]:
         return None, Status.NOT_CONVEX
     left = np.eye(len(columns)) - powers @ maps
+    # by how much a variance of 1 at each point raises the squares of the residuals
     share = np.diag(left.T @ (left * weights[:, None]))
     squares = float(((left @ losses[columns]) ** 2 * weights).sum())
     misfit = squares / float((share * doubt).sum()) if len(columns) > len(coefficients) else 0.0
-    freedom = max(1.0, float(len(columns) - len(coefficients)))
-    return LocalFit(columns, origin, offsets, doubt, seen, maps, coefficients, vertex, misfit, freedom), Status.FIT
+    degrees_of_freedom = max(1.0, float(len(columns) - len(coefficients)))
+    return LocalFit(
+        columns, origin, offsets, doubt, seen, maps, coefficients, vertex, misfit, degrees_of_freedom
+    ), Status.FIT
 
 
 def smallest(losses: Floats, support: Floats) -> int:
     """Index of the smallest loss among the points that most seeds ran; of all if none of these trained."""
-    most = np.where((support >= MOST) & np.isfinite(losses), losses, np.inf)
+    most = np.where((support >= ENOUGH_SEEDS) & np.isfinite(losses), losses, np.inf)  # what few seeds ran may be luck
     every = np.where(np.isfinite(losses), losses, np.inf)
     return int(most.argmin() if np.isfinite(most).any() else every.argmin())
 

@@ -12,6 +12,7 @@ from smupar_transfer.statistics.cell import Floats
 from smupar_transfer.statistics.variance import CONFIDENCE
 
 STEPS = 16
+"""Of bisection: what is left of a range, a 65,536th, is far less than noise leaves undecided."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,9 @@ class Errors:
     """The errors of several estimates.
 
     Attributes:
-        drawn: Estimates less what they estimate, simulated, (draws, estimates).
-        below: How many times as far below what is estimated may lie as ``drawn`` has it, (estimates,).
-        above: How many times as far above what is estimated may lie as ``drawn`` has it, (estimates,).
+        drawn: Simulated errors, each an estimate less what it estimates, (draws, estimates).
+        below: The factor by which an error may be larger where what is estimated lies below the estimate, (estimates,).
+        above: The factor by which an error may be larger where what is estimated lies above the estimate, (estimates,).
     """
 
     drawn: Floats
@@ -62,16 +63,19 @@ class Errors:
 
     @property
     def widest(self) -> Floats:
-        """With all reach on both sides."""
+        """The errors, larger by both factors."""
         return self.stretched(np.True_, np.True_)
 
     def stretched(self, upwards: np.ndarray | np.bool, downwards: np.ndarray | np.bool) -> Floats:
-        """With the reach above of estimates that may lie too low (``upwards``), and below of those ``downwards``."""
+        """The errors, larger by ``above`` for estimates ``upwards``, and by ``below`` for those ``downwards``.
+
+        An error below 0 means that the estimate lies too low: what is estimated is above it.
+        """
         above, below = np.where(upwards, self.above, 1.0), np.where(downwards, self.below, 1.0)
         return np.asarray(self.drawn * np.where(self.drawn < 0, above, below))
 
 
-def spread(positions: Floats, errors: Errors | None) -> Spread:
+def spread(estimates: Floats, errors: Errors | None) -> Spread:
     """The range of estimates and its interval.
 
     The interval is a test turned round: of all configurations that look like the estimates but are stretched to a range
@@ -79,13 +83,13 @@ def spread(positions: Floats, errors: Errors | None) -> Spread:
     its lower end estimates may err inwards as far as their own intervals reach, for its upper end outwards.
 
     Args:
-        positions: estimates, (estimates,).
-        errors: of them; None where there are none.
+        estimates: The estimates, (estimates,).
+        errors: Their errors; None where there are none.
     """
-    value = float(np.ptp(positions))
+    value = float(np.ptp(estimates))
     if errors is None:
         return Spread(value)
-    shape = (positions - positions.mean()) / value if value > 0 else np.zeros(len(positions))
+    shape = (estimates - estimates.mean()) / value if value > 0 else np.zeros(len(estimates))
     tail, upper = (1 - CONFIDENCE) / 2, shape > 0
     inward, outward = errors.stretched(~upper, upper), errors.stretched(upper, ~upper)
 
@@ -110,12 +114,12 @@ def _crossing(rising: Callable[[float], float], most: float) -> float:
     return (low + high) / 2
 
 
-def slope(places: Floats, values: Floats, errors: Floats | None) -> Slope:
-    """Least-squares slope of ``values`` on ``places`` (estimates,), and its interval.
+def slope(positions: Floats, values: Floats, errors: Floats | None) -> Slope:
+    """Least-squares slope of ``values`` over ``positions``, (estimates,) each, and its interval.
 
     ``errors`` are simulated ones of ``values``, (draws, estimates).
     """
-    centred = places - places.mean()
+    centred = positions - positions.mean()
     if not centred.any():
         return Slope(math.nan)
     weights = centred / (centred**2).sum()

@@ -80,14 +80,14 @@ def surfaces(runs: pd.DataFrame, design: Design) -> list[Surface]:
     """The surfaces of a table of runs, in the order of ``cells``.
 
     Args:
-        runs: of ``runs_table``.
-        design: sweeps two hyperparameters.
+        runs: The table of runs, as ``runs_table`` makes it.
+        design: The design of the sweep, with two swept hyperparameters.
 
     Raises:
         InputError: as ``cells``.
     """
     first, second = design.swept
-    found = []
+    every_surface = []
     for settings, group in grouped(runs, design.swept):
         x, y = (np.unique(group[name].to_numpy(dtype=np.float64)) for name in (first, second))
         seeds = np.unique(group["seed"].to_numpy())
@@ -100,8 +100,8 @@ def surfaces(runs: pd.DataFrame, design: Design) -> list[Surface]:
         losses[where] = group["validation_loss"].where(~group["diverged"], np.inf)
         name = str(group["parametrization"].iloc[0])
         axes = (np.log2(x), np.log2(y))
-        found.append(Surface(name, settings, (first, second), axes, tuple(int(seed) for seed in seeds), losses))
-    return found
+        every_surface.append(Surface(name, settings, (first, second), axes, tuple(int(seed) for seed in seeds), losses))
+    return every_surface
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,10 +109,10 @@ class _Bowl:
     """A quadratic through the points near the minimum of a surface.
 
     Attributes:
-        at: The place of its minimum, (2,).
+        at: The log2 of both hyperparameters at its minimum, (2,).
         moves: The weights of the points' losses in ``at``, to first order, (2, points).
         losses: The losses of the points, (seeds, points).
-        doubt: The value as in ``LocalFit``, (points,).
+        doubt: How little a point counts, as in ``LocalFit``, (points,).
         misfit: The variance (nats**2) that the residuals show at ``doubt`` 1, noise of the mean included.
     """
 
@@ -130,23 +130,23 @@ class _Bowl:
 
 def _bowl(surface: Surface) -> tuple[_Bowl | None, Status, tuple[int, int]]:
     means = np.where(np.isfinite(surface.mean_losses), surface.mean_losses, np.inf)
-    best = tuple(int(index) for index in np.unravel_index(means.argmin(), means.shape))
-    place = (best[0], best[1])
-    if not np.isfinite(means[place]):
-        return None, Status.NOTHING, place
-    around = (slice(max(place[0] - 1, 0), place[0] + 2), slice(max(place[1] - 1, 0), place[1] + 2))
+    row, column = np.unravel_index(means.argmin(), means.shape)
+    best = int(row), int(column)
+    if not np.isfinite(means[best]):
+        return None, Status.NOTHING, best
+    around = (slice(max(best[0] - 1, 0), best[0] + 2), slice(max(best[1] - 1, 0), best[1] + 2))
     if means[around].shape != (3, 3) or not np.isfinite(means[around]).all():
-        return None, Status.EDGE, place
-    inside = means <= means[place] * (1 + WINDOW)
-    inside[around] = True
+        return None, Status.EDGE, best
+    inside = means <= means[best] * (1 + WINDOW)
+    inside[around] = True  # however high they lie: without them there may be too few points
     connected, _ = ndimage.label(inside, np.ones((3, 3)))  # a dip beyond higher points is no part of the valley
-    i, j = np.nonzero(connected == connected[place])
-    centre = np.array([surface.log2_values[0][place[0]], surface.log2_values[1][place[1]]])
+    i, j = np.nonzero(connected == connected[best])
+    centre = np.array([surface.log2_values[0][best[0]], surface.log2_values[1][best[1]]])
     offsets = np.stack([surface.log2_values[0][i], surface.log2_values[1][j]]) - centre[:, None]
     bowl = _fit(offsets, surface.losses[:, i, j])
     if bowl is None or Delaunay(offsets.T).find_simplex(bowl.at) < 0:  # outside of the points that were run
-        return None, Status.NOT_CONVEX, place
-    return _Bowl(bowl.at + centre, bowl.moves, bowl.losses, bowl.doubt, bowl.misfit), Status.FIT, place
+        return None, Status.NOT_CONVEX, best
+    return _Bowl(bowl.at + centre, bowl.moves, bowl.losses, bowl.doubt, bowl.misfit), Status.FIT, best
 
 
 def _fit(offsets: Floats, losses: Floats) -> _Bowl | None:
@@ -167,48 +167,49 @@ def _fit(offsets: Floats, losses: Floats) -> _Bowl | None:
     gradient = np.array([[0, 1, 0, 2 * at[0], at[1], 0], [0, 0, 1, 0, at[0], 2 * at[1]]])
     left = np.eye(len(x)) - powers @ maps
     squares = float(((left @ means) ** 2 / (1 + doubt)).sum())
-    freedom = float((np.diag(left.T @ (left / (1 + doubt)[:, None])) * doubt).sum())
-    misfit = squares / freedom if len(x) > QUADRATIC and freedom > 0 else 0.0
+    degrees_of_freedom = float((np.diag(left.T @ (left / (1 + doubt)[:, None])) * doubt).sum())
+    misfit = squares / degrees_of_freedom if len(x) > QUADRATIC and degrees_of_freedom > 0 else 0.0
     return _Bowl(at, -np.linalg.solve(bend, gradient @ maps), losses, doubt, misfit)
 
 
-def joint_optima(found: Sequence[Surface]) -> list[JointOptimum]:
+def joint_optima(surfaces: Sequence[Surface]) -> list[JointOptimum]:
     """The joint minimum of every surface, with noise shared over all of them as in ``estimate``.
 
     Points with a missing or diverged seed do not enter. The quadratic has no skew, so the misfit that its residuals
     show is part of the interval, noise of the mean included.
     """
-    bowls = [_bowl(surface) for surface in found]
-    several = [n for n, (bowl, _, _) in enumerate(bowls) if bowl is not None and len(found[n].seeds) > 1]
+    bowls = [_bowl(surface) for surface in surfaces]
+    several = [n for n, (bowl, _, _) in enumerate(bowls) if bowl is not None and len(surfaces[n].seeds) > 1]
+    # losses without noise are no error, but have no logarithm either
     variances = np.array([max(bowl.noise, 1e-24) for n in several if (bowl := bowls[n][0]) is not None])
-    freedom = np.array([2.0 * (len(found[n].seeds) - 1) for n in several])  # two coordinates
-    known = dict(zip(several, zip(*moderate(variances, freedom), strict=True), strict=True))
-    return [_joint(surface, *bowls[n], *known.get(n, (math.nan, math.nan))) for n, surface in enumerate(found)]
+    degrees_of_freedom = np.array([2.0 * (len(surfaces[n].seeds) - 1) for n in several])  # two coordinates
+    known = dict(zip(several, zip(*moderate(variances, degrees_of_freedom), strict=True), strict=True))
+    return [_joint(surface, *bowls[n], *known.get(n, (math.nan, math.nan))) for n, surface in enumerate(surfaces)]
 
 
 def _joint(
-    surface: Surface, bowl: _Bowl | None, status: Status, place: tuple[int, int], noise: float, freedom: float
+    surface: Surface, bowl: _Bowl | None, status: Status, best: tuple[int, int], noise: float, degrees_of_freedom: float
 ) -> JointOptimum:
     nothing = np.full((2, 2), np.nan)
-    loss = math.inf if status is Status.NOTHING else float(surface.mean_losses[place])
-    grid = np.array([axis[index] for axis, index in zip(surface.log2_values, place, strict=True)])
+    loss = math.inf if status is Status.NOTHING else float(surface.mean_losses[best])
+    grid = np.array([axis[index] for axis, index in zip(surface.log2_values, best, strict=True)])
     at = bowl.at if bowl is not None else np.full(2, np.nan) if status is Status.NOTHING else grid
     covariance, radius, half_widths = nothing, math.nan, np.full(2, np.nan)
     if bowl is not None and not math.isnan(noise):
         variances = noise / len(surface.seeds) + bowl.misfit * bowl.doubt
         covariance = (bowl.moves * variances) @ bowl.moves.T
         # 2 F(2, freedom) at 95 %, where F(2, m) has the closed form m / 2 (p**(-2 / m) - 1)
-        radius = math.sqrt(freedom * (0.05 ** (-2 / freedom) - 1))
-        half_widths = student(freedom) * np.sqrt(np.diag(covariance))
+        radius = math.sqrt(degrees_of_freedom * (0.05 ** (-2 / degrees_of_freedom) - 1))
+        half_widths = student(degrees_of_freedom) * np.sqrt(np.diag(covariance))
     low, high = at - half_widths, at + half_widths
     pair = [(float(values[0]), float(values[1])) for values in (at, low, high)]
     return JointOptimum(pair[0], pair[1], pair[2], covariance, radius, loss, status)
 
 
-def surface_table(found: Sequence[Surface], design: Design) -> pd.DataFrame:
+def surface_table(surfaces: Sequence[Surface], design: Design) -> pd.DataFrame:
     """``contours.csv``: one row a point of a surface, with its mean loss over ``seeds``."""
     rows: list[dict[str, Setting]] = []
-    for surface, name in zip(found, _labels(found, design), strict=True):
+    for surface, name in zip(surfaces, _labels(surfaces, design), strict=True):
         first, second = (f"log2_{swept}" for swept in surface.swept)
         for i, x in enumerate(surface.log2_values[0]):
             for j, y in enumerate(surface.log2_values[1]):
@@ -220,10 +221,10 @@ def surface_table(found: Sequence[Surface], design: Design) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def joint_table(found: Sequence[Surface], optima: Sequence[JointOptimum], design: Design) -> pd.DataFrame:
+def joint_table(surfaces: Sequence[Surface], optima: Sequence[JointOptimum], design: Design) -> pd.DataFrame:
     """``joint_optimum.csv``: one row a surface."""
     rows: list[dict[str, Setting]] = []
-    for surface, optimum, name in zip(found, optima, _labels(found, design), strict=True):
+    for surface, optimum, name in zip(surfaces, optima, _labels(surfaces, design), strict=True):
         row: dict[str, Setting] = {"family": name, "parametrization": surface.parametrization, **surface.settings}
         row |= {"seeds": len(surface.seeds), "status": str(optimum.status), "loss": optimum.loss}
         for n, swept in enumerate(surface.swept):
@@ -233,7 +234,8 @@ def joint_table(found: Sequence[Surface], optima: Sequence[JointOptimum], design
     return pd.DataFrame(rows)
 
 
-def _labels(found: Sequence[Surface], design: Design) -> list[str]:
+def _labels(surfaces: Sequence[Surface], design: Design) -> list[str]:
     return [
-        label(surface.parametrization, settings) for surface, settings in zip(found, apart(found, design), strict=True)
+        label(surface.parametrization, settings)
+        for surface, settings in zip(surfaces, apart(surfaces, design), strict=True)
     ]

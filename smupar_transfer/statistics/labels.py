@@ -8,7 +8,7 @@ from smupar_transfer.theory import PARAMETRIZATIONS
 
 Setting = float | int | str
 
-SYMBOLS = {
+SYMBOLS = {  # settings that the papers write as a symbol; others are said in words
     "sparsity": "s",
     "learning_rate": "η",
     "init_std": "σ",

@@ -12,6 +12,7 @@ from smupar_transfer.statistics.curve_fit import smallest
 from smupar_transfer.statistics.variance import student
 
 ENOUGH_VALUES = 3
+"""Values in common that a set of seeds needs: a minimum between two others takes three."""
 
 
 def complete(cell: Cell) -> tuple[np.ndarray, np.ndarray]:
@@ -47,9 +48,9 @@ class MeanCurve:
 
     Attributes:
         cell: The cell.
-        rows: The places, among the cell's seeds, of those that ``complete`` chooses.
-        columns: The places, among the cell's values, of those that ``complete`` chooses.
-        values: The places, among the cell's values, of all that some of these seeds ran.
+        rows: The indices, among the cell's seeds, of those that ``complete`` chooses.
+        columns: The indices, among the cell's values, of those that ``complete`` chooses.
+        values: The indices, among the cell's values, of all that some of these seeds ran.
         means: The mean loss at these, nats, as of ``levelled_means``; infinite where a run diverged, (values,).
         support: The share of the seeds behind each, (values,).
     """
@@ -63,7 +64,7 @@ class MeanCurve:
 
     @classmethod
     def of(cls, cell: Cell) -> MeanCurve:
-        """Of a cell with a run."""
+        """The mean curve of a cell that has a run."""
         rows, columns = complete(cell)
         ran = ~np.isnan(cell.losses[rows])
         values = np.flatnonzero(ran.any(axis=0))
@@ -77,7 +78,7 @@ class MeanCurve:
 
 
 def residual_variance(losses: Floats) -> tuple[float, float]:
-    """Of runs (seeds, values) beside the levels of their seeds and values, and its degrees of freedom.
+    """Variance of runs (seeds, values) beside the levels of their seeds and values, and its degrees of freedom.
 
     NaN with one seed, or if fewer than two values trained.
     """
@@ -86,30 +87,30 @@ def residual_variance(losses: Floats) -> tuple[float, float]:
     if seeds < 2 or values < 2:
         return math.nan, math.nan
     residuals = losses - losses.mean(axis=0) - losses.mean(axis=1, keepdims=True) + losses.mean()
-    freedom = float((seeds - 1) * (values - 1))
-    return float((residuals**2).sum()) / freedom, freedom
+    degrees_of_freedom = float((seeds - 1) * (values - 1))
+    return float((residuals**2).sum()) / degrees_of_freedom, degrees_of_freedom
 
 
 def beside_edge(curve: MeanCurve) -> tuple[float, float]:
     """An optimum at the edge lies between the clearly worse points beside it; NaN where the noise is not known."""
-    noise, freedom = residual_variance(curve.cell.losses[np.ix_(curve.rows, curve.columns)])
+    noise, degrees_of_freedom = residual_variance(curve.cell.losses[np.ix_(curve.rows, curve.columns)])
     if math.isnan(noise):
         return math.nan, math.nan
-    worse = clearly_worse(curve, noise, freedom)
+    worse = clearly_worse(curve, noise, degrees_of_freedom)
     best = curve.cell.log2_values[curve.values[curve.best]]
     return float(worse[worse < best].max(initial=-math.inf)), float(worse[worse > best].min(initial=math.inf))
 
 
-def clearly_worse(curve: MeanCurve, noise: float, freedom: float) -> Floats:
+def clearly_worse(curve: MeanCurve, noise: float, degrees_of_freedom: float) -> Floats:
     """log2 values that are worse than the best beyond chance; ``noise`` is the variance of one run.
 
     All values count, also those that a single seed has seen. Seeds are paired; two runs have the variance of two. As
     the best is compared with every other value, half widths are Bonferroni's.
     """
     best = curve.values[curve.best]
-    losses = curve.cell.losses[np.isfinite(curve.cell.losses[:, best])]
+    losses = curve.cell.losses[np.isfinite(curve.cell.losses[:, best])]  # differences need the seed's run at the best
     above = losses - losses[:, [best]]
     count = (~np.isnan(above)).sum(axis=0)
     mean = np.nan_to_num(above, nan=0.0, posinf=np.inf).sum(axis=0) / np.maximum(count, 1)
-    half_width = student(freedom, comparisons=max(1, len(curve.values) - 1))
+    half_width = student(degrees_of_freedom, comparisons=max(1, len(curve.values) - 1))
     return np.asarray(curve.cell.log2_values[mean > half_width * np.sqrt(2 * noise / np.maximum(count, 1))])

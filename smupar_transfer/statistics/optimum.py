@@ -26,13 +26,14 @@ class Optimum:
             optimum at the edge, clearly worse runs alone; NaN if not convex or with one seed.
         high: The upper end of that interval, likewise.
         standard_error: The standard error of ``log2_value``, octaves, to first order; NaN as the interval.
-        freedom: The degrees of freedom behind it.
+        degrees_of_freedom: The degrees of freedom behind it.
         curvature: The second derivative of the loss there, nats per octave squared; NaN without a fit.
         curvature_error: Its standard error; NaN without a fit.
         fitted_loss: The minimum of the fitted curve, nats; NaN without a fit.
         loss: The mean validation loss (nats) at the best point of the grid; infinite if nothing trained.
         grid_log2_value: The log2 of the hyperparameter at that point.
-        parabola: What a plain parabola says, for comparison with other work; NaN if it says nothing.
+        parabola: The log2 of the hyperparameter at the minimum of a plain parabola, for comparison with other work; NaN
+            if it has none.
         status: How the minimum was found, or why there is none.
         seeds: The seeds that entered.
         curve: The fit itself, None if there is none.
@@ -42,7 +43,7 @@ class Optimum:
     low: float
     high: float
     standard_error: float
-    freedom: float
+    degrees_of_freedom: float
     curvature: float
     curvature_error: float
     fitted_loss: float
@@ -97,8 +98,8 @@ def estimate(sweep: Sequence[Cell]) -> list[Optimum]:
     """
     losses = [(cell.seeds, cell.log2_values.tobytes(), cell.losses.tobytes()) for cell in sweep]
     different = list(dict(zip(losses, sweep, strict=True)).values())
-    found = dict(zip(dict.fromkeys(losses), _estimate(different), strict=True))
-    return [found[key] for key in losses]
+    optima = dict(zip(dict.fromkeys(losses), _estimate(different), strict=True))
+    return [optima[key] for key in losses]
 
 
 def _estimate(sweep: Sequence[Cell]) -> list[Optimum]:
@@ -106,27 +107,30 @@ def _estimate(sweep: Sequence[Cell]) -> list[Optimum]:
     noises = [math.nan if bottom.fit is None else bottom.noise for bottom in bottoms]
     several = [index for index, noise in enumerate(noises) if not math.isnan(noise)]
     variances = np.maximum([noises[index] for index in several], 1e-24)  # losses without noise are no error
-    freedom = np.array([len(bottoms[index].curve.rows) - 1.0 for index in several])
-    known = dict(zip(several, zip(*moderate(variances, freedom), strict=True), strict=True))
+    degrees_of_freedom = np.array([len(bottoms[index].curve.rows) - 1.0 for index in several])
+    known = dict(zip(several, zip(*moderate(variances, degrees_of_freedom), strict=True), strict=True))
     bottoms = _with_misfit(bottoms)
     return [_optimum(bottom, *known.get(index, (math.nan, math.nan))) for index, bottom in enumerate(bottoms)]
 
 
 def _with_misfit(bottoms: Sequence[_Bottom]) -> list[_Bottom]:
     """Lend fits of as many points as coefficients, which cannot show their misfit, the median of the others'."""
-    shown = [bottom.fit for bottom in bottoms if bottom.fit is not None and bottom.fit.freedom > 0]
+    shown = [bottom.fit for bottom in bottoms if bottom.fit is not None and bottom.fit.degrees_of_freedom > 0]
     if not shown:
         return list(bottoms)
-    lent, freedom = float(np.median([fit.misfit for fit in shown])), float(sum(fit.freedom for fit in shown))
+    lent, degrees_of_freedom = (
+        float(np.median([fit.misfit for fit in shown])),
+        float(sum(fit.degrees_of_freedom for fit in shown)),
+    )
     return [
-        replace(bottom, fit=replace(bottom.fit, misfit=lent, misfit_freedom=freedom))
-        if bottom.fit is not None and bottom.fit.freedom == 0
+        replace(bottom, fit=replace(bottom.fit, misfit=lent, misfit_degrees_of_freedom=degrees_of_freedom))
+        if bottom.fit is not None and bottom.fit.degrees_of_freedom == 0
         else bottom
         for bottom in bottoms
     ]
 
 
-def _optimum(bottom: _Bottom, noise: float, freedom: float) -> Optimum:
+def _optimum(bottom: _Bottom, noise: float, degrees_of_freedom: float) -> Optimum:
     curve, fit, status = bottom.curve, bottom.fit, bottom.status
     log2_values = curve.cell.log2_values[curve.values]
     loss, where = float(curve.means[curve.best]), float(log2_values[curve.best])
@@ -135,11 +139,11 @@ def _optimum(bottom: _Bottom, noise: float, freedom: float) -> Optimum:
     if fit is not None:
         value, curvature, fitted = fit.log2_value, fit.curvature, fit.loss
         if not math.isnan(noise):
-            noise = noise / len(curve.rows)
-            error, curvature_error, freedom = _errors(fit, noise, freedom)
-            low, high = _interval(fit, noise, student(freedom))
+            noise = noise / len(curve.rows)  # from one run to the mean over seeds
+            error, curvature_error, degrees_of_freedom = _errors(fit, noise, degrees_of_freedom)
+            low, high = _interval(fit, noise, student(degrees_of_freedom))
             if not math.isfinite(high - low):
-                low, high = _bracket(bottom, low, high, noise, freedom)
+                low, high = _bracket(bottom, low, high, noise, degrees_of_freedom)
             status = Status.FIT if math.isfinite(low) and math.isfinite(high) else Status.FLAT
     elif status is Status.EDGE:
         low, high = beside_edge(curve)
@@ -148,7 +152,7 @@ def _optimum(bottom: _Bottom, noise: float, freedom: float) -> Optimum:
         low=low,
         high=high,
         standard_error=error,
-        freedom=float(freedom),
+        degrees_of_freedom=float(degrees_of_freedom),
         curvature=curvature,
         curvature_error=curvature_error,
         fitted_loss=fitted,
@@ -162,12 +166,12 @@ def _optimum(bottom: _Bottom, noise: float, freedom: float) -> Optimum:
 
 
 def _variances(fit: LocalFit, weights: Floats, noise: float) -> Floats:
-    """Of sums of losses with ``weights``, (..., points); ``noise`` is the variance of a mean over all seeds."""
+    """Variances of sums of losses with ``weights``, (..., points); ``noise`` is that of a mean over all seeds."""
     return np.asarray((weights**2 * (noise / fit.support + fit.misfit * fit.doubt)).sum(axis=-1))
 
 
-def _errors(fit: LocalFit, noise: float, freedom: float) -> tuple[float, float, float]:
-    """Standard errors of the minimum's place and of the curvature there, by first-order expansion, and their freedom.
+def _errors(fit: LocalFit, noise: float, degrees_of_freedom: float) -> tuple[float, float, float]:
+    """Standard errors of the minimum and of the curvature there, to first order, and their degrees of freedom.
 
     Noise and misfit are known with different degrees of freedom; those of their sum follow Welch and Satterthwaite, but
     are never more than those of the noise, since residuals of neighbouring points go together.
@@ -176,16 +180,16 @@ def _errors(fit: LocalFit, noise: float, freedom: float) -> tuple[float, float, 
     slope, bend = ((fit.gradient(at, order) @ fit.maps)[0] for order in (1, 2))
     third = float((fit.gradient(at, 3) @ fit.coefficients)[0])
     moved = slope / fit.curvature
-    place, curvature = _variances(fit, np.stack([moved, bend - third * moved]), noise)
+    variance, curvature = _variances(fit, np.stack([moved, bend - third * moved]), noise)
     by_noise = float((moved**2 / fit.support).sum()) * noise
-    by_misfit = float(place) - by_noise
-    together = float(place) ** 2 / (by_noise**2 / freedom + by_misfit**2 / fit.misfit_freedom)
-    return math.sqrt(place), math.sqrt(curvature), min(freedom, together)
+    by_misfit = float(variance) - by_noise
+    together = float(variance) ** 2 / (by_noise**2 / degrees_of_freedom + by_misfit**2 / fit.misfit_degrees_of_freedom)
+    return math.sqrt(variance), math.sqrt(curvature), min(degrees_of_freedom, together)
 
 
 def _interval(fit: LocalFit, noise: float, half_width: float) -> tuple[float, float]:
     """Where the slope is within ``half_width`` standard errors of zero; infinite where the window ends first."""
-    steps = np.linspace(0, 1, 101)
+    steps = np.linspace(0, 1, 101)  # between two of them the end is interpolated
     bounds = []
     for end in (fit.offsets[0], fit.offsets[-1]):
         at = fit.vertex + steps * (end - fit.vertex)
@@ -201,14 +205,14 @@ def _interval(fit: LocalFit, noise: float, half_width: float) -> tuple[float, fl
     return float(bounds[0]), float(bounds[1])
 
 
-def _bracket(bottom: _Bottom, low: float, high: float, noise: float, freedom: float) -> tuple[float, float]:
+def _bracket(bottom: _Bottom, low: float, high: float, noise: float, degrees_of_freedom: float) -> tuple[float, float]:
     """Close an interval's open ends at points that are clearly worse than the best one, if there are any.
 
     A loss curve falls and then rises: its minimum is not on the far side of such a point.
     """
     assert bottom.fit is not None
     curve = bottom.curve
-    worse = clearly_worse(curve, noise * len(curve.rows), freedom)
+    worse = clearly_worse(curve, noise * len(curve.rows), degrees_of_freedom)  # back to the noise of one run
     best = float(curve.cell.log2_values[curve.values[curve.best]])
     nearest, farthest = sorted((best, bottom.fit.log2_value))
     if low == -math.inf:

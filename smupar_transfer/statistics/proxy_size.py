@@ -12,7 +12,7 @@ import pandas as pd
 from smupar_transfer.statistics.cell import SIZES, Cell
 from smupar_transfer.statistics.cell_summary import best_losses
 from smupar_transfer.statistics.optimum import Optimum, Status, estimate
-from smupar_transfer.statistics.regret import Regret, carried_over, losses_at
+from smupar_transfer.statistics.regret import Regret, losses_at, transferred_regret
 from smupar_transfer.statistics.variance import CONFIDENCE, draws
 
 
@@ -53,13 +53,13 @@ def proxy_sizes(sweep: Sequence[Cell]) -> list[ProxySize]:
         if optima[id(cell)].status is not Status.NOTHING:
             same = tuple(value for name, value in cell.settings.items() if name not in SIZES)
             groups.setdefault((cell.parametrization, *same), []).append(cell)
-    found = []
+    sizes = []
     for members in groups.values():
         target = max(members, key=lambda cell: (cell.width, cell.sparsity))
         proxies = [cell for cell in members if cell.sparsity == 0 and cell.width < target.width]
         proxies.sort(key=lambda cell: (cell.width, cell.flops))
-        found += [_proxy_size(proxy, target, optima[id(proxy)], optima[id(target)]) for proxy in proxies]
-    return found
+        sizes += [_proxy_size(proxy, target, optima[id(proxy)], optima[id(target)]) for proxy in proxies]
+    return sizes
 
 
 def _proxy_size(proxy: Cell, target: Cell, optimum: Optimum, best: Optimum) -> ProxySize:
@@ -69,7 +69,7 @@ def _proxy_size(proxy: Cell, target: Cell, optimum: Optimum, best: Optimum) -> P
         proxy=proxy,
         target=target,
         optimum=optimum,
-        regret=carried_over(target, optimum.log2_value, own),
+        regret=transferred_regret(target, optimum.log2_value, own),
         best_loss=float(np.nanmean(own)),
         low=low,
         high=high,
@@ -81,43 +81,46 @@ def _interval(target: Cell, optimum: Optimum, own: np.ndarray) -> tuple[float, f
     seeds = int((~np.isnan(own)).sum())
     if seeds < 2 or not math.isfinite(optimum.standard_error):
         return math.nan, math.nan
-    errors = draws(np.array([optimum.standard_error, 1.0]), np.array([optimum.freedom, seeds - 1.0]), count=1000)
-    found = []
+    errors = draws(
+        np.array([optimum.standard_error, 1.0]), np.array([optimum.degrees_of_freedom, seeds - 1.0]), count=1000
+    )
+    regrets = []
     for moved, luck in errors:
+        # beyond its grid nothing is known of the target
         at = min(max(optimum.log2_value + moved, target.log2_values[0]), target.log2_values[-1])
         difference = losses_at(target, float(at)) - own
         difference = difference[~np.isnan(difference)]
         if np.isinf(difference).any():
-            found.append(math.inf)
+            regrets.append(math.inf)
         elif len(difference) > 1:
-            found.append(float(difference.mean()) + luck * float(difference.std(ddof=1)) / math.sqrt(len(difference)))
-    if not found:
+            regrets.append(float(difference.mean()) + luck * float(difference.std(ddof=1)) / math.sqrt(len(difference)))
+    if not regrets:
         return math.nan, math.nan
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(found, [tail, 1 - tail], method="nearest")
+    low, high = np.quantile(regrets, [tail, 1 - tail], method="nearest")  # some are infinite: none is interpolated
     return float(low), float(high)
 
 
-def proxy_size_table(found: Sequence[ProxySize]) -> pd.DataFrame:
+def proxy_size_table(sizes: Sequence[ProxySize]) -> pd.DataFrame:
     """``proxy_size.csv``: one row a proxy."""
     return pd.DataFrame(
         [
             {
-                "parametrization": one.proxy.parametrization,
-                "target_width": one.target.width,
-                "target_sparsity": one.target.sparsity,
-                "proxy_width": one.proxy.width,
-                "proxy_depth": one.proxy.settings["depth"],
-                "proxy_tokens": one.proxy.settings["tokens"],
-                "log2_value": one.optimum.log2_value,
-                "status": str(one.optimum.status),
-                "regret_nats": one.regret.nats,
-                "regret_percent": one.regret.percent,
-                "regret_standard_error": one.regret.standard_error,
-                "low": one.low,
-                "high": one.high,
-                "search_flops": one.search_flops,
+                "parametrization": size.proxy.parametrization,
+                "target_width": size.target.width,
+                "target_sparsity": size.target.sparsity,
+                "proxy_width": size.proxy.width,
+                "proxy_depth": size.proxy.settings["depth"],
+                "proxy_tokens": size.proxy.settings["tokens"],
+                "log2_value": size.optimum.log2_value,
+                "status": str(size.optimum.status),
+                "regret_nats": size.regret.nats,
+                "regret_percent": size.regret.percent,
+                "regret_standard_error": size.regret.standard_error,
+                "low": size.low,
+                "high": size.high,
+                "search_flops": size.search_flops,
             }
-            for one in found
+            for size in sizes
         ]
     )

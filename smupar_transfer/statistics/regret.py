@@ -1,4 +1,4 @@
-"""What it costs to carry a hyperparameter over instead of tuning it."""
+"""What it costs to transfer a hyperparameter instead of tuning it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from smupar_transfer.statistics.cell import Cell, Floats
 
 @dataclass(frozen=True)
 class Regret:
-    """Loss of a cell at a value that was carried over, less a best loss.
+    """Loss of a cell at a transferred value, less a best loss.
 
     Attributes:
-        log2_value: The log2 of the value that was carried over.
+        log2_value: The log2 of the transferred value.
         nats: The mean over seeds, in nats; infinite if a run diverged there, NaN if the value is not in the cell's
             grid.
         percent: The same in percent of the best loss.
@@ -36,7 +36,7 @@ class Regret:
 def losses_at(cell: Cell, log2_value: float) -> Floats:
     """Loss of every seed at a value, (seeds,): linear in log2 between its own neighbouring runs.
 
-    The chord of a convex curve lies above it, so this says too much rather than too little. Infinite if a neighbour
+    The chord of a convex curve lies above it, so this is too much rather than too little. Infinite if a neighbour
     diverged, NaN outside of what the seed ran.
     """
     return np.array([_between(cell.log2_values, row, log2_value) for row in cell.losses])
@@ -45,7 +45,7 @@ def losses_at(cell: Cell, log2_value: float) -> Floats:
 def _between(grid: Floats, row: Floats, at: float) -> float:
     ran = np.flatnonzero(~np.isnan(row))
     x, losses = grid[ran], row[ran]
-    if len(x) == 0 or not x[0] - 1e-9 <= at <= x[-1] + 1e-9:
+    if len(x) == 0 or not x[0] - 1e-9 <= at <= x[-1] + 1e-9:  # 1e-9 octaves are rounding
         return math.nan
     right = min(int(np.searchsorted(x, at - 1e-9)), len(x) - 1)
     if right == 0 or x[right] - at <= 1e-9:
@@ -54,22 +54,22 @@ def _between(grid: Floats, row: Floats, at: float) -> float:
     return float((1 - part) * losses[right - 1] + part * losses[right])
 
 
-def carried_over(cell: Cell, log2_value: float, best_losses: Floats) -> Regret:
+def transferred_regret(cell: Cell, log2_value: float, best_losses: Floats) -> Regret:
     """Regret of a cell at ``log2_value``.
 
     Args:
-        cell: the target.
-        log2_value: to use without tuning.
-        best_losses: that tuning reaches, per seed of the cell, (seeds,); NaN for seeds that do not count.
+        cell: The target.
+        log2_value: The log2 of the value that is used without tuning.
+        best_losses: The losses that tuning reaches, per seed of the cell, (seeds,); NaN for seeds that do not count.
     """
-    carried = losses_at(cell, log2_value)
-    known = ~np.isnan(carried) & ~np.isnan(best_losses)
-    carried, best = carried[known], best_losses[known]
-    if len(carried) == 0:
+    transferred = losses_at(cell, log2_value)
+    known = ~np.isnan(transferred) & ~np.isnan(best_losses)
+    transferred, best = transferred[known], best_losses[known]
+    if len(transferred) == 0:
         return Regret(log2_value, math.nan, math.nan, math.nan)
-    if not np.isfinite(carried).all():
+    if not np.isfinite(transferred).all():
         return Regret(log2_value, math.inf, math.inf, math.nan)
-    nats, error = paired(carried, best)
+    nats, error = paired(transferred, best)
     return Regret(log2_value, nats, 100 * nats / float(best.mean()), error)
 
 

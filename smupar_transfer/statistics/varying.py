@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from smupar_transfer.records import RunSpec, to_plain
 from smupar_transfer.statistics.labels import Setting
+from smupar_transfer.theory import BaseHyperparameters
+
+HYPERPARAMETERS = tuple(field.name for field in fields(BaseHyperparameters))
+"""Names of the base hyperparameters, each of which has a column of the table."""
 
 FIELD = "spec."
 """What names of fields begin with, so that no column of another meaning is taken for one."""
@@ -18,11 +23,7 @@ IN_COLUMNS = frozenset(
         "sparsity.density",
         "sparsity.mask",
         "parametrization",
-        "hparams.learning_rate",
-        "hparams.init_std",
-        "hparams.input_multiplier",
-        "hparams.output_multiplier",
-        "hparams.weight_decay",
+        *(f"hparams.{name}" for name in HYPERPARAMETERS),
         "optimizer.name",
         "optimizer.epsilon",
         "optimizer.weight_decay_form",
@@ -39,10 +40,10 @@ def varying_fields(specs: Sequence[RunSpec]) -> dict[str, list[Setting]]:
     """Values, a run each, of every field that varies over the runs and that no column tells.
 
     Args:
-        specs: of the runs, in the order of the table's rows.
+        specs: The specifications of the runs, in the order of the table's rows.
 
     Returns:
-        Name of the field, such as ``spec.optimizer.beta2``, to its values; "-" for runs that have no such field.
+        Each field's name, such as ``spec.optimizer.beta2``, with its values; "-" for runs that have no such field.
     """
     rows = [dict(_leaves(to_plain(spec))) for spec in specs]
     names = dict.fromkeys(name for row in rows for name in row if name not in IN_COLUMNS)

@@ -1,4 +1,4 @@
-"""What transferred hyperparameters gain without tuning, family by family and place by place."""
+"""What transferred hyperparameters gain without tuning, family by family and position by position."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from smupar_transfer.theory import InputError
 
 @dataclass(frozen=True, eq=False)
 class Gain:
-    """What one cell gains over the reference family's cell at the same place.
+    """What one cell gains over the reference family's cell at the same position on the axis.
 
     Attributes:
         family: The family that the cell belongs to.
         cell: The cell.
-        place: The place on the axis (density for ``sparsity``).
+        position: The position on the axis (density for ``sparsity``).
         loss: The mean loss over seeds, nats; infinite if a run diverged.
         standard_error: Its standard error, nats; NaN if a run diverged.
         nats: The loss less that of the reference, seeds paired; negative is better. NaN without a reference there.
@@ -36,7 +36,7 @@ class Gain:
 
     family: Family
     cell: Cell
-    place: float
+    position: float
     loss: float
     standard_error: float
     nats: float
@@ -48,19 +48,19 @@ class Gain:
     seeds: int
 
 
-def gains(found: Sequence[Family], reference: str = "sp") -> list[Gain]:
+def gains(families: Sequence[Family], reference: str = "sp") -> list[Gain]:
     """Every cell against the reference parametrization.
 
     Args:
-        found: families whose cells have a single value each: what was transferred.
-        reference: parametrization; its cell of the same size and sparsity counts, of several that of the family which
-            shares most with the one it is compared with.
+        families: Families whose cells have a single value each: what was transferred.
+        reference: The parametrization to compare with. Its cell of the same size and sparsity counts; of several, that
+            of the family which shares most with the one it is compared with.
 
     Raises:
         InputError: a cell has several values, so it was tuned.
     """
-    references = [family for family in found if family.parametrization == reference]
-    return [_gain(family, cell, _counterpart(family, cell, references)) for family in found for cell in family.cells]
+    references = [family for family in families if family.parametrization == reference]
+    return [_gain(family, cell, _counterpart(family, cell, references)) for family in families for cell in family.cells]
 
 
 def _counterpart(family: Family, cell: Cell, references: Sequence[Family]) -> Cell | None:
@@ -68,7 +68,7 @@ def _counterpart(family: Family, cell: Cell, references: Sequence[Family]) -> Ce
     for other in sorted(references, key=lambda other: -len(own & set(other.apart))):
         for candidate in other.cells:
             alike = size == [candidate.settings[name] for name in SIZES]
-            if alike and candidate.place(family.axis) == cell.place(family.axis):
+            if alike and candidate.position(family.axis) == cell.position(family.axis):
                 return candidate
     return None
 
@@ -93,8 +93,8 @@ def _gain(family: Family, cell: Cell, other: Cell | None) -> Gain:
         half_width = student(len(shared) - 1.0) * nats_error if len(shared) > 1 else math.nan
         low, high = nats - half_width, nats + half_width
         percent, percent_error = (100 * value / float(references.mean()) for value in (nats, nats_error))
-    place = cell.place(family.axis)
-    return Gain(family, cell, place, loss, error, nats, nats_error, low, high, percent, percent_error, len(shared))
+    position = cell.position(family.axis)
+    return Gain(family, cell, position, loss, error, nats, nats_error, low, high, percent, percent_error, len(shared))
 
 
 def _finite(losses: dict[int, float]) -> bool:
@@ -109,7 +109,7 @@ def _difference(losses: Floats, references: Floats) -> tuple[float, float]:
     return (math.nan if ours == theirs else -math.inf if ours else math.inf), math.nan
 
 
-def gain_table(found: Sequence[Gain]) -> pd.DataFrame:
+def gain_table(gains: Sequence[Gain]) -> pd.DataFrame:
     """``gain.csv``: one row a cell."""
     names = ("loss", "standard_error", "nats", "nats_error", "low", "high", "percent", "percent_error", "seeds")
     return pd.DataFrame(
@@ -120,6 +120,6 @@ def gain_table(found: Sequence[Gain]) -> pd.DataFrame:
                 **gain.cell.settings,
                 **{name: getattr(gain, name) for name in names},
             }
-            for gain in found
+            for gain in gains
         ]
     )

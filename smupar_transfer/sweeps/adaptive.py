@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
-Place = tuple[int, int]
+GridPoint = tuple[int, int]
 """A point of the full grid, counted from 0, and a seed."""
 
 
 @dataclass(frozen=True)
-class Search:
+class CellSearch:
     """How one cell is searched.
 
     Attributes:
@@ -33,7 +33,7 @@ class Search:
     seeds: tuple[int, ...]
 
 
-def planned(search: Search, loss_at: Callable[[Place], float | None]) -> list[Place]:
+def planned(search: CellSearch, loss_at: Callable[[GridPoint], float | None]) -> list[GridPoint]:
     """All that was asked for so far, in order; nothing more will be once all of it has a loss.
 
     The optimum is where the mean loss is smallest. A point that the scout alone has seen is compared by the scout's
@@ -42,29 +42,30 @@ def planned(search: Search, loss_at: Callable[[Place], float | None]) -> list[Pl
     points.
 
     Args:
-        search: the cell.
-        loss_at: final validation loss, infinite where a run diverged, None where there is none yet.
+        search: How the cell is searched.
+        loss_at: The final validation loss of a point, infinite where the run diverged, None where there is none yet.
     """
-    asked: dict[Place, float | None] = {}
+    asked: dict[GridPoint, float | None] = {}
     wanted = [(point, search.seeds[0]) for point in range(0, search.points, search.coarse)]
-    best = (search.points - 1) // 2
-    while any(place not in asked for place in wanted):
-        asked |= {place: loss_at(place) for place in wanted if place not in asked}
-        known = {place: loss for place, loss in asked.items() if loss is not None}
-        found = _running_optimum(known, search, best)
-        if len(known) < len(asked) or found is None:
+    best = (search.points - 1) // 2  # the middle, until a round says where the optimum is
+    while any(grid_point not in asked for grid_point in wanted):
+        asked |= {grid_point: loss_at(grid_point) for grid_point in wanted if grid_point not in asked}
+        known = {grid_point: loss for grid_point, loss in asked.items() if loss is not None}
+        optimum = _running_optimum(known, search, best)
+        if len(known) < len(asked) or optimum is None:
             break
-        best = found
+        best = optimum
         window = range(max(0, best - search.reach), min(search.points, best + search.reach + 1))
         wanted = [(point, seed) for point in window for seed in search.seeds]
     return list(asked)
 
 
-def _running_optimum(losses: Mapping[Place, float], search: Search, last: int) -> int | None:
+def _running_optimum(losses: Mapping[GridPoint, float], search: CellSearch, last: int) -> int | None:
     """The point with the smallest mean, of equal ones the nearest to the last optimum; None if nothing trained."""
     table: dict[int, dict[int, float]] = {}
     for (point, seed), loss in losses.items():
         table.setdefault(point, {})[seed] = loss
+    # points of the scout alone are compared at its difference from the best point that all seeds ran
     whole = [row for row in table.values() if len(row) == len(search.seeds) and all(map(math.isfinite, row.values()))]
     reference = min(whole, key=lambda row: fmean(row.values()), default=dict.fromkeys(search.seeds, 0.0))
     means = {point: fmean(loss - reference[seed] for seed, loss in row.items()) for point, row in table.items()}
@@ -72,7 +73,7 @@ def _running_optimum(losses: Mapping[Place, float], search: Search, last: int) -
     return best if best is not None and math.isfinite(means[best]) else None
 
 
-def beside(search: Search, position: float) -> list[Place]:
+def beside(search: CellSearch, position: float) -> list[GridPoint]:
     """The points on either side of a position of the grid, or the point there, with all seeds; nothing off the grid."""
     nearest = round(position)
     exact = abs(position - nearest) < 1e-9
@@ -82,11 +83,11 @@ def beside(search: Search, position: float) -> list[Place]:
     return [(point, seed) for point in points for seed in search.seeds]
 
 
-def typical(search: Search) -> list[Place]:
+def typical(search: CellSearch) -> list[GridPoint]:
     """What a cell of which nothing is known may ask for: of plans for a parabola at each point, the median in size."""
 
-    def parabola(optimum: int) -> Callable[[Place], float]:
-        return lambda place: float((place[0] - optimum) ** 2)
+    def parabola(optimum: int) -> Callable[[GridPoint], float]:
+        return lambda grid_point: float((grid_point[0] - optimum) ** 2)
 
     plans = [planned(search, parabola(optimum)) for optimum in range(search.points)]
     return sorted(plans, key=len)[len(plans) // 2]

@@ -51,6 +51,7 @@ def numbers_of_seeds(planned: int, most: int) -> tuple[int, ...]:
     """
     if planned < 2 or planned >= most:
         return (planned,)
+    # the middle one is as many times the first as the last is the middle one
     return tuple(sorted({planned, round(math.sqrt(planned * most)), most}))[: 1 + LOOKS]
 
 
@@ -67,11 +68,11 @@ def plan_seeds(
     check that was interrupted goes on where it was.
 
     Args:
-        planned: runs of the check as its file has it.
-        records: by key.
-        axis: "sparsity" or "width".
-        required: parametrizations that may get seeds.
-        most: seeds a parametrization may have.
+        planned: The runs of the check as its file has it.
+        records: The records that there are, by key.
+        axis: The scale along which the runs differ, "sparsity" or "width".
+        required: The parametrizations that may get seeds.
+        most: The number of seeds that a parametrization may have.
     """
     plan = SeedPlan(tuple(planned))
     for look in range(1, LOOKS + 1):
@@ -105,8 +106,8 @@ def _new_seeds(planned: Sequence[RunSpec], count: int) -> tuple[int, ...]:
 def _added_runs(planned: Sequence[RunSpec], added: Mapping[str, Sequence[int]]) -> list[RunSpec]:
     """At every scale of a parametrization, with every seed that was added to it."""
     return [
-        replace(place, seed=seed)
+        replace(spec, seed=seed)
         for name, seeds in added.items()
         for seed in seeds
-        for place in dict.fromkeys(replace(spec, seed=0) for spec in planned if spec.parametrization == name)
+        for spec in dict.fromkeys(replace(spec, seed=0) for spec in planned if spec.parametrization == name)
     ]

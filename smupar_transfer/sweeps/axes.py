@@ -18,11 +18,11 @@ RANDOM = "random"
 LARGEST_LOG2 = 1000
 """2 to the power of more, or of less than minus that, is no number that a computer holds."""
 MOST_RUNS = 100_000
-"""Of a sweep; what comes to more is a slip of the pen."""
+"""The most runs of a sweep; what comes to more is a slip of the pen."""
 
 
 @dataclass(frozen=True)
-class Axis:
+class GridAxis:
     """Values of a key: listed, or powers of two from ``first`` to ``last`` in steps of ``step`` octaves."""
 
     values: list[Any] = field(default_factory=list)
@@ -64,14 +64,14 @@ class RandomPoints:
     def expand(self) -> list[dict[str, float]]:
         """All points, values rounded to four digits."""
         source = random.Random(self.seed)
-        ordered = sorted(self.space.items())
+        ordered = sorted(self.space.items())  # the order of keys in a file means nothing
         return [
             {key: float(f"{2.0 ** source.uniform(first, last):.4g}") for key, (first, last) in ordered}
             for _ in range(self.count)
         ]
 
 
-Grid = Mapping[str, Axis | RandomPoints]
+Grid = Mapping[str, GridAxis | RandomPoints]
 
 
 def keys_of(grid: Grid) -> list[str]:
@@ -114,19 +114,19 @@ def parse_grids(value: Any, path: Path) -> list[Grid]:
     return grids
 
 
-def _axis(value: Any, key: str, path: Path) -> Axis:
+def _axis(value: Any, key: str, path: Path) -> GridAxis:
     if isinstance(value, list) and value and all(isinstance(item, str | int | float | None) for item in value):
         for item in value:
             if isinstance(item, float) and not math.isfinite(item):
                 raise InputError(key, item, f"in {path} is not finite")
-        return Axis(values=value)
+        return GridAxis(values=value)
     octaves = parse_octaves(value, key, path)
     if octaves is None:
         raise InputError(key, value, f"in {path} is neither a list nor log2: {{first, last, step}}")
     return octaves
 
 
-def parse_octaves(value: Any, key: str, path: Path) -> Axis | None:
+def parse_octaves(value: Any, key: str, path: Path) -> GridAxis | None:
     """The axis that ``log2: {first, last, step}`` describes; None if it does not.
 
     Raises:
@@ -143,7 +143,7 @@ def parse_octaves(value: Any, key: str, path: Path) -> Axis | None:
         below, above = (numbers["first"] + round_(steps) * numbers["step"] for round_ in (math.floor, math.ceil))
         hint = f"last: {below:g} or {above:g}"
         raise InputError(key, value, f"in {path} has no whole number of steps from first to last", hint)
-    return Axis(first=numbers["first"], last=numbers["last"], step=numbers["step"])
+    return GridAxis(first=numbers["first"], last=numbers["last"], step=numbers["step"])
 
 
 def _numbers(value: Any, names: set[str]) -> dict[str, float] | None:

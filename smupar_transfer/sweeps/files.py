@@ -45,8 +45,8 @@ def sweeps_for(command: str) -> list[str]:
 
 
 def _sweeps_in(folder: Path) -> list[Path]:
-    found = [path for ending in FILE_ENDINGS for path in folder.rglob(f"*{ending}")]
-    return sorted(path for path in found if path.parent.name not in shipped.OPTION_FOLDERS)
+    paths = [path for ending in FILE_ENDINGS for path in folder.rglob(f"*{ending}")]
+    return sorted(path for path in paths if path.parent.name not in shipped.OPTION_FOLDERS)
 
 
 def find_sweep(name: str, config_dir: str | None = None) -> Path:
@@ -105,7 +105,7 @@ def load_sweep(name: str, config_dir: str | None = None) -> Sweep:
 
 
 def _fields(path: Path) -> dict[str, Any]:
-    """What a sweep file says, by field; fields that no sweep has are refused."""
+    """What a sweep file holds, by field; fields that no sweep has are refused."""
     refuse_other(path, FileKind.SWEEP)
     text = read_text(path, "sweep")
     load_yaml(text, "sweep", path)  # refuses what would be too much for OmegaConf, which copies every alias

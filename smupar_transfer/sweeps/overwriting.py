@@ -20,9 +20,9 @@ def refuse_other_page(folder: Path, command: str, key: str) -> None:
     """Refuse a folder that has the page of another command.
 
     Args:
-        folder: of the result.
-        command: that shall write there.
-        key: that names the folder.
+        folder: The folder of the result.
+        command: The command that shall write there.
+        key: The configuration key that names the folder.
 
     Raises:
         InputError: the page would be lost; nothing was written.
@@ -45,11 +45,11 @@ def refuse_to_replace(
     A sweep that goes on, or that has become larger, has all of them; one that was narrowed or changed has not.
 
     Args:
-        folder: of the result.
-        kind: of the sweep that shall write there.
-        stored: keys of the records in the folder.
-        planned: keys of the runs that the sweep is known to need.
-        possible: all keys that it may come to need; asked only where ``planned`` is not enough.
+        folder: The folder of the result.
+        kind: The kind of the sweep that shall write there.
+        stored: The keys of the records in the folder.
+        planned: The keys of the runs that the sweep is known to need.
+        possible: All keys that it may come to need; asked only where ``planned`` is not enough.
 
     Raises:
         InputError: something would be lost; nothing was written.

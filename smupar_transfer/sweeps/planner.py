@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from smupar_transfer.records import RunRecord, RunSpec
-from smupar_transfer.sweeps.adaptive import Place, Search, beside, planned, typical
-from smupar_transfer.sweeps.proxy_value import carried_values
+from smupar_transfer.sweeps.adaptive import CellSearch, GridPoint, beside, planned, typical
+from smupar_transfer.sweeps.proxy_value import transferred_values
 from smupar_transfer.sweeps.sweep import COORDINATES, HPARAMS, SEED, Adaptive, Sweep
 from smupar_transfer.theory import BaseHyperparameters, InputError
 
@@ -30,10 +30,10 @@ class Planner:
     """Plans the runs of a sweep.
 
     Args:
-        sweep: the sweep, with values as the configuration takes them.
-        make: the run of a point: configuration keys and values.
-        tuned: base hyperparameters that all runs share where no axis varies them.
-        tracked: shows how far planning is, where that takes long; given a title and items, which it hands on.
+        sweep: The sweep, with values as the configuration takes them.
+        make: Makes the run of a point: of configuration keys and values.
+        tuned: The base hyperparameters that all runs share where no axis varies them.
+        tracked: Shows how far planning is, where that takes long; given a title and items, which it hands on.
 
     Raises:
         InputError: a run is impossible, or tables could not tell two runs apart.
@@ -70,27 +70,27 @@ class Planner:
         """All runs that are needed as far as the records tell; they are all once each of them has a record."""
         searched = self._searched(records)
         runs = [run for runs in searched for run in runs]
-        return list(dict.fromkeys([*self._fixed, *runs, *(self._carried(searched, records) or [])]))
+        return list(dict.fromkeys([*self._fixed, *runs, *(self._transferred(searched, records) or [])]))
 
     def expected(self, records: Records) -> list[RunSpec]:
-        """The same with a guess at what cells that are not finished will ask for."""
+        """The planned runs, with a guess at what cells that are not finished will ask for."""
         runs = [run for cell in self._cells for run in cell.expected(records)]
-        carried = self._carried(self._searched(records), records)
-        if carried is None:
-            carried = self._beside([self._otherwise()] * len(self._cells))
-        return list(dict.fromkeys([*self._fixed, *runs, *carried]))
+        transferred = self._transferred(self._searched(records), records)
+        if transferred is None:
+            transferred = self._beside([self._otherwise()] * len(self._cells))
+        return list(dict.fromkeys([*self._fixed, *runs, *transferred]))
 
     def _searched(self, records: Records) -> list[list[RunSpec]]:
         """What each cell's search has asked for so far."""
         return [cell.planned(records) for cell in self._cells]
 
-    def _carried(self, searched: Sequence[Sequence[RunSpec]], records: Records) -> list[RunSpec] | None:
-        """Runs beside what the proxy says, none if nobody asked for them; None as long as a search goes on."""
+    def _transferred(self, searched: Sequence[Sequence[RunSpec]], records: Records) -> list[RunSpec] | None:
+        """Runs beside what the proxy predicts, none if nobody asked for them; None as long as a search goes on."""
         if not self._transfers:
             return []
         if self._known is None and all(run.key in records for runs in searched for run in runs):
-            found = [[records[run.key] for run in runs] for runs in searched]
-            self._known = self._beside(carried_values(found, self._sweep.design, self._otherwise()))
+            searches = [[records[run.key] for run in runs] for runs in searched]
+            self._known = self._beside(transferred_values(searches, self._sweep.design, self._otherwise()))
         return self._known
 
     def _otherwise(self) -> float | None:
@@ -98,9 +98,9 @@ class Planner:
         tuned: float = getattr(self._tuned, self._sweep.swept[0])
         return math.log2(tuned) if tuned > 0 else None
 
-    def _beside(self, says: Sequence[float | None]) -> list[RunSpec]:
-        """Runs of every cell beside what it is told, a value a cell."""
-        pairs = zip(self._cells, says, strict=True)
+    def _beside(self, predictions: Sequence[float | None]) -> list[RunSpec]:
+        """Runs of every cell beside what the proxy predicts for it, a value a cell."""
+        pairs = zip(self._cells, predictions, strict=True)
         return [run for cell, value in pairs if value is not None for run in cell.beside(value)]
 
 
@@ -108,9 +108,9 @@ def _refuse_alike(points: Sequence[Mapping[str, Any]], runs: Sequence[RunSpec], 
     """Refuse runs that no table could tell apart, which would be found out after the last of them.
 
     Args:
-        points: of the grids.
-        runs: of these points.
-        sweep: of the grids.
+        points: The points of the grids.
+        runs: The run of each point.
+        sweep: The sweep of these grids.
     """
     seen: dict[object, tuple[Mapping[str, Any], RunSpec]] = {}
     for point, run in zip(points, runs, strict=True):
@@ -132,7 +132,7 @@ class _Specs:
     """Makes specifications of points; what differs in seed and base hyperparameters alone is composed once.
 
     Args:
-        make: the run of a point.
+        make: Makes the run of a point.
     """
 
     def __init__(self, make: MakeRun) -> None:
@@ -159,40 +159,40 @@ class _Cell:
     seeds: tuple[int, ...]
     adaptive: Adaptive
     values: list[float] = field(init=False)
-    search: Search = field(init=False)
-    runs: dict[Place, RunSpec] = field(default_factory=dict)
+    search: CellSearch = field(init=False)
+    runs: dict[GridPoint, RunSpec] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.values = self.adaptive.log2.expand()
         step = self.adaptive.log2.step
         coarse, reach = round(self.adaptive.coarse / step), round(self.adaptive.reach / step)
-        self.search = Search(len(self.values), coarse, reach, self.seeds)
+        self.search = CellSearch(len(self.values), coarse, reach, self.seeds)
 
-    def at(self, place: Place) -> RunSpec:
-        if place not in self.runs:
-            own = {**self.point, self.adaptive.key: self.values[place[0]], SEED: place[1]}
-            self.runs[place] = self.specs.at(own)
-        return self.runs[place]
+    def at(self, grid_point: GridPoint) -> RunSpec:
+        if grid_point not in self.runs:
+            own = {**self.point, self.adaptive.key: self.values[grid_point[0]], SEED: grid_point[1]}
+            self.runs[grid_point] = self.specs.at(own)
+        return self.runs[grid_point]
 
-    def loss(self, place: Place, records: Records) -> float | None:
-        record = records.get(self.at(place).key)
+    def loss(self, grid_point: GridPoint, records: Records) -> float | None:
+        record = records.get(self.at(grid_point).key)
         if record is None:
             return None
         return math.inf if record.diverged or record.validation_loss is None else record.validation_loss
 
-    def places(self, records: Records) -> list[Place]:
-        return planned(self.search, lambda place: self.loss(place, records))
+    def grid_points(self, records: Records) -> list[GridPoint]:
+        return planned(self.search, lambda grid_point: self.loss(grid_point, records))
 
     def planned(self, records: Records) -> list[RunSpec]:
-        return [self.at(place) for place in self.places(records)]
+        return [self.at(grid_point) for grid_point in self.grid_points(records)]
 
     def beside(self, log2_value: float) -> list[RunSpec]:
-        """At the points on either side of a value, with all seeds."""
+        """Runs at the points on either side of a value, with all seeds."""
         axis = self.adaptive.log2
-        return [self.at(place) for place in beside(self.search, (log2_value - axis.first) / axis.step)]
+        return [self.at(grid_point) for grid_point in beside(self.search, (log2_value - axis.first) / axis.step)]
 
     def expected(self, records: Records) -> list[RunSpec]:
-        places = self.places(records)
-        if any(self.loss(place, records) is None for place in places):
-            places = list(dict.fromkeys([*places, *typical(self.search)]))
-        return [self.at(place) for place in places]
+        grid_points = self.grid_points(records)
+        if any(self.loss(grid_point, records) is None for grid_point in grid_points):
+            grid_points = list(dict.fromkeys([*grid_points, *typical(self.search)]))
+        return [self.at(grid_point) for grid_point in grid_points]

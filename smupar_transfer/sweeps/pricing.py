@@ -22,7 +22,7 @@ from smupar_transfer.training import (
 
 
 @dataclass(frozen=True)
-class Batch:
+class RunGroup:
     """Runs that cost the same.
 
     Attributes:
@@ -42,9 +42,9 @@ class Batch:
 
 @dataclass(frozen=True)
 class Priced:
-    """A batch and what one of its runs takes, in seconds."""
+    """A group of runs and what one of them takes, in seconds."""
 
-    batch: Batch
+    group: RunGroup
     estimate: Estimate
     step_seconds: float
     run_seconds: float
@@ -55,22 +55,22 @@ class Price:
     """What runs take on this machine, one at a time.
 
     Attributes:
-        batches: All runs.
+        groups: All runs.
         source: Where the times come from, in words.
     """
 
-    batches: tuple[Priced, ...]
+    groups: tuple[Priced, ...]
     source: str
 
     @property
     def seconds_left(self) -> float:
-        """Of the runs that are to be trained."""
-        return sum(item.run_seconds * item.batch.missing for item in self.batches)
+        """Seconds of the runs that are to be trained."""
+        return sum(item.run_seconds * item.group.missing for item in self.groups)
 
     @property
     def seconds_anew(self) -> float:
-        """Of all, as if none had a record."""
-        return sum(item.run_seconds * item.batch.trainings for item in self.batches)
+        """Seconds of all runs, as if none had a record."""
+        return sum(item.run_seconds * item.group.trainings for item in self.groups)
 
 
 def comparable(records: Iterable[RunRecord], execution: Execution) -> dict[str, RunRecord]:
@@ -89,47 +89,47 @@ def comparable(records: Iterable[RunRecord], execution: Execution) -> dict[str, 
     }
 
 
-def group(planned: Sequence[RunSpec], missing: set[str], timed: dict[str, RunRecord]) -> list[Batch]:
+def group(planned: Sequence[RunSpec], missing: set[str], timed: dict[str, RunRecord]) -> list[RunGroup]:
     """Gather runs whose cost is the same.
 
     Args:
-        planned: all runs.
-        missing: keys of those that are to be trained.
-        timed: records, by key, that tell how long a run takes here.
+        planned: All runs.
+        missing: The keys of those that are to be trained.
+        timed: Records, by key, that tell how long a run takes here.
     """
-    found: dict[tuple[object, ...], list[RunSpec]] = {}
+    groups: dict[tuple[object, ...], list[RunSpec]] = {}
     for spec in planned:
-        budget = replace(spec.budget, warmup_steps=0)
-        found.setdefault((spec.model, spec.sparsity, budget, spec.precision), []).append(spec)
+        budget = replace(spec.budget, warmup_steps=0)  # a step of warm-up takes as long as any other
+        groups.setdefault((spec.model, spec.sparsity, budget, spec.precision), []).append(spec)
     return [
-        Batch(
+        RunGroup(
             spec=members[0],
             runs=len(members),
             trainings=len(set(map(computation, members))),
             missing=sum(member.key in missing for member in members),
             records=tuple(timed[member.key] for member in members if member.key in timed),
         )
-        for members in found.values()
+        for members in groups.values()
     ]
 
 
-def price(batches: Sequence[Batch], data: DataRequest, execution: Execution) -> Price:
-    """What a run of each batch takes: by its records if there are any, else by calibration and a few real steps."""
-    estimates = [estimate_step(batch.spec, execution) for batch in batches]
-    unknown = [batch.spec for batch in batches if not batch.records]
+def price(groups: Sequence[RunGroup], data: DataRequest, execution: Execution) -> Price:
+    """What a run of each group takes: by its records if there are any, else by calibration and a few real steps."""
+    estimates = [estimate_step(group.spec, execution) for group in groups]
+    unknown = [group.spec for group in groups if not group.records]
     measured = None
-    sources = [f"{sum(len(batch.records) for batch in batches)} records"] if len(unknown) < len(batches) else []
+    sources = [f"{sum(len(group.records) for group in groups)} records"] if len(unknown) < len(groups) else []
     if unknown:
-        smallest = min(unknown, key=lambda spec: spec.model.width)
+        smallest = min(unknown, key=lambda spec: spec.model.width)  # its steps are the quickest to measure
         measured = measure_steps(smallest, load(data), execution)
         sources.append(f"calibrated layers and {measured.spec.budget.steps} steps at width {measured.spec.model.width}")
     priced = []
-    for batch, found in zip(batches, estimates, strict=True):
-        if measured is None or batch.records:
-            step = statistics.median(record.step_seconds for record in batch.records)
-            whole = statistics.median(record.wall_seconds for record in batch.records)
+    for group, estimate in zip(groups, estimates, strict=True):
+        if measured is None or group.records:
+            step = statistics.median(record.step_seconds for record in group.records)
+            whole = statistics.median(record.wall_seconds for record in group.records)
         else:
-            step = step_seconds(batch.spec, found, measured)
-            whole = run_seconds(batch.spec, step)
-        priced.append(Priced(batch, found, step, whole))
+            step = step_seconds(group.spec, estimate, measured)
+            whole = run_seconds(group.spec, step)
+        priced.append(Priced(group, estimate, step, whole))
     return Price(tuple(priced), "from " + ", and from ".join(sources))

@@ -18,7 +18,7 @@ from smupar_transfer.training.kernel_fallback import resolved
 
 Elsewhere = Callable[[], Mapping[Hashable, RunRecord]]
 """Reads the records of other results, by what they compute."""
-Plan = Callable[[Mapping[str, RunRecord]], Sequence[RunSpec]]
+RunPlan = Callable[[Mapping[str, RunRecord]], Sequence[RunSpec]]
 """From records, by key, to all runs that are needed as far as these tell."""
 
 
@@ -114,16 +114,17 @@ def train_missing(title: str, specs: Sequence[RunSpec], context: RunContext) -> 
 
 
 def train_planned(
-    title: str, plan: Plan, expected: int, context: RunContext, records: Mapping[str, RunRecord] | None = None
+    title: str, plan: RunPlan, expected: int, context: RunContext, records: Mapping[str, RunRecord] | None = None
 ) -> list[RunRecord]:
     """Train what ``plan`` asks for and has no record, ask it again, and so on until nothing is missing.
 
     Args:
-        title: of the progress bar.
-        plan: never drops what it once asked for, while records only grow in number.
-        expected: runs in all, as far as one can tell beforehand.
-        context: how, and where to.
-        records: of the folder, by key, where they have been read already.
+        title: The title of the progress bar.
+        plan: What is to be trained, given the records so far. It never drops what it once asked for, while records only
+            grow in number.
+        expected: The number of runs in all, as far as one can tell beforehand.
+        context: How to train, and where to store.
+        records: The records of the folder, by key, where they have been read already.
 
     Returns:
         The records of all runs of the last plan, in its order.
@@ -139,17 +140,17 @@ def train_planned(
             specs = plan(records)
             watcher.expect(max(expected, len(specs)))
         watcher.expect(len(specs))
-    store.compact()
+    store.compact()  # at the end: until then each run has a file of its own, which no other process writes
     return [records[spec.key] for spec in specs]
 
 
 def _round(missing: Sequence[RunSpec], existing: Iterable[RunRecord], context: RunContext) -> Iterator[RunRecord]:
     """Records of all that is missing, stored; of runs that compute the same one is trained."""
     store = RunStore(context.folder)
-    found = {**context.elsewhere(), **{computation(record.spec): record for record in existing}}
+    trained = {**context.elsewhere(), **{computation(record.spec): record for record in existing}}
     groups = by_computation(missing)
-    for shared in groups.keys() & found.keys():
-        yield from _copies(found[shared], groups.pop(shared), store)
+    for shared in groups.keys() & trained.keys():
+        yield from _copies(trained[shared], groups.pop(shared), store)
     execution = resolved(context.execution) if groups else context.execution
     jobs = [TrainJob(specs[0], context.data, execution, context.folder) for specs in groups.values()]
     for record in run_jobs(_train, jobs, context.workers):
@@ -170,19 +171,19 @@ def other_trainings(folder: Path) -> Elsewhere:
 
     @cache
     def read() -> dict[Hashable, RunRecord]:
-        found: dict[Hashable, RunRecord] = {}
+        trainings: dict[Hashable, RunRecord] = {}
         for other in sorted(folder.parent.glob("*")):
             if other.is_dir() and other != folder:
                 with contextlib.suppress(InputError):
-                    found |= {computation(record.spec): record for record in RunStore(other)}
-        return found
+                    trainings |= {computation(record.spec): record for record in RunStore(other)}
+        return trainings
 
     return read
 
 
 def _copies(record: RunRecord, specs: Iterable[RunSpec], store: RunStore) -> Iterator[RunRecord]:
     for spec in specs:
-        origin = record.same_as or record.key
+        origin = record.same_as or record.key  # a copy of a copy names the run that was trained
         copy = replace(record, key=spec.key, spec=spec, same_as=None if spec.key == origin else origin)
         store.put(copy)
         yield copy

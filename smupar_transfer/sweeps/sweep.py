@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from smupar_transfer.records.design import AXES, Design
-from smupar_transfer.sweeps.axes import MOST_RUNS, Axis, Grid, expand_grid, keys_of, size_of
+from smupar_transfer.sweeps.axes import MOST_RUNS, Grid, GridAxis, expand_grid, keys_of, size_of
 from smupar_transfer.theory import PARAMETRIZATIONS, BaseHyperparameters, InputError, did_you_mean
 
 COORDINATES = "coordinates"
 """The kind of coordinate checks, and the command that makes them."""
-KINDS = {"stability": 1, "contours": 2, "gain": 1, "proxy_size": 1, "search": None, COORDINATES: None}
-"""Of analysis, with the number of hyperparameters that each looks at; None for any."""
+SWEPT_BY_KIND = {"stability": 1, "contours": 2, "gain": 1, "proxy_size": 1, "search": None, COORDINATES: None}
+"""Kinds of analysis, with the number of hyperparameters that each looks at; None for any."""
 SEARCHED = ("stability", "proxy_size")
 """Kinds that look for an optimum along one axis, which an adaptive grid may search."""
 OPTIMUM = (*SEARCHED, "contours")
@@ -41,12 +41,12 @@ class Adaptive:
         log2: Its full grid.
         coarse: The octaves between the points that every cell starts with, with its first seed.
         reach: The octaves on either side of the running optimum in which every point is run, with all seeds.
-        carried: Whether to run the points beside what the proxy's cell says, with all seeds, too: zero-shot regret then
-            has an error.
+        carried: Whether to run the points beside what the proxy's cell predicts, with all seeds, too: zero-shot regret
+            then has an error.
     """
 
     key: str
-    log2: Axis
+    log2: GridAxis
     coarse: float
     reach: float
     carried: bool = False
@@ -65,7 +65,7 @@ class Sweep:
         grids: Grids, each a product of axes; the runs are their union, times the full grid of ``adaptive`` where there
             is one.
         runs: How many runs that makes, checked; None if the file does not say.
-        kind: The kind of analysis, one of ``KINDS``.
+        kind: The kind of analysis, one of ``SWEPT_BY_KIND``.
         swept: The hyperparameters whose optimum is looked for.
         axis: The scale along which the optimum may move; one of ``AXES``.
         tied: Other columns that move along with the axis.
@@ -111,13 +111,13 @@ class Sweep:
 
     def cells(self) -> Iterator[tuple[dict[str, Any], tuple[int, ...]]]:
         """Points of the grids without their seeds, and the seeds of each."""
-        found: dict[tuple[Any, ...], list[int]] = {}
+        seeds_of: dict[tuple[Any, ...], list[int]] = {}
         for grid in self.grids:
             for point in expand_grid(grid):
                 seed = point.pop(SEED)
-                seeds = found.setdefault(tuple(sorted(point.items())), [])
+                seeds = seeds_of.setdefault(tuple(sorted(point.items())), [])
                 seeds.extend([seed] if seed not in seeds else [])
-        for cell, seeds in found.items():
+        for cell, seeds in seeds_of.items():
             yield dict(cell), tuple(seeds)
 
 
@@ -142,7 +142,7 @@ def _check_words(sweep: Sweep, path: Path) -> None:
     """Refuse words that no analysis knows."""
     swept = tuple(item.name for item in fields(BaseHyperparameters))
     checks: list[tuple[str, tuple[str, ...], Sequence[str]]] = [
-        ("kind", (sweep.kind,), tuple(KINDS)),
+        ("kind", (sweep.kind,), tuple(SWEPT_BY_KIND)),
         ("swept", sweep.swept, swept),
         ("axis", (sweep.axis,), AXES),
         ("tied", sweep.tied, AXES),
@@ -167,7 +167,7 @@ def _check_swept(sweep: Sweep, path: Path) -> None:
     for key, words in (("swept", sweep.swept), ("tied", sweep.tied)):
         if len(set(words)) < len(words):
             raise InputError(key, list(words), f"in {path} names something twice", "name each once")
-    count = KINDS[sweep.kind]
+    count = SWEPT_BY_KIND[sweep.kind]
     if not sweep.swept or (count is not None and len(sweep.swept) != count):
         examples = ["learning_rate", "init_std"][: count or 2]
         hint = f"name {count or 'one or more'}, as in swept: [{', '.join(examples)}]"

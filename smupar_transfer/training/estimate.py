@@ -16,7 +16,7 @@ from smupar_transfer.sparsity import (
     DENSE,
     SparseLinear,
     Timing,
-    Work,
+    Workload,
     calibrate,
     choose_backend,
     computing_backend,
@@ -128,11 +128,11 @@ def _layer(
 ) -> LayerEstimate:
     size, tokens = shape[0] * shape[1], spec.budget.tokens_per_step
     threads, device = execution.threads, execution.device
-    work = Work(*shape, nonzero, nonzero == size, tokens, threads, torch.float32, device, product_type(spec))
-    timings = calibrate(work)
-    backend = _backend(work, timings, execution)
+    workload = Workload(*shape, nonzero, nonzero == size, tokens, threads, torch.float32, device, product_type(spec))
+    timings = calibrate(workload)
+    backend = _backend(workload, timings, execution)
     stored = size if backend in (DENSE, "masked") else nonzero
-    more_tokens = tokens / work.on_grid().tokens
+    more_tokens = tokens / workload.on_grid().tokens
     return LayerEstimate(
         name=name,
         count=count,
@@ -146,9 +146,9 @@ def _layer(
     )
 
 
-def _backend(work: Work, timings: dict[str, Timing], execution: Execution) -> str:
-    if work.full or execution.backend == AUTO:
-        return choose_backend(work)
+def _backend(workload: Workload, timings: dict[str, Timing], execution: Execution) -> str:
+    if workload.full or execution.backend == AUTO:
+        return choose_backend(workload)
     named = computing_backend(execution.backend, execution.device)
     if named not in timings:
         raise InputError("sparsity.backend", named, "cannot compute here", "use sparsity.backend=auto")
@@ -164,9 +164,9 @@ def measure_steps(spec: RunSpec, data: Data, execution: Execution) -> Measuremen
     budget = replace(spec.budget, steps=MEASURED_STEPS, warmup_steps=0, evaluations=1, evaluation_batches=1)
     trial = replace(_narrow(spec), budget=budget)
     record = run(trial, data, execution)
-    found = estimate_step(trial, execution)
-    beyond = max(0.0, record.step_seconds - found.layer_seconds)
-    return Measurement(trial, record.step_seconds, beyond / found.rest_flops)
+    estimate = estimate_step(trial, execution)
+    beyond = max(0.0, record.step_seconds - estimate.layer_seconds)
+    return Measurement(trial, record.step_seconds, beyond / estimate.rest_flops)
 
 
 def _narrow(spec: RunSpec) -> RunSpec:

@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from smupar_transfer.tuning.liveness import has_died, this_process
 
 HEARTBEAT_SECONDS = 15.0
+"""Between two; several may fail before a claim expires."""
 EXPIRY_SECONDS = 60
 """After so long without a heartbeat a claim counts for nothing."""
 
@@ -34,7 +35,7 @@ TABLE = sa.Table(
 
 
 @dataclass(frozen=True)
-class Claim:
+class TrialClaim:
     """A place that one process holds.
 
     Attributes:
@@ -48,12 +49,12 @@ class Claim:
     process: str
 
 
-class Claims:
+class TrialClaims:
     """The claims on the places of one study.
 
     Args:
-        engine: of the database that holds the study.
-        study: its name.
+        engine: The connection to the database that holds the study.
+        study: The study's name.
     """
 
     def __init__(self, engine: sa.Engine, study: str) -> None:
@@ -68,23 +69,23 @@ class Claims:
             if not sa.inspect(self._engine).has_table(TABLE.name):  # else another command made it at this moment
                 raise
 
-    def take(self, ordinals: Iterable[int], command: str) -> Claim | None:
+    def take(self, ordinals: Iterable[int], command: str) -> TrialClaim | None:
         """Claim the first of some places that no living process holds, if there is one.
 
         Args:
-            ordinals: the places, in the order in which they are wanted.
-            command: see ``Claim``.
+            ordinals: The places, in the order in which they are wanted.
+            command: The process whose worker the holder is (see ``TrialClaim``).
         """
         rows = {row.ordinal: row for row in self._rows()}
         for ordinal in ordinals:
-            claim = Claim(ordinal, command, this_process())
+            claim = TrialClaim(ordinal, command, this_process())
             row = rows.get(ordinal)
             if self._insert(claim) if row is None else not _is_alive(row) and self._take_over(row, claim):
                 return claim
         return None
 
     @contextmanager
-    def held(self, claim: Claim) -> Iterator[None]:
+    def held(self, claim: TrialClaim) -> Iterator[None]:
         """Keep a claim alive while the block runs.
 
         The place is free again if the block fails; if it does not, the row stays, as nobody asks for the place again.
@@ -102,18 +103,18 @@ class Claims:
             ended.set()
             heart.join(HEARTBEAT_SECONDS)
 
-    def release(self, claim: Claim) -> None:
+    def release(self, claim: TrialClaim) -> None:
         """Leave a place to others, if it is still held."""
         self._execute(sa.delete(TABLE).where(self._is(claim)))
 
-    def holds(self, claim: Claim) -> bool:
+    def holds(self, claim: TrialClaim) -> bool:
         """Whether nobody has taken a claim over, as happens to a process that slept for longer than a claim lives."""
         with self._engine.connect() as connection:
             return connection.execute(sa.select(TABLE.c.ordinal).where(self._is(claim))).first() is not None
 
-    def alive(self) -> list[Claim]:
+    def alive(self) -> list[TrialClaim]:
         """What living processes hold."""
-        return [Claim(row.ordinal, row.command, row.process) for row in self._rows() if _is_alive(row)]
+        return [TrialClaim(row.ordinal, row.command, row.process) for row in self._rows() if _is_alive(row)]
 
     def _rows(self) -> list[sa.Row[tuple[int, str, str, int, int]]]:
         columns = (TABLE.c.ordinal, TABLE.c.command, TABLE.c.process, TABLE.c.heartbeat)
@@ -121,23 +122,23 @@ class Claims:
         with self._engine.connect() as connection:
             return list(connection.execute(sa.select(*columns, age).where(TABLE.c.study == self._study)))
 
-    def _insert(self, claim: Claim) -> bool:
+    def _insert(self, claim: TrialClaim) -> bool:
         try:
             return self._execute(sa.insert(TABLE).values(study=self._study, heartbeat=self._clock, **vars(claim)))
         except IntegrityError:  # another process was quicker
             return False
 
-    def _take_over(self, row: sa.Row[tuple[int, str, str, int, int]], claim: Claim) -> bool:
+    def _take_over(self, row: sa.Row[tuple[int, str, str, int, int]], claim: TrialClaim) -> bool:
         """Put a claim in the place of a dead one, unless somebody has done so or the dead one has come to life."""
-        old = self._is(Claim(row.ordinal, row.command, row.process)) & (TABLE.c.heartbeat == row.heartbeat)
+        old = self._is(TrialClaim(row.ordinal, row.command, row.process)) & (TABLE.c.heartbeat == row.heartbeat)
         return self._execute(sa.update(TABLE).where(old).values(heartbeat=self._clock, **vars(claim)))
 
-    def _beat(self, claim: Claim, ended: threading.Event) -> None:
+    def _beat(self, claim: TrialClaim, ended: threading.Event) -> None:
         while not ended.wait(HEARTBEAT_SECONDS):
             with contextlib.suppress(SQLAlchemyError):  # several beats in a row may fail before a claim expires
                 self._execute(sa.update(TABLE).where(self._is(claim)).values(heartbeat=self._clock))
 
-    def _is(self, claim: Claim) -> sa.ColumnElement[bool]:
+    def _is(self, claim: TrialClaim) -> sa.ColumnElement[bool]:
         return sa.and_(TABLE.c.study == self._study, *(TABLE.c[name] == value for name, value in vars(claim).items()))
 
     def _execute(self, statement: object) -> bool:

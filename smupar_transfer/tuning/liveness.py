@@ -8,6 +8,7 @@ import uuid
 from pathlib import Path
 
 ENDED = "ended"
+"""In the place of a time of birth: of a process that has ended and that its parent has not asked about yet."""
 
 
 def this_process() -> str:
@@ -19,10 +20,11 @@ def has_died(process: str) -> bool:
     """Whether a process is known to have ended.
 
     Args:
-        process: what ``this_process`` said there.
+        process: The process, as ``this_process`` named it there.
 
     Returns:
-        False where this cannot be known, as of a process on another machine or in another container.
+        Whether it has ended; False where this cannot be known, as of a process on another machine or in another
+        container.
     """
     machine, pid, birth = process.rsplit("/", 2)
     if machine != _machine():

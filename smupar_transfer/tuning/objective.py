@@ -11,6 +11,7 @@ from smupar_transfer.training import Data, Execution, Silent, run
 from smupar_transfer.tuning.space import SearchSpace
 
 DIVERGED = "diverged"
+"""Attribute of a trial that ended as pruned because its loss was lost."""
 
 
 class PruningObserver(Silent):

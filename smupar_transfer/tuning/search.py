@@ -14,7 +14,7 @@ from smupar_transfer.launchers import run_jobs
 from smupar_transfer.records import RunSpec, Tuned
 from smupar_transfer.theory import InputError
 from smupar_transfer.training import DataRequest, Execution, load
-from smupar_transfer.tuning.claims import Claim
+from smupar_transfer.tuning.claims import TrialClaim
 from smupar_transfer.tuning.liveness import this_process
 from smupar_transfer.tuning.objective import DIVERGED, Objective
 from smupar_transfer.tuning.space import Range, SearchSpace
@@ -32,6 +32,7 @@ from smupar_transfer.tuning.study import (
 )
 
 POLL_SECONDS = 0.5
+"""Between two looks for a place, where other commands hold all that are left."""
 
 
 @dataclass(frozen=True)
@@ -93,10 +94,10 @@ def run_search(
     waited for, and those of a command that died are taken over.
 
     Args:
-        search: what is searched.
-        workers: processes of this command, at least 1.
-        waiting: told, now and then, how many places other commands are at work on when none is left for this one.
-        known: finished trials that are not told again; all that there are now, if left out.
+        search: What is searched, where and how.
+        workers: The number of processes of this command, at least 1.
+        waiting: Told, now and then, how many places other commands are at work on when none is left for this one.
+        known: The finished trials that are not told again; all that there are now, if left out.
 
     Yields:
         Each trial of the study as it ends, of this command or another.
@@ -164,7 +165,7 @@ def _try_place(job: PlaceJob, shared: SharedStudy) -> bool:
     return True
 
 
-def _train(search: Search, shared: SharedStudy, claim: Claim) -> bool:
+def _train(search: Search, shared: SharedStudy, claim: TrialClaim) -> bool:
     """Run the trial of a place; whether it has an outcome."""
     finished = fail_dead_trials(shared, own=claim.ordinal)
     if claim.ordinal not in missing_ordinals(finished, search.settings):  # others were quicker
@@ -192,8 +193,8 @@ def best(search: Search, trials: Sequence[TrialOutcome]) -> Tuned:
     """The best completed trial with everything needed to use it.
 
     Args:
-        search: what was searched.
-        trials: of its study, with an outcome.
+        search: What was searched.
+        trials: The trials of its study that have an outcome.
 
     Raises:
         InputError: none of them completed.

@@ -21,14 +21,17 @@ T = TypeVar("T")
 BUSY_SECONDS = 20
 """How long a process waits for others to be done with an SQLite file."""
 CREATION_ATTEMPTS = 10
+"""At making tables, which other processes may be making at the same moment."""
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds between attempts: a server that restarts, or a file that is busy, is given half a minute."""
 DRIVER = "pip install 'smupar-transfer[postgresql]' brings psycopg, for postgresql+psycopg://user@host/database"
 BARE_AT_SIGN = re.compile(r"[^:]*://[^:/@?]*:[^@]*@[^?]*@")
 """A user, a password and two @ before the parameters: the second ends the password, the first does for SQLAlchemy."""
 SECRETS = ("password", "passwd", "sslpassword")
+"""Parameters of a URL that are not shown."""
 
 TROUBLE = (SQLAlchemyError, StorageInternalError)
+"""What is raised where a database cannot be reached; Optuna wraps some of it."""
 
 
 def file_storage(path: Path) -> str:
@@ -40,7 +43,7 @@ def open_storage(url: str) -> RDBStorage:
     """Connect to a database, and make Optuna's tables in it where there are none.
 
     Args:
-        url: as SQLAlchemy understands it.
+        url: The address of the database, as SQLAlchemy understands it.
 
     Raises:
         InputError: the database lies in memory, or the URL would be read otherwise than it is meant.

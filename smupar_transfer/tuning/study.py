@@ -16,18 +16,22 @@ from optuna.trial import FrozenTrial, TrialState
 
 from smupar_transfer.records import RunSpec, require_name, to_plain
 from smupar_transfer.theory import InputError
-from smupar_transfer.tuning.claims import Claims
+from smupar_transfer.tuning.claims import TrialClaims
 from smupar_transfer.tuning.liveness import this_process
 from smupar_transfer.tuning.objective import Objective
 from smupar_transfer.tuning.space import SearchSpace
 from smupar_transfer.tuning.storage import DRIVER, TROUBLE, open_storage, reason, shown
 
 SPECIFICATION = "specification"
+"""Attribute of a study: what it asks."""
 ORDINAL = "ordinal"
+"""Attribute of a trial: its place in the plan."""
 OPENING = -1
 """Instead of a place in the plan: held by the command that writes down what a new study asks."""
 OPENING_SECONDS = 0.1
+"""Between two looks whether that has been done."""
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+"""Trials with an outcome; one that diverged counts as pruned."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class SharedStudy:
     """A study, and who is at work in it."""
 
     study: optuna.Study
-    claims: Claims
+    claims: TrialClaims
 
 
 def open_study(settings: StudySettings, proxy: RunSpec, space: SearchSpace) -> SharedStudy:
@@ -79,7 +83,7 @@ def open_study(settings: StudySettings, proxy: RunSpec, space: SearchSpace) -> S
         study = optuna.create_study(
             study_name=settings.name, storage=storage, direction="minimize", load_if_exists=True
         )
-        claims = Claims(storage.engine, settings.name)
+        claims = TrialClaims(storage.engine, settings.name)
         claims.create_table()
         known = _settled_question(study, claims, _question(proxy, space))
     except (*TROUBLE, ImportError, OSError, ValueError) as error:
@@ -110,12 +114,12 @@ def run_next_trial(
     Whatever ends the training early leaves a failed trial, which counts for nothing.
 
     Args:
-        study: opened with the same settings.
-        settings: of the study.
-        objective: what to train.
-        ordinal: place of the trial in the plan of the study. The sampler's randomness depends on it and on the seed
+        study: The study, opened with the same settings.
+        settings: The settings of the study.
+        objective: What to train.
+        ordinal: The place of the trial in the plan of the study. The sampler's randomness depends on it and on the seed
             alone: a study that was interrupted goes on as if it had not been. Place 0 is the defaults.
-        is_held: whether the place is still this process's own.
+        is_held: Whether the place is still this process's own.
 
     Returns:
         The trial with its outcome; None if another process failed it, as it does when this one slept for too long.
@@ -163,8 +167,8 @@ def fail_dead_trials(shared: SharedStudy, own: int | None = None) -> list[Frozen
     """Fail the trials that are marked as running and whose process is dead; the sampler would keep away from them.
 
     Args:
-        shared: the study.
-        own: place that this process holds and has asked no trial for yet.
+        shared: The study.
+        own: The place that this process holds and has asked no trial for yet.
 
     Returns:
         The trials with an outcome.
@@ -195,7 +199,7 @@ def _question(proxy: RunSpec, space: SearchSpace) -> dict[str, object]:
     return plain
 
 
-def _settled_question(study: optuna.Study, claims: Claims, question: dict[str, object]) -> object:
+def _settled_question(study: optuna.Study, claims: TrialClaims, question: dict[str, object]) -> object:
     """What a study asks: what is written there, or else ``question``, which is written by one process at a time."""
     while (known := study.user_attrs.get(SPECIFICATION)) is None:
         claim = claims.take([OPENING], this_process())
@@ -223,7 +227,11 @@ def _check_question(known: object, question: dict[str, object], settings: StudyS
 def _differences(old: object, new: object, path: str = "") -> list[str]:
     if isinstance(old, dict) and isinstance(new, dict):
         keys = sorted(set(old) | set(new))
-        return [found for key in keys for found in _differences(old.get(key), new.get(key), f"{path}.{key}".strip("."))]
+        return [
+            difference
+            for key in keys
+            for difference in _differences(old.get(key), new.get(key), f"{path}.{key}".strip("."))
+        ]
     return [] if old == new else [path]
 
 

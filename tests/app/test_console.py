@@ -17,20 +17,6 @@ from smupar_transfer.sweeps.sweep import Sweep
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(None, "-"), (float("nan"), "-"), (1 / 3, "0.3333"), (2.0**-6, "0.01562"), (0, "0")]
-)
-def test_numbers_have_four_digits_or_are_a_dash(value: float | None, text: str) -> None:
-    assert console.number(value) == text
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(None, "diverged"), (float("inf"), "diverged"), (2.0, "2.0000"), (0.12345, "0.1235")]
-)
-def test_a_loss_that_is_none_diverged(value: float | None, text: str) -> None:
-    assert console.loss(value) == text
-
-
-@pytest.mark.parametrize(
     ("value", "text"), [(0.0, "0.0 s"), (89.0, "89.0 s"), (90.0, "1.5 min"), (5400.0, "1.5 h"), (36000.0, "10.0 h")]
 )
 def test_durations_have_a_fitting_unit(value: float, text: str) -> None:
@@ -67,7 +53,7 @@ def test_headers_are_wrapped_before_entries_are(capsys: pytest.CaptureFixture[st
     assert max(map(len, lines)) <= console.MAXIMUM_COLUMNS
 
 
-def found(columns: int, sentence: str = "It moved.") -> Outcome:
+def outcome_of(columns: int, sentence: str = "It moved.") -> Outcome:
     frame = pd.DataFrame({"octaves": [1.0]})
     table = Table("drift", "Drift", "", frame, ("", *["octaves"] * columns), (("SP", *["1.00000"] * columns),))
     summary = Summary(("", "drift"), (("SP", "3.00 [2.61, 3.36]"), ("[x]", "0.10")), frozenset({(1, 1)}), "For pages.")
@@ -76,7 +62,7 @@ def found(columns: int, sentence: str = "It moved.") -> Outcome:
 
 
 def test_an_outcome_is_printed_with_its_tables(capsys: pytest.CaptureFixture[str]) -> None:
-    console.outcome(found(3))
+    console.outcome(outcome_of(3))
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
         "Drift",
@@ -93,7 +79,7 @@ def test_an_outcome_is_printed_with_its_tables(capsys: pytest.CaptureFixture[str
 
 
 def test_columns_that_do_not_fit_are_left_to_the_file(capsys: pytest.CaptureFixture[str]) -> None:
-    console.outcome(found(20, "word " * 50))
+    console.outcome(outcome_of(20, "word " * 50))
     out = capsys.readouterr().out
     assert out.startswith("Drift (more columns in drift.csv)\n")
     assert out.splitlines()[2].count("1.00000") == 12
@@ -158,7 +144,7 @@ def test_the_training_bar_shows_loss_validation_and_rate(capsys: pytest.CaptureF
     assert "tokens/s" in err
 
 
-@pytest.mark.parametrize("count", [3, console.MANY])
+@pytest.mark.parametrize("count", [3, console.MANY_ITEMS])
 def test_what_is_tracked_is_handed_on_and_leaves_no_trace(count: int, capsys: pytest.CaptureFixture[str]) -> None:
     assert list(console.tracked("planning", list(range(count)))) == list(range(count))
     assert capsys.readouterr() == ("", "")

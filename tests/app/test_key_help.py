@@ -26,10 +26,10 @@ def leaves(content: object, prefix: str = "") -> dict[str, object]:
     """Dotted keys and values of a configuration; lists, and the ranges of a search space, are values."""
     if not isinstance(content, dict) or set(content) == {"low", "high", "log"}:
         return {prefix: content}
-    found: dict[str, object] = {}
+    values: dict[str, object] = {}
     for name, value in content.items():
-        found.update(leaves(value, f"{prefix}.{name}" if prefix else str(name)))
-    return found
+        values.update(leaves(value, f"{prefix}.{name}" if prefix else str(name)))
+    return values
 
 
 @pytest.mark.parametrize("words", [(), MLP], ids=["gpt", "mlp"])

@@ -10,7 +10,6 @@ from omegaconf import DictConfig
 
 from smupar_transfer.app import schema
 from smupar_transfer.app.catalogue import COMMANDS
-from smupar_transfer.app.commands.explain import FORMATS
 from smupar_transfer.app.keys import ABBREVIATIONS, Takes, keys_of, meant
 from smupar_transfer.sparsity import AUTO, BACKENDS
 from smupar_transfer.training import DataRequest
@@ -74,7 +73,6 @@ def test_other_names_lead_to_keys() -> None:
 
 def test_choices_are_those_of_the_code() -> None:
     assert set(schema.BACKENDS) == {AUTO, *BACKENDS}
-    assert schema.FORMATS == FORMATS
 
 
 @pytest.mark.parametrize("name", [item.name for item in fields(DataRequest)])

@@ -8,7 +8,7 @@ import pytest
 
 from smupar_transfer.app.catalogue import COMMANDS
 from smupar_transfer.app.keys import keys_of
-from smupar_transfer.app.options import INSTEAD, folders, no_such_option, options_of
+from smupar_transfer.app.options import KEY_MEANT, folders, no_such_option, options_of
 from smupar_transfer.app.schema import GROUPS
 from smupar_transfer.sweeps import shipped
 
@@ -40,7 +40,7 @@ def test_a_number_is_told_the_key_that_takes_one() -> None:
     )
     assert "choose one of adamw, sgd" in no_such_option("optimizer", "3", ["adamw", "sgd"])
     known = {name for command in COMMANDS for name in keys_of(command)}
-    assert set(INSTEAD.values()) <= known
+    assert set(KEY_MEANT.values()) <= known
 
 
 def test_a_path_is_told_the_key_that_takes_one() -> None:

@@ -17,7 +17,7 @@ Compose = Callable[..., DictConfig]
 
 
 def test_every_command_has_a_schema() -> None:
-    assert set(schema.COMMANDS) == set(COMMANDS)
+    assert set(schema.COMMAND_SCHEMAS) == set(COMMANDS)
 
 
 def test_keys_are_dotted_and_sorted() -> None:

@@ -124,7 +124,7 @@ def at(runs: list[RunSpec], name: str, width: int, seed: int) -> list[float]:
     return rates([run for run in runs if run.model.width == width], name, seed)
 
 
-def test_what_the_proxy_says_is_run_with_all_seeds_once_all_optima_are_found(
+def test_what_the_proxy_predicts_is_run_with_all_seeds_once_all_optima_are_found(
     config: DictConfig, tmp_path: Path, record: RunRecord
 ) -> None:
     (tmp_path / "carried.yaml").write_text(CARRIED, encoding="utf-8")
@@ -156,7 +156,7 @@ def test_what_the_proxy_says_is_run_with_all_seeds_once_all_optima_are_found(
     assert again.planned(records) == runs == again.expected(records) == planner_of(config, sweep).expected(records)
 
 
-def test_what_is_carried_is_guessed_as_long_as_the_proxy_is_not_known(config: DictConfig, tmp_path: Path) -> None:
+def test_what_is_transferred_is_guessed_as_long_as_the_proxy_is_not_known(config: DictConfig, tmp_path: Path) -> None:
     (tmp_path / "carried.yaml").write_text(CARRIED, encoding="utf-8")
     tuned = config.copy()
     tuned.hparams.learning_rate = 2.0**-3.75

@@ -35,9 +35,9 @@ def masks() -> Iterator[Tensor]:
         yield torch.rand(rows, columns, generator=GENERATOR) < density
 
 
-def check(found: list[Tensor], expected: list[Tensor]) -> None:
-    for one, other in zip(found, expected, strict=True):
-        torch.testing.assert_close(one.detach().double(), other, rtol=1e-3, atol=1e-3)
+def check(computed: list[Tensor], expected: list[Tensor]) -> None:
+    for value, other in zip(computed, expected, strict=True):
+        torch.testing.assert_close(value.detach().double(), other, rtol=1e-3, atol=1e-3)
 
 
 def linear(mask: Tensor, tokens: int, *, for_inputs: bool, biased: bool) -> None:

@@ -37,11 +37,11 @@ print(torch.ops.smupar_native.lanes())
 @pytest.fixture
 def nothing_loaded() -> Iterator[None]:
     """As in a fresh process: what was found out about the machine is forgotten, before and after."""
-    found = (build.native_problem, build.native_is_available, build.machine_key)
-    for answer in found:
+    answers = (build.native_problem, build.native_is_available, build.machine_key)
+    for answer in answers:
         answer.cache_clear()
     yield
-    for answer in found:
+    for answer in answers:
         answer.cache_clear()
 
 
@@ -147,15 +147,15 @@ def test_a_damaged_library_is_built_anew_and_once(monkeypatch: pytest.MonkeyPatc
 def test_a_compiler_is_known_by_what_it_says_not_by_its_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What clang would call is not GNU's OpenMP; kernels of it run on one thread."""
     monkeypatch.setattr(platform, "system", lambda: "Linux")
-    found = []
+    with_openmp = []
     for says in ("c++ (Debian 12.2.0-14) 12.2.0", "Debian clang version 14.0.6"):
         compiler = tmp_path / "clang" / "c++"
         compiler.parent.mkdir(exist_ok=True)
         compiler.write_text(f"#!/bin/sh\necho '{says}'\n")
         compiler.chmod(0o755)
         monkeypatch.setenv("CXX", str(compiler))
-        found.append("-fopenmp" in build._library()[1])
-    assert found == [True, False]
+        with_openmp.append("-fopenmp" in build._library()[1])
+    assert with_openmp == [True, False]
 
 
 def test_a_library_is_used_only_where_it_was_built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ def kernels() -> None:
 
 
 def gelu(inputs: Tensor) -> Tensor:
-    found: Tensor = torch.ops.smupar_native.gelu(inputs)
-    return found
+    outputs: Tensor = torch.ops.smupar_native.gelu(inputs)
+    return outputs
 
 
 def with_gradient(activate: object, inputs: Tensor) -> tuple[Tensor, Tensor]:
@@ -35,8 +35,8 @@ def with_gradient(activate: object, inputs: Tensor) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("size", [0, 1, 7, 16, 17, 100_003])
 def test_it_and_its_gradient_are_right_everywhere(size: int) -> None:
     inputs = torch.linspace(-40, 40, size)
-    for one, other in zip(with_gradient(gelu, inputs), with_gradient(F.gelu, inputs.double()), strict=True):
-        torch.testing.assert_close(one.double(), other, rtol=0, atol=CLOSE)
+    for value, other in zip(with_gradient(gelu, inputs), with_gradient(F.gelu, inputs.double()), strict=True):
+        torch.testing.assert_close(value.double(), other, rtol=0, atol=CLOSE)
 
 
 def test_the_tanh_approximation_would_be_seen() -> None:
@@ -52,13 +52,13 @@ def test_what_is_no_number_stays_so() -> None:
 
 def test_any_layout_and_number_of_threads_gives_the_same() -> None:
     inputs = torch.randn(300, 700, generator=torch.Generator().manual_seed(0))
-    before, found = torch.get_num_threads(), []
+    before, outputs = torch.get_num_threads(), []
     for threads in (1, 2, 3):
         torch.set_num_threads(threads)
-        found.append(gelu(inputs))
+        outputs.append(gelu(inputs))
     torch.set_num_threads(before)
-    assert all(torch.equal(found[0], other) for other in found[1:])
-    assert torch.equal(gelu(inputs.T), found[0].T)
+    assert all(torch.equal(outputs[0], other) for other in outputs[1:])
+    assert torch.equal(gelu(inputs.T), outputs[0].T)
 
 
 def test_the_operators_are_as_pytorch_wants_them() -> None:

@@ -45,9 +45,9 @@ def asked(*wanted: bool) -> tuple[Tensor | None, ...]:
 @pytest.mark.parametrize("values", [True, False])
 @pytest.mark.parametrize("bias", [True, False])
 def test_there_is_a_gradient_where_one_is_wanted(inputs: bool, values: bool, bias: bool) -> None:
-    wanted, found, whole = (inputs, values, bias), asked(inputs, values, bias), asked(True, True, True)
-    assert [gradient is not None for gradient in found] == [*wanted]
-    for gradient, reference in zip(found, whole, strict=True):
+    wanted, gradients, whole = (inputs, values, bias), asked(inputs, values, bias), asked(True, True, True)
+    assert [gradient is not None for gradient in gradients] == [*wanted]
+    for gradient, reference in zip(gradients, whole, strict=True):
         assert gradient is None or torch.equal(gradient, reference)  # type: ignore[arg-type]
 
 

@@ -65,7 +65,9 @@ class Case:
         sizes = [self.tokens, *self.mask.shape, len(values)]
         sizes += [size for part in (rows, columns) for size in (part.blocking.panel, part.blocking.block)]
         sizes += [rows.starts.numel(), columns.starts.numel()]
-        in_panels = values[torch.searchsorted(rows.places((self.mask.shape[0], self.mask.shape[1])), self.walked())]
+        in_panels = values[
+            torch.searchsorted(rows.flat_indices((self.mask.shape[0], self.mask.shape[1])), self.walked())
+        ]
         arrays = [self.inputs, self.bias, self.upstream, in_panels, values[self.positions]]
         arrays += [rows.index, columns.index, rows.starts, columns.starts]
         return b"".join([np.array(sizes, dtype=np.int64).tobytes(), *(array.numpy().tobytes() for array in arrays)])
@@ -103,11 +105,11 @@ class TestSanitized:
         for case in cases():
             result = run(program, case.content())
             assert result.returncode == 0, f"{case.mask.shape}, {case.tokens} tokens: {result.stderr.decode()}"
-            found, expected = torch.frombuffer(bytearray(result.stdout), dtype=torch.float32), case.results()
+            computed, expected = torch.frombuffer(bytearray(result.stdout), dtype=torch.float32), case.results()
             sizes = [value.numel() for value in expected]
-            widths = len(found) // sum(sizes)
+            widths = len(computed) // sum(sizes)
             assert widths >= 3
-            for value, reference in zip(torch.split(found, sizes * widths), expected * widths, strict=True):
+            for value, reference in zip(torch.split(computed, sizes * widths), expected * widths, strict=True):
                 torch.testing.assert_close(value, reference.flatten().float(), rtol=1e-4, atol=1e-4)
 
     @pytest.mark.parametrize("where", ["rows", "columns"])

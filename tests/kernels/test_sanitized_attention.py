@@ -41,7 +41,7 @@ class TestSanitizedAttention:
         bias = alibi_bias(2, time) if with_bias else None
         result = run(program, content(qkv, upstream, bias))
         assert result.returncode == 0, result.stderr.decode()
-        found = torch.frombuffer(bytearray(result.stdout), dtype=torch.float32)
+        computed = torch.frombuffer(bytearray(result.stdout), dtype=torch.float32)
         leaf = qkv.double().requires_grad_()
         q, k, v = leaf.permute(1, 2, 0, 3).unbind(0)
         output = F.scaled_dot_product_attention(
@@ -53,7 +53,7 @@ class TestSanitizedAttention:
         (through,) = torch.autograd.grad(activated, leaf, gradient)
         parts = (output, gradient, activated, through)
         expected = torch.cat([part.detach().flatten() for part in parts]).float()
-        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(computed, expected, rtol=1e-4, atol=1e-4)
 
     def test_scratch_that_is_too_short_is_caught(self, program: Path) -> None:
         """The control."""

@@ -50,30 +50,30 @@ def test_it_is_the_fused_kernel_in_double_precision(time: int, channels: int, wi
     qkv = tokens(time, channels=channels)
     doubles = qkv.detach().double().requires_grad_()
     double_bias = None if bias is None else bias.double()
-    found = results(lambda x: causal_attention(x, bias, SCALE, native=native), qkv)
+    computed = results(lambda x: causal_attention(x, bias, SCALE, native=native), qkv)
     wanted = results(lambda x: fused(x, double_bias), doubles)
-    for one, other in zip(found, wanted, strict=True):
-        torch.testing.assert_close(one.double(), other, rtol=1e-5, atol=1e-5)
+    for value, other in zip(computed, wanted, strict=True):
+        torch.testing.assert_close(value.double(), other, rtol=1e-5, atol=1e-5)
 
 
 def test_large_and_distant_logits_neither_overflow_nor_vanish(native: bool) -> None:
     qkv = tokens(40).detach() * 10
-    found = causal_attention(qkv, None, SCALE, native=native)
-    torch.testing.assert_close(found.double(), fused(qkv.double(), None), rtol=1e-3, atol=1e-3)
+    output = causal_attention(qkv, None, SCALE, native=native)
+    torch.testing.assert_close(output.double(), fused(qkv.double(), None), rtol=1e-3, atol=1e-3)
 
 
 def test_a_token_that_is_not_a_number_shows_in_all_that_see_it(native: bool) -> None:
     qkv = tokens(2 * BLOCK).detach()
     qkv[:, BLOCK] = float("nan")
-    found = causal_attention(qkv, None, SCALE, native=native)
-    assert bool(found[:, BLOCK:].isnan().all())
-    assert bool(found[:, :BLOCK].isfinite().all())
+    output = causal_attention(qkv, None, SCALE, native=native)
+    assert bool(output[:, BLOCK:].isnan().all())
+    assert bool(output[:, :BLOCK].isfinite().all())
 
 
 def test_a_wrong_scale_is_seen(native: bool) -> None:
     qkv = tokens(9)
-    found = causal_attention(qkv, None, 1.01 * SCALE, native=native)
-    assert not torch.allclose(found, fused(qkv, None), rtol=1e-5, atol=2e-6)
+    output = causal_attention(qkv, None, 1.01 * SCALE, native=native)
+    assert not torch.allclose(output, fused(qkv, None), rtol=1e-5, atol=2e-6)
 
 
 def test_the_future_has_no_influence(native: bool) -> None:
@@ -107,8 +107,8 @@ def test_it_compiles_into_one_graph(native: bool) -> None:
         return causal_attention(qkv, None, SCALE, native=native)
 
     compiled = torch.compile(plain, backend="aot_eager", fullgraph=True)
-    for one, other in zip(results(compiled, qkv), results(plain, qkv), strict=True):
-        torch.testing.assert_close(one, other)
+    for value, other in zip(results(compiled, qkv), results(plain, qkv), strict=True):
+        torch.testing.assert_close(value, other)
 
 
 @pytest.mark.usefixtures("native")
@@ -123,13 +123,13 @@ class TestNative:
         torch.library.opcheck(torch.ops.smupar_native.attention.default, arguments)
 
     def test_results_do_not_depend_on_threads(self) -> None:
-        qkv, found = tokens(70), []
+        qkv, by_threads = tokens(70), []
         before = torch.get_num_threads()
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)
-            found.append(results(lambda x: causal_attention(x, None, SCALE, native=True), qkv))
+            by_threads.append(results(lambda x: causal_attention(x, None, SCALE, native=True), qkv))
         torch.set_num_threads(before)
-        assert all(torch.equal(a, b) for other in found[1:] for a, b in zip(found[0], other, strict=True))
+        assert all(torch.equal(a, b) for other in by_threads[1:] for a, b in zip(by_threads[0], other, strict=True))
 
     def test_heads_of_broken_vectors_do_not_suit(self) -> None:
         assert attention_suits(tokens(3, channels=32))

@@ -102,9 +102,9 @@ def test_every_other_setting_of_the_optimizer_is_told_if_it_is_read(
 ) -> None:
     usual = OptimizerSettings(name=rule)
     changed = target(optimizer=replace(usual, **{name: OTHER_SETTINGS[name]}))
-    found = source_cautions(source(optimizer=usual), changed)
-    assert len(found) == (name not in unread_settings(rule))
-    assert all(line.startswith(f"optimizer.{name}=") and "the proxy was tuned with" in line for line in found)
+    cautions = source_cautions(source(optimizer=usual), changed)
+    assert len(cautions) == (name not in unread_settings(rule))
+    assert all(line.startswith(f"optimizer.{name}=") and "the proxy was tuned with" in line for line in cautions)
     assert source_cautions(source(optimizer=usual), target(optimizer=usual)) == []
 
 
@@ -133,9 +133,9 @@ def test_a_budget_far_from_the_proxys_is_told(
 ) -> None:
     """The optimal learning rate falls with tokens (arXiv 2409.19913), so a long target needs a long proxy."""
     budget = replace(BudgetSpec(steps=10, batch_size=2, sequence_length=8), **changes)
-    found = source_cautions(source(), target(budget=budget))
-    assert len(found) == len(words)
-    assert all(word in line for word, line in zip(words, found, strict=True))
+    cautions = source_cautions(source(), target(budget=budget))
+    assert len(cautions) == len(words)
+    assert all(word in line for word, line in zip(words, cautions, strict=True))
 
 
 def test_a_proxy_under_another_scale_of_attention_is_told(target: MakeTarget, source: MakeSource) -> None:
@@ -169,12 +169,12 @@ def test_the_threshold_is_the_papers() -> None:
     ],
 )
 def test_too_few_weights_per_neuron_are_told(target: MakeTarget, width: int, density: float, warned: bool) -> None:
-    found = network_cautions([target(replace(PROXY, width=width), density)])
-    assert len(found) == (1 if warned else 0)
+    cautions = network_cautions([target(replace(PROXY, width=width), density)])
+    assert len(cautions) == (1 if warned else 0)
     if warned:
-        assert found[0].startswith(f"{width * density:.3g} non-zero weights per neuron are fewer than the 16 ")
-        assert "target.sparsity" in found[0]
-        assert "target.width" in found[0]
+        assert cautions[0].startswith(f"{width * density:.3g} non-zero weights per neuron are fewer than the 16 ")
+        assert "target.sparsity" in cautions[0]
+        assert "target.width" in cautions[0]
 
 
 def test_a_mask_drawn_weight_by_weight_is_judged_by_what_is_expected(target: MakeTarget) -> None:

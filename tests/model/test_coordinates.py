@@ -72,15 +72,15 @@ def sizes(spec: RunSpec) -> dict[tuple[str, Coordinate], float]:
     inputs, targets = batch(spec)
     torch.autograd.backward(F.cross_entropy(network(inputs).flatten(0, -2), targets.flatten()))
     make_optimizer(network, plan, spec.optimizer).step()
-    found = {}
+    ratios = {}
     for name, (layer, before, x, y) in seen.items():
         assert x.grad is not None
         assert y.grad is not None
         change = layer.dense_weight().detach() - before
-        found[name, Coordinate.ACTIVATION] = rms(y) / rms(x)
-        found[name, Coordinate.GRADIENT] = rms(x.grad) / rms(y.grad)
-        found[name, Coordinate.UPDATE] = rms(x.detach() @ change.T) / rms(x)
-    return found
+        ratios[name, Coordinate.ACTIVATION] = rms(y) / rms(x)
+        ratios[name, Coordinate.GRADIENT] = rms(x.grad) / rms(y.grad)
+        ratios[name, Coordinate.UPDATE] = rms(x.detach() @ change.T) / rms(x)
+    return ratios
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def fit(gpt: SpecMaker, mlp: SpecMaker) -> Fit:
         measured = [[sizes(spec(kind, table, axis, scale, seed)) for scale in scales] for seed in SEEDS]
         slopes: Slopes = {}
         for key in measured[0][0]:
-            logs = np.array([[math.log2(found[key]) for found in run] for run in measured])
+            logs = np.array([[math.log2(ratios[key]) for ratios in run] for run in measured])
             by_seed = np.polyfit(np.log2(scales), logs.T, 1)[0]
             slopes[key] = float(by_seed.mean()), float(by_seed.std(ddof=1) / math.sqrt(len(by_seed)))
         return slopes

@@ -147,8 +147,8 @@ def test_the_report_of_a_network_agrees_with_its_plan(make: SpecMaker) -> None:
     report = [(row.name, row.density, row.weights_per_neuron) for row in sparsity_report(network)]
     assert [row[0] for row in report] == [row[0] for row in hidden]
     assert len({row[1] for row in report}) == len(report)
-    for found, planned in zip(report, hidden, strict=True):
-        assert found[1:] == pytest.approx(planned[1:])
+    for reported, planned in zip(report, hidden, strict=True):
+        assert reported[1:] == pytest.approx(planned[1:])
 
 
 @by_kind

@@ -56,8 +56,8 @@ def files(
     shutil.copy(ROOT / "conf" / "train.yaml", folder / "train.yaml")
     (folder / "job.yaml").write_text("model:\n  width: 3\nhparams:\n  a: 1\nresults_dir: results\n")
     names = ("recipe.yaml", "tuned.yaml", "sweep.json", "records.jsonl", "coordinates.jsonl", "study.db", "weights.pt")
-    found = {name: folder / name for name in (*names, "lr_by_width.yaml", "train.yaml", "job.yaml")}
-    return {**found, "pending": pending, "folder": folder, "URL": Path("sqlite:///results/proxy/study.db")}
+    by_name = {name: folder / name for name in (*names, "lr_by_width.yaml", "train.yaml", "job.yaml")}
+    return {**by_name, "pending": pending, "folder": folder, "URL": Path("sqlite:///results/proxy/study.db")}
 
 
 KINDS = {

@@ -36,9 +36,9 @@ def test_what_an_analysis_needs_survives(tmp_path: Path, manifest: Manifest) -> 
 def test_a_file_from_before_there_were_kinds_is_read(tmp_path: Path, manifest: Manifest) -> None:
     old = {name: getattr(manifest, name) for name in ("name", "question", "expected", "command", "keys")}
     (tmp_path / MANIFEST_FILE).write_text(json.dumps({"schema": 1, **old}))
-    found = read_manifest(tmp_path)
-    assert (found.kind, found.swept, found.axis, found.tied) == ("stability", ("learning_rate",), "sparsity", ())
-    assert (found.reference, found.full_grid, found.proxy_hparams) == (None, None, {})
+    read = read_manifest(tmp_path)
+    assert (read.kind, read.swept, read.axis, read.tied) == ("stability", ("learning_rate",), "sparsity", ())
+    assert (read.reference, read.full_grid, read.proxy_hparams) == (None, None, {})
 
 
 def test_file_is_for_people(tmp_path: Path, manifest: Manifest) -> None:

@@ -68,7 +68,7 @@ def test_put_and_find(store: RunStore, make: Maker) -> None:
 def test_an_equal_key_is_replaced(store: RunStore, make: Maker) -> None:
     store.put(make(1, loss=2.5))
     store.put(make(1, loss=2.25))
-    assert [found.validation_loss for found in store] == [2.25]
+    assert [record.validation_loss for record in store] == [2.25]
 
 
 def test_a_run_that_diverged_is_a_record_like_others(store: RunStore, make: Maker) -> None:

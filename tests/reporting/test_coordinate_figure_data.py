@@ -74,10 +74,10 @@ def test_steps_are_few_and_denser_at_the_beginning(last: int, steps: list[int]) 
 
 
 def test_slopes_stand_in_the_panel(records: list[CoordinateRecord]) -> None:
-    found = slopes(sizes_table(records, "sparsity"), "sparsity", 2)
-    assert slope_note(found, "sp", Coordinate.ACTIVATION) == "slope +0.50 (start), +0.50 (end)"
-    assert slope_note(found, "sp", Coordinate.UPDATE) == "slope +1.00 (start)"
-    assert slope_note(found, "mup", Coordinate.UPDATE) == ""
+    fitted = slopes(sizes_table(records, "sparsity"), "sparsity", 2)
+    assert slope_note(fitted, "sp", Coordinate.ACTIVATION) == "slope +0.50 (start), +0.50 (end)"
+    assert slope_note(fitted, "sp", Coordinate.UPDATE) == "slope +1.00 (start)"
+    assert slope_note(fitted, "mup", Coordinate.UPDATE) == ""
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.001, "+0.00"), (-0.001, "+0.00"), (-0.5, "-0.50"), (1.234, "+1.23")])

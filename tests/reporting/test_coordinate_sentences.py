@@ -9,7 +9,7 @@ import pytest
 
 from smupar_transfer.records import CoordinateRecord
 from smupar_transfer.reporting.coordinate_sentences import described, interval, notes, title, ways_out
-from smupar_transfer.statistics.coordinate_slopes import Estimate
+from smupar_transfer.statistics.coordinate_slopes import SlopeEstimate
 from smupar_transfer.statistics.coordinate_verdicts import Judgement, judge, slopes_of
 
 MakeCheck = Callable[..., CoordinateRecord]
@@ -122,5 +122,5 @@ def test_a_note_tells_of_added_seeds(records: MakeRecords) -> None:
 
 
 def test_intervals() -> None:
-    assert interval(Estimate({0: 0.0, 1: 0.0})) == "[0.00, 0.00]"
-    assert interval(Estimate({0: 0.0})) == "-"
+    assert interval(SlopeEstimate({0: 0.0, 1: 0.0})) == "[0.00, 0.00]"
+    assert interval(SlopeEstimate({0: 0.0})) == "-"

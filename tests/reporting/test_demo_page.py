@@ -70,10 +70,12 @@ def bold(page: str) -> list[str]:
 
 
 def test_the_table_has_the_numbers(page: str) -> None:
-    found = rows(page)
-    assert found["SP"] == ["2.5000", "2.0000", "2^-4.00", "≥ 25.00 %", "25.00 %"], "the best is at the end of the grid"
-    assert found["SμPar"] == ["2.0500", "-", "-", "-", "2.50 %"]
-    assert found["μP"] == ["diverged", "-", "-", "-", "-"]
+    by_title = rows(page)
+    assert by_title["SP"] == ["2.5000", "2.0000", "2^-4.00", "≥ 25.00 %", "25.00 %"], (
+        "the best is at the end of the grid"
+    )
+    assert by_title["SμPar"] == ["2.0500", "-", "-", "-", "2.50 %"]
+    assert by_title["μP"] == ["diverged", "-", "-", "-", "-"]
 
 
 def test_the_best_of_a_column_is_bold_unless_it_is_a_bound(page: str) -> None:
@@ -90,8 +92,8 @@ def test_the_page_says_what_was_trained(page: str) -> None:
 
 
 def test_figures_are_inside(page: str, folder: Path) -> None:
-    found = re.findall(r'src="data:image/svg\+xml,([^"]+)"', page)
-    assert [unquote(data) for data in found] == [f"<svg>{name}</svg>" for name in FIGURES]
+    embedded = re.findall(r'src="data:image/svg\+xml,([^"]+)"', page)
+    assert [unquote(data) for data in embedded] == [f"<svg>{name}</svg>" for name in FIGURES]
     links = re.findall(r'(?:src|href)="((?!data:)[^"]*)"', page)
     assert links == ["../index.html", "records.jsonl", "recipe.yaml"], "links only"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,12 +28,6 @@ LEGIBLE = 9.0
 FITS, SCROLLS = (False, False, False), (True, True, False)
 """A box that is wide enough has no hint; one that is not has one, until it is scrolled to its end."""
 WIDTHS = pytest.mark.parametrize("width", [DESK, PHONE])
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with Browser(tmp_path_factory.mktemp("profile")) as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

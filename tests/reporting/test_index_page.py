@@ -119,14 +119,14 @@ def test_commands_that_end_at_the_same_time_list_each_other(tmp_path: Path) -> N
     names = [f"result_{number}" for number in range(8)]
     page = (an_outcome(), ABOUT)
 
-    def one(name: str) -> None:
+    def end(name: str) -> None:
         (tmp_path / name).mkdir()
         card = Card("sweep", page[1].question, name, "", "")
         text = f"<meta name=\"smupar-result\" content='{card.content}'>"
         (tmp_path / name / "report.html").write_text(text, encoding="utf-8")
         publish_index(tmp_path)
 
-    threads = [threading.Thread(target=one, args=(name,)) for name in names]
+    threads = [threading.Thread(target=end, args=(name,)) for name in names]
     for thread in threads:
         thread.start()
     for thread in threads:

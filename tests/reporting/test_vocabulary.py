@@ -10,7 +10,7 @@ import pytest
 
 from smupar_transfer.records import Design, Manifest
 from smupar_transfer.records.design import AXES
-from smupar_transfer.reporting.vocabulary import AXIS_WORDS, HYPERPARAMETER_WORDS, place_label, proxy_log2
+from smupar_transfer.reporting.vocabulary import AXIS_WORDS, HYPERPARAMETER_WORDS, position_label, proxy_log2
 from smupar_transfer.statistics import Cell
 from smupar_transfer.theory import BaseHyperparameters
 
@@ -50,7 +50,9 @@ def test_the_proxys_value(manifest: Manifest, name: str, value: float | None) ->
         (Design(tied=("width",)), "0.96875, width 128"),
     ],
 )
-def test_places_are_said_with_what_is_tied_to_them(make_cell: Callable[..., Cell], design: Design, said: str) -> None:
+def test_positions_are_said_with_what_is_tied_to_them(
+    make_cell: Callable[..., Cell], design: Design, said: str
+) -> None:
     cell = make_cell([[2.0]], sparsity=0.96875, width=128)
-    assert place_label(cell, design) == said
-    assert math.isfinite(cell.place(design.axis))
+    assert position_label(cell, design) == said
+    assert math.isfinite(cell.position(design.axis))

@@ -32,13 +32,13 @@ def test_the_table_tells_the_first_steps_from_all_and_seeds_apart() -> None:
 
 def test_all_ways_train_the_same_run() -> None:
     asked = [Question(SMOOTH, 32, 0.5, 3, 1, way) for way in ("masked", "csr")]
-    assert len({specification(one).key for one in asked}) == 1
+    assert len({specification(run).key for run in asked}) == 1
     assert losses(asked[1]) == pytest.approx(losses(asked[0]), rel=1e-5)
 
 
 def test_seeds_and_trainings_are_other_runs() -> None:
     asked = [Question(training, 32, 0.5, 3, seed, "csr") for training in TRAININGS for seed in (0, 1)]
-    assert len({specification(one).key for one in asked}) == 4
+    assert len({specification(run).key for run in asked}) == 4
     assert specification(asked[2]).hparams.learning_rate > 4 * specification(asked[0]).hparams.learning_rate
 
 

@@ -28,8 +28,11 @@ def test_a_cell_with_real_processes(tmp_path: Path) -> None:
 
 
 def test_the_page_is_redrawn_from_the_command_line_without_torch(tmp_path: Path) -> None:
-    one = Measurement((1.0,), 1, State(1, 1, 1, 1), dict.fromkeys(PARTS, 1.0))
-    keep(tmp_path, Result(Cell(64, 0.5, 1, 16, 1), "a machine", {"torch": "2"}, {"textbook": one, "csr": one}))
+    measurement = Measurement((1.0,), 1, State(1, 1, 1, 1), dict.fromkeys(PARTS, 1.0))
+    keep(
+        tmp_path,
+        Result(Cell(64, 0.5, 1, 16, 1), "a machine", {"torch": "2"}, {"textbook": measurement, "csr": measurement}),
+    )
     command = [sys.executable, "-X", "importtime", str(SCRIPT), "--page-only", "--output", str(tmp_path)]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
@@ -48,8 +51,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Cell]:
         if len(cells) == 2:
             raise KeyboardInterrupt
         cells.append(cell)
-        one = Measurement((1.0,) * steps, 1, State(1, 1, 1, 1), dict.fromkeys(PARTS, 1.0))
-        return Result(cell, machine_name(), {"torch": "2"}, dict.fromkeys(variants, one))
+        measurement = Measurement((1.0,) * steps, 1, State(1, 1, 1, 1), dict.fromkeys(PARTS, 1.0))
+        return Result(cell, machine_name(), {"torch": "2"}, dict.fromkeys(variants, measurement))
 
     monkeypatch.setattr(bench.measure, "measure", measure)
     return cells
@@ -100,8 +103,8 @@ def test_bad_input_is_refused_before_anything_is_measured(
 
 
 def test_another_machine_is_refused(asked: list[Cell], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    one = Measurement((1.0,), 1, State(1, 1, 1, 1), dict.fromkeys(PARTS, 1.0))
-    keep(tmp_path, Result(Cell(64, 0.5, 1, 16, 1), "another", {}, {"textbook": one}))
+    measurement = Measurement((1.0,), 1, State(1, 1, 1, 1), dict.fromkeys(PARTS, 1.0))
+    keep(tmp_path, Result(Cell(64, 0.5, 1, 16, 1), "another", {}, {"textbook": measurement}))
     assert bench_sparse.main([*TINY, "--variants", "csr", "--output", str(tmp_path)]) == 2
     assert "holds cells of another machine (another)" in capsys.readouterr().err
     assert asked == []

@@ -8,7 +8,7 @@ import pickle
 import pytest
 import torch
 
-from smupar_transfer.sparsity import SparseLinear, Work, backends_in_use, named_generator
+from smupar_transfer.sparsity import SparseLinear, Workload, backends_in_use, named_generator
 from smupar_transfer.sparsity.backends.base import DenseBackend
 from smupar_transfer.sparsity.linear import TYPICAL_TOKENS
 
@@ -17,10 +17,10 @@ class Chooser:
     """Chooses as told, and remembers for what."""
 
     def __init__(self) -> None:
-        self.name, self.asked = "csr", list[Work]()
+        self.name, self.asked = "csr", list[Workload]()
 
-    def __call__(self, work: Work) -> str:
-        self.asked.append(work)
+    def __call__(self, workload: Workload) -> str:
+        self.asked.append(workload)
         return self.name
 
 
@@ -49,13 +49,13 @@ def test_the_layer_is_laid_out_for_what_was_chosen(chooser: Chooser) -> None:
         drawn(made)
         assert (made.backend_name, made.weight.shape) == (name, torch.Size(shape))
         torch.testing.assert_close(made(torch.eye(20)).T, made.dense_weight() + 0)
-    assert chooser.asked == [Work(12, 20, 60, False, 512, torch.get_num_threads())] * 2
+    assert chooser.asked == [Workload(12, 20, 60, False, 512, torch.get_num_threads())] * 2
 
 
 def test_a_layer_that_nobody_asked_to_choose_does_when_it_gets_weights(chooser: Chooser) -> None:
     made = drawn(layer())
     made(torch.zeros(1, 20))
-    assert [work.tokens for work in chooser.asked] == [TYPICAL_TOKENS]
+    assert [workload.tokens for workload in chooser.asked] == [TYPICAL_TOKENS]
     assert made.backend_name == "csr"
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from smupar_transfer.sparsity import SparseLinear, Work, calibrate, change_mask, computing_backend, named_generator
+from smupar_transfer.sparsity import SparseLinear, Workload, calibrate, change_mask, computing_backend, named_generator
 from smupar_transfer.theory import InputError
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")
@@ -55,9 +55,9 @@ def stepped(
 @pytest.mark.parametrize("backend", ["csr", "native"])
 def test_float32_is_that_of_masked(backend: str, tokens: int, fan_in: int, fan_out: int, density: float) -> None:
     assert computing_backend(backend, "cuda") == "csr"
-    found = stepped(layer(backend, fan_in, fan_out, density), tokens)
+    computed = stepped(layer(backend, fan_in, fan_out, density), tokens)
     expected = stepped(layer("masked", fan_in, fan_out, density), tokens)
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(computed, expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("shorter", [torch.bfloat16, torch.float16], ids=str)
@@ -70,15 +70,15 @@ def test_under_autocast_it_computes_in_float32(shorter: torch.dtype, backwards: 
 
 
 def test_under_autocast_masked_is_near() -> None:
-    found = stepped(layer("csr", 24, 20, 0.4), 7, torch.bfloat16)
+    computed = stepped(layer("csr", 24, 20, 0.4), 7, torch.bfloat16)
     expected = stepped(layer("masked", 24, 20, 0.4), 7, torch.bfloat16)
-    for one, other in zip(found, expected, strict=True):
-        assert float((one - other).norm() / other.norm()) < 0.02
+    for value, other in zip(computed, expected, strict=True):
+        assert float((value - other).norm() / other.norm()) < 0.02
 
 
 def test_layers_are_calibrated_there(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert set(calibrate(Work(64, 48, 300, False, 128, 1, device="cuda"))) == {"masked", "csr"}
+    assert set(calibrate(Workload(64, 48, 300, False, 128, 1, device="cuda"))) == {"masked", "csr"}
 
 
 @pytest.mark.parametrize("backend", ["masked", "csr", "native"])

@@ -26,8 +26,8 @@ def products(made: Backend, tokens: int) -> list[Tensor]:
 
 
 def index_type(made: CsrBackend) -> torch.dtype:
-    (found,) = {part.dtype for part in made.structure}
-    return found
+    (dtype,) = {part.dtype for part in made.structure}
+    return dtype
 
 
 @pytest.mark.parametrize("tokens", TOKENS)

@@ -59,12 +59,12 @@ def compare(module: SparseLinear, inputs: Tensor) -> None:
     def textbook(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         return F.linear(inputs, weight * module.mask, bias)
 
-    for found, expected in zip(
+    for computed, expected in zip(
         with_gradients(ours, inputs, *parameters.values()),
         with_gradients(textbook, inputs, *parameters.values()),
         strict=True,
     ):
-        torch.testing.assert_close(found, expected)
+        torch.testing.assert_close(computed, expected)
 
 
 @pytest.mark.parametrize("leading", [(7,), (2, 5), (2, 3, 4), ()])
@@ -83,9 +83,9 @@ def test_inputs_may_be_strided(density: float) -> None:
 @pytest.mark.parametrize("rearrange", [lambda y: y.transpose(0, 1), lambda y: y[:, :1].expand(-1, 5, -1)])
 def test_gradients_of_the_output_may_be_strided(rearrange: Callable[[Tensor], Tensor]) -> None:
     module, inputs = layer().double(), torch.randn(4, 5, 20, dtype=torch.float64)
-    found = with_gradients(lambda w: rearrange(module.backend.linear(inputs, w, None)), module.weight)
+    computed = with_gradients(lambda w: rearrange(module.backend.linear(inputs, w, None)), module.weight)
     expected = with_gradients(lambda w: rearrange(F.linear(inputs, w * module.mask)), module.weight)
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(computed, expected)
 
 
 def test_without_gradients_and_under_checkpointing_it_is_the_same() -> None:

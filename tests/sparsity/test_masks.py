@@ -68,10 +68,10 @@ def test_bernoulli_masks_have_their_density_on_average_but_no_exact_count() -> N
 @quick
 @given(st.sampled_from(MaskKind), SHAPES, st.floats(0.1, 1.0), st.floats(0.1, 1.0), st.integers(0, 5))
 def test_masks_are_nested_across_densities(
-    kind: MaskKind, shape: tuple[int, int], one: float, other: float, seed: int
+    kind: MaskKind, shape: tuple[int, int], density: float, other: float, seed: int
 ) -> None:
     shape = (shape[0] + 9, shape[1] + 9)  # large enough for a tenth of every row
-    sparse, dense = draw(kind, shape, min(one, other), seed), draw(kind, shape, max(one, other), seed)
+    sparse, dense = draw(kind, shape, min(density, other), seed), draw(kind, shape, max(density, other), seed)
     assert bool((dense | ~sparse).all())
 
 

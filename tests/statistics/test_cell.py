@@ -79,9 +79,9 @@ def test_a_cell_has_a_row_a_seed_and_a_column_a_rate(make_record: MakeRecord) ->
 def test_runs_are_told_apart_by_parametrization_width_and_sparsity(make_record: MakeRecord) -> None:
     where = list(product(["sp", "mup"], [64, 128], [0.0, 0.9375]))
     records = [make_record(name, sparsity, width=width) for name, width, sparsity in where]
-    found = cells(runs_table(records[::-1]))
-    assert [(cell.parametrization, cell.width, cell.sparsity) for cell in found] == where
-    assert [cell.density for cell in found] == [1.0, 0.0625] * 4
+    sweep = cells(runs_table(records[::-1]))
+    assert [(cell.parametrization, cell.width, cell.sparsity) for cell in sweep] == where
+    assert [cell.density for cell in sweep] == [1.0, 0.0625] * 4
 
 
 def test_divergence_is_infinite_and_absence_is_missing(make_record: MakeRecord) -> None:
@@ -166,9 +166,9 @@ def test_any_field_of_the_specification_tells_cells_and_families_apart(
     rates = (-6, -5, -4)
     usual = [make_record(sparsity=s, log2_rate=rate) for s in (0.0, 0.5) for rate in rates]
     others = [made_otherwise(record, path, value) for record in usual]
-    found = cells(runs_table([*usual, *others]))
-    assert len(found) == 4
-    labels = [family.label for family in families(found)]
+    sweep = cells(runs_table([*usual, *others]))
+    assert len(sweep) == 4
+    labels = [family.label for family in families(sweep)]
     assert len(labels) == 2
     assert any(said in label for label in labels), labels
     assert len(cells(runs_table(usual))) == 2, "what does not vary tells nothing apart"
@@ -183,9 +183,9 @@ def test_every_field_of_a_specification_is_a_column_or_tells_cells_apart(make_re
 
 def test_families_go_from_dense_to_sparse_and_from_narrow_to_wide(make_cell: MakeCell) -> None:
     sweep = [make_cell([[2.0]], s, width=width) for width in (128, 64) for s in (0.875, 0.0)]
-    found = families(sweep)
-    assert [[cell.sparsity for cell in family.cells] for family in found] == [[0.0, 0.875]] * 2
-    assert [family.apart for family in found] == [(("width", 128),), (("width", 64),)]
+    ordered = families(sweep)
+    assert [[cell.sparsity for cell in family.cells] for family in ordered] == [[0.0, 0.875]] * 2
+    assert [family.apart for family in ordered] == [(("width", 128),), (("width", 64),)]
     across = families(sweep, Design(axis="width"))
     assert [family.label for family in across] == ["SμPar, s = 0.875", "SμPar, s = 0"]
     assert [[cell.width for cell in family.cells] for family in across] == [[64, 128]] * 2
@@ -219,11 +219,11 @@ def test_labels_leave_out_what_most_families_agree_in(make_cell: MakeCell) -> No
     tries: list[dict[str, float]] = [{}, {"epsilon": 1e-14}, {"warmup": 0.4}, {"tokens": 800}]
     usual: dict[str, float] = {"tokens": 200, "epsilon": 1e-8, "warmup": 0.1}
     sweep = [make_cell([[2.0]], s, **{**usual, **tried}) for tried in tries for s in (0.0, 0.5)]
-    found = families(sweep)
-    assert [family.label for family in found] == [
+    labelled = families(sweep)
+    assert [family.label for family in labelled] == [
         *("SμPar", "SμPar, ε = 1e-14", "SμPar, warm-up 0.4", "SμPar, tokens 800")
     ]
-    assert shared_words(found) == "tokens 200, ε = 1e-08, warm-up 0.1"
+    assert shared_words(labelled) == "tokens 200, ε = 1e-08, warm-up 0.1"
     assert [family.label for family in families(sweep[:4])] == ["SμPar, ε = 1e-08", "SμPar, ε = 1e-14"]
 
 

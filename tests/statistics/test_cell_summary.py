@@ -45,8 +45,8 @@ def still(make_cell: MakeCell) -> list[Cell]:
 
 
 def family(cells: Sequence[Cell], design: Design | None = None, proxy: float | None = None) -> FamilySummary:
-    (found,) = summarise_families(summarise(cells, design, proxy))
-    return found
+    (family_summary,) = summarise_families(summarise(cells, design, proxy))
+    return family_summary
 
 
 def nats(regret: Regret | None) -> float:
@@ -75,10 +75,12 @@ def test_one_shifted_cell_shows_as_drift(make_cell: MakeCell, still: list[Cell])
 
 
 def test_an_edge_makes_the_drift_a_bound_without_interval(make_cell: MakeCell, moving: list[Cell]) -> None:
-    found = family([*moving, make_cell(valley(0.0), 0.875, "sp")])
-    assert (found.exact, found.at_least) == (False, True)
-    assert found.drift.value == pytest.approx(-2 + 6)
-    assert np.isnan([found.drift.low, found.drift.high, found.slope.low, found.kappa.value]).all()
+    family_summary = family([*moving, make_cell(valley(0.0), 0.875, "sp")])
+    assert (family_summary.exact, family_summary.at_least) == (False, True)
+    assert family_summary.drift.value == pytest.approx(-2 + 6)
+    assert np.isnan(
+        [family_summary.drift.low, family_summary.drift.high, family_summary.slope.low, family_summary.kappa.value]
+    ).all()
 
 
 def test_an_optimum_without_an_upper_end_leaves_the_drift_without_one(moving: list[Cell]) -> None:
@@ -93,9 +95,9 @@ def test_an_optimum_without_an_upper_end_leaves_the_drift_without_one(moving: li
 
 def test_what_did_not_train_is_left_out_and_makes_the_rest_inexact(make_cell: MakeCell, moving: list[Cell]) -> None:
     lost = make_cell([[math.inf] * 7] * 3, 0.875, "sp")
-    found = family([*moving, lost])
-    assert (found.exact, found.at_least, found.largest_regret) == (False, True, math.inf)
-    assert found.drift.value == pytest.approx(3.0)
+    family_summary = family([*moving, lost])
+    assert (family_summary.exact, family_summary.at_least, family_summary.largest_regret) == (False, True, math.inf)
+    assert family_summary.drift.value == pytest.approx(3.0)
     assert summarise_families(summarise([lost, moving[0]])) == [], "one cell that trained is no family"
     summary = summarise([lost])[0]
     assert (summary.regret.nats, summary.zero_shot) == (math.inf, None)
@@ -109,9 +111,9 @@ def test_kappa_is_the_growth_of_relative_curvature_with_scale(make_cell: MakeCel
         second = 0.01 * scale**3  # of the loss with respect to eta, in units of the first optimum
         octaves = second * (2.0 ** (optimum + 3)) ** 2  # per octave squared, up to a constant
         cells.append(make_cell(valley(optimum, 4.0 * scale**-0.5, octaves), width=64 * 2**n))
-    found = family(cells, Design(axis="width")).kappa
-    assert found.value == pytest.approx(0.5 - 2 * 1 + 3, abs=1e-6)
-    assert found.low < found.value < found.high
+    kappa = family(cells, Design(axis="width")).kappa
+    assert kappa.value == pytest.approx(0.5 - 2 * 1 + 3, abs=1e-6)
+    assert kappa.low < kappa.value < kappa.high
 
 
 def test_scale_grows_away_from_the_proxy_also_for_sparsity(make_cell: MakeCell) -> None:
@@ -119,7 +121,7 @@ def test_scale_grows_away_from_the_proxy_also_for_sparsity(make_cell: MakeCell) 
     assert family(sparser_is_sharper).kappa.value == pytest.approx(1.0)
 
 
-def test_the_first_cells_optimum_is_carried_over(moving: list[Cell]) -> None:
+def test_the_first_cells_optimum_is_transferred(moving: list[Cell]) -> None:
     dense, half, quarter = summarise(moving[::-1])
     assert [summary.cell.sparsity for summary in (dense, half, quarter)] == [0.0, 0.5, 0.75]
     assert dense.regret.nats == pytest.approx(0.0, abs=1e-6)
@@ -129,7 +131,7 @@ def test_the_first_cells_optimum_is_carried_over(moving: list[Cell]) -> None:
     assert quarter.regret.percent == pytest.approx(100 * 0.9 / 2.2, abs=0.1)
 
 
-def test_zero_shot_carries_the_proxys_value_over_or_says_nothing(moving: list[Cell]) -> None:
+def test_zero_shot_transfers_the_proxys_value_or_there_is_none(moving: list[Cell]) -> None:
     known, unknown = summarise(moving, proxy_log2_value=-4.25), summarise(moving)
     assert [summary.zero_shot and summary.zero_shot.log2_value for summary in known] == [-4.25] * 3
     # On the chord between -5 (0.1) and -4 (0.4), a quarter from the right
@@ -142,8 +144,8 @@ def test_the_sweeps_own_proxy_comes_before_what_else_is_known(make_cell: MakeCel
     proxies[0] = make_cell(valley(-6.0), width=32, depth=4, flops=4e10)
     targets = [make_cell(valley(-5.0), sparsity, width=128) for sparsity in (0.0, 0.875)]
     rival = make_cell(valley(-7.0), width=32, parametrization="sp")
-    found = summarise([*targets, *proxies, rival], Design(axis="width"), -7.5)
-    at = {(s.cell.parametrization, s.cell.width): s.zero_shot.log2_value for s in found if s.zero_shot is not None}
+    summaries = summarise([*targets, *proxies, rival], Design(axis="width"), -7.5)
+    at = {(s.cell.parametrization, s.cell.width): s.zero_shot.log2_value for s in summaries if s.zero_shot is not None}
     assert at[("smupar", 128)] == pytest.approx(-4.0, abs=0.01), "the cheapest dense cell of base width"
     assert at[("sp", 32)] == pytest.approx(-7.0, abs=0.01)
     other = summarise([*targets, make_cell(valley(-4.0), width=32, weight_decay=0.1)], Design(axis="width"), -7.5)
@@ -154,7 +156,9 @@ def to_best(summary: CellSummary) -> float:
     return nats(summary.zero_shot_to_best)
 
 
-def test_regret_to_best_is_against_the_best_parametrization_of_the_place(moving: list[Cell], still: list[Cell]) -> None:
+def test_regret_to_best_is_against_the_best_parametrization_at_the_position(
+    moving: list[Cell], still: list[Cell]
+) -> None:
     summaries = summarise([*moving, *still], proxy_log2_value=-6.0)
     sp, smupar = summaries[:3], summaries[3:]
     assert [to_best(summary) for summary in smupar] == pytest.approx([nats(s.zero_shot) for s in smupar])
@@ -223,9 +227,9 @@ def test_the_drift_reaches_as_far_as_an_interval_that_runs_end(make_cell: MakeCe
 
 
 def test_what_is_sure_of_a_drift_is_what_intervals_leave(make_cell: MakeCell, moving: list[Cell]) -> None:
-    found = family([*moving, make_cell(valley(0.0), 0.875, "sp")])
-    assert math.isnan(found.drift.low)
-    assert found.surely == pytest.approx(3.0, abs=0.1), "the edge is at -2, and -3 is clearly worse"
+    family_summary = family([*moving, make_cell(valley(0.0), 0.875, "sp")])
+    assert math.isnan(family_summary.drift.low)
+    assert family_summary.surely == pytest.approx(3.0, abs=0.1), "the edge is at -2, and -3 is clearly worse"
     assert math.isnan(family([make_cell(valley(-5.0)[:1], s) for s in (0.0, 0.5)]).surely), "one seed"
     overlapping = family([make_cell(valley(-5.0), sparsity) for sparsity in (0.0, 0.5)])
     assert overlapping.surely == 0.0
@@ -234,9 +238,9 @@ def test_what_is_sure_of_a_drift_is_what_intervals_leave(make_cell: MakeCell, mo
 def test_where_an_optimum_has_no_end_the_slope_has_no_interval(moving: list[Cell]) -> None:
     *others, last = summarise(moving)
     flat = replace(last, optimum=replace(last.optimum, high=math.inf, status=Status.FLAT))
-    (found,) = summarise_families([*others, flat])
-    assert found.slope.value == pytest.approx(-1.5)
-    assert math.isnan(found.slope.low)
+    (family_summary,) = summarise_families([*others, flat])
+    assert family_summary.slope.value == pytest.approx(-1.5)
+    assert math.isnan(family_summary.slope.low)
 
 
 def test_one_seed_makes_no_exact_drift(make_cell: MakeCell) -> None:
@@ -248,18 +252,23 @@ def test_regrets_at_an_edge_or_beyond_what_was_run_are_bounds(make_cell: MakeCel
     at_edge = family([*moving, make_cell(valley(0.0), 0.875, "sp")], proxy=-5.0)
     assert at_edge.regret_at_least
     short = make_cell(np.array(valley(-4.0))[:, 4:], 0.875, "sp", rates=GRID[4:])
-    found = family([*moving, short], proxy=-6.5)
-    assert math.isfinite(found.largest_zero_shot_regret)
-    assert found.regret_at_least
+    family_summary = family([*moving, short], proxy=-6.5)
+    assert math.isfinite(family_summary.largest_zero_shot_regret)
+    assert family_summary.regret_at_least
 
 
 def test_kappas_interval_is_that_of_relative_curvatures(moving: list[Cell]) -> None:
     first, *_, last = summarise(moving)
     errors = [0.1, 0.2]
     pair = [
-        replace(one, optimum=replace(one.optimum, curvature_error=part * one.optimum.curvature, freedom=1e6))
-        for one, part in zip((first, last), errors, strict=True)
+        replace(
+            cell_summary,
+            optimum=replace(
+                cell_summary.optimum, curvature_error=part * cell_summary.optimum.curvature, degrees_of_freedom=1e6
+            ),
+        )
+        for cell_summary, part in zip((first, last), errors, strict=True)
     ]
-    (found,) = summarise_families(pair)
+    (family_summary,) = summarise_families(pair)
     half_width = 1.96 * math.hypot(*errors) / math.log(2) / 2  # over two octaves of density
-    assert (found.kappa.high - found.kappa.low) / 2 == pytest.approx(half_width, rel=0.1)
+    assert (family_summary.kappa.high - family_summary.kappa.low) / 2 == pytest.approx(half_width, rel=0.1)

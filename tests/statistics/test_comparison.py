@@ -14,7 +14,7 @@ MakeRecord = Callable[..., RunRecord]
 
 
 @pytest.fixture
-def found(make_record: MakeRecord) -> dict[str, Comparison]:
+def comparisons(make_record: MakeRecord) -> dict[str, Comparison]:
     records = [
         make_record("smupar", 0.9375, -5.0, 2.05),
         make_record("sp", 0.9375, -3.0, 2.2),
@@ -26,13 +26,13 @@ def found(make_record: MakeRecord) -> dict[str, Comparison]:
     return {item.name: item for item in compare(records, -5.0)}
 
 
-def test_parametrizations_come_in_the_order_of_the_theory(found: dict[str, Comparison]) -> None:
-    assert list(found) == ["sp", "mup", "smupar"]
-    assert [item.title for item in found.values()] == ["SP", "μP", "SμPar"]
+def test_parametrizations_come_in_the_order_of_the_theory(comparisons: dict[str, Comparison]) -> None:
+    assert list(comparisons) == ["sp", "mup", "smupar"]
+    assert [item.title for item in comparisons.values()] == ["SP", "μP", "SμPar"]
 
 
-def test_zero_shot_is_compared_with_direct_tuning(found: dict[str, Comparison]) -> None:
-    sp = found["sp"]
+def test_zero_shot_is_compared_with_direct_tuning(comparisons: dict[str, Comparison]) -> None:
+    sp = comparisons["sp"]
     assert (sp.zero_shot, sp.tuned, sp.tuned_log2_rate, sp.was_tuned) == (2.5, 2.0, -4.0, True)
     assert (sp.rates, sp.losses) == ((-5.0, -4.0, -3.0), (2.5, 2.0, 2.2))
     assert (sp.regret_percent, sp.regret_to_best_percent) == (25.0, 25.0)
@@ -51,14 +51,14 @@ def test_a_best_at_the_end_of_its_grid_is_told(make_record: MakeRecord) -> None:
     assert not alone.at_edge, "it was not tuned"
 
 
-def test_a_single_run_was_not_tuned(found: dict[str, Comparison]) -> None:
-    smupar = found["smupar"]
+def test_a_single_run_was_not_tuned(comparisons: dict[str, Comparison]) -> None:
+    smupar = comparisons["smupar"]
     assert (smupar.zero_shot, smupar.tuned, smupar.was_tuned, smupar.regret_percent) == (2.05, 2.05, False, None)
     assert smupar.regret_to_best_percent == pytest.approx(2.5), "the best of all is SP, tuned directly"
 
 
-def test_a_zero_shot_run_that_diverged_has_no_regret(found: dict[str, Comparison]) -> None:
-    mup = found["mup"]
+def test_a_zero_shot_run_that_diverged_has_no_regret(comparisons: dict[str, Comparison]) -> None:
+    mup = comparisons["mup"]
     assert (mup.zero_shot, mup.tuned, mup.tuned_log2_rate) == (math.inf, 2.75, -6.0)
     assert (mup.regret_percent, mup.regret_to_best_percent) == (None, None)
     assert mup.losses == (2.75, math.inf)

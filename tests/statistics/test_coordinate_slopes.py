@@ -14,9 +14,9 @@ from smupar_transfer.statistics.coordinate_slopes import (
     EXACT,
     JUDGED,
     PARTIAL,
-    Estimate,
+    LayerSlope,
     Moment,
-    Slope,
+    SlopeEstimate,
     Verdict,
     difference,
     exponent_at_start,
@@ -47,7 +47,7 @@ def checks(make_check: MakeCheck, names: dict[str, tuple[float, float, float]]) 
     ]
 
 
-def found(records: list[CoordinateRecord], axis: str = "sparsity") -> list[Slope]:
+def slopes_of(records: list[CoordinateRecord], axis: str = "sparsity") -> list[LayerSlope]:
     return slopes(sizes_table(records, axis), axis, STEPS)
 
 
@@ -63,7 +63,7 @@ def test_the_table_has_a_row_a_size(make_check: MakeCheck) -> None:
 
 
 def test_slopes_of_power_laws_are_their_exponents(make_check: MakeCheck) -> None:
-    for slope in found(checks(make_check, POWERS)):
+    for slope in slopes_of(checks(make_check, POWERS)):
         exponent = POWERS[slope.parametrization][list(Coordinate).index(slope.coordinate)]
         assert slope.estimate.mean == pytest.approx(exponent)
         assert dict(slope.estimate.by_seed) == pytest.approx(dict(enumerate(exponent + noise for noise in NOISE)))
@@ -71,7 +71,7 @@ def test_slopes_of_power_laws_are_their_exponents(make_check: MakeCheck) -> None
 
 
 def test_there_is_a_slope_a_layer_and_judged_size_in_the_order_of_theory(make_check: MakeCheck) -> None:
-    order = [(s.parametrization, s.coordinate, s.moment, s.layer) for s in found(checks(make_check, POWERS))]
+    order = [(s.parametrization, s.coordinate, s.moment, s.layer) for s in slopes_of(checks(make_check, POWERS))]
     names = [name for name in PARAMETRIZATIONS if name in POWERS]
     assert order == [(name, *size, layer) for name in names for size in JUDGED for layer in ("mlp.up", "mlp.down")]
 
@@ -82,25 +82,25 @@ def test_intervals_are_students(count: int) -> None:
     values = np.random.default_rng(0).normal(size=count)
     half = stats.t.ppf(0.975, count - 1) * values.std(ddof=1) / math.sqrt(count)
     expected = (values.mean() - half, values.mean() + half)
-    assert Estimate(dict(enumerate(values))).interval == pytest.approx(expected, rel=2e-3)
-    assert Estimate(dict(enumerate(values))).mean == pytest.approx(values.mean())
+    assert SlopeEstimate(dict(enumerate(values))).interval == pytest.approx(expected, rel=2e-3)
+    assert SlopeEstimate(dict(enumerate(values))).mean == pytest.approx(values.mean())
 
 
 def test_an_interval_for_two_looks_is_wider_as_bonferroni_has_it() -> None:
     stats = pytest.importorskip("scipy.stats")
     values = {0: 1.0, 1: 2.0, 2: 4.0}
-    low, high = Estimate(values).interval
-    wide_low, wide_high = Estimate(values, looks=2).interval
+    low, high = SlopeEstimate(values).interval
+    wide_low, wide_high = SlopeEstimate(values, looks=2).interval
     assert (wide_high - wide_low) / (high - low) == pytest.approx(stats.t.ppf(0.9875, 2) / stats.t.ppf(0.975, 2))
-    assert mean_of([Estimate(values), Estimate(values, 2)]).looks == 2
-    assert difference(Estimate(values, 2), Estimate(values)).looks == 2
+    assert mean_of([SlopeEstimate(values), SlopeEstimate(values, 2)]).looks == 2
+    assert difference(SlopeEstimate(values, 2), SlopeEstimate(values)).looks == 2
 
 
 def test_intervals_cover_where_a_bootstrap_of_five_seeds_does_not() -> None:
     """Why Student's t: percentiles of resampled means of five are too narrow. 1,000 draws: +- 1.4 points."""
     rng = np.random.default_rng(0)
     draws = rng.normal(size=(1000, 5))
-    inside = [low <= 0 <= high for low, high in (Estimate(dict(enumerate(row))).interval for row in draws)]
+    inside = [low <= 0 <= high for low, high in (SlopeEstimate(dict(enumerate(row))).interval for row in draws)]
     assert 0.93 < np.mean(inside) < 0.97
     resampled = draws[:, rng.integers(5, size=(400, 5))].mean(axis=2)
     low, high = np.quantile(resampled, [0.025, 0.975], axis=1)
@@ -121,14 +121,14 @@ def test_intervals_cover_where_a_bootstrap_of_five_seeds_does_not() -> None:
     ],
 )
 def test_a_whole_interval_decides(values: tuple[float, ...], verdict: Verdict) -> None:
-    assert Estimate(dict(enumerate(values))).judge(0.0, EXACT) is verdict
-    assert Estimate({seed: value + 1 for seed, value in enumerate(values)}).judge(1.0, EXACT) is verdict
+    assert SlopeEstimate(dict(enumerate(values))).judge(0.0, EXACT) is verdict
+    assert SlopeEstimate({seed: value + 1 for seed, value in enumerate(values)}).judge(1.0, EXACT) is verdict
 
 
 @pytest.mark.parametrize(("slope", "verdict"), [(-0.5, "INSIDE"), (-0.7, "OUTSIDE"), (0.2, "INSIDE"), (0.3, "OUTSIDE")])
 def test_updates_may_be_less_aligned_but_not_more(slope: float, verdict: str) -> None:
     """Between independent and aligned sums a correct rule slopes down by at most 1/2, a wrong one up by 1/2 or more."""
-    assert Estimate({0: slope, 1: slope}).judge(0.0, PARTIAL) is Verdict[verdict]
+    assert SlopeEstimate({0: slope, 1: slope}).judge(0.0, PARTIAL) is Verdict[verdict]
 
 
 def test_strain_is_measured_by_the_side_of_the_allowance() -> None:
@@ -140,7 +140,7 @@ def test_strain_is_measured_by_the_side_of_the_allowance() -> None:
 @pytest.mark.parametrize(("claimed", "agreement"), [("smupar", Verdict.OUTSIDE), ("mup", Verdict.INSIDE)])
 def test_another_tables_exponents_are_rejected(make_check: MakeCheck, claimed: str, agreement: Verdict) -> None:
     """An implementation that scaled as muP does and called itself SuPar."""
-    at_start = [s for s in found(checks(make_check, {claimed: POWERS["mup"]})) if s.moment is Moment.START]
+    at_start = [s for s in slopes_of(checks(make_check, {claimed: POWERS["mup"]})) if s.moment is Moment.START]
     assert {slope.agreement for slope in at_start} == {agreement}
 
 
@@ -149,28 +149,28 @@ def test_a_seed_that_lacks_a_size_is_left_out(make_check: MakeCheck) -> None:
     first = records[0]
     cut = tuple(replace(layer, activation=layer.activation[:1], gradient=(0.0,) * 3) for layer in first.layers)
     by_size = {
-        (s.coordinate, s.moment): set(s.estimate.by_seed) for s in found([replace(first, layers=cut), *records[1:]])
+        (s.coordinate, s.moment): set(s.estimate.by_seed) for s in slopes_of([replace(first, layers=cut), *records[1:]])
     }
     assert by_size[Coordinate.ACTIVATION, Moment.START] == {0, 1, 2}
     assert by_size[Coordinate.ACTIVATION, Moment.END] == {1, 2}
     assert by_size[Coordinate.GRADIENT, Moment.START] == {1, 2}
 
 
-def test_a_single_place_has_no_slope(make_check: MakeCheck) -> None:
+def test_a_single_position_has_no_slope(make_check: MakeCheck) -> None:
     with pytest.raises(InputError, match=r"^axis=sparsity: has a single value"):
-        found([make_check("smupar", 0.5)])
+        slopes_of([make_check("smupar", 0.5)])
 
 
-def test_a_parametrization_with_a_single_place_has_no_slopes_beside_another_that_has(make_check: MakeCheck) -> None:
+def test_a_parametrization_with_a_single_position_has_no_slopes_beside_another_that_has(make_check: MakeCheck) -> None:
     """An interrupted check; a line through one point once ended the command with a traceback."""
     records = [*checks(make_check, {"mup": POWERS["mup"]}), make_check("smupar", 0.5)]
-    assert {s.parametrization for s in found(records) if s.estimate.by_seed} == {"mup"}
+    assert {s.parametrization for s in slopes_of(records) if s.estimate.by_seed} == {"mup"}
 
 
-def test_places_may_differ_between_parametrizations(make_check: MakeCheck) -> None:
+def test_positions_may_differ_between_parametrizations(make_check: MakeCheck) -> None:
     records = checks(make_check, {"smupar": POWERS["smupar"]})
     records += [make_check("sp", sparsity, powers=POWERS["sp"]) for sparsity in (0.0, 0.25)]
-    for slope in found(records):
+    for slope in slopes_of(records):
         assert slope.estimate.mean == pytest.approx(
             POWERS[slope.parametrization][list(Coordinate).index(slope.coordinate)]
         )
@@ -195,14 +195,14 @@ def test_parametrizations_may_have_hyperparameters_of_their_own(make_check: Make
 
 
 def test_means_and_differences_are_paired_by_seed() -> None:
-    a, b = Estimate({0: 1.0, 1: 2.0}), Estimate({0: 0.0, 1: 0.5, 2: 9.0})
+    a, b = SlopeEstimate({0: 1.0, 1: 2.0}), SlopeEstimate({0: 0.0, 1: 0.5, 2: 9.0})
     assert dict(difference(a, b).by_seed) == {0: 1.0, 1: 1.5}
-    assert dict(mean_of([a, Estimate({1: 0.0, 0: 3.0})]).by_seed) == {0: 2.0, 1: 1.0}
+    assert dict(mean_of([a, SlopeEstimate({1: 0.0, 0: 3.0})]).by_seed) == {0: 2.0, 1: 1.0}
     assert dict(mean_of([a, b]).by_seed) == {}
 
 
 def test_gaps_to_the_control(make_check: MakeCheck) -> None:
-    measured = gaps(found(checks(make_check, POWERS)), "sparsity")
+    measured = gaps(slopes_of(checks(make_check, POWERS)), "sparsity")
     assert [(gap.parametrization, gap.control, gap.predicted) for gap in measured] == [
         ("sp", "mup", 0.0),
         ("smupar", "mup", 1.0),
@@ -211,7 +211,7 @@ def test_gaps_to_the_control(make_check: MakeCheck) -> None:
     low, high = measured[1].estimate.interval
     assert high - low == pytest.approx(0.0, abs=1e-9), "noise that both share is no noise"
     assert (measured[1].low_layer, measured[1].high_layer) == pytest.approx((1.0, 1.0))
-    assert gaps(found(checks(make_check, {"smupar": (0.0, 0.0, 0.0)})), "sparsity") == []
+    assert gaps(slopes_of(checks(make_check, {"smupar": (0.0, 0.0, 0.0)})), "sparsity") == []
 
 
 def test_over_width_the_control_is_sp(make_check: MakeCheck) -> None:
@@ -262,7 +262,9 @@ def test_first_updates_of_sgd_are_those_without_the_clip(make_check: MakeCheck, 
         under_sgd(record, norm=8 * record.spec.sparsity.density**0.5, clip_updates=True)
         for record in checks(make_check, {"smupar": (0.0, 0.0, 0.0)})
     ]
-    updates = [s for s in found(records) if s.coordinate is Coordinate.UPDATE]
+    updates = [s for s in slopes_of(records) if s.coordinate is Coordinate.UPDATE]
     assert [s.estimate.mean for s in updates] == pytest.approx([0.0, 0.0], abs=1e-6)
     bare = [replace(record, gradient_norms=()) for record in records]
-    assert [s.estimate.mean for s in found(bare) if s.coordinate is Coordinate.UPDATE] == pytest.approx([-0.5, -0.5])
+    assert [s.estimate.mean for s in slopes_of(bare) if s.coordinate is Coordinate.UPDATE] == pytest.approx(
+        [-0.5, -0.5]
+    )

@@ -103,7 +103,7 @@ def test_three_points_make_a_parabola() -> None:
     fit = fitted(np.array([0.0, 1.0, 2.0]), np.array([3.0, 2.0, 5.0]))
     assert fit.log2_value == pytest.approx(0.75)
     assert fit.curvature == pytest.approx(4.0)
-    assert fit.freedom == 0
+    assert fit.degrees_of_freedom == 0
 
 
 @pytest.mark.parametrize(("optimum", "edge"), [(-9.0, -8.0), (0.0, -2.0)])

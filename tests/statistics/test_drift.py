@@ -28,20 +28,20 @@ ERRORS, FEW = errors(NORMAL), errors(NORMAL[:300])
 
 
 def test_without_errors_there_is_no_interval() -> None:
-    found = spread(np.array([1.0, 3.5, 2.0]), None)
-    assert found.value == 2.5
-    assert np.isnan([found.low, found.high, found.noise]).all()
+    estimate = spread(np.array([1.0, 3.5, 2.0]), None)
+    assert estimate.value == 2.5
+    assert np.isnan([estimate.low, estimate.high, estimate.noise]).all()
 
 
 def test_without_noise_the_interval_is_the_value() -> None:
-    found = spread(np.array([1.0, 3.5, 2.0]), errors(np.zeros((50, 3))))
-    assert [found.low, found.high, found.noise] == pytest.approx([2.5, 2.5, 0.0], abs=1e-3)
+    estimate = spread(np.array([1.0, 3.5, 2.0]), errors(np.zeros((50, 3))))
+    assert [estimate.low, estimate.high, estimate.noise] == pytest.approx([2.5, 2.5, 0.0], abs=1e-3)
 
 
 def test_a_range_within_the_noise_may_be_none_at_all() -> None:
-    found = spread(np.array([0.0, 0.1, 0.15, 0.05, 0.2]), ERRORS)
-    assert found.low == 0.0
-    assert found.value < found.noise < 0.3, "noise of 0.1 makes a range of 0.23 on average"
+    estimate = spread(np.array([0.0, 0.1, 0.15, 0.05, 0.2]), ERRORS)
+    assert estimate.low == 0.0
+    assert estimate.value < estimate.noise < 0.3, "noise of 0.1 makes a range of 0.23 on average"
     assert spread(np.array([0.0, 0.3, 0.6, 0.9, 1.2]), ERRORS).low > 0.7
 
 
@@ -62,8 +62,8 @@ def test_the_interval_holds_the_truth(drift: float) -> None:
     held, plain = [], []
     for _ in range(60):
         positions = truths + 0.1 * random.standard_normal(5)
-        found = spread(positions, FEW)
-        held.append(found.low <= drift + 1e-3 and drift <= found.high)
+        estimate = spread(positions, FEW)
+        held.append(estimate.low <= drift + 1e-3 and drift <= estimate.high)
         bootstrap = np.ptp(positions + NORMAL[:300], axis=1)
         plain.append(np.quantile(bootstrap, 0.025) <= drift)
     assert np.mean(held) >= 0.9
@@ -89,11 +89,11 @@ def test_an_estimate_that_may_lie_farther_out_makes_a_larger_drift_possible_and_
 
 
 def test_a_slope_is_that_of_least_squares_with_its_error() -> None:
-    places = np.array([0.0, -1.0, -2.0, -3.0, -4.0])
-    found = slope(places, 1.5 * places - 7, NORMAL)
-    assert found.value == pytest.approx(1.5)
+    positions = np.array([0.0, -1.0, -2.0, -3.0, -4.0])
+    fitted = slope(positions, 1.5 * positions - 7, NORMAL)
+    assert fitted.value == pytest.approx(1.5)
     half_width = 2.086 * 0.1 / math.sqrt(10)  # t with 20 degrees of freedom; sum of squares of the places is 10
-    assert found.high - found.value == pytest.approx(half_width, rel=0.1)
-    assert found.value - found.low == pytest.approx(found.high - found.value)
-    assert math.isnan(slope(places, places, None).low)
-    assert math.isnan(slope(np.zeros(5), places, NORMAL).value)
+    assert fitted.high - fitted.value == pytest.approx(half_width, rel=0.1)
+    assert fitted.value - fitted.low == pytest.approx(fitted.high - fitted.value)
+    assert math.isnan(slope(positions, positions, None).low)
+    assert math.isnan(slope(np.zeros(5), positions, NORMAL).value)

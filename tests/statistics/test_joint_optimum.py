@@ -49,33 +49,33 @@ def noisy(x: float, y: float, noise: float, seed: int, seeds: int = 3) -> Surfac
     return surface(bowl(x, y) + levels + noise * random.normal(size=(seeds, len(X), len(Y))))
 
 
-def one(losses: Floats) -> JointOptimum:
-    (found,) = joint_optima([surface(losses)])
-    return found
+def optimum_of(losses: Floats) -> JointOptimum:
+    (bottom,) = joint_optima([surface(losses)])
+    return bottom
 
 
 @settings(deadline=None, max_examples=30)
 @given(st.floats(-6.9, -4.1), st.floats(-4.9, -1.6), st.floats(-0.03, 0.03))
 def test_the_bottom_of_a_quadratic_is_found(x: float, y: float, tilt: float) -> None:
-    found = one(bowl(x, y, tilt)[None])
-    if found.status is Status.FIT:
-        assert found.log2_values == pytest.approx((x, y), abs=1e-6)
+    bottom = optimum_of(bowl(x, y, tilt)[None])
+    if bottom.status is Status.FIT:
+        assert bottom.log2_values == pytest.approx((x, y), abs=1e-6)
     else:
-        assert found.status is Status.EDGE
-    assert math.isnan(found.radius), "one seed tells no spread"
+        assert bottom.status is Status.EDGE
+    assert math.isnan(bottom.radius), "one seed tells no spread"
 
 
 def test_a_minimum_at_any_side_is_at_the_edge() -> None:
     for x, y in ((-9.0, -3.0), (-1.0, -3.0), (-5.0, -7.0), (-5.0, 1.0)):
-        assert one(bowl(x, y, 0.0)[None]).status is Status.EDGE
-    assert one(bowl(-5.0, -3.0)[None]).status is Status.FIT
+        assert optimum_of(bowl(x, y, 0.0)[None]).status is Status.EDGE
+    assert optimum_of(bowl(-5.0, -3.0)[None]).status is Status.FIT
 
 
 def test_where_there_is_no_bowl_the_grid_speaks() -> None:
     """Pure noise: no minimum may be read from it; over a bowl the same noise does no harm."""
     shapes = [np.random.default_rng(seed).uniform(0, 0.02, (len(X), len(Y))) for seed in range(20)]
-    found = joint_optima([surface(2 + noise[None]) for noise in shapes])
-    lost = [optimum for optimum in found if optimum.status is Status.NOT_CONVEX]
+    optima = joint_optima([surface(2 + noise[None]) for noise in shapes])
+    lost = [optimum for optimum in optima if optimum.status is Status.NOT_CONVEX]
     assert len(lost) >= 3
     assert all(optimum.log2_values[0] in X and optimum.log2_values[1] in Y for optimum in lost)
     assert {optimum.status for optimum in joint_optima([surface(bowl(-5, -3) + n[None]) for n in shapes])} == {
@@ -87,18 +87,18 @@ def test_diverged_and_missing_points_are_left_out() -> None:
     losses = np.stack([bowl(-5.2, -3.3)] * 2)
     losses[0, -1] = math.inf
     losses[1, :, 0] = math.nan
-    found = one(losses)
-    assert found.status is Status.FIT
-    assert found.log2_values == pytest.approx((-5.2, -3.3), abs=1e-6)
-    assert one(np.full((2, len(X), len(Y)), math.inf)).status is Status.NOTHING
+    bottom = optimum_of(losses)
+    assert bottom.status is Status.FIT
+    assert bottom.log2_values == pytest.approx((-5.2, -3.3), abs=1e-6)
+    assert optimum_of(np.full((2, len(X), len(Y)), math.inf)).status is Status.NOTHING
 
 
 def test_the_intervals_and_the_ellipse_hold_the_truth() -> None:
     inside, half, joint = [], [], []
     for sweep in range(25):
         truths = np.random.default_rng(sweep).uniform([-6.0, -4.0], [-5.0, -2.5], (4, 2))
-        found = joint_optima([noisy(truth[0], truth[1], 0.01, 10 * sweep + n) for n, truth in enumerate(truths)])
-        for truth, optimum in zip(truths, found, strict=True):
+        optima = joint_optima([noisy(truth[0], truth[1], 0.01, 10 * sweep + n) for n, truth in enumerate(truths)])
+        for truth, optimum in zip(truths, optima, strict=True):
             assert optimum.status is Status.FIT
             off = truth - optimum.log2_values
             widths = (np.array(optimum.high) - optimum.low) / 2
@@ -111,11 +111,11 @@ def test_the_intervals_and_the_ellipse_hold_the_truth() -> None:
 
 
 def test_the_ellipse_is_the_outline_of_the_joint_region() -> None:
-    (found,) = joint_optima([noisy(-5.2, -3.3, 0.01, 0)])
-    outline = found.ellipse() - found.log2_values
-    distance = np.einsum("pi,ij,pj->p", outline, np.linalg.inv(found.covariance), outline)
-    assert distance == pytest.approx(np.full(73, found.radius**2))
-    assert np.isnan(one(bowl(-5.0, -3.0)[None]).ellipse()).all()
+    (bottom,) = joint_optima([noisy(-5.2, -3.3, 0.01, 0)])
+    outline = bottom.ellipse() - bottom.log2_values
+    distance = np.einsum("pi,ij,pj->p", outline, np.linalg.inv(bottom.covariance), outline)
+    assert distance == pytest.approx(np.full(73, bottom.radius**2))
+    assert np.isnan(optimum_of(bowl(-5.0, -3.0)[None]).ellipse()).all()
 
 
 def test_levels_of_seeds_and_the_place_of_the_grid_do_not_matter() -> None:
@@ -145,8 +145,8 @@ def test_surfaces_come_from_runs(make_record: MakeRecord) -> None:
 
 
 def test_tables_have_a_row_a_point_and_a_row_a_surface() -> None:
-    found = [noisy(-5.2, -3.3, 0.01, 0)]
-    points, joint = surface_table(found, DESIGN), joint_table(found, joint_optima(found), DESIGN)
+    surfaces = [noisy(-5.2, -3.3, 0.01, 0)]
+    points, joint = surface_table(surfaces, DESIGN), joint_table(surfaces, joint_optima(surfaces), DESIGN)
     assert len(points) == len(X) * len(Y)
     assert points["log2_learning_rate"].to_numpy()[points["loss"].argmin()] == -5.0
     assert points["seeds"].unique().tolist() == [3]
@@ -157,20 +157,20 @@ def test_tables_have_a_row_a_point_and_a_row_a_surface() -> None:
 
 def test_points_beyond_the_window_and_dips_beyond_them_do_not_count() -> None:
     losses = np.stack([bowl(-5.2, -3.3)] * 2)
-    plain = one(losses)
+    plain = optimum_of(losses)
     far = losses[0] > 1.16 * losses[0].min()
     assert far.sum() > 4
-    assert one(losses + 3 * far).log2_values == pytest.approx(plain.log2_values)
+    assert optimum_of(losses + 3 * far).log2_values == pytest.approx(plain.log2_values)
     walled = losses + 3 * far
     walled[:, 0, :2], walled[:, 1, :2] = 5.0, 5.0
     walled[:, 0, 0] = losses.min() + 0.01  # as good as the best, in a corner behind the wall
-    assert one(walled).log2_values == pytest.approx(plain.log2_values)
+    assert optimum_of(walled).log2_values == pytest.approx(plain.log2_values)
 
 
 def test_a_bowl_that_no_quadratic_fits_has_a_wider_region() -> None:
     dx, dy = np.meshgrid(X + 5.2, Y + 3.3, indexing="ij")
     steps = 1e-6 * np.array([1.0, -1.0])[:, None, None] * X[:, None]
-    smooth, kinked = one(bowl(-5.2, -3.3) + steps), one(2 + 0.1 * np.abs(dx) + 0.1 * np.abs(dy) + steps)
+    smooth, kinked = optimum_of(bowl(-5.2, -3.3) + steps), optimum_of(2 + 0.1 * np.abs(dx) + 0.1 * np.abs(dy) + steps)
     assert kinked.high[0] - kinked.low[0] > 50 * (smooth.high[0] - smooth.low[0])
 
 
@@ -178,7 +178,7 @@ def test_next_to_runs_that_diverged_the_optimum_is_at_the_edge() -> None:
     """Guards against a minimum placed where every run diverged."""
     losses = np.stack([bowl(-4.4, -2.4)] * 2)
     losses[:, 4:, 4:] = math.inf
-    assert one(losses).status is Status.EDGE
-    found = one(np.stack([bowl(-6.6, -4.5)] * 2) + np.where(np.isinf(losses), math.inf, 0.0))
-    assert found.status is Status.FIT
-    assert found.log2_values == pytest.approx((-6.6, -4.5), abs=1e-6)
+    assert optimum_of(losses).status is Status.EDGE
+    bottom = optimum_of(np.stack([bowl(-6.6, -4.5)] * 2) + np.where(np.isinf(losses), math.inf, 0.0))
+    assert bottom.status is Status.FIT
+    assert bottom.log2_values == pytest.approx((-6.6, -4.5), abs=1e-6)

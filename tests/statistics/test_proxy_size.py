@@ -34,45 +34,47 @@ def sweep(make_cell: MakeCell) -> list[Cell]:
 
 
 def test_regret_grows_as_the_proxy_shrinks(sweep: list[Cell]) -> None:
-    found = proxy_sizes(sweep)
-    assert [one.proxy.width for one in found] == [16, 32, 64]
-    assert {id(one.target) for one in found} == {id(sweep[0])}
+    sizes = proxy_sizes(sweep)
+    assert [proxy_size.proxy.width for proxy_size in sizes] == [16, 32, 64]
+    assert {id(proxy_size.target) for proxy_size in sizes} == {id(sweep[0])}
     # 2.5 octaves away, on the chord between 0.4 and 0.9, and one octave away, on the grid
-    assert [one.regret.nats for one in found] == pytest.approx([0.65, 0.1, 0.0], abs=2e-3)
-    assert [one.search_flops for one in found] == pytest.approx([7 * width / 1000 for width in (16, 32, 64)])
-    for one in found:
-        assert one.low <= one.regret.nats + 1e-5
-        assert one.regret.nats <= one.high
+    assert [proxy_size.regret.nats for proxy_size in sizes] == pytest.approx([0.65, 0.1, 0.0], abs=2e-3)
+    assert [proxy_size.search_flops for proxy_size in sizes] == pytest.approx(
+        [7 * width / 1000 for width in (16, 32, 64)]
+    )
+    for proxy_size in sizes:
+        assert proxy_size.low <= proxy_size.regret.nats + 1e-5
+        assert proxy_size.regret.nats <= proxy_size.high
 
 
 def test_an_uncertain_proxy_makes_an_uncertain_regret(make_cell: MakeCell, sweep: list[Cell]) -> None:
     noisy = make_cell(valley(-4.0, noise=0.03), width=32, flops=32e9)
-    sure, unsure = ((one.low, one.high) for one in proxy_sizes([sweep[0], sweep[2], noisy])[:2])
+    sure, unsure = ((proxy_size.low, proxy_size.high) for proxy_size in proxy_sizes([sweep[0], sweep[2], noisy])[:2])
     assert unsure[1] - unsure[0] > 3 * (sure[1] - sure[0])
 
 
 def test_noise_of_the_target_alone_makes_an_uncertain_regret(make_cell: MakeCell) -> None:
     """The proxy is as good as exact; of the target, two seeds differ in what -4 costs."""
     target, proxy = make_cell(valley(-5.0, noise=0.01), 0.875, width=256), make_cell(valley(-4.0, noise=1e-9), width=64)
-    (found,) = proxy_sizes([target, proxy])
+    (size,) = proxy_sizes([target, proxy])
     # differences 0.11, 0.09 and 0.1: standard error 0.01 / sqrt(3), Student's t with two degrees of freedom 4.303
-    assert found.high - found.low == pytest.approx(2 * 4.303 * 0.01 / 3**0.5, rel=0.2)
+    assert size.high - size.low == pytest.approx(2 * 4.303 * 0.01 / 3**0.5, rel=0.2)
 
 
 def test_a_target_that_may_diverge_has_a_regret_without_an_end(make_cell: MakeCell) -> None:
     losses = np.array(valley(-5.0))
     losses[0, GRID >= -3] = math.inf
     target, proxy = make_cell(losses, 0.875, width=256), make_cell(valley(-4.0, noise=0.05), width=64)
-    (found,) = proxy_sizes([target, proxy])
-    assert math.isfinite(found.low)
-    assert found.high == math.inf
+    (size,) = proxy_sizes([target, proxy])
+    assert math.isfinite(size.low)
+    assert size.high == math.inf
 
 
 def test_one_seed_gives_a_regret_without_interval(make_cell: MakeCell) -> None:
     target, proxy = make_cell(valley(-5.0)[:1], width=128), make_cell(valley(-4.0)[:1], width=32)
-    (found,) = proxy_sizes([target, proxy])
-    assert found.regret.nats == pytest.approx(0.1, abs=1e-3)
-    assert math.isnan(found.low)
+    (size,) = proxy_sizes([target, proxy])
+    assert size.regret.nats == pytest.approx(0.1, abs=1e-3)
+    assert math.isnan(size.low)
 
 
 def test_only_dense_cells_that_trained_are_proxies_of_their_own_parametrization(
@@ -81,7 +83,7 @@ def test_only_dense_cells_that_trained_are_proxies_of_their_own_parametrization(
     lost = make_cell([[math.inf] * 7], width=8)
     alone = make_cell(valley(-3.0), width=32, parametrization="sp")
     sparse = make_cell(valley(-3.0), 0.5, width=32)
-    assert [one.proxy.width for one in proxy_sizes([*sweep, lost, alone, sparse])] == [16, 32, 64]
+    assert [proxy_size.proxy.width for proxy_size in proxy_sizes([*sweep, lost, alone, sparse])] == [16, 32, 64]
 
 
 def test_the_table_has_a_row_a_proxy(sweep: list[Cell]) -> None:

@@ -40,17 +40,17 @@ def by_enumeration(judged: Sequence[float], losses: Sequence[float], length: int
 
 def test_expected_losses_are_those_of_all_searches_there_are(make_record: MakeRecord) -> None:
     proxy, target = [2.4, 2.2, 2.3], [2.3, 2.1, 1.9]
-    found = curves(table(make_record, proxy, target))
+    by_way = curves(table(make_record, proxy, target))
     lengths = [1, 2, 3]
-    assert found["transfer"].draws == (1, 2, 3)
-    assert found["transfer"].loss == pytest.approx([by_enumeration(proxy, target, k) for k in lengths])
-    assert found["direct"].loss == pytest.approx([by_enumeration(target, target, k) for k in lengths])
+    assert by_way["transfer"].draws == (1, 2, 3)
+    assert by_way["transfer"].loss == pytest.approx([by_enumeration(proxy, target, k) for k in lengths])
+    assert by_way["direct"].loss == pytest.approx([by_enumeration(target, target, k) for k in lengths])
 
 
 def test_costs_count_in_runs_of_the_target(make_record: MakeRecord) -> None:
-    found = curves(table(make_record, [2.4, 2.2, 2.3], [2.3, 2.1, 1.9]))
-    assert found["transfer"].cost == pytest.approx([1.25, 1.5, 1.75])
-    assert found["direct"].cost == pytest.approx([1.0, 2.0, 3.0])
+    by_way = curves(table(make_record, [2.4, 2.2, 2.3], [2.3, 2.1, 1.9]))
+    assert by_way["transfer"].cost == pytest.approx([1.25, 1.5, 1.75])
+    assert by_way["direct"].cost == pytest.approx([1.0, 2.0, 3.0])
 
 
 def test_a_proxy_that_ranks_alike_loses_nothing_and_one_that_does_not_loses(make_record: MakeRecord) -> None:
@@ -62,8 +62,8 @@ def test_a_proxy_that_ranks_alike_loses_nothing_and_one_that_does_not_loses(make
 
 
 def test_intervals_hold_the_expectation_and_vanish_where_all_points_are_alike(make_record: MakeRecord) -> None:
-    found = curves(table(make_record, [2.4, 2.2, 2.3], [2.3, 2.1, 1.9]))
-    for curve in found.values():
+    by_way = curves(table(make_record, [2.4, 2.2, 2.3], [2.3, 2.1, 1.9]))
+    for curve in by_way.values():
         assert (curve.low <= curve.loss).all()
         assert (curve.loss <= curve.high).all()
         assert (curve.low < curve.high).all()
@@ -72,8 +72,8 @@ def test_intervals_hold_the_expectation_and_vanish_where_all_points_are_alike(ma
 
 
 def test_a_run_that_diverged_is_as_good_as_a_guess(make_record: MakeRecord) -> None:
-    found = curves(table(make_record, [2.4, 2.2, None], [2.0, 2.0, None]))
-    assert found["direct"].loss[0] == pytest.approx((2 + 2 + math.log(256)) / 3)
+    by_way = curves(table(make_record, [2.4, 2.2, None], [2.0, 2.0, None]))
+    assert by_way["direct"].loss[0] == pytest.approx((2 + 2 + math.log(256)) / 3)
 
 
 def test_runs_that_differ_in_what_is_not_swept_are_refused(make_record: MakeRecord) -> None:
@@ -96,10 +96,10 @@ def test_only_points_that_both_trained_count(make_record: MakeRecord) -> None:
 def test_a_parametrization_without_a_proxy_is_searched_directly_alone(make_record: MakeRecord) -> None:
     runs = table(make_record, [2.4, 2.2, 2.3], [2.3, 2.1, 1.9])
     alone = runs.iloc[3:].assign(parametrization="sp")
-    found = {(curve.parametrization, curve.way): curve for curve in search_curves(pd.concat([runs, alone]), SWEPT)}
-    assert list(found) == [("sp", "direct"), ("smupar", "transfer"), ("smupar", "direct")]
-    assert found["sp", "direct"].loss == pytest.approx(found["smupar", "direct"].loss)
-    assert found["sp", "direct"].cost == pytest.approx([1.0, 2.0, 3.0])
+    by_way = {(curve.parametrization, curve.way): curve for curve in search_curves(pd.concat([runs, alone]), SWEPT)}
+    assert list(by_way) == [("sp", "direct"), ("smupar", "transfer"), ("smupar", "direct")]
+    assert by_way["sp", "direct"].loss == pytest.approx(by_way["smupar", "direct"].loss)
+    assert by_way["sp", "direct"].cost == pytest.approx([1.0, 2.0, 3.0])
 
 
 def test_a_proxy_whose_target_was_not_trained_yet_is_left_out(make_record: MakeRecord) -> None:
@@ -111,11 +111,11 @@ def test_a_proxy_whose_target_was_not_trained_yet_is_left_out(make_record: MakeR
 def test_seeds_are_averaged(make_record: MakeRecord) -> None:
     runs = table(make_record, [2.4, 2.2, 2.3], [2.3, 2.1, 1.9])
     again = runs.assign(seed=1, validation_loss=runs["validation_loss"] + 0.5)
-    found = curves(pd.concat([runs, again]))
-    assert found["direct"].loss[0] == pytest.approx(np.mean([2.3, 2.1, 1.9]) + 0.25)
+    by_way = curves(pd.concat([runs, again]))
+    assert by_way["direct"].loss[0] == pytest.approx(np.mean([2.3, 2.1, 1.9]) + 0.25)
 
 
 def test_the_table_has_a_row_a_length(make_record: MakeRecord) -> None:
-    found = search_table(search_curves(table(make_record, [2.4, 2.2, 2.3], [2.3, 2.1, 1.9]), SWEPT))
-    assert found["way"].tolist() == ["transfer"] * 3 + ["direct"] * 3
-    assert found["draws"].tolist() == [1, 2, 3] * 2
+    frame = search_table(search_curves(table(make_record, [2.4, 2.2, 2.3], [2.3, 2.1, 1.9]), SWEPT))
+    assert frame["way"].tolist() == ["transfer"] * 3 + ["direct"] * 3
+    assert frame["draws"].tolist() == [1, 2, 3] * 2

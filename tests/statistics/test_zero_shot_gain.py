@@ -21,14 +21,14 @@ def single(make_cell: MakeCell, *losses: float, **settings: object) -> Cell:
 
 
 def by_name(cells: list[Cell]) -> dict[tuple[str, float], Gain]:
-    return {(gain.cell.parametrization, gain.place): gain for gain in gains(families(cells))}
+    return {(gain.cell.parametrization, gain.position): gain for gain in gains(families(cells))}
 
 
 def test_gains_are_paired_differences_to_the_reference(make_cell: MakeCell) -> None:
-    found = by_name(
+    by_cell = by_name(
         [single(make_cell, 2.0, 3.0, 4.0, parametrization="sp"), single(make_cell, 1.8, 2.7, 3.6)],
     )
-    gain, reference = found["smupar", 1.0], found["sp", 1.0]
+    gain, reference = by_cell["smupar", 1.0], by_cell["sp", 1.0]
     # differences -0.2, -0.3, -0.4: mean -0.3, standard deviation 0.1, over a mean of 3; t with 2 degrees is 4.303
     assert (gain.loss, gain.nats, gain.percent) == pytest.approx((2.7, -0.3, -10.0))
     assert gain.nats_error == pytest.approx(0.1 / math.sqrt(3))
@@ -49,16 +49,16 @@ def test_pairing_matters(make_cell: MakeCell) -> None:
     assert crossed.nats_error > 0.5
 
 
-def test_only_seeds_in_common_and_the_same_place_count(make_cell: MakeCell) -> None:
+def test_only_seeds_in_common_and_the_same_position_count(make_cell: MakeCell) -> None:
     cells = [
         single(make_cell, 2.0, 2.5, parametrization="sp", seeds=(0, 1)),
         single(make_cell, 1.0, 1.9, seeds=(1, 2)),
         single(make_cell, 1.5, sparsity=0.5),
     ]
-    found = by_name(cells)
-    assert (found["smupar", 1.0].nats, found["smupar", 1.0].seeds) == (-1.5, 1)
-    assert math.isnan(found["smupar", 1.0].low)
-    assert (math.isnan(found["smupar", 0.5].nats), found["smupar", 0.5].seeds) == (True, 0)
+    by_cell = by_name(cells)
+    assert (by_cell["smupar", 1.0].nats, by_cell["smupar", 1.0].seeds) == (-1.5, 1)
+    assert math.isnan(by_cell["smupar", 1.0].low)
+    assert (math.isnan(by_cell["smupar", 0.5].nats), by_cell["smupar", 0.5].seeds) == (True, 0)
 
 
 def test_each_family_is_compared_with_the_reference_most_like_it(make_cell: MakeCell) -> None:
@@ -99,12 +99,12 @@ def test_networks_of_different_size_are_not_compared(make_cell: MakeCell) -> Non
     """Only SuPar has a narrow network too: nothing of SP's sets the two apart."""
     cells = [single(make_cell, 3.0, parametrization="sp", width=256)]
     cells += [single(make_cell, loss, width=width) for loss, width in ((4.0, 64), (2.5, 256))]
-    found = {(gain.cell.parametrization, gain.cell.width): gain for gain in gains(families(cells))}
-    assert math.isnan(found["smupar", 64].nats)
-    assert found["smupar", 256].nats == pytest.approx(-0.5)
+    by_cell = {(gain.cell.parametrization, gain.cell.width): gain for gain in gains(families(cells))}
+    assert math.isnan(by_cell["smupar", 64].nats)
+    assert by_cell["smupar", 256].nats == pytest.approx(-0.5)
 
 
-def test_networks_at_different_places_are_not_compared(make_cell: MakeCell) -> None:
+def test_networks_at_different_positions_are_not_compared(make_cell: MakeCell) -> None:
     """Along base width all networks are of one size."""
     losses = {64: 2.0, 128: 3.0}
     cells = [
@@ -112,5 +112,5 @@ def test_networks_at_different_places_are_not_compared(make_cell: MakeCell) -> N
         for name in ("mup", "smupar")
         for base, loss in losses.items()
     ]
-    found = gains(families(cells, Design(axis="base_width")), "mup")
-    assert [gain.nats for gain in found] == [0.0] * 4
+    every_gain = gains(families(cells, Design(axis="base_width")), "mup")
+    assert [gain.nats for gain in every_gain] == [0.0] * 4

@@ -8,33 +8,33 @@ from collections.abc import Callable
 
 import pytest
 
-from smupar_transfer.sweeps.adaptive import Place, Search, beside, planned, typical
+from smupar_transfer.sweeps.adaptive import CellSearch, GridPoint, beside, planned, typical
 
-Curve = Callable[[Place], float]
+Curve = Callable[[GridPoint], float]
 
-SEARCH = Search(points=17, coarse=4, reach=2, seeds=(0, 1, 2))
+SEARCH = CellSearch(points=17, coarse=4, reach=2, seeds=(0, 1, 2))
 
 
 def bowl(optimum: float, noise: float = 0.0, seed: int = 0, walls: tuple[float, float] = (-99, 99)) -> Curve:
     """Loss in nats over half-octave steps: curvature 0.1 a square octave, noise in part common to a seed's runs."""
 
-    def loss(place: Place) -> float:
-        point, run_seed = place
+    def loss(grid_point: GridPoint) -> float:
+        point, run_seed = grid_point
         if not walls[0] <= point <= walls[1]:
             return math.inf
         common = random.Random(f"{seed} {run_seed}").gauss(0, noise)
-        own = random.Random(f"{seed} {place}").gauss(0, noise)
+        own = random.Random(f"{seed} {grid_point}").gauss(0, noise)
         return 2 + 0.025 * (point - optimum) ** 2 + common + own
 
     return loss
 
 
-def window(search: Search, plan: list[Place]) -> set[int]:
+def window(search: CellSearch, plan: list[GridPoint]) -> set[int]:
     """Points that every seed runs."""
     return {point for point, _ in plan if all((point, seed) in plan for seed in search.seeds)}
 
 
-def best_of_full_grid(search: Search, curve: Curve) -> int:
+def best_of_full_grid(search: CellSearch, curve: Curve) -> int:
     return min(range(search.points), key=lambda point: sum(curve((point, seed)) for seed in search.seeds))
 
 
@@ -59,7 +59,7 @@ def test_the_window_reaches_on_both_sides_of_the_optimum_wherever_it_is(optimum:
 
 
 def test_an_optimum_at_the_edge_extends_what_is_run_to_the_end_of_the_grid() -> None:
-    search = Search(points=19, coarse=4, reach=2, seeds=(0, 1))
+    search = CellSearch(points=19, coarse=4, reach=2, seeds=(0, 1))
     assert max(point for point, _ in planned(search, lambda _: None)) == 16
     assert {16, 17, 18} <= window(search, planned(search, bowl(25)))
     assert {0, 1, 2} <= window(search, planned(search, bowl(-9)))
@@ -83,9 +83,9 @@ def test_of_a_plateau_the_middle_is_taken() -> None:
 def test_noise_alone_ends_as_well(seed: int) -> None:
     asked: list[int] = []
 
-    def noise(place: Place) -> float:
+    def noise(grid_point: GridPoint) -> float:
         asked.append(1)
-        return random.Random(f"{seed} {place}").random()
+        return random.Random(f"{seed} {grid_point}").random()
 
     plan = planned(SEARCH, noise)
     assert len(plan) == len(set(plan)) == len(asked) <= 17 * 3
@@ -95,7 +95,7 @@ def test_noise_alone_ends_as_well(seed: int) -> None:
 def test_a_lucky_first_seed_does_not_draw_the_optimum_away() -> None:
     """Its coarse points lie lower than any mean over seeds; compared by the same seed they do not."""
     lucky = {0: -1.0, 1: 0.5, 2: 0.5}
-    plan = planned(SEARCH, lambda place: bowl(8)(place) + lucky[place[1]])
+    plan = planned(SEARCH, lambda grid_point: bowl(8)(grid_point) + lucky[grid_point[1]])
     assert plan == planned(SEARCH, bowl(8))
 
 
@@ -106,16 +106,16 @@ def test_an_interrupted_sweep_comes_to_the_same_plan(seed: int) -> None:
     whole = planned(SEARCH, curve)
     known = {(point, 2): curve((point, 2)) for point in (3, 9)}  # from an older sweep
     sizes = []
-    while missing := [place for place in planned(SEARCH, known.get) if place not in known]:
-        place = chance.choice(missing)
-        known[place] = curve(place)
+    while missing := [grid_point for grid_point in planned(SEARCH, known.get) if grid_point not in known]:
+        grid_point = chance.choice(missing)
+        known[grid_point] = curve(grid_point)
         assert planned(SEARCH, known.get) == whole[: len(planned(SEARCH, known.get))]
         sizes.append(len(known))
     assert planned(SEARCH, known.get) == whole
     assert len(sizes) > 10
 
 
-def found_as_by_the_full_grid(search: Search, noise: float) -> float:
+def found_as_by_the_full_grid(search: CellSearch, noise: float) -> float:
     """Part of noisy curves, optimum anywhere, whose final window holds the full grid's best point or one as good."""
     hits = 0
     for trial in range(200):
@@ -129,7 +129,7 @@ def found_as_by_the_full_grid(search: Search, noise: float) -> float:
 def test_the_window_holds_what_the_full_grid_would_find_and_without_reach_it_does_not() -> None:
     assert found_as_by_the_full_grid(SEARCH, noise=0.005) >= 0.995
     assert found_as_by_the_full_grid(SEARCH, noise=0.02) >= 0.95
-    assert found_as_by_the_full_grid(Search(17, 4, 0, (0, 1, 2)), noise=0.005) < 0.5
+    assert found_as_by_the_full_grid(CellSearch(17, 4, 0, (0, 1, 2)), noise=0.005) < 0.5
 
 
 def test_a_typical_plan_lies_between_the_smallest_and_the_largest() -> None:
@@ -140,7 +140,7 @@ def test_a_typical_plan_lies_between_the_smallest_and_the_largest() -> None:
 
 def test_beside_a_value_lie_two_points_or_the_one_that_it_is() -> None:
     seeds = (4, 2)
-    search = Search(17, 4, 2, seeds)
+    search = CellSearch(17, 4, 2, seeds)
     assert beside(search, 3.4) == [(3, 4), (3, 2), (4, 4), (4, 2)]
     assert beside(search, 3 + 1e-12) == [(3, 4), (3, 2)]
     assert beside(search, 16) == [(16, 4), (16, 2)]

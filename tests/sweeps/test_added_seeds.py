@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from smupar_transfer.records import CoordinateRecord, RunSpec
-from smupar_transfer.statistics.coordinate_slopes import EXACT, LOOKS, Estimate, Verdict
+from smupar_transfer.statistics.coordinate_slopes import EXACT, LOOKS, SlopeEstimate, Verdict
 from smupar_transfer.statistics.coordinate_verdicts import judge
 from smupar_transfer.sweeps.added_seeds import SeedPlan, numbers_of_seeds, plan_seeds
 
@@ -142,7 +142,7 @@ def passes(first: int, most: int, trials: int, *, every: bool = False) -> float:
     count = 0
     for row in draws:
         for index, number in enumerate(numbers):
-            estimate = Estimate(dict(enumerate(row[:number])), 1 if every or index == 0 else LOOKS)
+            estimate = SlopeEstimate(dict(enumerate(row[:number])), 1 if every or index == 0 else LOOKS)
             verdict = estimate.judge(0.0, EXACT)
             if verdict is not Verdict.OPEN:
                 break

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from smupar_transfer.sweeps.axes import (
-    Axis,
     Grid,
+    GridAxis,
     RandomPoints,
     expand_grid,
     keys_of,
@@ -30,10 +30,10 @@ def random_grid(**changes: Any) -> list[dict[str, Any]]:
 
 
 def test_an_axis_is_a_list_or_powers_of_two() -> None:
-    assert Axis(values=[3, "a"]).expand() == [3, "a"]
-    assert Axis(first=-3, last=-1, step=1).expand() == [0.125, 0.25, 0.5]
-    assert Axis(first=-2, last=-1, step=0.5).expand() == [0.25, 2**-1.5, 0.5]
-    assert Axis(first=-4, last=-4, step=1).expand() == [0.0625]
+    assert GridAxis(values=[3, "a"]).expand() == [3, "a"]
+    assert GridAxis(first=-3, last=-1, step=1).expand() == [0.125, 0.25, 0.5]
+    assert GridAxis(first=-2, last=-1, step=0.5).expand() == [0.25, 2**-1.5, 0.5]
+    assert GridAxis(first=-4, last=-4, step=1).expand() == [0.0625]
 
 
 def test_random_points_lie_in_their_space_and_more_of_them_begin_with_the_same() -> None:
@@ -50,7 +50,7 @@ def test_random_points_lie_in_their_space_and_more_of_them_begin_with_the_same()
 
 
 def test_random_points_are_crossed_with_the_other_axes() -> None:
-    grid: Grid = {"w": Axis(values=[64, 256]), "random": RandomPoints(3, 0, SPACE), "seed": Axis(values=[0])}
+    grid: Grid = {"w": GridAxis(values=[64, 256]), "random": RandomPoints(3, 0, SPACE), "seed": GridAxis(values=[0])}
     points = list(expand_grid(grid))
     assert [set(point) for point in points] == [{"w", *SPACE, "seed"}] * 6
     narrow, wide = points[:3], points[3:]
@@ -58,10 +58,14 @@ def test_random_points_are_crossed_with_the_other_axes() -> None:
 
 
 def test_points_are_counted_without_making_them() -> None:
-    grid: Grid = {"w": Axis(first=-2, last=0, step=0.5), "random": RandomPoints(3, 0, SPACE), "seed": Axis(values=[0])}
+    grid: Grid = {
+        "w": GridAxis(first=-2, last=0, step=0.5),
+        "random": RandomPoints(3, 0, SPACE),
+        "seed": GridAxis(values=[0]),
+    }
     assert size_of(grid) == len(list(expand_grid(grid))) == 15
     assert keys_of(grid) == ["w", *SPACE, "seed"]
-    assert size_of({"w": Axis(first=0, last=1e300, step=1)}) > 10**299
+    assert size_of({"w": GridAxis(first=0, last=1e300, step=1)}) > 10**299
 
 
 def test_parsed_grids() -> None:

@@ -54,10 +54,10 @@ def test_shared_numbers_are_the_planned_ones(gpt: SpecMaker, mlp: SpecMaker) -> 
     pairs = 0
     for make, width, density in product((gpt, mlp), (16, 64), (1.0, 0.5)):
         runs = [make(parametrization=name, width=width, density=density) for name in PARAMETRIZATIONS]
-        for one, other in product(runs, runs):
-            planned = [(plan_of(outline(run), run), multipliers_of(run)) for run in (one, other)]
-            assert (computation(one) == computation(other)) == (planned[0] == planned[1])
-            pairs += one != other and planned[0] == planned[1]
+        for first, other in product(runs, runs):
+            planned = [(plan_of(outline(run), run), multipliers_of(run)) for run in (first, other)]
+            assert (computation(first) == computation(other)) == (planned[0] == planned[1])
+            pairs += first != other and planned[0] == planned[1]
     assert pairs > 50
 
 

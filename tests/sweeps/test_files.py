@@ -16,7 +16,7 @@ from smupar_transfer.app import overrides
 from smupar_transfer.app.hydra_entry import _expand_name
 from smupar_transfer.app.sweep_config import at_point, narrowed, typed
 from smupar_transfer.sweeps import shipped
-from smupar_transfer.sweeps.axes import Axis, Grid, parse_grids
+from smupar_transfer.sweeps.axes import Grid, GridAxis, parse_grids
 from smupar_transfer.sweeps.files import (
     find_sweep,
     load_sweep,
@@ -38,8 +38,8 @@ def changed(grid_file: Path, old: str, new: str) -> Path:
 
 
 def test_grids_are_united_and_points_that_repeat_are_dropped() -> None:
-    first: Grid = {"a": Axis(values=[1, 2]), "b": Axis(values=[3])}
-    second: Grid = {"b": Axis(values=[3, 4]), "a": Axis(values=[2])}
+    first: Grid = {"a": GridAxis(values=[1, 2]), "b": GridAxis(values=[3])}
+    second: Grid = {"b": GridAxis(values=[3, 4]), "a": GridAxis(values=[2])}
     sweep = Sweep("name", "q", "e", "c", (), [first, second], 3)
     assert list(sweep.points()) == [{"a": 1, "b": 3}, {"a": 2, "b": 3}, {"b": 4, "a": 2}]
 
@@ -80,8 +80,8 @@ def test_what_the_file_itself_sets_fixes_no_axis(grid_file: Path, composed: Call
     content = content.replace("runs: 12", "  - hparams.learning_rate: [0.5]\nruns: 13")
     grid_file.write_text(content, encoding="utf-8")
     sweep = load_sweep(str(grid_file))
-    found = narrowed(sweep, composed("sweep", f"sweep={grid_file}", *sweep.overrides), [])
-    assert list(found.points()) == list(sweep.points())
+    same = narrowed(sweep, composed("sweep", f"sweep={grid_file}", *sweep.overrides), [])
+    assert list(same.points()) == list(sweep.points())
 
 
 def test_what_an_adaptive_sweep_searches_cannot_be_fixed(
@@ -93,9 +93,9 @@ def test_what_an_adaptive_sweep_searches_cannot_be_fixed(
 
 
 def test_grids_may_add_seeds_to_a_cell() -> None:
-    one: Grid = {"a": Axis(values=[1, 2]), "seed": Axis(values=[0])}
-    more: Grid = {"seed": Axis(values=[1, 0]), "a": Axis(values=[2])}
-    assert list(Sweep("name", "q", "e", "c", (), [one, more], 4).cells()) == [({"a": 1}, (0,)), ({"a": 2}, (0, 1))]
+    fewer: Grid = {"a": GridAxis(values=[1, 2]), "seed": GridAxis(values=[0])}
+    more: Grid = {"seed": GridAxis(values=[1, 0]), "a": GridAxis(values=[2])}
+    assert list(Sweep("name", "q", "e", "c", (), [fewer, more], 4).cells()) == [({"a": 1}, (0,)), ({"a": 2}, (0, 1))]
 
 
 @pytest.mark.parametrize(
@@ -178,8 +178,8 @@ def test_a_key_given_by_hand_counts_although_the_sweep_sets_it(
     assert overrides.words_by_hand() == words
     config = composed("sweep", *line)
     points = list(narrowed(load_sweep("lr_by_sparsity"), config, overrides.words_by_hand()).points())
-    found = {(point.get("target.width", config.target.width), point["target.sparsity"]) for point in points}
-    assert found == {(None, 0.0), *targets}
+    targeted = {(point.get("target.width", config.target.width), point["target.sparsity"]) for point in points}
+    assert targeted == {(None, 0.0), *targets}
     assert {point["seed"] for point in points} == ({0} if words == ["seed=0"] else {0, 1, 2, 3, 4})
 
 
@@ -386,9 +386,9 @@ def axis_of(key: str, values: str, composed: Callable[..., DictConfig], folder: 
 def test_values_of_axes_become_what_the_configuration_takes(
     key: str, values: str, taken: list[Any], composed: Callable[..., DictConfig], tmp_path: Path
 ) -> None:
-    found = axis_of(key, values, composed, tmp_path)
-    assert found == taken
-    assert list(map(type, found)) == list(map(type, taken))
+    converted = axis_of(key, values, composed, tmp_path)
+    assert converted == taken
+    assert list(map(type, converted)) == list(map(type, taken))
 
 
 @pytest.mark.parametrize(

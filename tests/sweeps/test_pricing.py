@@ -42,15 +42,15 @@ def test_only_records_made_alike_tell_the_time(records: list[RunRecord], change:
 def test_runs_of_one_cost_are_one_row(composed: Callable[..., DictConfig], tiny: tuple[str, ...]) -> None:
     dense = [config_to_spec.target_spec(composed("train", *tiny, f"seed={seed}")) for seed in range(2)]
     sparse = config_to_spec.target_spec(composed("train", *tiny, "target.sparsity=0.5"))
-    batches = pricing.group([*dense, sparse], {dense[1].key}, {})
-    assert [(item.runs, item.missing, item.records) for item in batches] == [(2, 1, ()), (1, 0, ())]
-    price = pricing.price(batches, config_to_spec.data_request(composed("plan", *tiny)), Execution())
-    costs = [item.estimate.cost for item in price.batches]
+    groups = pricing.group([*dense, sparse], {dense[1].key}, {})
+    assert [(item.runs, item.missing, item.records) for item in groups] == [(2, 1, ()), (1, 0, ())]
+    price = pricing.price(groups, config_to_spec.data_request(composed("plan", *tiny)), Execution())
+    costs = [item.estimate.cost for item in price.groups]
     # embedding 256 x 16, hidden 16 x 16 x (3 + 1 + 4 + 4), three norms
     assert [cost.parameters for cost in costs] == [7216, 7216]
     assert [cost.nonzero_parameters for cost in costs] == [7216, 7216 - 1536]
     assert costs[1].flops_sparse < costs[0].flops_sparse
-    assert all(item.run_seconds >= item.step_seconds * 4 > 0 for item in price.batches)
+    assert all(item.run_seconds >= item.step_seconds * 4 > 0 for item in price.groups)
 
 
 def test_what_is_left_is_part_of_the_whole_and_what_computes_the_same_counts_once(
@@ -59,9 +59,9 @@ def test_what_is_left_is_part_of_the_whole_and_what_computes_the_same_counts_onc
     spec = config_to_spec.target_spec(composed("train", *tiny))
     runs = [replace(spec, parametrization=name, seed=seed) for name in ("mup", "smupar") for seed in (0, 1)]
     timed = {runs[0].key: replace(records[0], wall_seconds=30.0, step_seconds=2.0)}
-    (batch,) = pricing.group(runs, {runs[1].key}, timed)
-    assert (batch.runs, batch.trainings, batch.missing) == (4, 2, 1)
-    price = pricing.price([batch], config_to_spec.data_request(composed("plan", *tiny)), Execution())
+    (group,) = pricing.group(runs, {runs[1].key}, timed)
+    assert (group.runs, group.trainings, group.missing) == (4, 2, 1)
+    price = pricing.price([group], config_to_spec.data_request(composed("plan", *tiny)), Execution())
     assert (price.seconds_left, price.seconds_anew) == (30.0, 60.0)
     assert console.time_left(price, 2) == "15.0 s with workers=2 (from 1 records)"
 
@@ -73,7 +73,7 @@ def test_what_costs_nothing_makes_no_row_and_equal_layers_one_table(
         return config_to_spec.target_spec(composed("train", *tiny, "target.sparsity=0.5", *words))
 
     longer, warmer, wider = at("budget.steps=8"), at("budget.warmup_steps=2"), at("target.width=32")
-    batches = pricing.group([at(), longer, warmer, at("optimizer.epsilon=1e-6"), wider], set(), {})
-    assert [item.runs for item in batches] == [3, 1, 1]
-    price = pricing.price(batches, config_to_spec.data_request(composed("plan", *tiny)), Execution())
-    assert [item.batch.spec.model.width for item in plan.one_a_layout(price.batches)] == [16, 32]
+    groups = pricing.group([at(), longer, warmer, at("optimizer.epsilon=1e-6"), wider], set(), {})
+    assert [item.runs for item in groups] == [3, 1, 1]
+    price = pricing.price(groups, config_to_spec.data_request(composed("plan", *tiny)), Execution())
+    assert [item.group.spec.model.width for item in plan.one_a_layout(price.groups)] == [16, 32]

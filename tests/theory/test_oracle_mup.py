@@ -135,8 +135,8 @@ def mup_std(parameter: Tensor) -> float:
     return std_ratio(lambda tensor: mup.init.normal_(tensor, std=BASE.init_std), parameter)
 
 
-def close(found: float, expected: float) -> bool:
-    return math.isclose(found, expected, rel_tol=1e-6)
+def close(computed: float, expected: float) -> bool:
+    return math.isclose(computed, expected, rel_tol=1e-6)
 
 
 def disagreements(
@@ -148,20 +148,20 @@ def disagreements(
     """Where one row of a table and mup give a parameter different numbers."""
     network = with_shapes(example)
     rates = assigned(network, maker)
-    found = set()
+    differing = set()
     for name, parameter in network.named_parameters():
         role = example.roles[name]
         ours = scale(table, role, FACTORS, BASE, SETTINGS[optimizer])
         rate, decay = rates[name]
         if not close(ours.learning_rate, rate):
-            found.add((role, "learning_rate"))
+            differing.add((role, "learning_rate"))
         if role is V:  # biases and gains start from constants and are never decayed here
             continue
         if not close(ours.weight_decay, decay):
-            found.add((role, "weight_decay"))
+            differing.add((role, "weight_decay"))
         if not close(ours.init_std, mup_std(parameter)):
-            found.add((role, "init_std"))
-    return found
+            differing.add((role, "init_std"))
+    return differing
 
 
 @by_optimizer
@@ -177,9 +177,9 @@ def test_the_mup_table_agrees_with_mup_on_every_parameter(
 def test_the_standard_parametrization_does_not(
     example: Example, mu_optimizer: Callable[..., torch.optim.Optimizer], optimizer: Optimizer
 ) -> None:
-    found = disagreements(SP, example, mu_optimizer, optimizer)
-    assert (H, "init_std") in found
-    assert {role for role, quantity in found if quantity == "learning_rate"} == (
+    differing = disagreements(SP, example, mu_optimizer, optimizer)
+    assert (H, "init_std") in differing
+    assert {role for role, quantity in differing if quantity == "learning_rate"} == (
         {H} if optimizer is Optimizer.ADAMW else {E, R, V}
     )
 
@@ -195,8 +195,8 @@ def test_a_wrong_exponent_in_any_row_disagrees(
             continue
         right = getattr(MUP[role], quantity)
         broken = MUP.with_rule("x", "x", role, **{quantity: right * Power(width=-0.5)})
-        found = disagreements(broken, ExampleTransformer, mu_optimizer, optimizer)
-        assert (role, noticed) in found
+        differing = disagreements(broken, ExampleTransformer, mu_optimizer, optimizer)
+        assert (role, noticed) in differing
 
 
 def test_coupled_decay_is_not_what_mup_does() -> None:
@@ -274,15 +274,15 @@ def rate_disagreements(spec: RunSpec, maker: Callable[..., torch.optim.Optimizer
     network = outline(spec)
     with_own_shapes(network, spec)
     rates = assigned(network, maker)
-    found = set()
+    differing = set()
     for row in plan_of(network, spec):
         rate, decay = rates.pop(row.name)
         if not close(row.learning_rate, rate):
-            found.add((row.name, "learning_rate"))
+            differing.add((row.name, "learning_rate"))
         if row.role is not V and not close(row.weight_decay, decay):
-            found.add((row.name, "weight_decay"))
+            differing.add((row.name, "weight_decay"))
     assert rates == {}
-    return found
+    return differing
 
 
 def weight_disagreements(spec: RunSpec) -> set[tuple[str, str]]:
@@ -290,16 +290,16 @@ def weight_disagreements(spec: RunSpec) -> set[tuple[str, str]]:
     network, plan = build(spec)
     values = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
     with_own_shapes(network, spec)
-    found = set()
+    differing = set()
     for row in plan:
         if row.role is V:
             continue
         std = mup_std(network.get_parameter(row.name))
         if not close(row.init_std, std):
-            found.add((row.name, "planned"))
+            differing.add((row.name, "planned"))
         if not math.isclose(float(values[row.name].std()), std, rel_tol=0.05):
-            found.add((row.name, "drawn"))
-    return found
+            differing.add((row.name, "drawn"))
+    return differing
 
 
 @by_optimizer

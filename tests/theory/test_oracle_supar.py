@@ -68,7 +68,7 @@ def hidden_rows(tables: dict[str, Parametrization]) -> list[bool]:
     """For each row of ``HIDDEN`` whether a set of tables gives these numbers."""
     agrees = []
     for name, m_d, m_rho, init_std, learning_rate, weight_decay, epsilon in HIDDEN:
-        found = asdict(scale(tables[name], Role.HIDDEN, ScaleFactors(m_d, m_rho), BASE, OptimizerSettings()))
+        computed = asdict(scale(tables[name], Role.HIDDEN, ScaleFactors(m_d, m_rho), BASE, OptimizerSettings()))
         expected = {
             "init_std": init_std,
             "learning_rate": learning_rate,
@@ -76,7 +76,7 @@ def hidden_rows(tables: dict[str, Parametrization]) -> list[bool]:
             "epsilon": epsilon,
             "forward_multiplier": 1.0,
         }
-        agrees.append(found == pytest.approx(expected, rel=1e-12, abs=0))
+        agrees.append(computed == pytest.approx(expected, rel=1e-12, abs=0))
     return agrees
 
 
@@ -100,14 +100,14 @@ def test_wrong_exponents_disagree_with_the_numbers(quantity: str, wrong: Power) 
 @pytest.mark.parametrize(("name", "role", "rate"), SGD_RATES)
 def test_sgd(name: str, role: Role, rate: float) -> None:
     density = 0.25 if role is Role.HIDDEN else 1.0
-    found = scale(TABLES[name], role, ScaleFactors(4, density), BASE, OptimizerSettings(name=Optimizer.SGD))
-    assert found.learning_rate == pytest.approx(rate, rel=1e-12)
+    scaled = scale(TABLES[name], role, ScaleFactors(4, density), BASE, OptimizerSettings(name=Optimizer.SGD))
+    assert scaled.learning_rate == pytest.approx(rate, rel=1e-12)
 
 
 @pytest.mark.parametrize(("name", "role", "init_std", "rate", "multiplier"), ENDS)
 def test_dense_roles(name: str, role: Role, init_std: float, rate: float, multiplier: float) -> None:
-    found = scale(TABLES[name], role, ScaleFactors(4), BASE, OptimizerSettings())
-    assert (found.init_std, found.learning_rate, found.forward_multiplier) == pytest.approx(
+    scaled = scale(TABLES[name], role, ScaleFactors(4), BASE, OptimizerSettings())
+    assert (scaled.init_std, scaled.learning_rate, scaled.forward_multiplier) == pytest.approx(
         (init_std, rate, multiplier), rel=1e-12, abs=0
     )
 
@@ -115,6 +115,6 @@ def test_dense_roles(name: str, role: Role, init_std: float, rate: float, multip
 def test_the_papers_own_largest_sparse_model() -> None:
     """Its tuned proxy at width 256, its target at width 2048 and s = 99.2 % (1 in 128): m_d m_rho = 1/16."""
     paper = BaseHyperparameters(1.62e-2, 0.08665602, 9.1705, 1.0951835)
-    found = scale(SMUPAR, Role.HIDDEN, ScaleFactors(8.0, 1 / 128), paper, OptimizerSettings())
-    assert found.init_std == pytest.approx(0.34662408, rel=1e-12)
-    assert found.learning_rate == pytest.approx(0.2592, rel=1e-12)
+    scaled = scale(SMUPAR, Role.HIDDEN, ScaleFactors(8.0, 1 / 128), paper, OptimizerSettings())
+    assert scaled.init_std == pytest.approx(0.34662408, rel=1e-12)
+    assert scaled.learning_rate == pytest.approx(0.2592, rel=1e-12)

@@ -44,7 +44,7 @@ CELLS = [
 quick = settings(deadline=None, max_examples=60)
 
 
-def one(m_d: float, m_rho: float) -> float:
+def unscaled(m_d: float, m_rho: float) -> float:
     return 1.0
 
 
@@ -98,14 +98,14 @@ FORMULAS: dict[str, dict[tuple[Role, str], Formula]] = {
 
 def wrong_cells(table: Parametrization, name: str, factors: ScaleFactors) -> list[Cell]:
     """Cells of a table whose value is not that of the formulas filed under ``name``."""
-    found = []
+    wrong = []
     for role in Role:
         for quantity in QUANTITIES:
-            formula = FORMULAS[name].get((role, quantity), one)
+            formula = FORMULAS[name].get((role, quantity), unscaled)
             value = getattr(table[role], quantity).at(factors)
             if not math.isclose(value, formula(factors["width"], factors["density"]), rel_tol=1e-12):
-                found.append((name, role, quantity))
-    return found
+                wrong.append((name, role, quantity))
+    return wrong
 
 
 def test_every_table_has_its_formulas() -> None:

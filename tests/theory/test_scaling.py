@@ -165,8 +165,8 @@ def test_sgd_scales_vectors_up_and_hidden_weights_by_density_alone() -> None:
 
 def test_multipliers_go_to_the_two_ends_only() -> None:
     at = ScaleFactors(4.0, 1.0)
-    found = {role: scale(SMUPAR, role, at, BASE, ADAMW).forward_multiplier for role in Role}
-    assert found == {
+    multipliers = {role: scale(SMUPAR, role, at, BASE, ADAMW).forward_multiplier for role in Role}
+    assert multipliers == {
         Role.EMBEDDING: BASE.input_multiplier,
         Role.HIDDEN: 1.0,
         Role.READOUT: BASE.output_multiplier / 4,

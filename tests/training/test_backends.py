@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from smupar_transfer.records import BudgetSpec, GPTSpec, RunSpec
-from smupar_transfer.sparsity import BACKENDS, Work
+from smupar_transfer.sparsity import BACKENDS, Workload
 from smupar_transfer.theory import Optimizer, OptimizerSettings
 from smupar_transfer.training import Execution, Silent, TokenData, load_data, load_network, run
 
@@ -40,13 +40,13 @@ def _needs_compiler(request: pytest.FixtureRequest) -> None:
         pytest.skip("there is no C++ compiler")
 
 
-def choose(monkeypatch: pytest.MonkeyPatch, *names: str) -> list[Work]:
+def choose(monkeypatch: pytest.MonkeyPatch, *names: str) -> list[Workload]:
     """Let ``auto`` choose these, in turn by shape; returns what it is asked for."""
-    asked: list[Work] = []
+    asked: list[Workload] = []
 
-    def answer(work: Work) -> str:
-        asked.append(work)
-        return names[SHAPES.index((work.fan_out, work.fan_in)) % len(names)]
+    def answer(workload: Workload) -> str:
+        asked.append(workload)
+        return names[SHAPES.index((workload.fan_out, workload.fan_in)) % len(names)]
 
     monkeypatch.setattr("smupar_transfer.sparsity.linear.choose_backend", answer)
     return asked
@@ -56,10 +56,10 @@ def choose(monkeypatch: pytest.MonkeyPatch, *names: str) -> list[Work]:
 @pytest.mark.parametrize("density", [0.5, 0.1])
 def test_a_training_curve_is_that_of_masked(spec: RunSpec, corpus: TokenData, backend: str, density: float) -> None:
     spec = replace(spec, sparsity=replace(spec.sparsity, density=density))
-    expected, found = Losses(), Losses()
+    expected, own = Losses(), Losses()
     run(spec, corpus, Execution(backend="masked"), expected)
-    record = run(spec, corpus, Execution(backend=backend), found)
-    assert found.values == pytest.approx(expected.values, rel=1e-4)
+    record = run(spec, corpus, Execution(backend=backend), own)
+    assert own.values == pytest.approx(expected.values, rel=1e-4)
     assert record.environment.backend == backend
 
 
@@ -74,12 +74,12 @@ def test_so_are_the_first_steps_on_source_code(spec: RunSpec, backend: str) -> N
         data=corpus.spec,
         budget=BudgetSpec(10, batch_size=4, sequence_length=64, warmup_steps=2, evaluations=1, evaluation_batches=1),
     )
-    expected, found, another = Losses(), Losses(), Losses()
+    expected, own, another = Losses(), Losses(), Losses()
     run(spec, corpus, Execution(), expected)
-    run(spec, corpus, Execution(backend=backend), found)
-    assert found.values == pytest.approx(expected.values, rel=1e-4)
-    assert len(found.values) == 10
-    assert found.values[-1] < found.values[0] - 1, "nothing was learned"
+    run(spec, corpus, Execution(backend=backend), own)
+    assert own.values == pytest.approx(expected.values, rel=1e-4)
+    assert len(own.values) == 10
+    assert own.values[-1] < own.values[0] - 1, "nothing was learned"
     run(replace(spec, seed=spec.seed + 1), corpus, Execution(backend=backend), another)
     assert another.values != pytest.approx(expected.values, rel=1e-4)
 
@@ -91,20 +91,22 @@ def test_whatever_auto_chooses_the_curve_is_that_of_masked(
     if "native" in names and shutil.which("c++") is None:
         pytest.skip("there is no C++ compiler")
     asked = choose(monkeypatch, *names)
-    expected, found = Losses(), Losses()
+    expected, own = Losses(), Losses()
     run(spec, corpus, Execution(backend="masked"), expected)
-    record = run(spec, corpus, Execution(threads=1), found)
-    assert found.values == pytest.approx(expected.values, rel=1e-4)
+    record = run(spec, corpus, Execution(threads=1), own)
+    assert own.values == pytest.approx(expected.values, rel=1e-4)
     chosen = Counter(names[index % len(names)] for index in range(4))
     assert record.environment.backend == "auto: " + ", ".join(f"{name} x{chosen[name]}" for name in sorted(chosen))
-    assert {(work.tokens, work.threads, work.device, work.dtype) for work in asked} == {(32, 1, "cpu", torch.float32)}
+    assert {(workload.tokens, workload.threads, workload.device, workload.dtype) for workload in asked} == {
+        (32, 1, "cpu", torch.float32)
+    }
 
 
 def test_auto_as_measured_here_trains_as_masked_does(spec: RunSpec, corpus: TokenData) -> None:
-    expected, found = Losses(), Losses()
+    expected, own = Losses(), Losses()
     run(spec, corpus, Execution(backend="masked"), expected)
-    record = run(spec, corpus, Execution(), found)
-    assert found.values == pytest.approx(expected.values, rel=1e-4)
+    record = run(spec, corpus, Execution(), own)
+    assert own.values == pytest.approx(expected.values, rel=1e-4)
     counts = re.findall(r"(?:masked|csr|native) x(\d+)", record.environment.backend.removeprefix("auto: "))
     assert sum(map(int, counts)) == 4
 

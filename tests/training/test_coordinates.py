@@ -72,16 +72,16 @@ def test_first_sizes_are_those_of_the_definitions(record: CoordinateRecord, shor
             catch(name, module)
     torch.autograd.backward(cross_entropy(network(inputs), targets))
     make_optimizer(network, plan, short.optimizer).step()
-    for found in record.layers:
-        layer, weight, x, y = caught[found.name]
+    for sizes in record.layers:
+        layer, weight, x, y = caught[sizes.name]
         g = y.grad
         assert g is not None
-        assert found.output[0] == pytest.approx(rms(x @ weight.T), rel=1e-4)
-        assert found.activation[0] == pytest.approx(rms(x @ weight.T) / rms(x), rel=1e-4)
-        assert found.gradient[0] == pytest.approx(rms(g @ weight) / rms(g), rel=1e-4)
+        assert sizes.output[0] == pytest.approx(rms(x @ weight.T), rel=1e-4)
+        assert sizes.activation[0] == pytest.approx(rms(x @ weight.T) / rms(x), rel=1e-4)
+        assert sizes.gradient[0] == pytest.approx(rms(g @ weight) / rms(g), rel=1e-4)
         change = layer.dense_weight().detach() - weight
-        assert found.update[0] == pytest.approx(rms(x @ change.T) / rms(x), rel=1e-3)
-        assert found.update[0] != pytest.approx(found.update[1], rel=1e-3), "a change a step, not the first for ever"
+        assert sizes.update[0] == pytest.approx(rms(x @ change.T) / rms(x), rel=1e-3)
+        assert sizes.update[0] != pytest.approx(sizes.update[1], rel=1e-3), "a change a step, not the first for ever"
 
 
 def test_it_is_the_run_that_training_makes(record: CoordinateRecord, short: RunSpec, corpus: TokenData) -> None:
@@ -106,9 +106,9 @@ def test_every_backend_gives_the_same_sizes(
         pytest.skip("there is no C++ compiler")
     other = measure(short, corpus, Execution(backend=backend))
     assert other.environment.backend == backend
-    for found, expected in zip(other.layers, record.layers, strict=True):
+    for computed, expected in zip(other.layers, record.layers, strict=True):
         for name in ("output", "activation", "gradient", "update"):
-            assert getattr(found, name) == pytest.approx(getattr(expected, name), rel=1e-3)
+            assert getattr(computed, name) == pytest.approx(getattr(expected, name), rel=1e-3)
 
 
 def in_bfloat16(spec: RunSpec) -> RunSpec:

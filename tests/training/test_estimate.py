@@ -9,7 +9,7 @@ import torch
 
 from smupar_transfer.model import build
 from smupar_transfer.records import RunSpec
-from smupar_transfer.sparsity import BACKENDS, SparseLinear, Timing, Work
+from smupar_transfer.sparsity import BACKENDS, SparseLinear, Timing, Workload
 from smupar_transfer.theory import InputError
 from smupar_transfer.training import (
     Execution,
@@ -32,57 +32,57 @@ def two_layers(spec: RunSpec) -> RunSpec:
 
 
 @pytest.fixture
-def timed(monkeypatch: pytest.MonkeyPatch) -> list[Work]:
+def timed(monkeypatch: pytest.MonkeyPatch) -> list[Workload]:
     """Every layer takes 6 s under masked and 1.5 s under csr; returns what was asked."""
-    asked: list[Work] = []
+    asked: list[Workload] = []
 
-    def calibrate(work: Work) -> dict[str, Timing]:
-        asked.append(work)
-        return {"dense": Timing(3.0, 1.0, 0.0)} if work.full else TIMINGS
+    def calibrate(workload: Workload) -> dict[str, Timing]:
+        asked.append(workload)
+        return {"dense": Timing(3.0, 1.0, 0.0)} if workload.full else TIMINGS
 
     monkeypatch.setattr(f"{MODULE}.calibrate", calibrate)
-    monkeypatch.setattr(f"{MODULE}.choose_backend", lambda work: "dense" if work.full else "csr")
+    monkeypatch.setattr(f"{MODULE}.choose_backend", lambda workload: "dense" if workload.full else "csr")
     return asked
 
 
-def test_equal_layers_are_one_row(two_layers: RunSpec, timed: list[Work]) -> None:
-    found = estimate_step(two_layers, Execution(threads=1))
-    assert [(row.name, row.count, row.shape, row.nonzero) for row in found.layers] == [
+def test_equal_layers_are_one_row(two_layers: RunSpec, timed: list[Workload]) -> None:
+    estimate = estimate_step(two_layers, Execution(threads=1))
+    assert [(row.name, row.count, row.shape, row.nonzero) for row in estimate.layers] == [
         ("blocks.*.attention.qkv", 2, (48, 16), 192),
         ("blocks.*.attention.out", 2, (16, 16), 64),
         ("blocks.*.mlp.up", 2, (64, 16), 256),
         ("blocks.*.mlp.down", 2, (16, 64), 256),
     ]
-    assert {(work.tokens, work.threads, work.device) for work in timed} == {(32, 1, "cpu")}
-    row = found.layers[0]
+    assert {(workload.tokens, workload.threads, workload.device) for workload in timed} == {(32, 1, "cpu")}
+    row = estimate.layers[0]
     assert (row.flops_dense, row.flops_sparse) == (6 * 48 * 16 * 32, 6 * 192 * 32)
     assert row.state_bytes == 192 * (16 + 12) + 48 * 16 / 8
 
 
 @pytest.mark.parametrize(("backend", "seconds"), [("masked", 8 * 6.0), ("csr", 8 * 1.5), ("auto", 8 * 1.5)])
 def test_seconds_are_those_of_the_backend_that_computes(
-    two_layers: RunSpec, timed: list[Work], backend: str, seconds: float
+    two_layers: RunSpec, timed: list[Workload], backend: str, seconds: float
 ) -> None:
-    found = estimate_step(two_layers, Execution(backend=backend))
-    assert found.layer_seconds == seconds
-    assert {row.backend for row in found.layers} == {backend.replace("auto", "csr")}
+    estimate = estimate_step(two_layers, Execution(backend=backend))
+    assert estimate.layer_seconds == seconds
+    assert {row.backend for row in estimate.layers} == {backend.replace("auto", "csr")}
 
 
-def test_dense_layers_are_priced_as_dense(two_layers: RunSpec, timed: list[Work]) -> None:
-    found = estimate_step(replace(two_layers, sparsity=replace(two_layers.sparsity, density=1.0)), Execution())
-    assert {row.backend for row in found.layers} == {"dense"}
-    assert found.layer_seconds == 8 * 4.0
-    assert found.layers[0].flops_dense == found.layers[0].flops_sparse
+def test_dense_layers_are_priced_as_dense(two_layers: RunSpec, timed: list[Workload]) -> None:
+    estimate = estimate_step(replace(two_layers, sparsity=replace(two_layers.sparsity, density=1.0)), Execution())
+    assert {row.backend for row in estimate.layers} == {"dense"}
+    assert estimate.layer_seconds == 8 * 4.0
+    assert estimate.layers[0].flops_dense == estimate.layers[0].flops_sparse
 
 
-def test_products_grow_with_tokens_between_points_of_the_grid(two_layers: RunSpec, timed: list[Work]) -> None:
+def test_products_grow_with_tokens_between_points_of_the_grid(two_layers: RunSpec, timed: list[Workload]) -> None:
     wider = replace(two_layers, budget=replace(two_layers.budget, batch_size=5))  # 40 tokens, timed at 32
     assert estimate_step(wider, Execution(backend="masked")).layers[0].seconds["masked"] == 4.0 * 40 / 32 + 2.0
 
 
-def test_the_rest_of_the_operations_is_attention_and_readout(two_layers: RunSpec, timed: list[Work]) -> None:
-    found = estimate_step(two_layers, Execution())
-    assert found.rest_flops == pytest.approx(32 * (6 * 16 * 16 + 6 * 2 * 8 * 16))
+def test_the_rest_of_the_operations_is_attention_and_readout(two_layers: RunSpec, timed: list[Workload]) -> None:
+    estimate = estimate_step(two_layers, Execution())
+    assert estimate.rest_flops == pytest.approx(32 * (6 * 16 * 16 + 6 * 2 * 8 * 16))
 
 
 @pytest.mark.parametrize("name", ["masked", "csr"])
@@ -104,18 +104,18 @@ def test_state_is_what_a_real_network_holds(two_layers: RunSpec, name: str) -> N
 
 
 def test_a_backend_that_cannot_compute_here_is_refused(two_layers: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(f"{MODULE}.calibrate", lambda work: {"masked": TIMINGS["masked"]})
+    monkeypatch.setattr(f"{MODULE}.calibrate", lambda workload: {"masked": TIMINGS["masked"]})
     with pytest.raises(InputError, match=r"^sparsity\.backend=csr: cannot compute here"):
         estimate_step(two_layers, Execution(backend="csr"))
 
 
-def test_a_network_that_was_measured_takes_what_it_took(two_layers: RunSpec, timed: list[Work]) -> None:
-    found = estimate_step(two_layers, Execution())
+def test_a_network_that_was_measured_takes_what_it_took(two_layers: RunSpec, timed: list[Workload]) -> None:
+    estimate = estimate_step(two_layers, Execution())
     longer = replace(two_layers, budget=replace(two_layers.budget, steps=500))
     measured = Measurement(two_layers, step_seconds=7.0, rest_seconds=1.0)
-    assert step_seconds(longer, found, measured) == 7.0
+    assert step_seconds(longer, estimate, measured) == 7.0
     other = replace(two_layers, sparsity=replace(two_layers.sparsity, density=0.5))
-    assert step_seconds(other, found, measured) == 8 * 1.5 + found.rest_flops
+    assert step_seconds(other, estimate, measured) == 8 * 1.5 + estimate.rest_flops
 
 
 def test_evaluations_count_a_third(spec: RunSpec) -> None:
@@ -126,10 +126,10 @@ def test_a_few_steps_are_measured_on_a_network_of_bearable_width(
     two_layers: RunSpec, corpus: TokenData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"{MODULE}.MOST_MEASURED_WIDTH", 32)
-    found = measure_steps(replace(two_layers, model=replace(two_layers.model, width=64)), corpus, Execution())
-    assert (found.spec.model.width, found.spec.budget.steps) == (32, 3)
-    assert found.step_seconds > 0
-    assert found.rest_seconds >= 0
+    measured = measure_steps(replace(two_layers, model=replace(two_layers.model, width=64)), corpus, Execution())
+    assert (measured.spec.model.width, measured.spec.budget.steps) == (32, 3)
+    assert measured.step_seconds > 0
+    assert measured.rest_seconds >= 0
     odd = replace(two_layers, model=replace(two_layers.model, width=40))  # halves do not hold whole heads
     assert measure_steps(odd, corpus, Execution()).spec.model.width == 40
 

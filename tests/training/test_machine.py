@@ -42,10 +42,10 @@ def test_a_name_that_hides_the_model_gets_its_numbers(
 
 
 def test_cores_are_counted_once_and_on_every_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    one = thread("Chip 1000", 0)
-    assert named([one], tmp_path, monkeypatch) == "Chip 1000, 1 core"
-    assert named([one, one], tmp_path, monkeypatch) == "Chip 1000, 1 core"
-    assert named([one, thread("Chip 1000", 0, socket=1)], tmp_path, monkeypatch) == "Chip 1000, 2 cores"
+    core = thread("Chip 1000", 0)
+    assert named([core], tmp_path, monkeypatch) == "Chip 1000, 1 core"
+    assert named([core, core], tmp_path, monkeypatch) == "Chip 1000, 1 core"
+    assert named([core, thread("Chip 1000", 0, socket=1)], tmp_path, monkeypatch) == "Chip 1000, 2 cores"
 
 
 def test_where_nothing_is_said_the_system_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,13 +61,13 @@ def test_every_parameter_is_in_exactly_one_group(built: tuple[nn.Module, tuple[P
 def test_groups_hold_the_values_of_the_plan(built: tuple[nn.Module, tuple[ParameterPlan, ...]]) -> None:
     network, plan = built
     names = {id(parameter): name for name, parameter in network.named_parameters()}
-    found = {
+    groups = {
         names[id(parameter)]: (group["lr"], group["peak_learning_rate"], group["weight_decay"], group["eps"])
         for group in make_optimizer(network, plan, ADAMW).param_groups
         for parameter in group["params"]
     }
-    assert found == {row.name: (row.learning_rate, row.learning_rate, row.weight_decay, row.epsilon) for row in plan}
-    assert len(set(found.values())) > 2, "roles that share all values would hide a mix-up"
+    assert groups == {row.name: (row.learning_rate, row.learning_rate, row.weight_decay, row.epsilon) for row in plan}
+    assert len(set(groups.values())) > 2, "roles that share all values would hide a mix-up"
 
 
 def test_equal_values_share_a_group(built: tuple[nn.Module, tuple[ParameterPlan, ...]]) -> None:
@@ -153,20 +153,20 @@ def factors(budget: BudgetSpec) -> list[float]:
 @settings(deadline=None)
 @given(budgets())
 def test_the_rate_is_positive_and_never_above_its_peak(budget: BudgetSpec) -> None:
-    found = factors(budget)
-    assert all(0 < factor <= 1 for factor in found[:-1])
-    assert 0 <= found[-1] <= 1
-    assert found[-1] > 0 or budget.final_fraction == 0
+    schedule = factors(budget)
+    assert all(0 < factor <= 1 for factor in schedule[:-1])
+    assert 0 <= schedule[-1] <= 1
+    assert schedule[-1] > 0 or budget.final_fraction == 0
 
 
 @settings(deadline=None)
 @given(budgets())
 def test_warm_up_rises_evenly_to_the_peak_and_then_nothing_rises(budget: BudgetSpec) -> None:
-    found, warmup = factors(budget), budget.warmup_steps
-    steps = [after - before for before, after in zip([0.0, *found], found[: warmup + 1], strict=False)]
+    schedule, warmup = factors(budget), budget.warmup_steps
+    steps = [after - before for before, after in zip([0.0, *schedule], schedule[: warmup + 1], strict=False)]
     assert steps == pytest.approx([1 / (warmup + 1)] * len(steps))
-    assert warmup == budget.steps or found[warmup] == 1.0
-    assert all(after <= before for before, after in zip(found[warmup:], found[warmup + 1 :], strict=False))
+    assert warmup == budget.steps or schedule[warmup] == 1.0
+    assert all(after <= before for before, after in zip(schedule[warmup:], schedule[warmup + 1 :], strict=False))
 
 
 @settings(deadline=None)

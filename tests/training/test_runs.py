@@ -111,12 +111,12 @@ def test_the_environment_is_recorded_and_leaves_the_key_alone(
 ) -> None:
     used: list[int] = []
     monkeypatch.setattr(torch, "set_num_threads", used.append)
-    found = run(spec, corpus, Execution(threads=3, backend="masked"))
+    record = run(spec, corpus, Execution(threads=3, backend="masked"))
     assert used == [3]
-    assert (found.environment.threads, found.environment.device, found.environment.backend) == (3, "cpu", "masked")
-    assert found.environment.machine == machine_name() != ""
-    assert found.environment.versions["torch"] == torch.__version__
-    assert found.key == spec.key
+    assert (record.environment.threads, record.environment.device, record.environment.backend) == (3, "cpu", "masked")
+    assert record.environment.machine == machine_name() != ""
+    assert record.environment.versions["torch"] == torch.__version__
+    assert record.key == spec.key
 
 
 @pytest.mark.parametrize("rate", [10.0, 1e6, 1e30])
@@ -221,16 +221,16 @@ def test_a_rate_tuned_on_a_dense_proxy_serves_a_wide_sparse_target_under_smupar_
 
     def losses(base: RunSpec, name: str) -> dict[int, float]:
         rates = {power: BaseHyperparameters(2.0**power, 0.1) for power in (-8, -6, -5, -4)}
-        found = {
+        by_power = {
             power: run(replace(base, parametrization=name, hparams=point), corpus).validation_loss
             for power, point in rates.items()
         }
-        return {power: math.inf if loss is None else loss for power, loss in found.items()}
+        return {power: math.inf if loss is None else loss for power, loss in by_power.items()}
 
     on_proxy = losses(proxy, "smupar")
     tuned = min(on_proxy, key=on_proxy.__getitem__)
     transferred = {name: losses(target, name) for name in ("smupar", "mup", "sp")}
-    best = min(min(found.values()) for found in transferred.values())
+    best = min(min(by_power.values()) for by_power in transferred.values())
     assert transferred["smupar"][tuned] < 1.08 * best
     assert transferred["mup"][tuned] > 1.3 * best
     assert transferred["sp"][tuned] > 1.3 * best

@@ -50,9 +50,9 @@ def test_numbers_by_hand(gpt: SpecMaker) -> None:
 def test_every_row_is_its_tables_rule(gpt: SpecMaker, mlp: SpecMaker, kind: str, name: str) -> None:
     made = gpt(density=0.5, tied=False, bias=True) if kind == "gpt" else mlp(density=0.5)
     spec = replace(made, parametrization=name)
-    found = rows(spec)
-    assert {row.role for row in found.values()} == set(Role)
-    for row in found.values():
+    planned = rows(spec)
+    assert {row.role for row in planned.values()} == set(Role)
+    for row in planned.values():
         width, density = 1.0 if row.name == "readout.bias" else 4.0, 0.5 if row.role is Role.HIDDEN else 1.0
         factors = ScaleFactors(width, density)
         rule = scale(PARAMETRIZATIONS[name], row.role, factors, spec.hparams, spec.optimizer)
@@ -61,9 +61,9 @@ def test_every_row_is_its_tables_rule(gpt: SpecMaker, mlp: SpecMaker, kind: str,
 
 
 def test_a_readouts_bias_is_the_same_at_every_width(mlp: SpecMaker) -> None:
-    found = rows(mlp())
-    assert found["readout.bias"].epsilon == 1e-8
-    assert found["hidden.0.bias"].epsilon == 1e-8 / 4
+    planned = rows(mlp())
+    assert planned["readout.bias"].epsilon == 1e-8
+    assert planned["hidden.0.bias"].epsilon == 1e-8 / 4
 
 
 def test_layers_are_scaled_by_their_own_measured_density(gpt: SpecMaker) -> None:

@@ -11,12 +11,12 @@ import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
 from smupar_transfer.tuning import claims as module
-from smupar_transfer.tuning.claims import TABLE, Claim, Claims
+from smupar_transfer.tuning.claims import TABLE, TrialClaim, TrialClaims
 from smupar_transfer.tuning.liveness import this_process
 
 ELSEWHERE = "another-boot:pid:[1]/7/5"
 """A process of which this machine knows nothing: it lives for as long as its heart beats."""
-Insert = Callable[..., Claim]
+Insert = Callable[..., TrialClaim]
 
 
 @pytest.fixture
@@ -27,33 +27,33 @@ def engine(database: str) -> Iterator[sa.Engine]:
 
 
 @pytest.fixture
-def claims(engine: sa.Engine) -> Claims:
-    made = Claims(engine, "study")
+def claims(engine: sa.Engine) -> TrialClaims:
+    made = TrialClaims(engine, "study")
     made.create_table()
     return made
 
 
 @pytest.fixture
-def insert(engine: sa.Engine, claims: Claims) -> Insert:
+def insert(engine: sa.Engine, claims: TrialClaims) -> Insert:
     """Put a claim into the table whose heart beat last some seconds ago."""
 
-    def inserted(ordinal: int, process: str = ELSEWHERE, seconds: float = 0) -> Claim:
+    def inserted(ordinal: int, process: str = ELSEWHERE, seconds: float = 0) -> TrialClaim:
         row = {"study": "study", "ordinal": ordinal, "command": process, "process": process}
         with engine.begin() as connection:
             connection.execute(sa.insert(TABLE).values(heartbeat=claims._clock - int(seconds), **row))
-        return Claim(ordinal, process, process)
+        return TrialClaim(ordinal, process, process)
 
     return inserted
 
 
-def test_the_first_place_that_nobody_holds_is_taken(claims: Claims, insert: Insert) -> None:
+def test_the_first_place_that_nobody_holds_is_taken(claims: TrialClaims, insert: Insert) -> None:
     insert(1)
     taken = [claims.take([1, 3, 2], "command") for _ in range(3)]
-    assert taken == [Claim(3, "command", this_process()), Claim(2, "command", this_process()), None]
+    assert taken == [TrialClaim(3, "command", this_process()), TrialClaim(2, "command", this_process()), None]
     assert {claim.ordinal for claim in claims.alive()} == {1, 2, 3}
 
 
-def test_nothing_is_taken_that_is_not_wanted(claims: Claims) -> None:
+def test_nothing_is_taken_that_is_not_wanted(claims: TrialClaims) -> None:
     assert claims.take([], "command") is None
     assert claims.alive() == []
 
@@ -61,7 +61,7 @@ def test_nothing_is_taken_that_is_not_wanted(claims: Claims) -> None:
 def test_the_table_may_be_made_by_another_process_at_the_same_moment(
     engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    claims, create_all = Claims(engine, "study"), TABLE.metadata.create_all
+    claims, create_all = TrialClaims(engine, "study"), TABLE.metadata.create_all
 
     def late(bind: sa.Engine) -> None:
         """Another process comes between the look and the deed."""
@@ -79,28 +79,28 @@ def test_a_table_that_cannot_be_made_is_told(engine: sa.Engine, monkeypatch: pyt
 
     monkeypatch.setattr(TABLE.metadata, "create_all", failing)
     with pytest.raises(OperationalError, match="permission denied"):
-        Claims(engine, "study").create_table()
+        TrialClaims(engine, "study").create_table()
 
 
-def test_studies_have_claims_of_their_own(claims: Claims, engine: sa.Engine) -> None:
-    other = Claims(engine, "other")
+def test_studies_have_claims_of_their_own(claims: TrialClaims, engine: sa.Engine) -> None:
+    other = TrialClaims(engine, "other")
     assert claims.take([0], "command") == other.take([0], "command")
     assert len(claims.alive()) == len(other.alive()) == 1
 
 
 def test_what_a_process_held_that_died_here_is_free_at_once(
-    claims: Claims, insert: Insert, monkeypatch: pytest.MonkeyPatch
+    claims: TrialClaims, insert: Insert, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     insert(0)
     assert claims.take([0], "command") is None
     monkeypatch.setattr(module, "has_died", lambda process: process == ELSEWHERE)
     assert claims.alive() == []
-    assert claims.take([0], "command") == Claim(0, "command", this_process())
+    assert claims.take([0], "command") == TrialClaim(0, "command", this_process())
     assert claims.take([0], "command") is None
 
 
 def test_what_a_process_elsewhere_held_is_free_when_its_heart_has_not_beaten_for_a_minute(
-    claims: Claims, insert: Insert
+    claims: TrialClaims, insert: Insert
 ) -> None:
     insert(0, seconds=module.EXPIRY_SECONDS - 5)
     insert(1, seconds=module.EXPIRY_SECONDS + 5)
@@ -113,7 +113,7 @@ def test_what_a_process_elsewhere_held_is_free_when_its_heart_has_not_beaten_for
 
 @pytest.mark.parametrize("beating", [True, False])
 def test_a_claim_lives_for_as_long_as_its_heart_beats(
-    claims: Claims, engine: sa.Engine, monkeypatch: pytest.MonkeyPatch, beating: bool
+    claims: TrialClaims, engine: sa.Engine, monkeypatch: pytest.MonkeyPatch, beating: bool
 ) -> None:
     monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 0.2 if beating else 60.0)
     claim = claims.take([0], "command")
@@ -126,7 +126,7 @@ def test_a_claim_lives_for_as_long_as_its_heart_beats(
         assert (claims.take([0], "other") is None) is beating
 
 
-def test_a_place_is_free_again_when_its_work_fails_and_not_when_it_is_done(claims: Claims) -> None:
+def test_a_place_is_free_again_when_its_work_fails_and_not_when_it_is_done(claims: TrialClaims) -> None:
     for ordinal, error in ((0, KeyboardInterrupt), (1, SystemExit), (2, ValueError)):
         claim = claims.take([ordinal], "command")
         assert claim is not None
@@ -141,7 +141,7 @@ def test_a_place_is_free_again_when_its_work_fails_and_not_when_it_is_done(claim
 
 
 def test_a_claim_that_was_taken_over_is_lost_and_its_holder_changes_nothing_any_more(
-    claims: Claims, insert: Insert
+    claims: TrialClaims, insert: Insert
 ) -> None:
     lost = insert(0, seconds=module.EXPIRY_SECONDS + 5)
     assert claims.holds(lost)
@@ -157,20 +157,20 @@ def test_a_claim_that_was_taken_over_is_lost_and_its_holder_changes_nothing_any_
 
 
 def test_a_holder_that_comes_to_life_between_look_and_deed_keeps_its_place(
-    claims: Claims, engine: sa.Engine, insert: Insert
+    claims: TrialClaims, engine: sa.Engine, insert: Insert
 ) -> None:
     holder = insert(0, seconds=module.EXPIRY_SECONDS + 5)
     (seen,) = claims._rows()
     with engine.begin() as connection:
         connection.execute(sa.update(TABLE).values(heartbeat=claims._clock))
-    assert not claims._take_over(seen, Claim(0, "command", this_process()))
+    assert not claims._take_over(seen, TrialClaim(0, "command", this_process()))
     assert claims.holds(holder)
     (now,) = claims._rows()
-    assert claims._take_over(now, Claim(0, "command", this_process())), "a row as it is can be replaced"
+    assert claims._take_over(now, TrialClaim(0, "command", this_process())), "a row as it is can be replaced"
 
 
 @pytest.mark.parametrize("state", ["free", "dead"])
-def test_of_many_at_once_one_wins_each_place(claims: Claims, insert: Insert, state: str) -> None:
+def test_of_many_at_once_one_wins_each_place(claims: TrialClaims, insert: Insert, state: str) -> None:
     places, rivals = range(4), 8
     if state == "dead":
         for ordinal in places:

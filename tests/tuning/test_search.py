@@ -18,7 +18,7 @@ from smupar_transfer.records import RunRecord, RunSpec, read_tuned, write_tuned
 from smupar_transfer.theory import BaseHyperparameters, InputError
 from smupar_transfer.training import Data, run
 from smupar_transfer.tuning import Range, Search, SearchSpace, TrialOutcome, best, outcomes, run_search
-from smupar_transfer.tuning.claims import EXPIRY_SECONDS, TABLE, Claim, Claims
+from smupar_transfer.tuning.claims import EXPIRY_SECONDS, TABLE, TrialClaim, TrialClaims
 from smupar_transfer.tuning.objective import Objective
 from smupar_transfer.tuning.search import PlaceJob, _try_place
 from smupar_transfer.tuning.study import ORDINAL, SharedStudy, open_study, run_next_trial
@@ -195,7 +195,7 @@ def test_what_the_storage_says_when_it_fails_is_one_line(
 
     assert outcomes(make_search(3)) == []
     monkeypatch.setattr("smupar_transfer.tuning.storage.PAUSES", ())
-    monkeypatch.setattr(Claims, "take", failing)
+    monkeypatch.setattr(TrialClaims, "take", failing)
     with pytest.raises(InputError, match=r"study\.storage=sqlite:.*: failed: disk I/O error; .* same command again"):
         list(run_search(make_search(3), workers=1))
 
@@ -203,9 +203,9 @@ def test_what_the_storage_says_when_it_fails_is_one_line(
 def test_a_storage_that_fails_for_a_moment_costs_nothing_but_time(
     make_search: MakeSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, calls = Claims.take, 0
+    real, calls = TrialClaims.take, 0
 
-    def failing_once(*arguments: Any) -> Claim | None:
+    def failing_once(*arguments: Any) -> TrialClaim | None:
         nonlocal calls
         calls += 1
         if calls == 2:
@@ -214,7 +214,7 @@ def test_a_storage_that_fails_for_a_moment_costs_nothing_but_time(
 
     monkeypatch.setattr("smupar_transfer.tuning.storage.PAUSES", (0.0,))
     with monkeypatch.context() as patch:
-        patch.setattr(Claims, "take", failing_once)
+        patch.setattr(TrialClaims, "take", failing_once)
         ended = list(run_search(make_search(3), workers=1))
     assert ended == list(run_search(make_search(3, name="whole"), workers=1))
 
@@ -253,15 +253,15 @@ def test_a_trials_value_is_the_loss_of_the_proxy(make_search: MakeSearch, proxy:
 
 def test_a_diverged_trial_is_an_outcome_and_the_search_goes_on(make_search: MakeSearch) -> None:
     search = make_search(5, space=SearchSpace({"learning_rate": Range(2**-5, 1e9)}))
-    found = list(run_search(search, workers=1))
-    assert len(found) == 5
-    assert found[0].outcome == "complete"
-    lost = [trial for trial in found if trial.outcome == "diverged"]
+    trials = list(run_search(search, workers=1))
+    assert len(trials) == 5
+    assert trials[0].outcome == "complete"
+    lost = [trial for trial in trials if trial.outcome == "diverged"]
     assert lost, "the range should reach far beyond what trains"
     assert {trial.value for trial in lost} == {None}
     assert (
         best(search, outcomes(search)).trial
-        == min((trial for trial in found if trial.value is not None), key=lambda trial: trial.value or 0.0).number
+        == min((trial for trial in trials if trial.value is not None), key=lambda trial: trial.value or 0.0).number
     )
 
 
@@ -278,8 +278,8 @@ def test_the_best_trial_comes_with_what_is_needed_to_use_it(
     make_search: MakeSearch, proxy: RunSpec, tmp_path: Path
 ) -> None:
     search = make_search(3, space=SearchSpace({"learning_rate": Range(2**-8, 2**-2)}))
-    found = list(run_search(search, workers=1))
-    winner = min(found, key=lambda trial: trial.value or 0.0)
+    trials = list(run_search(search, workers=1))
+    winner = min(trials, key=lambda trial: trial.value or 0.0)
     tuned = best(search, outcomes(search))
     assert (tuned.trial, tuned.value, tuned.trials, tuned.study) == (winner.number, winner.value, 3, "study")
     assert tuned.hparams == replace(proxy.hparams, **winner.hparams)
@@ -307,13 +307,13 @@ def test_an_error_in_a_trial_ends_the_search_and_counts_for_nothing(make_search:
 def test_two_workers_finish_exactly_the_trials_that_were_asked_for(make_search: MakeSearch, database: str) -> None:
     search = make_search(6)
     search = replace(search, settings=replace(search.settings, storage=database))
-    found = list(run_search(search, workers=2))
-    assert len(found) == 6
-    assert sorted(trial.number for trial in found) == list(range(6))
-    assert sorted(found, key=_number) == outcomes(search)
-    defaults = [trial for trial in found if trial.hparams == pytest.approx({"learning_rate": 2**-5, "init_std": 0.1})]
+    trials = list(run_search(search, workers=2))
+    assert len(trials) == 6
+    assert sorted(trial.number for trial in trials) == list(range(6))
+    assert sorted(trials, key=_number) == outcomes(search)
+    defaults = [trial for trial in trials if trial.hparams == pytest.approx({"learning_rate": 2**-5, "init_std": 0.1})]
     assert len(defaults) == 1
-    assert len({tuple(trial.hparams.values()) for trial in found}) == 6
+    assert len({tuple(trial.hparams.values()) for trial in trials}) == 6
 
 
 def _number(trial: TrialOutcome) -> int:

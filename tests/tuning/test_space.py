@@ -68,9 +68,9 @@ def test_a_trial_is_asked_with_the_ranges_as_given() -> None:
 @given(st.sampled_from(NAMES), st.floats(1e-6, 1e3), st.floats(1.01, 1e3))
 def test_the_first_point_is_the_defaults_moved_into_the_ranges(name: str, low: float, ratio: float) -> None:
     axis, default = Range(low, low * ratio), getattr(DEFAULTS, name)
-    (found,) = SearchSpace({name: axis}).first_point(DEFAULTS).values()
-    assert axis.low <= found <= axis.high
+    (first,) = SearchSpace({name: axis}).first_point(DEFAULTS).values()
+    assert axis.low <= first <= axis.high
     if axis.low <= default <= axis.high:
-        assert found == default
+        assert first == default
     else:
-        assert found == (axis.low if default < axis.low else axis.high)
+        assert first == (axis.low if default < axis.low else axis.high)

@@ -54,7 +54,7 @@ def test_a_file_is_the_one_that_was_named_whatever_its_path_holds(tmp_path: Path
     path = tmp_path / name / "study.db"
     open_storage(file_storage(path)).engine.dispose()
     assert path.read_bytes().startswith(b"SQLite format 3")
-    assert [found.name for found in tmp_path.iterdir()] == [name]
+    assert [file.name for file in tmp_path.iterdir()] == [name]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from smupar_transfer.model import outline
 from smupar_transfer.records import CoordinateRecord, CoordinateStore, RunSpec, read_manifest, write_manifest
 from smupar_transfer.reporting.coordinate_sentences import described, title, ways_out
 from smupar_transfer.sparsity import SparseLinear
-from smupar_transfer.statistics.coordinate_slopes import AXES, Verdict, require_one_axis, scale_of
+from smupar_transfer.statistics.coordinate_slopes import CHECK_AXES, Verdict, require_one_axis, scale_of
 from smupar_transfer.statistics.coordinate_verdicts import Judgement, judge
 from smupar_transfer.sweeps.added_seeds import Extension, SeedPlan, plan_seeds
 from smupar_transfer.sweeps.files import load_sweep
@@ -38,7 +38,7 @@ def run(config: DictConfig) -> None:
         CheckUndecidedError: none drifts, but one is open, and no more seeds may be added or they would not help.
     """
     sweep = load_sweep(config.sweep, config_dir())
-    if sweep.kind != COORDINATES or sweep.axis not in AXES:
+    if sweep.kind != COORDINATES or sweep.axis not in CHECK_AXES:
         raise InputError("sweep", config.sweep, "is no coordinate check", "see `smupar sweep`")
     sweep = narrowed(sweep, config, words_by_hand())
     planned = planner_of(config, sweep).planned({})
@@ -84,6 +84,7 @@ def _measured(
         for extension in plan.extensions[told:]:
             console.terminal().print(_told(extension, sweep.axis), markup=False)
         told = len(plan.extensions)
+        # before measuring: a check that is interrupted knows the seeds that it added
         about = manifest(config, sweep, list(plan.specs), COORDINATES)
         write_manifest(context.folder, replace(about, added_seeds=plan.added))
         if all(spec.key in records for spec in plan.specs):
@@ -120,7 +121,7 @@ def _require_slopes(planned: Sequence[RunSpec], axis: str) -> None:
     """Check, before anything is measured, that there will be slopes, and that they will be about the axis alone.
 
     Raises:
-        InputError: runs differ in more than the axis, a parametrization has a single place on it, or two densities
+        InputError: runs differ in more than the axis, a parametrization has a single position on it, or two densities
             keep as many weights as each other.
     """
     require_one_axis(planned, axis)

@@ -89,8 +89,8 @@ def publish(
         f"{min(r.weights_per_neuron or 0 for r in records):g} weights per neuron"
     )
     out = console.terminal()
-    found = summary(comparisons)
-    out.print(console.table(title, found.columns, found.rows, found.best))
+    at_a_glance = summary(comparisons)
+    out.print(console.table(title, at_a_glance.columns, at_a_glance.rows, at_a_glance.best))
     out.print(verdict(comparisons))
     save(draw_demo(comparisons, title="Wide sparse target: zero-shot (stars) and tuned directly"), folder / "demo")
     write_atomically(folder / REPORT, render_demo_page(comparisons, records, proxy, proxy_loss, folder))

@@ -12,12 +12,13 @@ from rich.console import Group
 
 from smupar_transfer.app import console
 from smupar_transfer.app.recipes import announced_spec
+from smupar_transfer.app.schema import FORMATS
 from smupar_transfer.model import outline, plan_of
+from smupar_transfer.reporting.number_format import significant
 from smupar_transfer.theory import InputError, OptimizerSettings, Parametrization, Role
 from smupar_transfer.theory.scaling import learning_rate_power, weight_decay_power
 from smupar_transfer.transfer import ParameterPlan
 
-FORMATS = ("table", "json", "csv")
 FIELDS = (
     "name",
     "shape",
@@ -80,12 +81,12 @@ def _table(plan: Sequence[ParameterPlan]) -> Group:
             row.name,
             "x".join(map(str, row.shape)),
             str(row.role),
-            console.number(row.density, 3),
-            console.number(row.init_std, 3),
-            console.number(row.learning_rate, 3),
-            console.number(row.weight_decay, 3),
-            console.number(row.epsilon, 2),
-            console.number(row.forward_multiplier, 3),
+            significant(row.density, 3),
+            significant(row.init_std, 3),
+            significant(row.learning_rate, 3),
+            significant(row.weight_decay, 3),
+            significant(row.epsilon, 2),
+            significant(row.forward_multiplier, 3),
         ]
         for row in plan
     ]

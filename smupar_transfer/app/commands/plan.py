@@ -13,6 +13,7 @@ from smupar_transfer.app import console
 from smupar_transfer.app.overrides import config_dir, words_by_hand
 from smupar_transfer.app.sweep_config import narrowed
 from smupar_transfer.records import CoordinateStore, RunRecord, RunSpec, RunStore
+from smupar_transfer.reporting.number_format import significant
 from smupar_transfer.sweeps.files import load_sweep, own_file
 from smupar_transfer.sweeps.sweep import COORDINATES, Sweep
 from smupar_transfer.theory import InputError
@@ -47,14 +48,14 @@ def run(config: DictConfig) -> None:
     todo, records = of_target(config) if sweep is None else of_sweep(config, sweep)
     tell_of_runs(config, todo.planned)
     missing = {spec.key for spec in todo.missing}
-    batches = pricing.group(todo.planned, missing, pricing.comparable(records, execution))
-    price = pricing.price(batches, config_to_spec.data_request(config), execution)
-    for item in one_a_layout(price.batches):
+    groups = pricing.group(todo.planned, missing, pricing.comparable(records, execution))
+    price = pricing.price(groups, config_to_spec.data_request(config), execution)
+    for item in one_a_layout(price.groups):
         out.print(layer_table(item, execution))
         out.print()
     if execution.device == "cpu" and execution.backend == AUTO and (problem := native_problem()) is not None:
         out.print(f"not measured: native, {problem}\n", soft_wrap=True)
-    out.print(_table(price.batches))
+    out.print(_table(price.groups))
     console.line(f"\n{todo}")
     if sweep is not None:
         console.stated_cost(sweep)
@@ -113,28 +114,28 @@ def _by_key(folder: Path, planned: list[RunSpec], stored: set[str]) -> Todo:
 
 def one_a_layout(priced: Sequence[Priced]) -> list[Priced]:
     """The first of those whose layers are the same, with the same number of tokens a step."""
-    found: dict[tuple[object, ...], Priced] = {}
+    by_layout: dict[tuple[object, ...], Priced] = {}
     for item in priced:
-        spec = item.batch.spec
-        found.setdefault((spec.model, spec.sparsity, spec.budget.tokens_per_step, spec.precision), item)
-    return list(found.values())
+        spec = item.group.spec
+        by_layout.setdefault((spec.model, spec.sparsity, spec.budget.tokens_per_step, spec.precision), item)
+    return list(by_layout.values())
 
 
 def layer_table(item: Priced, execution: Execution) -> Group:
     """One row for equal layers; numbers are of one: size, milliseconds a step, what computes, operations, bytes."""
-    spec, layers = item.batch.spec, item.estimate.layers
+    spec, layers = item.group.spec, item.estimate.layers
     names = [name for name in CANDIDATES if any(name in layer.seconds for layer in layers)]
     rows = [
         [
             f"{layer.name} x{layer.count}",
             f"{layer.shape[0]}x{layer.shape[1]}",
-            console.number(layer.nonzero / (layer.shape[0] * layer.shape[1]), 3),
+            significant(layer.nonzero / (layer.shape[0] * layer.shape[1]), 3),
             f"{layer.nonzero:,}",
             *(_milliseconds(layer.seconds.get(name)) for name in names),
             layer.backend,
-            console.number(layer.flops_sparse / 1e9, 3),
-            console.number(layer.flops_dense / 1e9, 3),
-            console.number(layer.state_bytes / MIB, 3),
+            significant(layer.flops_sparse / 1e9, 3),
+            significant(layer.flops_dense / 1e9, 3),
+            significant(layer.state_bytes / MIB, 3),
         ]
         for layer in layers
     ]
@@ -150,22 +151,22 @@ def layer_table(item: Priced, execution: Execution) -> Group:
 def _milliseconds(seconds: float | None) -> str:
     if seconds is not None and seconds >= 0.1:
         return f"{1e3 * seconds:,.0f}"
-    return console.number(None if seconds is None else 1e3 * seconds, 3)
+    return significant(None if seconds is None else 1e3 * seconds, 3)
 
 
 def _table(priced: Sequence[Priced]) -> Group:
     rows = [
         [
-            f"{item.batch.spec.model.width}",
-            f"{1 - item.batch.spec.sparsity.density:g}",
-            f"{item.batch.runs}",
-            f"{item.batch.missing}",
+            f"{item.group.spec.model.width}",
+            f"{1 - item.group.spec.sparsity.density:g}",
+            f"{item.group.runs}",
+            f"{item.group.missing}",
             f"{item.estimate.cost.parameters:,}",
             f"{item.estimate.cost.nonzero_parameters:,}",
-            f"{item.batch.spec.budget.tokens:,}",
-            f"{item.estimate.cost.flops_sparse * item.batch.spec.budget.tokens:.2e}",
+            f"{item.group.spec.budget.tokens:,}",
+            f"{item.estimate.cost.flops_sparse * item.group.spec.budget.tokens:.2e}",
             f"{item.estimate.state_bytes / MIB:,.1f}",
-            console.number(item.step_seconds, 3),
+            significant(item.step_seconds, 3),
             console.seconds(item.run_seconds),
         ]
         for item in priced

@@ -82,8 +82,8 @@ def outlook(sweep: Sweep, todo: Todo, records: Mapping[str, RunRecord], context:
     console.stated_cost(sweep)
     execution = resolved(context.execution)
     missing = {spec.key for spec in todo.missing}
-    batches = pricing.group(todo.planned, missing, pricing.comparable(records.values(), execution))
-    price = pricing.price([batch for batch in batches if batch.missing], context.data, execution)
+    groups = pricing.group(todo.planned, missing, pricing.comparable(records.values(), execution))
+    price = pricing.price([group for group in groups if group.missing], context.data, execution)
     console.line(f"estimated time: {console.time_left(price, context.workers)}")
 
 

@@ -65,6 +65,6 @@ def _train(config: DictConfig, spec: RunSpec, execution: Execution, checkpoint: 
 def _report(record: RunRecord, folder: Path) -> None:
     write_atomically(folder / "record.json", json.dumps(to_plain(record), indent=1) + "\n")
     publish_run(folder, record, list(RunStore(folder)), next_command("train", words_given(), ()))
-    found = summary(record)
-    console.terminal().print(console.table(f"run {record.key}", found.columns, found.rows))
+    at_a_glance = summary(record)
+    console.terminal().print(console.table(f"run {record.key}", at_a_glance.columns, at_a_glance.rows))
     console.terminal().print(f"\nwrote {folder / 'report.html'}")

@@ -12,6 +12,7 @@ from smupar_transfer.app.base import resolve_base
 from smupar_transfer.app.cautions import tell_of_transfer
 from smupar_transfer.app.overrides import RUN_WORDS, next_command, path_word
 from smupar_transfer.app.recipes import recipe_of
+from smupar_transfer.reporting.number_format import significant
 from smupar_transfer.theory import InputError, Role, parametrization
 from smupar_transfer.transfer import Recipe, RoleValues, read_recipe, write_recipe
 
@@ -62,13 +63,13 @@ def _target_words(recipe: Recipe) -> str:
 def _changes(before: Recipe, now: Recipe) -> list[str]:
     """What an older recipe of the same target had otherwise."""
     old, new = vars(before.hparams), vars(now.hparams)
-    changed = [f"{name} {console.number(old[name])}" for name in old if old[name] != new[name]]
+    changed = [f"{name} {significant(old[name])}" for name in old if old[name] != new[name]]
     changed += ["other settings of the optimizer"] if before.optimizer != now.optimizer else []
     return [", ".join(changed)] if changed else []
 
 
 def _density_words(recipe: Recipe) -> str:
-    densities = sorted({console.number(values.m_rho, 3) for values in recipe.layers.values()}, key=float)
+    densities = sorted({significant(values.m_rho, 3) for values in recipe.layers.values()}, key=float)
     if not densities:
         return f"{recipe.sparsity.density:g}"
     return " to ".join(dict.fromkeys((densities[0], densities[-1])))
@@ -90,17 +91,17 @@ def _rows(recipe: Recipe, role: Role) -> list[list[str]]:
     layers = list(recipe.layers.values()) if role is Role.HIDDEN and recipe.layers else [recipe.roles[role]]
     by_density: dict[str, list[RoleValues]] = {}
     for values in layers:
-        by_density.setdefault(console.number(values.m_rho, 3), []).append(values)
+        by_density.setdefault(significant(values.m_rho, 3), []).append(values)
     power = str(parametrization(recipe.parametrization)[role].init_variance)
     return [
         [
             str(role) if len(by_density) == 1 else f"{role} x{len(members)} ({density})",
             power,
-            console.number(members[0].init_std),
-            console.number(members[0].learning_rate),
-            console.number(members[0].weight_decay),
-            console.number(members[0].epsilon, 3),
-            console.number(members[0].forward_multiplier),
+            significant(members[0].init_std),
+            significant(members[0].learning_rate),
+            significant(members[0].weight_decay),
+            significant(members[0].epsilon, 3),
+            significant(members[0].forward_multiplier),
         ]
         for density, members in by_density.items()
     ]

@@ -17,6 +17,7 @@ from smupar_transfer.app.masking import masked, secrets_of
 from smupar_transfer.app.overrides import PROXY_WORDS, RUN_WORDS, next_command, path_word, set_by_hand, words_given
 from smupar_transfer.model import MINIMUM_WEIGHTS_PER_NEURON
 from smupar_transfer.records import write_tuned
+from smupar_transfer.reporting.number_format import loss, significant
 from smupar_transfer.sweeps.overwriting import refuse_other_page
 from smupar_transfer.theory import InputError
 from smupar_transfer.training.kernel_fallback import resolved
@@ -35,7 +36,7 @@ from smupar_transfer.tuning import (
 if TYPE_CHECKING:
     from smupar_transfer.reporting.study_page import Study
 
-SHOWN_TRIALS = 5
+TRIALS_IN_TERMINAL = 5
 
 
 def run(config: DictConfig) -> None:
@@ -124,12 +125,12 @@ def tune(config: DictConfig, search: Search) -> list[TrialOutcome]:
     with progress_bar(f"tuning {search.settings.name}", total, len(done)) as bar:
 
         def wait(count: int) -> None:
-            bar.say(f"best {console.loss(lowest)}, waiting for {count} of another command")
+            bar.say(f"best {loss(lowest)}, waiting for {count} of another command")
 
         with closing(run_search(search, workers, wait, done)) as ended:
             for trial in ended:
                 lowest = min(lowest, _value(trial))
-                bar.advance(f"best {console.loss(lowest)}")
+                bar.advance(f"best {loss(lowest)}")
     return settled(search, path)
 
 
@@ -151,8 +152,8 @@ def trial_table(search: Search, trials: Sequence[TrialOutcome]) -> Group:
     complete = sorted((trial for trial in trials if trial.value is not None), key=_value)
     names = list(search.space.ranges)
     rows = [
-        [str(trial.number), console.loss(trial.value), *(console.number(trial.hparams[name]) for name in names)]
-        for trial in complete[:SHOWN_TRIALS]
+        [str(trial.number), loss(trial.value), *(significant(trial.hparams[name]) for name in names)]
+        for trial in complete[:TRIALS_IN_TERMINAL]
     ]
     lost = sum(trial.outcome == "diverged" for trial in trials)
     title = (

@@ -17,12 +17,12 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Contours:
-    """One cell as drawn; places are log2 of both hyperparameters.
+    """One cell as drawn; positions are log2 of both hyperparameters.
 
     Attributes:
         title: What stands above the panel.
-        x: The places along the horizontal axis.
-        y: The places along the vertical axis.
+        x: The positions along the horizontal axis.
+        y: The positions along the vertical axis.
         losses: The losses in nats, NaN where a run diverged or is missing, a row for each of ``y``.
         optimum: Where the optimum is marked, or None.
         exact: Whether the optimum came from a fit.
@@ -44,10 +44,10 @@ def draw_contours(panels: Sequence[Contours], levels: Sequence[float], x: str, y
     """Contours of mean loss at shared ``levels`` (nats, increasing); losses above the last are left light grey.
 
     Args:
-        panels: what to draw, in the manner of SuPar (arXiv 2405.15743), Figures 6 and 7, jointly.
-        levels: as above.
-        x: what the horizontal axis is called.
-        y: what the vertical axis is called.
+        panels: What to draw, in the manner of SuPar (arXiv 2405.15743), Figures 6 and 7, jointly.
+        levels: The losses at which contours lie, nats, increasing.
+        x: The name of the horizontal axis.
+        y: The name of the vertical axis.
     """
     with style():
         figure, axes = grid_of_panels(len(panels), 3.1, 2.8, share=True, beside=1.0)

@@ -13,7 +13,7 @@ from smupar_transfer.reporting.figures.style import Look, head, ordered_looks, s
 
 
 @dataclass(frozen=True)
-class Line:
+class SizeLine:
     """One line as drawn: positions in log2 of the scale (or in steps), heights in log2 of the size."""
 
     label: str
@@ -22,30 +22,30 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Panel:
+class SizePanel:
     """One parametrization as drawn; ``note`` stands inside it."""
 
     title: str
-    lines: tuple[Line, ...]
+    lines: tuple[SizeLine, ...]
     note: str
 
 
 @dataclass(frozen=True)
-class Row:
+class PanelRow:
     """Panels that share a height axis, and its name."""
 
     label: str
-    panels: tuple[Panel, ...]
+    panels: tuple[SizePanel, ...]
 
 
-def draw_panels(rows: Sequence[Row], position_label: str, legend_title: str, *, flipped: bool = False) -> Figure:
+def draw_panels(rows: Sequence[PanelRow], position_label: str, legend_title: str, *, flipped: bool = False) -> Figure:
     """A grid of panels, in the manner of SuPar (arXiv 2405.15743), Figure 5.
 
     Args:
-        rows: of equally many panels.
-        position_label: of the shared horizontal axis.
-        legend_title: what lines differ in.
-        flipped: whether positions grow to the left.
+        rows: The rows of the grid, with equally many panels each.
+        position_label: The name of the horizontal axis, which all panels share.
+        legend_title: What the lines differ in.
+        flipped: Whether positions grow to the left.
     """
     columns = max(len(row.panels) for row in rows)
     looks = ordered_looks(line.label for row in rows for panel in row.panels for line in panel.lines)
@@ -68,7 +68,7 @@ def draw_panels(rows: Sequence[Row], position_label: str, legend_title: str, *, 
     return figure
 
 
-def _draw_panel(axes: Axes, panel: Panel, looks: dict[str, Look]) -> None:
+def _draw_panel(axes: Axes, panel: SizePanel, looks: dict[str, Look]) -> None:
     for line in panel.lines:
         colour, marker = looks[line.label]
         axes.plot(line.positions, line.heights, color=colour, marker=marker, label=line.label)

@@ -50,23 +50,23 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Panel:
-    """One family as drawn, its curves from the proxy's end of the axis on; ``proxy`` is the value carried over."""
+class LossPanel:
+    """One family as drawn, its curves from the proxy's end of the axis on; ``proxy`` is the transferred value."""
 
     title: str
     curves: tuple[Curve, ...]
     proxy: float | None = None
 
 
-def draw_loss_curves(panels: Sequence[Panel], floor: float, ceiling: float, swept: str, axis: str) -> Figure:
-    """Loss against log2 of the swept hyperparameter: a panel per family, a curve per place on the axis, optima marked.
+def draw_loss_curves(panels: Sequence[LossPanel], floor: float, ceiling: float, swept: str, axis: str) -> Figure:
+    """Loss over log2 of the swept hyperparameter: a panel per family, a curve per position on the axis, optima marked.
 
     Args:
-        panels: what to draw; in the manner of SuPar (arXiv 2405.15743), Figure 1.
-        floor: of the shared loss axis, nats.
-        ceiling: of the shared loss axis, nats.
-        swept: what the horizontal axis is called.
-        axis: what the legend is called.
+        panels: What to draw, in the manner of SuPar (arXiv 2405.15743), Figure 1.
+        floor: The lower end of the loss axis, which all panels share, nats.
+        ceiling: The upper end of that axis, nats.
+        swept: The name of the horizontal axis.
+        axis: The title of the legend.
     """
     looks = ordered_looks(curve.label for panel in panels for curve in panel.curves)
     with style():
@@ -113,9 +113,9 @@ def draw_optimum_tracks(tracks: Sequence[Track], ticks: Ticks, optimum: str) -> 
     """The optimum against scale with 95 % intervals; open markers are bounds, dotted lines have slope 0.
 
     Args:
-        tracks: a track per family.
-        ticks: the axis of scale.
-        optimum: what the vertical axis is called.
+        tracks: A track for each family.
+        ticks: The axis of scale.
+        optimum: The name of the vertical axis.
     """
 
     def unmoved(axes: Axes, own: Sequence[Track]) -> None:
@@ -131,7 +131,7 @@ def draw_regret(tracks: Sequence[Track], ticks: Ticks) -> Figure:
     """Zero-shot regret (percent) against scale with standard errors; linear up to 1 %, logarithmic beyond."""
 
     def scaled(axes: Axes, _: Sequence[Track]) -> None:
-        axes.set_yscale("symlog", linthresh=1.0, linscale=0.6)
+        axes.set_yscale("symlog", linthresh=1.0, linscale=0.6)  # a regret may be 0 or, with noise, less
         axes.axhline(0, color="#555555", linewidth=0.8)
         axes.yaxis.set_major_locator(FixedLocator([-0.5, 0, 0.5, 1, 2, 5, 10, 20, 50, 100]))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

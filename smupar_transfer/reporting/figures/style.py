@@ -18,7 +18,9 @@ from matplotlib.figure import Figure
 from smupar_transfer.records import write_atomically
 
 MARKERS = "osD^vPX*<>"
+"""In the order of use; they tell curves apart in grey, too."""
 PANELS_IN_A_ROW = 3
+"""As many as stay legible at the width of a column."""
 POINTS_A_CHARACTER = 6.0  # of a title, on average
 PARAMETRIZATION_COLOURS = {  # Okabe & Ito (2008), chosen for distinct lightness as well
     "sp": "#d55e00",
@@ -28,7 +30,7 @@ PARAMETRIZATION_COLOURS = {  # Okabe & Ito (2008), chosen for distinct lightness
     "lr_only": "#cc79a7",
     "smupar": "#009e73",
 }
-SETTINGS: dict[Any, Any] = {  # matplotlib types its keys one by one
+MATPLOTLIB_SETTINGS: dict[Any, Any] = {  # matplotlib types its keys one by one
     "font.size": 10,
     "axes.titlesize": 11,
     "axes.labelsize": 10,
@@ -50,8 +52,8 @@ SETTINGS: dict[Any, Any] = {  # matplotlib types its keys one by one
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw within this."""
-    with mpl.rc_context(SETTINGS):
+    """Within this block, figures have the look of this module."""
+    with mpl.rc_context(MATPLOTLIB_SETTINGS):
         yield
 
 
@@ -91,11 +93,11 @@ def grid_of_panels(
     """A figure of ``count`` panels, at most three in a row.
 
     Args:
-        count: of panels; a figure without any has none.
-        width: of a panel, inches.
-        height: of a panel, inches.
-        share: both axes between all panels; those at the left and at the bottom show the numbers.
-        beside: room for a legend, inches.
+        count: The number of panels; a figure without any has none.
+        width: The width of a panel, inches.
+        height: The height of a panel, inches.
+        share: Whether all panels share both axes; then those at the left and at the bottom show the numbers.
+        beside: The room for a legend, inches.
     """
     columns = 2 if count == 4 else max(1, min(PANELS_IN_A_ROW, count))  # four make a square
     rows = max(1, -(-count // columns))

@@ -25,18 +25,18 @@ from smupar_transfer.reporting.figures.style import (
 from smupar_transfer.statistics.labels import full_name
 
 APART = 3.5
-"""Points between tracks at the same place, so that intervals can be told apart."""
+"""Points between tracks at the same position, so that intervals can be told apart."""
 CHARACTER = 0.075
 """Inches of a legend."""
 LONGEST_TICK = 7
-"""Characters below a place; longer words are turned."""
+"""Characters below a position; longer words are turned."""
 
 
 @dataclass(frozen=True)
 class Ticks:
-    """The axis of scale: log2 of every place (increasing) and what is written there; ``label`` says what it is."""
+    """The axis of scale: log2 of every position (increasing) and what is written there; ``label`` says what it is."""
 
-    places: tuple[float, ...]
+    positions: tuple[float, ...]
     words: tuple[str, ...]
     label: str
     reverse: bool
@@ -50,19 +50,19 @@ class Track:
         name: The name of the parametrization, for its colour.
         title: The name of the parametrization, for people.
         variant: What sets the family apart from others of its parametrization, for people; empty if nothing does.
-        places: The log2 of every place on the axis.
-        values: The quantity at each place.
+        positions: The log2 of every position on the axis.
+        values: The quantity at each position.
         low: The lower ends of the intervals of ``values``, NaN where there is none.
         high: The upper ends of the intervals of ``values``, NaN where there is none.
         exact: Whether each value is more than a bound.
-        lost: The places at which there is no value, since runs diverged.
+        lost: The positions at which there is no value, since runs diverged.
         endless: Whether each interval has no end below, and above, what is drawn of it.
     """
 
     name: str
     title: str
     variant: str
-    places: tuple[float, ...]
+    positions: tuple[float, ...]
     values: tuple[float, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
@@ -102,10 +102,10 @@ def draw_panels(
     """A figure of tracks, a panel a variant where there are several.
 
     Args:
-        tracks: a track per family.
-        ticks: the axis of scale.
-        quantity: what the vertical axis is called.
-        finish: what else is drawn in a panel.
+        tracks: A track for each family.
+        ticks: The axis of scale.
+        quantity: The name of the vertical axis.
+        finish: What else is drawn in a panel.
     """
     panels = panels_of(tracks)
     if len(panels) == 1:
@@ -131,13 +131,13 @@ def draw_panels(
 def draw_tracks(
     axes: Axes, tracks: Sequence[Track], ticks: Ticks, title: Callable[[Track], str] = lambda track: track.label
 ) -> None:
-    """Tracks beside each other where their places are, and the axis of scale; ``title`` names one in the legend."""
+    """Tracks beside each other at their positions, and the axis of scale; ``title`` names one in the legend."""
     for index, (track, look) in enumerate(zip(tracks, looks_of(tracks), strict=True)):
         beside = ScaledTranslation((index - (len(tracks) - 1) / 2) * APART / 72, 0, axes.figure.dpi_scale_trans)
         _draw_track(axes, track, title(track), look, beside)
-    axes.xaxis.set_major_locator(FixedLocator(list(ticks.places)))
+    axes.xaxis.set_major_locator(FixedLocator(list(ticks.positions)))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticks(ticks.places, ticks.words)
+    axes.set_xticks(ticks.positions, ticks.words)
     axes.margins(x=0.08)
     if max(map(len, ticks.words), default=0) > LONGEST_TICK:
         for words in axes.get_xticklabels():
@@ -149,13 +149,13 @@ def draw_tracks(
 def _draw_track(axes: Axes, track: Track, title: str, look: Look, beside: Transform) -> None:
     colour, marker = look
     artists: list[Artist] = [
-        *axes.plot(track.places, track.values, color=colour, marker=marker, label=title),
-        axes.vlines(track.places, track.low, track.high, color=colour, linewidth=3, alpha=0.4),
+        *axes.plot(track.positions, track.values, color=colour, marker=marker, label=title),
+        axes.vlines(track.positions, track.low, track.high, color=colour, linewidth=3, alpha=0.4),
     ]
-    for x, y, exact in zip(track.places, track.values, track.exact, strict=True):
+    for x, y, exact in zip(track.positions, track.values, track.exact, strict=True):
         if not exact:
             artists += axes.plot(x, y, marker, color=colour, markerfacecolor="white", markersize=6, zorder=4)
-    for x, ends, endless in zip(track.places, zip(track.low, track.high, strict=True), track.endless, strict=False):
+    for x, ends, endless in zip(track.positions, zip(track.low, track.high, strict=True), track.endless, strict=False):
         for end, arrow, is_open in zip(ends, "v^", endless, strict=True):
             if is_open:
                 artists += axes.plot(x, end, arrow, color=colour, markersize=7, alpha=0.6)

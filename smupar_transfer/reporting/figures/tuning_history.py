@@ -16,7 +16,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from smupar_transfer.reporting.figures.style import labelled, legend, style
 
-SYMBOLS = {
+AXIS_LABELS = {
     "learning_rate": "learning rate η",
     "init_std": "init std σ",
     "input_multiplier": "input multiplier $α_{in}$",
@@ -25,7 +25,7 @@ SYMBOLS = {
 }
 CEILING = 1.1
 """Times the best loss, up to which losses are shown; of what lies above, a wedge at the top tells that it is there."""
-MARGIN = 0.1
+BOTTOM_MARGIN = 0.1
 """Part of the loss axis below the best loss, where it is cut at the top."""
 COMPLETE, PRUNED, DIVERGED, BEST = "#0072b2", "#888888", "#cc79a7", "#d55e00"
 
@@ -35,7 +35,7 @@ class Trial(Protocol):
 
     @property
     def number(self) -> int:
-        """In the study."""
+        """The number of the trial in the study."""
 
     @property
     def value(self) -> float | None:
@@ -83,7 +83,7 @@ def _cut(axes: Axes, points: Sequence[float], losses: Sequence[float], best: flo
     """Cut the loss axis where few trials lie beyond, with a wedge for each of them."""
     top, above = beyond(points, losses, best)
     if above:
-        axes.set_ylim(best - MARGIN * (top - best), top)
+        axes.set_ylim(best - BOTTOM_MARGIN * (top - best), top)
         axes.plot(above, [0.97] * len(above), "^", color=colour, transform=axes.get_xaxis_transform())
 
 
@@ -114,8 +114,8 @@ def draw_slices(trials: Sequence[Trial], logarithmic: Mapping[str, bool]) -> Fig
     """A panel per hyperparameter: loss against it, the best trial marked; pruned trials are grey, at their last loss.
 
     Args:
-        trials: at least one of which is complete.
-        logarithmic: the searched hyperparameters, and whether each was searched on a logarithmic axis.
+        trials: The trials of the search, at least one of them complete.
+        logarithmic: The searched hyperparameters, and whether each was searched on a logarithmic axis.
     """
     complete, pruned = completed(trials), given_up(trials)
     with style():
@@ -124,7 +124,7 @@ def draw_slices(trials: Sequence[Trial], logarithmic: Mapping[str, bool]) -> Fig
         for axes, (name, is_logarithmic) in zip(panels, logarithmic.items(), strict=True):
             shades = _draw_slice(axes, trials, name)
             _scale(axes, name, is_logarithmic)
-            axes.set_xlabel(SYMBOLS.get(name, name))
+            axes.set_xlabel(AXIS_LABELS.get(name, name))
         panels[0].set_ylabel("validation loss (nats)")
         figure.colorbar(shades, ax=panels, label="trial", ticks=MaxNLocator(6, integer=True))
         lowest = min(loss for _, loss in complete)

@@ -9,9 +9,9 @@ from smupar_transfer.records import Manifest, RunRecord
 from smupar_transfer.reporting.outcome import Outcome
 from smupar_transfer.reporting.questions import joint_optimum, proxy_size, search_cost, stability, zero_shot_gain
 
-Kind = Callable[[Manifest, Sequence[RunRecord]], Outcome]
+Analysis = Callable[[Manifest, Sequence[RunRecord]], Outcome]
 
-KINDS: Mapping[str, Kind] = {
+ANALYSES: Mapping[str, Analysis] = {
     "stability": stability.outcome,
     "contours": joint_optimum.outcome,
     "gain": zero_shot_gain.outcome,
@@ -22,5 +22,5 @@ KINDS: Mapping[str, Kind] = {
 
 def outcome_of(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
     """What the finished runs of a sweep, at least one, say; with a verdict where the sweep tests a claim."""
-    outcome = KINDS[manifest.kind](manifest, records)
+    outcome = ANALYSES[manifest.kind](manifest, records)
     return outcome if manifest.claim else replace(outcome, claim="", verdict="")

@@ -19,8 +19,8 @@ from smupar_transfer.statistics.coordinate_slopes import (
     JUDGED,
     PARTIAL,
     Gap,
+    LayerSlope,
     Moment,
-    Slope,
     Verdict,
     gaps,
     mean_of,
@@ -44,7 +44,7 @@ def outcome(manifest: Manifest, records: Sequence[CoordinateRecord]) -> Outcome:
     """
     axis, scale, added = manifest.axis, SCALE_NAMES[manifest.axis], manifest.added_seeds
     sizes = sizes_table(records, axis)
-    found = slopes_of(records, axis, added)
+    slopes = slopes_of(records, axis, added)
     judgements = judge(records, axis, added)
     position = f"log2 {scale}" + (" of hidden weights (dense on the left)" if axis == "sparsity" else "")
     return Outcome(
@@ -52,14 +52,14 @@ def outcome(manifest: Manifest, records: Sequence[CoordinateRecord]) -> Outcome:
         summary=summary(judgements, axis),
         claim=f"over {scale}, sizes stay or drift under every parametrization as its exponents predict",
         verdict=_overall(judgements),
-        notes=notes(judgements, found, records, axis, added),
-        tables=(verdict_table(judgements), slope_table(found), gap_table(gaps(found, axis))),
+        notes=notes(judgements, slopes, records, axis, added),
+        tables=(verdict_table(judgements), slope_table(slopes), gap_table(gaps(slopes, axis))),
         pictures=(
             Picture(
                 manifest.name,
                 f"Sizes against {scale}: geometric means over layers and seeds, with a line for each number of steps "
                 "that were taken. Updates are those of the step that follows, so that there are none after the last.",
-                draw_panels(scale_rows(sizes, found), position, "step", flipped=axis == "sparsity"),
+                draw_panels(scale_rows(sizes, slopes), position, "step", flipped=axis == "sparsity"),
             ),
             Picture(
                 "steps",
@@ -134,7 +134,7 @@ def verdict_table(judgements: Sequence[Judgement]) -> Table:
     return Table("summary", "", "", frame, (), ())
 
 
-def slope_table(found: Sequence[Slope]) -> Table:
+def slope_table(slopes: Sequence[LayerSlope]) -> Table:
     """In the file a row a layer; for people a row a size, over all layers."""
     frame = pd.DataFrame(
         [
@@ -153,11 +153,11 @@ def slope_table(found: Sequence[Slope]) -> Table:
                 "predicted": math.nan if slope.predicted is None else slope.predicted,
                 "agreement": slope.agreement and str(slope.agreement),
             }
-            for slope in found
+            for slope in slopes
         ]
     )
-    groups: dict[tuple[str, Coordinate, Moment], list[Slope]] = {}
-    for slope in found:
+    groups: dict[tuple[str, Coordinate, Moment], list[LayerSlope]] = {}
+    for slope in slopes:
         groups.setdefault((slope.parametrization, slope.coordinate, slope.moment), []).append(slope)
     return Table(
         "slopes",
@@ -172,7 +172,7 @@ def slope_table(found: Sequence[Slope]) -> Table:
     )
 
 
-def _slope_row(members: Sequence[Slope]) -> tuple[str, ...]:
+def _slope_row(members: Sequence[LayerSlope]) -> tuple[str, ...]:
     first, mean = members[0], mean_of(member.estimate for member in members)
     of_layers = [member.estimate.mean for member in members]
     still = sum(member.verdict is Verdict.INSIDE for member in members)
@@ -190,7 +190,7 @@ def _slope_row(members: Sequence[Slope]) -> tuple[str, ...]:
     )
 
 
-def gap_table(found: Sequence[Gap]) -> Table:
+def gap_table(gaps: Sequence[Gap]) -> Table:
     """A row a parametrization that has a control beside it."""
     frame = pd.DataFrame(
         [
@@ -204,7 +204,7 @@ def gap_table(found: Sequence[Gap]) -> Table:
                 "high_layer": gap.high_layer,
                 "predicted": math.nan if gap.predicted is None else gap.predicted,
             }
-            for gap in found
+            for gap in gaps
         ],
         columns=["parametrization", "control", "gap", "low", "high", "low_layer", "high_layer", "predicted"],
     )
@@ -218,7 +218,7 @@ def gap_table(found: Sequence[Gap]) -> Table:
             _number(gap.high_layer),
             "-" if gap.predicted is None else f"{gap.predicted:+g}",
         )
-        for gap in found
+        for gap in gaps
     )
     return Table(
         "gaps",

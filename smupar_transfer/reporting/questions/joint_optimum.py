@@ -23,7 +23,7 @@ from smupar_transfer.reporting.questions.verdicts import (
     said_of,
     worst,
 )
-from smupar_transfer.reporting.vocabulary import HYPERPARAMETER_WORDS, place_label, proxy_log2
+from smupar_transfer.reporting.vocabulary import HYPERPARAMETER_WORDS, position_label, proxy_log2
 from smupar_transfer.statistics import Status, runs_table
 from smupar_transfer.statistics.cell import apart
 from smupar_transfer.statistics.joint_optimum import (
@@ -38,6 +38,7 @@ from smupar_transfer.statistics.labels import label
 
 RANGE = 0.8  # nats above the best loss that contours show
 LEVELS = 17
+"""Of the contours, the best loss and the end of ``RANGE`` included."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,14 +49,14 @@ class Surfaces:
     cells: tuple[Surface, ...]
 
 
-def by_family(found: Sequence[Surface], design: Design) -> list[Surfaces]:
+def by_family(surfaces: Sequence[Surface], design: Design) -> list[Surfaces]:
     """The families of a sweep, in the order of its surfaces."""
     members: dict[str, list[Surface]] = {}
-    for surface, settings in zip(found, apart(found, design), strict=True):
+    for surface, settings in zip(surfaces, apart(surfaces, design), strict=True):
         members.setdefault(label(surface.parametrization, settings), []).append(surface)
     outwards = -1 if design.axis == "sparsity" else 1
     return [
-        Surfaces(name, tuple(sorted(own, key=lambda one: outwards * one.place(design.axis))))
+        Surfaces(name, tuple(sorted(own, key=lambda surface: outwards * surface.position(design.axis))))
         for name, own in members.items()
     ]
 
@@ -87,11 +88,11 @@ class Move:
 
 
 def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
-    """Of the finished runs of a sweep, at least one."""
+    """What came out, from the finished runs of a sweep, at least one."""
     design = manifest.design
-    found = surfaces(runs_table(records), design)
-    optima = dict(zip(map(id, found), joint_optima(found), strict=True))
-    ordered = by_family(found, design)
+    every_surface = surfaces(runs_table(records), design)
+    optima = dict(zip(map(id, every_surface), joint_optima(every_surface), strict=True))
+    ordered = by_family(every_surface, design)
     moves = [move for family in ordered if (move := moved(family, optima)) is not None]
     rate, other = (proxy_log2(manifest, name) for name in design.swept)
     panels = contour_panels(ordered, optima, design, None if rate is None or other is None else (rate, other))
@@ -104,7 +105,7 @@ def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
         notes=(),
         tables=(
             _optimum_table(ordered, optima, design),
-            Table("contours", "", "", surface_table(found, design), (), ()),
+            Table("contours", "", "", surface_table(every_surface, design), (), ()),
         ),
         pictures=(
             Picture(
@@ -124,7 +125,8 @@ def _held(move: Move) -> bool:
 
 def moved(family: Surfaces, optima: dict[int, JointOptimum]) -> Move | None:
     """From the first cell of a family to the one whose optimum lies farthest from it; None if there are not two."""
-    trained = [optima[id(one)] for one in family.cells if optima[id(one)].status is not Status.NOTHING]
+    every = [optima[id(surface)] for surface in family.cells]
+    trained = [optimum for optimum in every if optimum.status is not Status.NOTHING]
     if len(trained) < 2:
         return None
     first, *others = trained
@@ -133,11 +135,12 @@ def moved(family: Surfaces, optima: dict[int, JointOptimum]) -> Move | None:
         return other.log2_values[0] - first.log2_values[0], other.log2_values[1] - first.log2_values[1]
 
     farthest = max(others, key=lambda other: max(map(abs, steps(other))))
-    ways = [(one, other) for rest in others for one, other in ((rest, first), (first, rest))]
-    apart = [np.subtract(one.low, other.high) for one, other in ways if not math.isnan(one.low[0] + other.high[0])]
+    ways = [pair for other in others for pair in ((other, first), (first, other))]
+    # by how much an interval lies beyond the first one, in either direction
+    apart = [np.subtract(to.low, start.high) for to, start in ways if not math.isnan(to.low[0] + start.high[0])]
     least = np.max(apart) if apart else math.nan
-    most = np.max([np.subtract(one.high, other.low) for one, other in ways])
-    exact = all(one.status is Status.FIT and math.isfinite(one.high[0]) for one in trained)
+    most = np.max([np.subtract(to.high, start.low) for to, start in ways])
+    exact = all(optimum.status is Status.FIT and math.isfinite(optimum.high[0]) for optimum in trained)
     return Move(family, steps(farthest), float(least), float(most), exact)
 
 
@@ -160,7 +163,7 @@ def sentence(moves: Sequence[Move], design: Design) -> str:
     if not held:
         return f"No runs here say whether {subject} stays put."
     decides = max(held, key=lambda move: (SEVERITY.index(staying(move)), move.farthest))
-    start, end = (place_label(decides.family.cells[at], design) for at in (0, -1))
+    start, end = (position_label(decides.family.cells[at], design) for at in (0, -1))
     whose = "it" if len(held) == 1 else f"{decides.family.label}'s"
     return said_of(
         staying(decides),
@@ -214,7 +217,7 @@ def contour_panels(
             means = np.where(np.isfinite(surface.mean_losses), surface.mean_losses, np.nan)
             panels.append(
                 Contours(
-                    title=f"{family.label}, {design.axis} {place_label(surface, design)}",
+                    title=f"{family.label}, {design.axis} {position_label(surface, design)}",
                     x=tuple(surface.log2_values[0]),
                     y=tuple(surface.log2_values[1]),
                     losses=tuple(map(tuple, means.T)),
@@ -229,13 +232,14 @@ def contour_panels(
 
 def contour_levels(panels: Sequence[Contours]) -> list[float]:
     """From the best loss of all panels on, closer together where it is low."""
-    losses = [one for panel in panels for row in panel.losses for one in row if math.isfinite(one)]
+    losses = [value for panel in panels for row in panel.losses for value in row if math.isfinite(value)]
     best = min(losses, default=0.0)
+    # near its minimum a loss grows with the square of the distance: so contours lie evenly apart
     return [best + RANGE * (index / (LEVELS - 1)) ** 2 for index in range(LEVELS)]
 
 
 def _optimum_table(ordered: Sequence[Surfaces], optima: dict[int, JointOptimum], design: Design) -> Table:
-    found = [surface for family in ordered for surface in family.cells]
+    surfaces = [surface for family in ordered for surface in family.cells]
     (_, x), (_, y) = (HYPERPARAMETER_WORDS[name] for name in design.swept)
     return Table(
         name="joint_optimum",
@@ -243,7 +247,7 @@ def _optimum_table(ordered: Sequence[Surfaces], optima: dict[int, JointOptimum],
         note="An optimum is found by a fit, the minimum of a quadratic through the bottom of the mean losses, with a "
         "95 % interval for each coordinate by itself; or it lies at the edge, where it is the best point of the grid "
         "and a bound.",
-        frame=joint_table(found, [optima[id(surface)] for surface in found], design),
+        frame=joint_table(surfaces, [optima[id(surface)] for surface in surfaces], design),
         columns=(
             "",
             design.axis,
@@ -255,13 +259,16 @@ def _optimum_table(ordered: Sequence[Surfaces], optima: dict[int, JointOptimum],
             "best loss",
         ),
         rows=tuple(
-            (family.label, place_label(surface, design), *_joint_row(optima[id(surface)]))
+            (family.label, position_label(surface, design), *_joint_row(optima[id(surface)]))
             for family in ordered
             for surface in family.cells
         ),
     )
 
 
-def _joint_row(one: JointOptimum) -> tuple[str, ...]:
-    sides = [(fixed(at, 2), span(low, high)) for at, low, high in zip(one.log2_values, one.low, one.high, strict=True)]
-    return (*sides[0], *sides[1], str(one.status), loss(one.loss))
+def _joint_row(optimum: JointOptimum) -> tuple[str, ...]:
+    sides = [
+        (fixed(at, 2), span(low, high))
+        for at, low, high in zip(optimum.log2_values, optimum.low, optimum.high, strict=True)
+    ]
+    return (*sides[0], *sides[1], str(optimum.status), loss(optimum.loss))

@@ -19,7 +19,7 @@ WAYS = {"transfer": "tuned on the proxy", "direct": "tuned directly"}
 
 
 def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
-    """Of the finished runs of a sweep, at least one."""
+    """What came out, from the finished runs of a sweep, at least one."""
     curves = search_curves(runs_table(records), manifest.design.swept)
     return Outcome(
         sentence=sentence(curves),

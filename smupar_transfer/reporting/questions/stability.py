@@ -31,115 +31,120 @@ from smupar_transfer.reporting.questions.verdicts import (
     worst,
 )
 from smupar_transfer.reporting.tables import cell_table, family_table
-from smupar_transfer.reporting.vocabulary import HYPERPARAMETER_WORDS, place_label, proxy_log2
+from smupar_transfer.reporting.vocabulary import HYPERPARAMETER_WORDS, position_label, proxy_log2
 from smupar_transfer.statistics import CellSummary, FamilySummary, cells, runs_table, summarise, summarise_families
 from smupar_transfer.statistics.cell import shared_words
 
 
 def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
-    """Of the finished runs of a sweep, at least one."""
+    """What came out, from the finished runs of a sweep, at least one."""
     design = manifest.design
     summaries = summarise(cells(runs_table(records), design), design, proxy_log2(manifest, design.swept[0]))
-    found = summarise_families(summaries)
+    family_summaries = summarise_families(summaries)
     return Outcome(
-        sentence=sentence(found, design),
-        summary=summary(found, summaries, design),
-        claim=claim(found),
-        verdict=verdict(found),
+        sentence=sentence(family_summaries, design),
+        summary=summary(family_summaries, summaries, design),
+        claim=claim(family_summaries),
+        verdict=verdict(family_summaries),
         notes=_notes(summaries, design),
-        tables=(family_table(found, design), cell_table(summaries, design)),
+        tables=(family_table(family_summaries, design), cell_table(summaries, design)),
         pictures=_pictures(manifest.name, summaries, design, records),
     )
 
 
-def sentence(found: Sequence[FamilySummary], design: Design) -> str:
+def sentence(family_summaries: Sequence[FamilySummary], design: Design) -> str:
     """The verdict in plain words, with the drift of the family that decides it."""
-    if not found:
+    if not family_summaries:
         return f"There is no family of runs with two places along {design.axis} yet."
     name, _ = HYPERPARAMETER_WORDS[design.swept[0]]
-    held = [one for one in found if held_by_theory(one.family.cells[0])]
+    held = [summary for summary in family_summaries if held_by_theory(summary.family.cells[0])]
     if not held:
         return f"No runs here say whether SμPar's optimal {name} stays put."
-    decides = max(held, key=lambda one: (SEVERITY.index(staying(one)), one.drift.value))
-    first, last = (place_label(decides.family.cells[end], design) for end in (0, -1))
+    decides = max(held, key=lambda summary: (SEVERITY.index(staying(summary)), summary.drift.value))
+    first, last = (position_label(decides.family.cells[end], design) for end in (0, -1))
     what = f"SμPar's optimal {name}", f"from {design.axis} {first} to {last}"
     variant = f"with {decides.family.variant} it" if len(held) > 1 else "it"
     return said_of(staying(decides), *what, f"{variant} drifts by {_amount(decides)}")
 
 
-def _amount(one: FamilySummary) -> str:
-    bound = "at least " if one.at_least else ""
-    return f"{bound}{one.drift.value:.2f} octaves{bracketed(one.drift.low, one.drift.high)}"
+def _amount(summary: FamilySummary) -> str:
+    bound = "at least " if summary.at_least else ""
+    return f"{bound}{summary.drift.value:.2f} octaves{bracketed(summary.drift.low, summary.drift.high)}"
 
 
-def staying(one: FamilySummary) -> str:
+def staying(summary: FamilySummary) -> str:
     """The verdict on the claim that the optimum of a family, of any parametrization, stays within ``LARGEST_DRIFT``."""
     return judged(
-        [one.drift.low > LARGEST_DRIFT or one.surely > LARGEST_DRIFT],
-        [one.exact and one.drift.value <= LARGEST_DRIFT],
-        [one.drift.high <= LARGEST_DRIFT],
+        [summary.drift.low > LARGEST_DRIFT or summary.surely > LARGEST_DRIFT],
+        [summary.exact and summary.drift.value <= LARGEST_DRIFT],
+        [summary.drift.high <= LARGEST_DRIFT],
     )
 
 
-def summary(found: Sequence[FamilySummary], summaries: Sequence[CellSummary], design: Design) -> Summary:
+def summary(family_summaries: Sequence[FamilySummary], summaries: Sequence[CellSummary], design: Design) -> Summary:
     """A row a family: how far its optimum drifts, what that costs, and how good it is where it is hardest."""
     name, _ = HYPERPARAMETER_WORDS[design.swept[0]]
-    of_cell = {id(one.cell): one for one in summaries}
-    last = [of_cell[id(one.family.cells[-1])] for one in found]
-    places = {place_label(one.cell, design) for one in last}
-    where = f"{design.axis} {places.pop()}" if len(places) == 1 else f"the last {design.axis} of each"
-    best = smallest(1, [one.drift.value for one in found], [not one.at_least for one in found])
-    best |= smallest(2, [one.largest_zero_shot_regret for one in found], [not one.regret_at_least for one in found])
-    best |= smallest(3, [one.optimum.loss for one in last])
-    shared = shared_words(one.family for one in found)
+    of_cell = {id(cell_summary.cell): cell_summary for cell_summary in summaries}
+    last = [of_cell[id(family_summary.family.cells[-1])] for family_summary in family_summaries]
+    positions = {position_label(cell_summary.cell, design) for cell_summary in last}
+    where = f"{design.axis} {positions.pop()}" if len(positions) == 1 else f"the last {design.axis} of each"
+    best = smallest(1, [own.drift.value for own in family_summaries], [not own.at_least for own in family_summaries])
+    regrets = [family_summary.largest_zero_shot_regret for family_summary in family_summaries]
+    best |= smallest(2, regrets, [not family_summary.regret_at_least for family_summary in family_summaries])
+    best |= smallest(3, [cell_summary.optimum.loss for cell_summary in last])
+    shared = shared_words(family_summary.family for family_summary in family_summaries)
     note = (
         f"Drift is how far the optimal {name} moves, with its 95 % interval; the regret is the largest along the "
-        f"way, the loss that of the best {name} at {where}. {_rule(found)} {BOLD} {BOUND}"
+        f"way, the loss that of the best {name} at {where}. {_rule(family_summaries)} {BOLD} {BOUND}"
     )
     return Summary(
         columns=("", "drift (octaves)", "largest regret", "best loss (nats)", "verdict"),
         rows=tuple(
             (
-                one.family.label,
-                least(not one.at_least, f"{one.drift.value:.2f}") + bracketed(one.drift.low, one.drift.high),
-                least(not one.regret_at_least, percent(one.largest_zero_shot_regret)),
+                own.family.label,
+                least(not own.at_least, f"{own.drift.value:.2f}") + bracketed(own.drift.low, own.drift.high),
+                least(not own.regret_at_least, percent(own.largest_zero_shot_regret)),
                 loss(end.optimum.loss),
-                STAYING[staying(one)],
+                STAYING[staying(own)],
             )
-            for one, end in zip(found, last, strict=True)
+            for own, end in zip(family_summaries, last, strict=True)
         ),
         best=best,
         note=note + (f" Where nothing else is said: {shared}." if shared else ""),
     )
 
 
-def _rule(found: Sequence[FamilySummary]) -> str:
+def _rule(family_summaries: Sequence[FamilySummary]) -> str:
     """What verdicts go by; a drift whose interval alone would leave it open is explained where there is one."""
-    apart = any(one.surely > LARGEST_DRIFT >= one.drift.low for one in found)
+    apart = any(summary.surely > LARGEST_DRIFT >= summary.drift.low for summary in family_summaries)
     return (
         f"An optimum stays put if the whole interval of its drift keeps to {LARGEST_DRIFT} octaves, and moves if none "
         f"of it does{', or if the intervals of two optima lie farther apart than that' if apart else ''}."
     )
 
 
-def claim(found: Sequence[FamilySummary]) -> str:
-    """What the theory says of these families."""
-    own = [one.family.cells[0] for one in found if one.family.parametrization == "smupar"]
+def claim(family_summaries: Sequence[FamilySummary]) -> str:
+    """What the theory predicts for these families."""
+    own = [summary.family.cells[0] for summary in family_summaries if summary.family.parametrization == "smupar"]
     return STAYS if all(map(held_by_theory, own)) else f"{STAYS}, unless weight decay is coupled"
 
 
-def verdict(found: Sequence[FamilySummary]) -> str:
-    """Whether the optimum stays put within ``LARGEST_DRIFT`` where the theory says that it does."""
-    return worst(staying(one) for one in found if held_by_theory(one.family.cells[0]))
+def verdict(family_summaries: Sequence[FamilySummary]) -> str:
+    """Whether the optimum stays put within ``LARGEST_DRIFT`` where the theory predicts that it does."""
+    return worst(staying(summary) for summary in family_summaries if held_by_theory(summary.family.cells[0]))
 
 
 def _notes(summaries: Sequence[CellSummary], design: Design) -> tuple[str, ...]:
-    lost = [f"{one.family.label} at {design.axis} {place_label(one.cell, design)}" for one in summaries if _lost(one)]
+    lost = [
+        f"{summary.family.label} at {design.axis} {position_label(summary.cell, design)}"
+        for summary in summaries
+        if _lost(summary)
+    ]
     return (f"No run trained under {joined(lost)}.",) if lost else ()
 
 
-def _lost(one: CellSummary) -> bool:
-    return math.isnan(one.optimum.log2_value)
+def _lost(summary: CellSummary) -> bool:
+    return math.isnan(summary.optimum.log2_value)
 
 
 def _pictures(

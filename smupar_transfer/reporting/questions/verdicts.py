@@ -28,12 +28,14 @@ def judged(against: Sequence[bool], in_favour: Sequence[bool], surely: Sequence[
     """The verdict on a claim.
 
     Args:
-        against: what refutes it, as far as intervals tell.
-        in_favour: what supports it.
-        surely: what supports it wherever in the intervals the truth lies; ``in_favour`` if that is as strict.
+        against: Whether each of these refutes the claim, as far as intervals tell.
+        in_favour: Whether each of these supports it.
+        surely: Whether each of these supports it wherever in the intervals the truth lies; ``in_favour`` if that is as
+            strict.
 
     Returns:
-        refuted by any, else supported by all, surely or not, else open.
+        That it does not hold, if anything refutes it; else that it holds, surely or by its estimate, if everything
+        supports it; else that it is open.
     """
     if any(against):
         return DOES_NOT_HOLD
@@ -43,6 +45,7 @@ def judged(against: Sequence[bool], in_favour: Sequence[bool], surely: Sequence[
 
 
 SEVERITY = (HOLDS, LIKELY, OPEN, DOES_NOT_HOLD)
+"""From best to worst: what is claimed of several things holds only as far as for the worst of them."""
 
 
 def worst(verdicts: Iterable[str]) -> str:

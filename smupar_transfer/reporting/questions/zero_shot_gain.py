@@ -11,7 +11,7 @@ from smupar_transfer.reporting.figures.tracks import Ticks, Track
 from smupar_transfer.reporting.number_format import bracketed, loss, signed, span, with_error
 from smupar_transfer.reporting.outcome import Outcome, Picture, Summary, Table, smallest
 from smupar_transfer.reporting.questions.verdicts import BOLD, DOES_NOT_HOLD, HOLDS, OPEN, judged, worst
-from smupar_transfer.reporting.vocabulary import AXIS_WORDS, place_label
+from smupar_transfer.reporting.vocabulary import AXIS_WORDS, position_label
 from smupar_transfer.statistics import cells, families, runs_table
 from smupar_transfer.statistics.cell import shared_words
 from smupar_transfer.statistics.zero_shot_gain import Gain, gain_table, gains
@@ -19,63 +19,69 @@ from smupar_transfer.theory import PARAMETRIZATIONS
 
 
 def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
-    """Of the finished runs of a sweep, at least one."""
+    """What came out, from the finished runs of a sweep, at least one."""
     design = manifest.design
     reference = manifest.reference or "sp"
-    found = gains(families(cells(runs_table(records), design), design), reference)
+    every_gain = gains(families(cells(runs_table(records), design), design), reference)
     title = PARAMETRIZATIONS[reference].title
     return Outcome(
-        sentence=sentence(found, design, reference),
-        summary=summary(found, design, reference),
+        sentence=sentence(every_gain, design, reference),
+        summary=summary(every_gain, design, reference),
         claim=f"without tuning, sparse networks reach a lower loss under SμPar than under {title}",
-        verdict=verdict(found),
+        verdict=verdict(every_gain),
         notes=(),
-        tables=(_table(found, design, reference),),
+        tables=(_table(every_gain, design, reference),),
         pictures=(
             Picture(
                 manifest.name,
                 f"On the left the loss at transferred hyperparameters, on the right its difference to {title}, with "
                 "seeds paired. Bars are standard errors, crosses are runs that diverged.",
-                draw_gain(loss_tracks(found), gain_tracks(found, reference), ticks_of_gain(found, design), title),
+                draw_gain(
+                    loss_tracks(every_gain),
+                    gain_tracks(every_gain, reference),
+                    ticks_of_gain(every_gain, design),
+                    title,
+                ),
             ),
         ),
     )
 
 
-def _compared(found: Sequence[Gain], reference: str) -> list[list[Gain]]:
-    """Families other than the reference, each from its first place to its last."""
+def _compared(gains: Sequence[Gain], reference: str) -> list[list[Gain]]:
+    """Families other than the reference, each from its first position to its last."""
     own: dict[int, list[Gain]] = {}
-    for gain in found:
+    for gain in gains:
         if gain.cell.parametrization != reference:
             own.setdefault(id(gain.family), []).append(gain)
     return list(own.values())
 
 
-def _sparse(found: Sequence[Gain]) -> list[Gain]:
+def _sparse(gains: Sequence[Gain]) -> list[Gain]:
     """Those of SuPar where hidden weights are sparse, which the claim is about."""
-    return [gain for gain in found if gain.cell.parametrization == "smupar" and gain.cell.sparsity > 0]
+    return [gain for gain in gains if gain.cell.parametrization == "smupar" and gain.cell.sparsity > 0]
 
 
 def judged_gain(gain: Gain) -> str:
-    """The verdict on the claim that the loss at one place is lower than the reference's."""
+    """The verdict on the claim that the loss at one position is lower than the reference's."""
     return judged([gain.low > 0 or gain.nats == math.inf], [gain.high < 0 or gain.nats == -math.inf])
 
 
-def sentence(found: Sequence[Gain], design: Design, reference: str) -> str:
-    """The verdict in plain words, with the difference at the place that decides it."""
-    sparse = [gain for gain in _sparse(found) if not math.isnan(gain.nats)]
+def sentence(gains: Sequence[Gain], design: Design, reference: str) -> str:
+    """The verdict in plain words, with the difference at the position that decides it."""
+    sparse = [gain for gain in _sparse(gains) if not math.isnan(gain.nats)]
     title = PARAMETRIZATIONS[reference].title
     if not sparse:
         return f"There is no sparse network of SμPar's yet that can be compared with {title}'s."
-    said = worst(map(judged_gain, _sparse(found)))
+    said = worst(map(judged_gain, _sparse(gains)))
     deciding = [gain for gain in sparse if judged_gain(gain) == said] or sparse
+    # where it holds everywhere, the position farthest from the proxy; else the one where it fails most
     where = deciding[-1] if said == HOLDS else max(deciding, key=lambda gain: gain.nats)
     lead = {
         HOLDS: f"Without any tuning SμPar reaches a lower loss than {title} at every sparsity",
         OPEN: f"It is open whether SμPar, without any tuning, reaches a lower loss than {title} at every sparsity",
         DOES_NOT_HOLD: f"Without any tuning SμPar does not reach a lower loss than {title} at every sparsity",
     }[said]
-    return f"{lead}: at {design.axis} {place_label(where.cell, design)} it {_difference(where)}."
+    return f"{lead}: at {design.axis} {position_label(where.cell, design)} it {_difference(where)}."
 
 
 def _difference(gain: Gain) -> str:
@@ -93,27 +99,27 @@ def _percents(gain: Gain) -> tuple[float, float]:
     return gain.low * scale, gain.high * scale
 
 
-def summary(found: Sequence[Gain], design: Design, reference: str) -> Summary:
+def summary(gains: Sequence[Gain], design: Design, reference: str) -> Summary:
     """A row a family, where it lies farthest from the proxy: its loss, and the difference to the reference."""
     title = PARAMETRIZATIONS[reference].title
     own: dict[int, list[Gain]] = {}
-    for gain in found:
+    for gain in gains:
         own.setdefault(id(gain.family), []).append(gain)
     last = [members[-1] for members in own.values()]
-    shared = shared_words(gain.family for gain in found)
+    shared = shared_words(gain.family for gain in gains)
     return Summary(
         columns=("", design.axis, "loss (nats)", f"difference to {title} (%)", "verdict"),
         rows=tuple(
             (
                 gain.family.label,
-                place_label(gain.cell, design),
+                position_label(gain.cell, design),
                 loss(gain.loss),
                 "-" if gain.cell.parametrization == reference else _signed_percent(gain),
                 "reference" if gain.cell.parametrization == reference else _counted(members),
             )
             for gain, members in zip(last, own.values(), strict=True)
         ),
-        best=smallest(2, [gain.loss for gain in last]) if len({gain.place for gain in last}) == 1 else frozenset(),
+        best=smallest(2, [gain.loss for gain in last]) if len({gain.position for gain in last}) == 1 else frozenset(),
         note="Loss and difference are those at the place named; the difference has its 95 % interval over seeds, and "
         "negative is better. A loss counts as lower or higher where that whole interval lies on one side of 0. "
         + BOLD
@@ -128,7 +134,7 @@ def _signed_percent(gain: Gain) -> str:
 
 
 def _counted(members: Sequence[Gain]) -> str:
-    """At how many of its sparse places a family is better, and at how many worse."""
+    """At how many of its sparse positions a family is better, and at how many worse."""
     sparse = [judged_gain(gain) for gain in members if gain.cell.sparsity > 0 and not math.isnan(gain.nats)]
     if not sparse:
         return "nothing to compare"
@@ -136,26 +142,26 @@ def _counted(members: Sequence[Gain]) -> str:
     return f"lower at {better}, higher at {worse} of {len(sparse)} sparse places"
 
 
-def verdict(found: Sequence[Gain]) -> str:
+def verdict(gains: Sequence[Gain]) -> str:
     """Whether SuPar's loss lies below the reference's wherever hidden weights are sparse."""
-    return worst(map(judged_gain, _sparse(found)))
+    return worst(map(judged_gain, _sparse(gains)))
 
 
-def loss_tracks(found: Sequence[Gain]) -> list[Track]:
+def loss_tracks(gains: Sequence[Gain]) -> list[Track]:
     """Mean loss of every family along the axis, with standard errors."""
-    return _tracks(found, lambda gain: (gain.loss, gain.standard_error))
+    return _tracks(gains, lambda gain: (gain.loss, gain.standard_error))
 
 
-def gain_tracks(found: Sequence[Gain], reference: str) -> list[Track]:
+def gain_tracks(gains: Sequence[Gain], reference: str) -> list[Track]:
     """Difference to the reference in percent, of every other family."""
-    compared = [gain for members in _compared(found, reference) for gain in members]
+    compared = [gain for members in _compared(gains, reference) for gain in members]
     return _tracks(compared, lambda gain: (gain.percent, gain.percent_error))
 
 
-def _tracks(found: Sequence[Gain], point: Callable[[Gain], tuple[float, float]]) -> list[Track]:
+def _tracks(gains: Sequence[Gain], point: Callable[[Gain], tuple[float, float]]) -> list[Track]:
     tracks: list[Track] = []
-    for members in _compared(found, reference=""):
-        points = [(math.log2(gain.place), *point(gain)) for gain in members]
+    for members in _compared(gains, reference=""):
+        points = [(math.log2(gain.position), *point(gain)) for gain in members]
         finite = [entry for entry in points if math.isfinite(entry[1])]
         name = members[0].cell.parametrization
         tracks.append(
@@ -163,42 +169,42 @@ def _tracks(found: Sequence[Gain], point: Callable[[Gain], tuple[float, float]])
                 name=name,
                 title=PARAMETRIZATIONS[name].title,
                 variant=members[0].family.variant,
-                places=tuple(place for place, _, _ in finite),
+                positions=tuple(position for position, _, _ in finite),
                 values=tuple(value for _, value, _ in finite),
                 low=tuple(value - error for _, value, error in finite),
                 high=tuple(value + error for _, value, error in finite),
                 exact=(True,) * len(finite),
-                lost=tuple(place for place, value, _ in points if value == math.inf),
+                lost=tuple(position for position, value, _ in points if value == math.inf),
             )
         )
-    return [track for track in tracks if track.places or track.lost]
+    return [track for track in tracks if track.positions or track.lost]
 
 
-def ticks_of_gain(found: Sequence[Gain], design: Design) -> Ticks:
+def ticks_of_gain(gains: Sequence[Gain], design: Design) -> Ticks:
     """The axis of scale."""
-    places = {math.log2(gain.place): place_label(gain.cell, design) for gain in found}
-    ordered = sorted(places)
-    words = tuple(places[place] for place in ordered)
+    positions = {math.log2(gain.position): position_label(gain.cell, design) for gain in gains}
+    ordered = sorted(positions)
+    words = tuple(positions[position] for position in ordered)
     return Ticks(tuple(ordered), words, AXIS_WORDS[design.axis], design.axis == "sparsity")
 
 
-def _table(found: Sequence[Gain], design: Design, reference: str) -> Table:
+def _table(gains: Sequence[Gain], design: Design, reference: str) -> Table:
     return Table(
         name="gain",
         title=f"Loss without tuning, and its difference to {PARAMETRIZATIONS[reference].title}",
         note="Losses are means over seeds with standard errors. The difference is paired by seed and has its 95 % "
         "interval in nats; negative is better.",
-        frame=gain_table(found),
+        frame=gain_table(gains),
         columns=("", design.axis, "loss (nats)", "difference (nats)", "95 % interval", "difference (%)", "seeds"),
         rows=tuple(
             (
                 gain.family.label,
-                place_label(gain.cell, design),
+                position_label(gain.cell, design),
                 loss(gain.loss) + (f" ± {gain.standard_error:.4f}" if math.isfinite(gain.standard_error) else ""),
                 *(("-",) * 3 if gain.cell.parametrization == reference else _difference_row(gain)),
                 f"{len(gain.cell.seeds)}",
             )
-            for gain in found
+            for gain in gains
         ),
     )
 

@@ -3,6 +3,6 @@
 from smupar_transfer.sparsity.autotune.choice import calibrate, choose_backend
 from smupar_transfer.sparsity.autotune.decision import DENSE, fastest
 from smupar_transfer.sparsity.autotune.timing import Timing
-from smupar_transfer.sparsity.autotune.work import Work
+from smupar_transfer.sparsity.autotune.workload import Workload
 
-__all__ = ["DENSE", "Timing", "Work", "calibrate", "choose_backend", "fastest"]
+__all__ = ["DENSE", "Timing", "Workload", "calibrate", "choose_backend", "fastest"]

@@ -26,9 +26,9 @@ def remembered(path: Path, key: str, measure: Callable[[], Timings]) -> Timings:
     Processes that miss at once wait for the first. A damaged file counts as empty. Where the file cannot be written,
     timings are measured all the same, and forgotten.
     """
-    found = _read(path).get(key)
-    if found is not None:
-        return found
+    timings = _read(path).get(key)
+    if timings is not None:
+        return timings
     with contextlib.ExitStack() as held:
         with contextlib.suppress(OSError, NotImplementedError):  # a folder, or a file system, that takes no lock
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,13 +9,14 @@ from smupar_transfer.kernels import cache_folder, machine_key
 from smupar_transfer.sparsity.autotune.cache import Timings, remembered
 from smupar_transfer.sparsity.autotune.decision import DENSE, fastest
 from smupar_transfer.sparsity.autotune.timing import measure
-from smupar_transfer.sparsity.autotune.work import Work
+from smupar_transfer.sparsity.autotune.workload import Workload
 from smupar_transfer.sparsity.backends import panels
 
 METHOD = 2
 """Of measuring; a higher one forgets what was measured by a lower one."""
 
 _MEMORY: dict[tuple[Path, str], Timings] = {}
+"""Answers of this process, by file and workload."""
 
 
 def calibration_file(device: str) -> Path:
@@ -24,20 +25,20 @@ def calibration_file(device: str) -> Path:
     return cache_folder().parent / "calibration" / f"{machine}-{METHOD}.json"
 
 
-def calibrate(work: Work) -> Timings:
+def calibrate(workload: Workload) -> Timings:
     """Seconds of a step of the nearest work that is on the grid, under every backend that can do it here.
 
     Measured at most once on a machine: later answers, in other processes too, are the same.
     """
-    nearest = work.on_grid()
-    known = calibration_file(work.device), str(nearest)
+    nearest = workload.on_grid()
+    known = calibration_file(workload.device), str(nearest)
     if known not in _MEMORY:
         _MEMORY[known] = remembered(*known, lambda: measure(nearest))
     return _MEMORY[known]
 
 
-def choose_backend(work: Work) -> str:
+def choose_backend(workload: Workload) -> str:
     """Name of the backend that computes this work fastest here; ``dense``, without measuring, if the mask is full."""
-    if work.full:
+    if workload.full:
         return DENSE
-    return fastest({name: timing.seconds for name, timing in calibrate(work).items()})
+    return fastest({name: timing.seconds for name, timing in calibrate(workload).items()})

@@ -15,7 +15,8 @@ def fastest(seconds: Mapping[str, float]) -> str:
     """The backend to compute with: the fastest if it saves more than ``MARGIN`` of what ``masked`` takes, else that.
 
     Args:
-        seconds: a step under each backend that was measured, ``masked`` among them; or under ``dense`` alone.
+        seconds: The seconds of a step under each backend that was measured, ``masked`` among them; or under ``dense``
+            alone.
 
     Raises:
         KeyError: rivals, but no ``masked``.

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from smupar_transfer.sparsity.autotune.decision import DENSE
-from smupar_transfer.sparsity.autotune.work import Work
+from smupar_transfer.sparsity.autotune.workload import Workload
 from smupar_transfer.sparsity.backends.base import BACKENDS, Backend, DenseBackend
 
 DENSE_ENTRIES = 2**20
@@ -28,6 +28,7 @@ HOPELESS = 3.0
 """Times the fastest: such a backend is measured once."""
 LEAST_ROUNDS, MOST_ROUNDS = 3, 9
 ENOUGH_SECONDS = 0.1
+"""Of measuring a layer; slow ones are measured ``LEAST_ROUNDS`` times all the same."""
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ class Timing:
         return self.products + self.update
 
 
-def measure(work: Work) -> dict[str, Timing]:
+def measure(workload: Workload) -> dict[str, Timing]:
     """Time the candidates of a layer on a random mask, in turns; medians.
 
     Of large layers a band of rows is measured, and times are scaled to all of them. That never flatters sparse
@@ -60,25 +61,27 @@ def measure(work: Work) -> dict[str, Timing]:
     products are measured at two smaller numbers of them, and go on along a line: some work is the same for any number,
     such as masking a gradient. ``masked`` is always there; a rival that fails is left out.
     """
-    counts = _counts(work)
-    shorter = torch.autocast(torch.device(work.device).type, work.precision, enabled=work.precision != torch.float32)
+    counts = _counts(workload)
+    shorter = torch.autocast(
+        torch.device(workload.device).type, workload.precision, enabled=workload.precision != torch.float32
+    )
     with torch.inference_mode(False), shorter:  # gradients are on, too
-        trials = _trials(work, counts)
+        trials = _trials(workload, counts)
         samples = _samples(trials, counts)
-    found = {}
+    timings = {}
     for name, taken in samples.items():
-        by_row = work.fan_out / trials[name].rows
+        by_row = workload.fan_out / trials[name].rows
         *products, update = (statistics.median_low(column) for column in zip(*taken, strict=True))
-        whole = extrapolated(work.tokens, dict(zip(counts, products, strict=True)))
-        found[name] = Timing(whole * by_row, update * by_row, trials[name].structure)
-    return found
+        whole = extrapolated(workload.tokens, dict(zip(counts, products, strict=True)))
+        timings[name] = Timing(whole * by_row, update * by_row, trials[name].structure)
+    return timings
 
 
-def _counts(work: Work) -> tuple[int, ...]:
+def _counts(workload: Workload) -> tuple[int, ...]:
     """Numbers of tokens that are measured: all of them, or a smaller number after half of that."""
-    affordable = int(MOST_OPERATIONS / (3 * _rows(work, DENSE) * work.fan_in))
+    affordable = int(MOST_OPERATIONS / (3 * _rows(workload, DENSE) * workload.fan_in))
     fewer = max(1, affordable // (2 * PIECE)) * PIECE
-    return (work.tokens,) if work.tokens <= max(affordable, 2 * fewer) else (fewer, 2 * fewer)
+    return (workload.tokens,) if workload.tokens <= max(affordable, 2 * fewer) else (fewer, 2 * fewer)
 
 
 def extrapolated(tokens: int, measured: Mapping[int, float]) -> float:
@@ -87,8 +90,8 @@ def extrapolated(tokens: int, measured: Mapping[int, float]) -> float:
     More tokens never take less: the line does not fall, and the result is not below either measurement.
 
     Args:
-        tokens: at least as many as were measured.
-        measured: seconds by number of tokens: ``tokens`` alone, or two smaller numbers.
+        tokens: The number of tokens to extrapolate to, at least as many as were measured.
+        measured: The seconds by number of tokens: at ``tokens`` alone, or at two smaller numbers.
     """
     if tokens in measured:
         return measured[tokens]
@@ -97,12 +100,12 @@ def extrapolated(tokens: int, measured: Mapping[int, float]) -> float:
     return max(low, high) + slope * (tokens - more)
 
 
-def _rows(work: Work, name: str) -> int:
+def _rows(workload: Workload, name: str) -> int:
     """How many rows of the layer are measured."""
     entries = DENSE_ENTRIES
     if name not in (DENSE, "masked"):
-        entries = min(SPARSE_ENTRIES, SPARSE_STORED * work.size // max(1, work.nonzero))
-    return max(1, min(work.fan_out, entries // work.fan_in))
+        entries = min(SPARSE_ENTRIES, SPARSE_STORED * workload.size // max(1, workload.nonzero))
+    return max(1, min(workload.fan_out, entries // workload.fan_in))
 
 
 class _Trial:
@@ -144,18 +147,18 @@ def _now(weight: Tensor) -> float:
     return time.perf_counter()
 
 
-def _trials(work: Work, counts: Sequence[int]) -> dict[str, _Trial]:
-    candidates, tokens = work.candidates(), max(counts)
-    shape = max(_rows(work, name) for name in candidates), work.fan_in
+def _trials(workload: Workload, counts: Sequence[int]) -> dict[str, _Trial]:
+    candidates, tokens = workload.candidates(), max(counts)
+    shape = max(_rows(workload, name) for name in candidates), workload.fan_in
     options: dict[str, Any] = {"generator": torch.Generator().manual_seed(0)}
-    mask = torch.rand(shape, **options) < (2.0 if work.full else work.nonzero / work.size)
-    dense = (torch.randn(shape, **options) * work.fan_in**-0.5).masked_fill_(~mask, 0)
+    mask = torch.rand(shape, **options) < (2.0 if workload.full else workload.nonzero / workload.size)
+    dense = (torch.randn(shape, **options) * workload.fan_in**-0.5).masked_fill_(~mask, 0)
     inputs, upstream = torch.randn((tokens, shape[1]), **options), torch.randn((tokens, shape[0]), **options)
-    mask = mask.to(work.device)
-    dense, inputs, upstream = (value.to(work.device, work.dtype) for value in (dense, inputs, upstream))
+    mask = mask.to(workload.device)
+    dense, inputs, upstream = (value.to(workload.device, workload.dtype) for value in (dense, inputs, upstream))
     trials = {}
     for name in candidates:
-        rows = _rows(work, name)
+        rows = _rows(workload, name)
         try:
             band = mask[:rows]
             backend = DenseBackend() if name == DENSE else BACKENDS[name](band)
@@ -165,7 +168,7 @@ def _trials(work: Work, counts: Sequence[int]) -> dict[str, _Trial]:
         except RuntimeError as error:  # PyTorch without its sparse products, say, or without enough memory
             if name in ("masked", DENSE):
                 raise
-            log.info("%s cannot compute %s: %s", name, work, error)
+            log.info("%s cannot compute %s: %s", name, workload, error)
     return trials
 
 
@@ -179,7 +182,7 @@ def _samples(trials: Mapping[str, _Trial], counts: Sequence[int]) -> dict[str, l
     for turn in range(1, MOST_ROUNDS):
         if turn >= least and time.perf_counter() > deadline:
             break
-        for name in hopeful if turn % 2 else reversed(hopeful):
+        for name in hopeful if turn % 2 else reversed(hopeful):  # in turns: a busy moment hits all alike
             samples[name].append(trials[name].step(counts))
     return samples
 

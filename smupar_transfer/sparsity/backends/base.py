@@ -83,7 +83,7 @@ class MaskedBackend:
     the weights which exist.
 
     Args:
-        mask: boolean (fan_out, fan_in).
+        mask: Which weights exist, boolean (fan_out, fan_in).
     """
 
     def __init__(self, mask: Tensor) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 INT32_MAX = 2**31 - 1
+"""The largest index that takes four bytes."""
 
 
 def autocast_type(inputs: Tensor) -> torch.dtype | None:
@@ -24,23 +25,23 @@ class CompactLayout(ABC):
     weights are can be read off the structure that a backend computes with.
 
     Args:
-        mask: boolean (fan_out, fan_in).
+        mask: Which weights exist, boolean (fan_out, fan_in).
     """
 
     def __init__(self, mask: Tensor) -> None:
         self.shape = mask.shape
 
     @abstractmethod
-    def places(self) -> Tensor:
+    def flat_indices(self) -> Tensor:
         """Row * fan_in + column of every weight that exists, int64, ascending."""
 
     def pack(self, dense: Tensor) -> Tensor:
         """See ``Backend``."""
-        return dense.flatten()[self.places()]
+        return dense.flatten()[self.flat_indices()]
 
     def unpack(self, weight: Tensor) -> Tensor:
         """See ``Backend``."""
-        return weight.new_zeros(self.shape.numel()).index_put((self.places(),), weight).view(self.shape)
+        return weight.new_zeros(self.shape.numel()).index_put((self.flat_indices(),), weight).view(self.shape)
 
 
 def starts_of(counts: Tensor) -> Tensor:
@@ -55,7 +56,7 @@ class ColumnOrder:
     Attributes:
         counts: The number of entries of each column, int64.
         rows: The row of every entry, int64.
-        positions: The place of every entry in row-major order, int64.
+        positions: The position of every entry in row-major order, int64.
     """
 
     counts: Tensor
@@ -65,5 +66,5 @@ class ColumnOrder:
 
 def column_order(mask: Tensor) -> ColumnOrder:
     """Order the entries of a boolean (rows, columns) mask by column, without sorting."""
-    place = mask.flatten().cumsum(0).sub_(1).view(mask.shape)
-    return ColumnOrder(mask.sum(0), mask.T.nonzero()[:, 1], place.T[mask.T])
+    position = mask.flatten().cumsum(0).sub_(1).view(mask.shape)
+    return ColumnOrder(mask.sum(0), mask.T.nonzero()[:, 1], position.T[mask.T])

@@ -21,7 +21,7 @@ from torch import Tensor
 from smupar_transfer.sparsity.backends.compact_layout import INT32_MAX, CompactLayout, column_order, starts_of
 from smupar_transfer.theory import InputError
 
-RANGES, SHORTEST = 4, 64
+RANGES, SHORTEST_RANGE = 4, 64
 """Into how many ranges tokens are cut, each of which takes a copy of the structure while it is multiplied; and how many
 tokens are worth that."""
 
@@ -30,7 +30,7 @@ class CsrBackend(CompactLayout):
     """Compact values, multiplied as a CSR matrix forwards and as its transpose backwards; float32 and float64.
 
     Args:
-        mask: boolean (fan_out, fan_in).
+        mask: Which weights exist, boolean (fan_out, fan_in).
     """
 
     def __init__(self, mask: Tensor) -> None:
@@ -47,7 +47,7 @@ class CsrBackend(CompactLayout):
             by_column.positions.to(small),
         ]
 
-    def places(self) -> Tensor:
+    def flat_indices(self) -> Tensor:
         """See ``CompactLayout``."""
         starts, columns, *_ = self.structure
         rows = torch.arange(self.shape[0], device=starts.device).repeat_interleave(starts.diff())
@@ -77,7 +77,7 @@ def _quieten() -> None:
 
 def _ranges(rows: Tensor) -> int:
     """How many equal ranges of tokens are computed apart. Not by the number of threads, on which no result depends."""
-    if rows.device.type != "cpu" or len(rows) % RANGES or len(rows) < RANGES * SHORTEST:
+    if rows.device.type != "cpu" or len(rows) % RANGES or len(rows) < RANGES * SHORTEST_RANGE:
         return 1
     return RANGES
 
@@ -106,9 +106,9 @@ def _transposed(parts: Tensor) -> Tensor:
 def _matrix(starts: Tensor, index: Tensor, values: Tensor, columns: int, ranges: int) -> Tensor:
     """A CSR matrix, as many times along the diagonal as there are ranges."""
     if ranges > 1:
-        place = torch.arange(ranges, dtype=starts.dtype, device=starts.device)[:, None]
-        starts = torch.cat([(starts[:-1] + place * len(values)).view(-1), starts[-1:] * ranges])
-        index = (index + place * columns).view(-1)
+        number = torch.arange(ranges, dtype=starts.dtype, device=starts.device)[:, None]
+        starts = torch.cat([(starts[:-1] + number * len(values)).view(-1), starts[-1:] * ranges])
+        index = (index + number * columns).view(-1)
         values = values.repeat(ranges)
     size = (len(starts) - 1, columns * ranges)
     matrix: Tensor = torch.sparse_csr_tensor(starts, index, values, size, check_invariants=False)
@@ -128,13 +128,14 @@ def csr_linear(inputs: Tensor, values: Tensor, structure: list[Tensor], ranges: 
     """Multiply inputs (tokens, fan_in) by the transposed weight.
 
     Args:
-        inputs: of the type of the values.
-        values: weights that exist, in row-major order.
-        structure: where rows start; columns of the entries; the same two of the transpose; places of its entries.
-        ranges: of tokens, all of the same length.
+        inputs: The inputs, (tokens, fan_in), of the type of the values.
+        values: The weights that exist, in row-major order.
+        structure: Where rows start; the columns of the entries; the same two of the transpose; the positions of its
+            entries.
+        ranges: The number of ranges, all of the same length, that tokens are divided into.
 
     Returns:
-        The product (tokens, fan_out), contiguous, and the inputs as the backward pass needs them: transposed range by
+        The product (tokens, fan_out), contiguous, and the inputs as the backward pass needs them, transposed range by
         range.
     """
     starts, columns, *_ = structure

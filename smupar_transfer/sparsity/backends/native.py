@@ -20,7 +20,7 @@ class NativeBackend(CompactLayout):
     there are about 8 bytes of structure per weight. Results do not depend on the number of threads, to the last bit.
 
     Args:
-        mask: boolean (fan_out, fan_in), on the CPU.
+        mask: Which weights exist, boolean (fan_out, fan_in), on the CPU.
     """
 
     def __init__(self, mask: Tensor) -> None:
@@ -39,14 +39,14 @@ class NativeBackend(CompactLayout):
             *(columns.index, columns.starts, columns.positions, *astuple(backward)),
         )
 
-    def places(self) -> Tensor:
+    def flat_indices(self) -> Tensor:
         """See ``CompactLayout``."""
-        return self._rows.places((self.shape[0], self.shape[1])) if self._fits else self._otherwise.places()
+        return self._rows.flat_indices((self.shape[0], self.shape[1])) if self._fits else self._otherwise.flat_indices()
 
     @functools.cached_property
     def _otherwise(self) -> CsrBackend:
         mask = torch.zeros(self.shape, dtype=torch.bool)
-        mask.view(-1)[self.places()] = True
+        mask.view(-1)[self.flat_indices()] = True
         return CsrBackend(mask)
 
     def linear(self, inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

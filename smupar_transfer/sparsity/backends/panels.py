@@ -54,9 +54,9 @@ class Panels:
     """Structure for one pass; see ``Panels`` in panels.h.
 
     Attributes:
-        index: The place within its block, of every entry, int16 holding unsigned bits.
+        index: The position within its block, of every entry, int16 holding unsigned bits.
         starts: Where each line of each block of each panel starts, and the end, int32.
-        positions: The place of every entry in row-major order, int32; None for rows.
+        positions: The position of every entry in row-major order, int32; None for rows.
         blocking: How the matrix was cut up.
     """
 
@@ -75,7 +75,7 @@ class Panels:
             counts.append(blocked.sum(2).flatten())
         return cls(torch.cat(index), starts_of(torch.cat(counts)).to(torch.int32), None, blocking)
 
-    def places(self, shape: tuple[int, int]) -> Tensor:
+    def flat_indices(self, shape: tuple[int, int]) -> Tensor:
         """Of panels of rows: row * columns + column of every entry of a (rows, columns) mask, int64, ascending."""
         (rows, columns), (panel, block) = shape, (self.blocking.panel, self.blocking.block)
         row, blocks = torch.arange(rows)[:, None], -(-columns // block)
@@ -95,11 +95,11 @@ class Panels:
         index, counts, positions = [], [], []
         before = starts_of(mask.sum(1))[:-1]
         for part in torch.split(mask, blocking.panel, dim=1):
-            place = part.cumsum(1) + (before - 1)[:, None]
+            position = part.cumsum(1) + (before - 1)[:, None]
             blocked = _blocked(part.T, blocking.block)
             index.append(_as_uint16(blocked.nonzero()[:, 2]))
             counts.append(blocked.sum(2).flatten())
-            positions.append(_blocked(place.T, blocking.block)[blocked].to(torch.int32))
+            positions.append(_blocked(position.T, blocking.block)[blocked].to(torch.int32))
             before = before + part.sum(1)
         return cls(torch.cat(index), starts_of(torch.cat(counts)).to(torch.int32), torch.cat(positions), blocking)
 

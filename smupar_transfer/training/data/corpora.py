@@ -69,15 +69,15 @@ def load_python(fraction: float) -> TokenData:
     Raises:
         InputError: sympy is not installed.
     """
-    found = find_spec("sympy")
-    if found is None or not found.submodule_search_locations:
+    package = find_spec("sympy")
+    if package is None or not package.submodule_search_locations:
         raise InputError(
             "data",
             "python",
             "needs the source code of sympy, which is not installed",
             "run: pip install sympy",
         )
-    root = Path(found.submodule_search_locations[0])
+    root = Path(package.submodule_search_locations[0])
     with readable(str(root)):
         files = [file.read_bytes() for file in _python_files(root)]
     return byte_corpus("python", files, fraction)

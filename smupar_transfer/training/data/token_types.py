@@ -122,8 +122,8 @@ def _is_no_accident(holds: NDArray[np.bool_], column: int) -> bool:
 
 def _upper_half(values: NDArray[Any]) -> NDArray[np.bool_]:
     """Of ids beyond 16 bits, some of them perhaps negative."""
-    found: NDArray[np.bool_] = (values < MOST_IDS >> 16) | (values == 0xFFFF)
-    return found
+    plausible: NDArray[np.bool_] = (values < MOST_IDS >> 16) | (values == 0xFFFF)
+    return plausible
 
 
 def _swapped(values: NDArray[Any]) -> NDArray[np.bool_]:
@@ -133,8 +133,8 @@ def _swapped(values: NDArray[Any]) -> NDArray[np.bool_]:
 
 def _float(values: NDArray[Any]) -> NDArray[np.bool_]:
     """Sign, exponent and first digits of 32-bit floating-point numbers that are 0, or from 1 to ``MOST_IDS``."""
-    found: NDArray[np.bool_] = (values == 0) | ((values >= 0x3F80) & (values <= 0x4980))
-    return found
+    plausible: NDArray[np.bool_] = (values == 0) | ((values >= 0x3F80) & (values <= 0x4980))
+    return plausible
 
 
 def _doubt_of_bytes(values: NDArray[Any]) -> str | None:

@@ -267,9 +267,9 @@ def test_a_tuned_point_leaves_the_axes_of_the_grid_alone(
 ) -> None:
     tuned = read_tuned(results / "proxy" / "tuned.yaml").hparams
     assert smupar("sweep", "grid.yaml", *tiny, "tuned=results/proxy/tuned.yaml", "results_dir=other").returncode == 0
-    found = [record.spec.hparams for record in RunStore(Path("other/grid"))]
-    assert {hparams.init_std for hparams in found} == {tuned.init_std}
-    assert {hparams.learning_rate for hparams in found} == {2.0**-8, 2.0**-7, 2.0**-6}
+    trained = [record.spec.hparams for record in RunStore(Path("other/grid"))]
+    assert {hparams.init_std for hparams in trained} == {tuned.init_std}
+    assert {hparams.learning_rate for hparams in trained} == {2.0**-8, 2.0**-7, 2.0**-6}
 
 
 def test_diverging_runs_are_part_of_the_outcome(smupar: Run, tiny: tuple[str, ...], grid_file: Path) -> None:
@@ -341,21 +341,21 @@ def test_runs_of_other_results_are_not_trained_again(
     (results / "broken" / "records.jsonl").write_text("{", encoding="utf-8")
     assert smupar("sweep", str(other), *tiny).returncode == 0
     assert trained == []
-    found, origin = RunStore(results / "other"), RunStore(results / "grid")
-    assert [(run.key, run.history, run.same_as) for run in found] == [(run.key, run.history, None) for run in origin]
+    copies, origin = RunStore(results / "other"), RunStore(results / "grid")
+    assert [(run.key, run.history, run.same_as) for run in copies] == [(run.key, run.history, None) for run in origin]
 
 
 def members(group: int) -> list[str]:
     """Processes of a process group that still run."""
-    found = []
+    names = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             state, _, its_group = stat.read_text().rpartition(")")[2].split()[:3]
         except OSError:  # it ended while we looked
             continue
         if int(its_group) == group and state != "Z":
-            found.append(stat.parent.name)
-    return found
+            names.append(stat.parent.name)
+    return names
 
 
 def with_a_first_record(words: tuple[str, ...], store: RunStore) -> subprocess.Popen[str]:

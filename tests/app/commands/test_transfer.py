@@ -45,7 +45,7 @@ def test_the_recipe_goes_where_it_is_told(smupar: Run, tiny: tuple[str, ...], tm
     assert not (tmp_path / "results").exists()
 
 
-def test_a_tuned_point_is_carried_over_with_its_origin(smupar: Run, tiny: tuple[str, ...], results: Path) -> None:
+def test_a_tuned_point_is_transferred_with_its_origin(smupar: Run, tiny: tuple[str, ...], results: Path) -> None:
     tuned = read_tuned(results / "proxy" / "tuned.yaml")
     assert (
         smupar("transfer", *tiny, *TARGET, "tuned=results/proxy/tuned.yaml", "recipe=results/own.yaml").returncode == 0

@@ -62,10 +62,10 @@ class Study:
         """Trials in one of some states; none as long as there is no study."""
         try:
             with self.engine.connect() as connection:
-                found = list(connection.scalars(sa.text("select state from trials")))
+                trial_states = list(connection.scalars(sa.text("select state from trials")))
         except sa.exc.DBAPIError:
             return 0
-        return sum(state in states for state in found)
+        return sum(state in states for state in trial_states)
 
     def wait_for(self, finished: int, running: int) -> None:
         deadline = time.monotonic() + SECONDS

@@ -8,15 +8,15 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from smupar_transfer.reporting.figures.coordinates import Line, Panel, Row, draw_panels
+from smupar_transfer.reporting.figures.coordinates import PanelRow, SizeLine, SizePanel, draw_panels
 
 Points = Callable[[Axes], list[list[tuple[float, float]]]]
 
-FIRST = Line("0", (-2.0, 0.0), (-1.0, 0.0))
-LAST = Line("10", (-2.0, 0.0), (0.5, 1.0))
+FIRST = SizeLine("0", (-2.0, 0.0), (-1.0, 0.0))
+LAST = SizeLine("10", (-2.0, 0.0), (0.5, 1.0))
 ROWS = [
-    Row("activation", (Panel("SP", (FIRST, LAST), "slope +0.50"), Panel("SμPar", (FIRST,), ""))),
-    Row("update", (Panel("SP", (LAST,), ""), Panel("SμPar", (), ""))),
+    PanelRow("activation", (SizePanel("SP", (FIRST, LAST), "slope +0.50"), SizePanel("SμPar", (FIRST,), ""))),
+    PanelRow("update", (SizePanel("SP", (LAST,), ""), SizePanel("SμPar", (), ""))),
 ]
 
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from smupar_transfer.reporting.figures.stability import (
     Curve,
-    Panel,
+    LossPanel,
     draw_gain,
     draw_loss_curves,
     draw_optimum_tracks,
@@ -35,7 +35,7 @@ SMUPAR = Track("smupar", "SμPar", "", (0.0, -3.0), (-5.0, -4.75), (-5.0, -5.0),
 TICKS = Ticks((-3.0, -2.0, 0.0), ("0.875", "0.75", "0"), "sparsity of hidden weights", reverse=True)
 
 
-def curves_of(panels: Sequence[Panel]) -> Figure:
+def curves_of(panels: Sequence[LossPanel]) -> Figure:
     return draw_loss_curves(panels, 2.0, 3.0, "log2 base learning rate", "sparsity")
 
 
@@ -55,7 +55,7 @@ def legend_of(figure: Figure) -> list[str]:
 
 
 def test_a_panel_a_family(points: Points) -> None:
-    figure = curves_of([Panel("SP", (DENSE, SPARSE)), Panel("SμPar", (DENSE,))])
+    figure = curves_of([LossPanel("SP", (DENSE, SPARSE)), LossPanel("SμPar", (DENSE,))])
     assert isinstance(figure, Figure)
     assert [axes.get_title() for axes in figure.axes] == ["SP", "SμPar"]
     assert legend_of(figure) == ["0", "0.75"]
@@ -66,7 +66,7 @@ def test_a_panel_a_family(points: Points) -> None:
 
 
 def test_the_proxys_value_is_a_dotted_line(points: Points) -> None:
-    figure = curves_of([Panel("SP", (DENSE,), proxy=-7.5), Panel("SμPar", (DENSE,))])
+    figure = curves_of([LossPanel("SP", (DENSE,), proxy=-7.5), LossPanel("SμPar", (DENSE,))])
     left, right = figure.axes
     assert [x for x, _ in points(left)[-1]] == [-7.5, -7.5]
     assert left.get_lines()[-1].get_linestyle() == ":"
@@ -75,7 +75,7 @@ def test_the_proxys_value_is_a_dotted_line(points: Points) -> None:
 
 
 def test_error_bars_reach_a_standard_error_each_way() -> None:
-    (axes,) = curves_of([Panel("SP", (DENSE,))]).axes
+    (axes,) = curves_of([LossPanel("SP", (DENSE,))]).axes
     assert segments(axes) == [
         [[-8.0, 2.375], [-8.0, 2.625]],
         [[-7.0, 2.0], [-7.0, 2.5]],
@@ -84,13 +84,13 @@ def test_error_bars_reach_a_standard_error_each_way() -> None:
 
 
 def test_optima_that_are_bounds_are_open_stars() -> None:
-    (axes,) = curves_of([Panel("SP", (DENSE, SPARSE))]).axes
+    (axes,) = curves_of([LossPanel("SP", (DENSE, SPARSE))]).axes
     stars = [line for line in axes.get_lines() if line.get_marker() == "*"]
     assert [line.get_markerfacecolor() == "white" for line in stars] == [False, True]
 
 
 def test_points_of_fewer_seeds_are_open(points: Points) -> None:
-    (axes,) = curves_of([Panel("SP", (replace(DENSE, partial=(True, False, True)),))]).axes
+    (axes,) = curves_of([LossPanel("SP", (replace(DENSE, partial=(True, False, True)),))]).axes
     opened = [line for line in axes.get_lines() if line.get_markerfacecolor() == "white"]
     assert [points(axes)[axes.get_lines().index(line)] for line in opened] == [[(-8.0, 2.5), (-6.0, 2.375)]]
     assert {line.get_marker() for line in opened} == {axes.get_lines()[0].get_marker()}
@@ -98,19 +98,19 @@ def test_points_of_fewer_seeds_are_open(points: Points) -> None:
 
 
 def test_panels_share_the_loss_axis() -> None:
-    left, right = curves_of([Panel("SP", (DENSE,)), Panel("SμPar", (SPARSE,))]).axes
+    left, right = curves_of([LossPanel("SP", (DENSE,)), LossPanel("SμPar", (SPARSE,))]).axes
     assert left.get_ylim() == right.get_ylim() == (2.0, 3.0)
 
 
 @pytest.mark.parametrize("curves", [(LOST,), (DENSE, LOST), ()])
 def test_cells_in_which_nothing_trained_are_drawn_as_nothing(points: Points, curves: tuple[Curve, ...]) -> None:
-    (axes,) = curves_of([Panel("SP", curves)]).axes
+    (axes,) = curves_of([LossPanel("SP", curves)]).axes
     assert [len(line) for line in points(axes) if line] == ([3, 1] if DENSE in curves else [])
 
 
 def test_no_curve_is_dropped_however_many_there_are(points: Points) -> None:
     curves = tuple(replace(DENSE, label=str(index), optimum=None) for index in range(12))
-    (axes,) = curves_of([Panel("SP", curves)]).axes
+    (axes,) = curves_of([LossPanel("SP", curves)]).axes
     assert len(points(axes)) == 12
 
 
@@ -136,7 +136,7 @@ def test_a_track_a_family(points: Points) -> None:
 def test_the_axis_of_scale_is_labelled_where_cells_are() -> None:
     axes = optima_of([SP, SMUPAR])
     assert [text.get_text() for text in axes.get_xticklabels()] == ["0.875", "0.75", "0"]
-    assert [float(place) for place in axes.get_xticks()] == [-3.0, -2.0, 0.0]
+    assert [float(position) for position in axes.get_xticks()] == [-3.0, -2.0, 0.0]
     assert axes.get_xlabel() == "sparsity of hidden weights"
     assert axes.xaxis_inverted(), "dense is on the left"
     (upwards,) = draw_optimum_tracks([SP], replace(TICKS, reverse=False), "").axes
@@ -153,8 +153,8 @@ def test_a_track_has_its_intervals_and_a_line_of_no_drift(points: Points) -> Non
 def test_intervals_without_an_end_have_arrows() -> None:
     axes = optima_of([replace(SP, endless=((False, True), (True, False)))])
     arrows = {str(line.get_marker()): np.atleast_1d(line.get_xydata())[0] for line in axes.get_lines()}
-    assert tuple(arrows["^"]) == (SP.places[0], SP.high[0])
-    assert tuple(arrows["v"]) == (SP.places[1], SP.low[1])
+    assert tuple(arrows["^"]) == (SP.positions[0], SP.high[0])
+    assert tuple(arrows["v"]) == (SP.positions[1], SP.low[1])
 
 
 def test_optima_that_are_bounds_are_open_markers() -> None:

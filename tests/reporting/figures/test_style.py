@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from smupar_transfer.reporting.figures.curves import draw_learning_curve
 from smupar_transfer.reporting.figures.style import (
     MARKERS,
+    MATPLOTLIB_SETTINGS,
     PARAMETRIZATION_COLOURS,
-    SETTINGS,
     grid_of_panels,
     head,
     marker_of,
@@ -63,7 +63,7 @@ def test_a_file_that_cannot_be_written_is_an_input_error(tmp_path: Path) -> None
 def test_the_look_lasts_no_longer_than_its_block() -> None:
     before = dict(mpl.rcParams)
     with style():
-        assert all(mpl.rcParams[key] == value for key, value in SETTINGS.items())
+        assert all(mpl.rcParams[key] == value for key, value in MATPLOTLIB_SETTINGS.items())
         assert dict(mpl.rcParams) != before
     assert dict(mpl.rcParams) == before
 

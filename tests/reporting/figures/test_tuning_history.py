@@ -57,9 +57,9 @@ def words(figure: Figure) -> list[str]:
 
 @given(st.lists(st.none() | st.floats(0.0, 10.0), max_size=20))
 def test_the_best_so_far_is_the_running_minimum(values: list[float | None]) -> None:
-    found = best_so_far(values)
-    assert len(found) == len(values)
-    for index, best in enumerate(found):
+    running = best_so_far(values)
+    assert len(running) == len(values)
+    for index, best in enumerate(running):
         assert best == min((value for value in values[: index + 1] if value is not None), default=math.inf)
 
 

@@ -18,7 +18,7 @@ from smupar_transfer.statistics import Status
 from smupar_transfer.statistics.joint_optimum import JointOptimum, Surface
 
 MakeRecord = Callable[..., RunRecord]
-Place = tuple[float, float]
+Point = tuple[float, float]
 ASKED = {
     "kind": "contours",
     "swept": ("learning_rate", "init_std"),
@@ -30,7 +30,7 @@ ASKED = {
 def outcome(make_record: MakeRecord, make_manifest: Callable[..., Manifest]) -> Callable[..., Outcome]:
     """Of bowls around the joint optimum of every (parametrization, sparsity)."""
 
-    def of(optima: dict[tuple[str, float], Place]) -> Outcome:
+    def of(optima: dict[tuple[str, float], Point]) -> Outcome:
         noise = np.random.default_rng(0)
         records = [
             make_record(
@@ -87,9 +87,9 @@ def test_each_hyperparameter_is_judged_by_its_own_interval() -> None:
     family = Surfaces("SμPar", tuple(cells))
 
     def move(second: JointOptimum) -> Move:
-        found = moved(family, {id(cells[0]): at(-5, -3, (0.01, 0.3)), id(cells[1]): second})
-        assert found is not None
-        return found
+        its_move = moved(family, {id(cells[0]): at(-5, -3, (0.01, 0.3)), id(cells[1]): second})
+        assert its_move is not None
+        return its_move
 
     # the rate has moved by 0.05 for sure, the deviation by 0.5 in all likelihood: neither is a drift of 0.35 for sure
     unsure = move(at(-4.95, -2.5, (0.01, 0.3)))
@@ -139,8 +139,8 @@ def test_a_cell_at_the_edge_hides_no_move_of_others() -> None:
         JointOptimum((2, 0), (1.9, -0.1), (2.1, 0.1), np.eye(2), 1.0, 2.0, Status.FIT),
         JointOptimum((3, 0), nothing, nothing, np.eye(2), 1.0, 2.0, Status.EDGE),
     ]
-    found = moved(Surfaces("SμPar", tuple(cells)), dict(zip(map(id, cells), optima, strict=True)))
-    assert found is not None
-    assert found.least == pytest.approx(1.8)
-    assert math.isnan(found.most)
-    assert not found.exact
+    move = moved(Surfaces("SμPar", tuple(cells)), dict(zip(map(id, cells), optima, strict=True)))
+    assert move is not None
+    assert move.least == pytest.approx(1.8)
+    assert math.isnan(move.most)
+    assert not move.exact

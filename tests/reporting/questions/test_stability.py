@@ -10,7 +10,7 @@ import pytest
 
 from smupar_transfer.records import Design, Evaluation, Manifest, RunRecord
 from smupar_transfer.reporting.outcome import Outcome
-from smupar_transfer.reporting.questions import KINDS, outcome_of
+from smupar_transfer.reporting.questions import ANALYSES, outcome_of
 from smupar_transfer.reporting.questions.stability import summary, verdict
 from smupar_transfer.reporting.questions.verdicts import said_of
 from smupar_transfer.statistics import cells, runs_table, summarise, summarise_families
@@ -42,7 +42,7 @@ def has_nan(made: Outcome) -> bool:
 
 
 def test_every_kind_has_its_module() -> None:
-    assert set(KINDS) == {"stability", "contours", "gain", "proxy_size", "search"}
+    assert set(ANALYSES) == {"stability", "contours", "gain", "proxy_size", "search"}
 
 
 def test_the_sentence_is_short_and_says_the_verdict_in_plain_words(outcome: Callable[..., Outcome]) -> None:
@@ -113,15 +113,18 @@ def test_the_verdict_is_about_what_the_theory_holds(
     ],
 )
 def test_the_interval_decides(parabolas: Parabolas, drift: Spread, said: str) -> None:
-    found = summarise_families(summarise(cells(runs_table(parabolas(MOVING)))))
-    assert verdict([replace(one, drift=drift) for one in found]) == said
+    summaries = summarise_families(summarise(cells(runs_table(parabolas(MOVING)))))
+    assert verdict([replace(summary, drift=drift) for summary in summaries]) == said
 
 
 @pytest.mark.parametrize(("surely", "said"), [(0.2, False), (1.2, True)])
 def test_a_drift_that_its_interval_leaves_open_is_explained(parabolas: Parabolas, surely: float, said: bool) -> None:
     summaries = summarise(cells(runs_table(parabolas(MOVING))))
-    found = [replace(one, drift=Spread(1.8, 0.0, 2.2), surely=surely) for one in summarise_families(summaries)]
-    made = summary(found, summaries, Design())
+    drifts = [
+        replace(family_summary, drift=Spread(1.8, 0.0, 2.2), surely=surely)
+        for family_summary in summarise_families(summaries)
+    ]
+    made = summary(drifts, summaries, Design())
     assert ("or if the intervals of two optima lie farther apart" in made.note) == said
     assert {row[-1] for row in made.rows} == {"moves" if said else "open"}
 
@@ -153,7 +156,7 @@ def test_a_rate_at_which_a_cell_diverges_is_said_to_be_lost(outcome: Callable[..
     assert made.summary.rows[0][1:3] == ("0.00 [0.00, 0.00]", "diverged")
 
 
-def test_one_place_has_no_outcome(outcome: Callable[..., Outcome]) -> None:
+def test_one_position_has_no_outcome(outcome: Callable[..., Outcome]) -> None:
     made = outcome({("sp", 0.0, 64): -6.0})
     assert made.sentence == "There is no family of runs with two places along sparsity yet."
     assert made.verdict == "open"
@@ -184,8 +187,8 @@ def test_tables_have_a_row_a_family_and_a_row_a_cell(outcome: Callable[..., Outc
 
 
 def test_along_width_at_two_sparsities_a_family_says_its_sparsity(outcome: Callable[..., Outcome]) -> None:
-    places = {("smupar", sparsity, width): -5.0 for sparsity in (0.5, 0.75) for width in (64, 128)}
-    made = outcome(places, axis="width")
+    positions = {("smupar", sparsity, width): -5.0 for sparsity in (0.5, 0.75) for width in (64, 128)}
+    made = outcome(positions, axis="width")
     assert "stays put from width 64 to 128: with s = 0.5 it drifts by 0.00 octaves" in made.sentence
     assert [row[0] for row in made.summary.rows] == ["SμPar, s = 0.5", "SμPar, s = 0.75"]
     assert [row[0] for row in made.tables[0].rows] == ["SμPar, s = 0.5", "SμPar, s = 0.75"]
@@ -194,8 +197,8 @@ def test_along_width_at_two_sparsities_a_family_says_its_sparsity(outcome: Calla
 
 def test_what_all_families_share_is_said_once(outcome: Callable[..., Outcome]) -> None:
     """As in a sweep over sparsity whose proxies are narrower: these are families of one."""
-    places = {(name, sparsity, 256): -5.0 for name in ("sp", "smupar") for sparsity in (0.0, 0.5)}
-    made = outcome(places | {(name, 0.0, 64): -5.0 for name in ("sp", "smupar")})
+    positions = {(name, sparsity, 256): -5.0 for name in ("sp", "smupar") for sparsity in (0.0, 0.5)}
+    made = outcome(positions | {(name, 0.0, 64): -5.0 for name in ("sp", "smupar")})
     assert made.summary.note.endswith("Where nothing else is said: width 256.")
     drift, summary = made.tables
     assert [row[0] for row in drift.rows] == ["SP", "SμPar"]

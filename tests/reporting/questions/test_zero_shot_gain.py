@@ -33,7 +33,7 @@ DENSE: dict[tuple[str, float], float | None] = {("sp", 0.0): 2.0, ("mup", 0.0): 
 SPARSE: dict[tuple[str, float], float | None] = {("sp", 0.75): 2.2, ("mup", 0.75): 2.31, ("smupar", 0.75): 1.98}
 
 
-def test_the_sentence_is_about_the_sparsest_place(outcome: Callable[..., Outcome]) -> None:
+def test_the_sentence_is_about_the_sparsest_position(outcome: Callable[..., Outcome]) -> None:
     # over the mean of SP, 2.2133
     assert outcome({**DENSE, **SPARSE}).sentence == (
         "Without any tuning SμPar reaches a lower loss than SP at every sparsity: at sparsity 0.75 it has 9.9 % less "

@@ -68,9 +68,9 @@ def test_state_is_compared_whole(results: list[Result]) -> None:
 
 def test_settings_are_ordered_by_tokens_then_threads(make_result: Make) -> None:
     shapes = [(16, 256, 1), (4, 256, 2), (4, 256, 1), (1, 256, 1)]
-    found = [make_result(Cell(64, 0.5, *shape), {"textbook": 1.0}) for shape in shapes]
-    assert settings(found) == [Setting("1x256", 1), Setting("4x256", 1), Setting("4x256", 2), Setting("16x256", 1)]
-    assert of_setting(found, Setting("4x256", 2)) == [found[1]]
+    results = [make_result(Cell(64, 0.5, *shape), {"textbook": 1.0}) for shape in shapes]
+    assert settings(results) == [Setting("1x256", 1), Setting("4x256", 1), Setting("4x256", 2), Setting("16x256", 1)]
+    assert of_setting(results, Setting("4x256", 2)) == [results[1]]
 
 
 def test_curves_rise_in_sparsity_whatever_the_order_of_measuring(results: list[Result]) -> None:
@@ -88,21 +88,21 @@ def test_a_power_law_crosses_where_algebra_says(make_result: Make) -> None:
         )
         for sparsity in (0.984, 0.5, 0.75, 0.9375)
     ]
-    found = crossover(cells, "csr", "dense", 64)
-    assert found is not None
-    assert found.sparsity == pytest.approx(0.84)
-    assert found.speed_up == pytest.approx(2.0)
-    assert not found.is_bound
+    crossing = crossover(cells, "csr", "dense", 64)
+    assert crossing is not None
+    assert crossing.sparsity == pytest.approx(0.84)
+    assert crossing.speed_up == pytest.approx(2.0)
+    assert not crossing.is_bound
 
 
 def test_always_and_never_ahead_are_told_apart(results: list[Result]) -> None:
-    found = {(each.variant, each.rival): each for each in crossovers(results)}
-    assert found["auto", "dense"].is_bound
-    assert found["auto", "dense"].sparsity == 0.5
-    assert found["auto", "dense_bf16"].sparsity == pytest.approx(0.68, abs=0.02)
+    crossings = {(each.variant, each.rival): each for each in crossovers(results)}
+    assert crossings["auto", "dense"].is_bound
+    assert crossings["auto", "dense"].sparsity == 0.5
+    assert crossings["auto", "dense_bf16"].sparsity == pytest.approx(0.68, abs=0.02)
     assert crossover(results[:2], "csr", "dense", 1024) is not None
     assert crossover(results[:2], "csr", "dense", 1024).sparsity is None  # type: ignore[union-attr]
-    assert set(found) == {(name, rival) for name in ("csr", "auto") for rival in ("dense", "dense_bf16")}
+    assert set(crossings) == {(name, rival) for name in ("csr", "auto") for rival in ("dense", "dense_bf16")}
 
 
 def test_what_multiplies_by_zeros_crosses_nothing(make_result: Make) -> None:
@@ -117,10 +117,10 @@ def test_ahead_means_ahead_up_to_the_sparsest(make_result: Make) -> None:
         make_result(Cell(64, sparsity, 4, 256, 1), {"textbook": 200.0, "dense": 100.0, "csr": taken})
         for sparsity, taken in times.items()
     ]
-    found = crossover(cells, "csr", "dense", 64)
-    assert found is not None
-    assert found.sparsity is not None
-    assert 0.75 < found.sparsity < 0.875
+    crossing = crossover(cells, "csr", "dense", 64)
+    assert crossing is not None
+    assert crossing.sparsity is not None
+    assert 0.75 < crossing.sparsity < 0.875
 
 
 def test_the_variant_shown_by_part_is_the_best_there_is(results: list[Result]) -> None:
@@ -132,6 +132,6 @@ def test_the_variant_shown_by_part_is_the_best_there_is(results: list[Result]) -
 
 
 def test_shares_sum_to_one(results: list[Result]) -> None:
-    found = shares(results[0].variants["auto"])
-    assert math.fsum(found.values()) == pytest.approx(1)
-    assert list(found.values()) == pytest.approx([number / 28 for number in range(1, 8)])
+    parts = shares(results[0].variants["auto"])
+    assert math.fsum(parts.values()) == pytest.approx(1)
+    assert list(parts.values()) == pytest.approx([number / 28 for number in range(1, 8)])

@@ -51,10 +51,10 @@ def _packages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_packages")
 def test_all_ways_agree_with_the_dense_product(model: SparseLinear, batch: tuple[torch.Tensor, torch.Tensor]) -> None:
-    found = makers()
-    assert {"textbook", "masked", "csr", "sparseprop"} <= set(found)
-    assert "sparselab" not in found
-    for name, make in found.items():
+    by_name = makers()
+    assert {"textbook", "masked", "csr", "sparseprop"} <= set(by_name)
+    assert "sparselab" not in by_name
+    for name, make in by_name.items():
         assert error_of(make(model), model, *batch) <= TOLERANCE, name
 
 

@@ -12,16 +12,16 @@ Make = Callable[..., Result]
 
 
 def _by_name(results: list[Result], threads: int = 1) -> dict[str, tuple[object, bool | None]]:
-    return {found.target.name: (found.measured, found.met) for found in outcomes(results, threads)}
+    return {outcome.target.name: (outcome.measured, outcome.met) for outcome in outcomes(results, threads)}
 
 
 def test_targets_are_held_against_their_own_cells(results: list[Result]) -> None:
-    found = _by_name(results)
-    assert found["`auto` over textbook, width 1024, s = 0.5"] == (pytest.approx(2190 / 1248), False)
-    assert found["`auto` over textbook, width 1024, s = 0.984"][0] == pytest.approx(2190 / 262)
-    assert found["`auto` over textbook, width 1024, s = 0.9375"] == (None, None)
-    assert found["`csr` over textbook, width 1024, s = 0.984"] == (pytest.approx(2190 / 623), False)
-    assert found["state of sparsified layers, textbook over `auto`, s = 0.984"] == (pytest.approx(62.5), True)
+    by_name = _by_name(results)
+    assert by_name["`auto` over textbook, width 1024, s = 0.5"] == (pytest.approx(2190 / 1248), False)
+    assert by_name["`auto` over textbook, width 1024, s = 0.984"][0] == pytest.approx(2190 / 262)
+    assert by_name["`auto` over textbook, width 1024, s = 0.9375"] == (None, None)
+    assert by_name["`csr` over textbook, width 1024, s = 0.984"] == (pytest.approx(2190 / 623), False)
+    assert by_name["state of sparsified layers, textbook over `auto`, s = 0.984"] == (pytest.approx(62.5), True)
 
 
 def test_a_target_of_many_cells_is_as_good_as_its_worst(results: list[Result], make_result: Make) -> None:

@@ -77,9 +77,9 @@ def test_tensors_are_found_once_through_containers_modules_and_own_objects() -> 
     module = nn.Module()
     module.weight = weight
     module.register_buffer("mask", buffer)
-    found = list(tensors_in([module, {"again": weight}, (buffer, "text")]))
-    assert {id(tensor) for tensor in found} == {id(weight), id(buffer)}
-    assert len(found) == 2
+    tensors = list(tensors_in([module, {"again": weight}, (buffer, "text")]))
+    assert {id(tensor) for tensor in tensors} == {id(weight), id(buffer)}
+    assert len(tensors) == 2
     assert storage_bytes([weight, weight.detach(), buffer]) == 12 + 5
 
 

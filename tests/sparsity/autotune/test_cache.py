@@ -37,12 +37,12 @@ print(remembered(folder / "machine.json", "work", measure)["masked"].products)
 class Measure:
     """Counts how often it is asked."""
 
-    def __init__(self, found: Timings = FOUND) -> None:
-        self.found, self.calls = found, 0
+    def __init__(self, timings: Timings = FOUND) -> None:
+        self.timings, self.calls = timings, 0
 
     def __call__(self) -> Timings:
         self.calls += 1
-        return self.found
+        return self.timings
 
 
 def never() -> Timings:
@@ -57,9 +57,9 @@ def path(tmp_path: Path) -> Path:
 def test_what_was_measured_is_read_and_never_measured_again(path: Path) -> None:
     assert remembered(path, "one", Measure()) == FOUND
     other = Measure({"masked": Timing(3.0, 0.0, 4.0)})
-    assert remembered(path, "another", other) == other.found
+    assert remembered(path, "another", other) == other.timings
     assert remembered(path, "one", never) == FOUND
-    assert remembered(path, "another", never) == other.found
+    assert remembered(path, "another", never) == other.timings
 
 
 @pytest.mark.parametrize(

@@ -7,21 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from smupar_transfer.sparsity import Timing, Work, calibrate, choose_backend
+from smupar_transfer.sparsity import Timing, Workload, calibrate, choose_backend
 from smupar_transfer.sparsity.autotune import choice
 from smupar_transfer.sparsity.autotune.choice import calibration_file
 
-WORK = Work(64, 32, nonzero=512, full=False, tokens=256, threads=1)
+WORK = Workload(64, 32, nonzero=512, full=False, tokens=256, threads=1)
 
 
 class Machine:
     """Says how fast backends are, and which works it was asked for."""
 
     def __init__(self, **seconds: float) -> None:
-        self.seconds, self.asked = seconds, list[Work]()
+        self.seconds, self.asked = seconds, list[Workload]()
 
-    def __call__(self, work: Work) -> dict[str, Timing]:
-        self.asked.append(work)
+    def __call__(self, workload: Workload) -> dict[str, Timing]:
+        self.asked.append(workload)
         return {name: Timing(value, 0.0, 4.0) for name, value in self.seconds.items()}
 
 

@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from smupar_transfer.sparsity import BACKENDS, Work
+from smupar_transfer.sparsity import BACKENDS, Workload
 from smupar_transfer.sparsity.autotune import timing
 from smupar_transfer.sparsity.autotune.timing import bytes_beside, extrapolated, measure
 from smupar_transfer.sparsity.backends.base import MaskedBackend
 
-WORK = Work(24, 16, nonzero=96, full=False, tokens=8, threads=1, dtype=torch.float64)  # masked and csr everywhere
+WORK = Workload(24, 16, nonzero=96, full=False, tokens=8, threads=1, dtype=torch.float64)  # masked and csr everywhere
 
 
 class Watched(MaskedBackend):
@@ -57,23 +57,23 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Watched]]:
 
 
 def test_all_candidates_are_timed() -> None:
-    found = measure(WORK)
-    assert set(found) == {"masked", "csr"}
+    timings = measure(WORK)
+    assert set(timings) == {"masked", "csr"}
     assert all(
-        row.products > 0 and row.update > 0 and row.seconds == row.products + row.update for row in found.values()
+        row.products > 0 and row.update > 0 and row.seconds == row.products + row.update for row in timings.values()
     )
 
 
 def test_a_full_mask_is_timed_as_a_dense_layer() -> None:
-    found = measure(Work(24, 16, 24 * 16, True, 8, 1))
-    assert list(found) == ["dense"]
-    assert found["dense"].structure == 0
+    timings = measure(Workload(24, 16, 24 * 16, True, 8, 1))
+    assert list(timings) == ["dense"]
+    assert timings["dense"].structure == 0
 
 
 def test_the_slower_one_measures_slower(watch: Callable[..., dict[str, Watched]]) -> None:
     watch(masked=0.004, csr=0.002)
-    found = measure(WORK)
-    assert found["masked"].products > 0.004 > found["csr"].products > 0.002
+    timings = measure(WORK)
+    assert timings["masked"].products > 0.004 > timings["csr"].products > 0.002
 
 
 def test_a_hopeless_rival_is_measured_once_and_masked_never_given_up(watch: Callable[..., dict[str, Watched]]) -> None:
@@ -112,29 +112,29 @@ def made_up(monkeypatch: pytest.MonkeyPatch) -> dict[str, MadeUp]:
     return made
 
 
-LARGE = Work(256, 16, 1024, False, 4096, 1, torch.float64)
+LARGE = Workload(256, 16, 1024, False, 4096, 1, torch.float64)
 
 
 def test_many_tokens_are_measured_in_part_and_work_that_they_share_counts_once(
     made_up: dict[str, MadeUp], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    work = replace(LARGE, fan_out=64, nonzero=256)
+    workload = replace(LARGE, fan_out=64, nonzero=256)
     for operations, measured in ((3.0 * 64 * 16 * 4096, {4096}), (3.0 * 64 * 16 * 1500, {512, 1024})):  # whole pieces
         made_up.clear()
         monkeypatch.setattr(timing, "MOST_OPERATIONS", operations)
-        found = measure(work)
+        timings = measure(workload)
         assert made_up["masked"].tokens == made_up["csr"].tokens == measured
-        assert found["masked"].products == pytest.approx(0.5 + 0.001 * 4096)
-        assert found["csr"].products == pytest.approx(0.004 * 4096)
+        assert timings["masked"].products == pytest.approx(0.5 + 0.001 * 4096)
+        assert timings["csr"].products == pytest.approx(0.004 * 4096)
 
 
 def test_however_few_are_affordable_whole_pieces_are_measured(
     made_up: dict[str, MadeUp], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(timing, "MOST_OPERATIONS", 1.0)
-    found = measure(LARGE)
+    timings = measure(LARGE)
     assert made_up["masked"].tokens == {timing.PIECE, 2 * timing.PIECE}
-    assert found["masked"].products == pytest.approx(4 * (0.5 + 0.001 * 4096))
+    assert timings["masked"].products == pytest.approx(4 * (0.5 + 0.001 * 4096))
     made_up.clear()
     assert measure(replace(LARGE, tokens=2 * timing.PIECE))["masked"].products == pytest.approx(4 * (0.5 + 0.512))
     assert made_up["masked"].tokens == {2 * timing.PIECE}
@@ -143,11 +143,11 @@ def test_however_few_are_affordable_whole_pieces_are_measured(
 def test_large_layers_are_measured_on_a_band_of_rows_and_scaled(
     made_up: dict[str, MadeUp], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = measure(LARGE)
+    timings = measure(LARGE)
     assert made_up["masked"].mask.shape == (64, 16)
     assert made_up["csr"].mask.shape == (256, 16)  # as many weights make more rows
-    assert found["masked"].products == pytest.approx(4 * (0.5 + 0.001 * 4096))
-    assert found["csr"].products == pytest.approx(0.004 * 4096)
+    assert timings["masked"].products == pytest.approx(4 * (0.5 + 0.001 * 4096))
+    assert timings["csr"].products == pytest.approx(0.004 * 4096)
     monkeypatch.setattr(timing, "SPARSE_ENTRIES", 128 * 16)
     made_up.clear()
     assert measure(LARGE)["csr"].products == pytest.approx(2 * 0.004 * 4096)

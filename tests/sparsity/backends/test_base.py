@@ -77,14 +77,14 @@ def check(made: Backend, mask: Tensor, tokens: int, dtype: torch.dtype, toleranc
     shapes = [(tokens, columns), (rows, columns), (rows,), (tokens, rows)]
     inputs, weight, shift, upstream = (drawn(*shape).to(dtype) for shape in shapes)
     operands = [inputs, weight * mask, *([shift] if bias else [])]
-    found = products(made, mask, operands, upstream)
+    computed = products(made, mask, operands, upstream)
 
     def dense(inputs: Tensor, weight: Tensor, shift: Tensor, upstream: Tensor) -> list[Tensor]:
         output = inputs @ weight.T + (shift if bias else 0)
         return [output, upstream @ weight, (upstream.T @ inputs)[mask], *([upstream.sum(0)] if bias else [])]
 
     exact = [value.double() for value in (inputs, weight * mask, shift, upstream)]
-    for value, reference, scale in zip(found, dense(*exact), dense(*(x.abs() for x in exact)), strict=True):
+    for value, reference, scale in zip(computed, dense(*exact), dense(*(x.abs() for x in exact)), strict=True):
         assert value.dtype == dtype
         assert value.shape == reference.shape
         yardstick = reference if reference.numel() >= 20 else scale
@@ -183,10 +183,10 @@ class TestContract:
         module = layer(backend)
         inputs = drawn(20, 6, 5).float()
         expected = module(inputs.permute(2, 1, 0).contiguous())
-        found = module(inputs.permute(2, 1, 0))
-        assert torch.equal(found, expected)
-        assert found.shape == (5, 6, 12)
-        assert found.is_contiguous()
+        outputs = module(inputs.permute(2, 1, 0))
+        assert torch.equal(outputs, expected)
+        assert outputs.shape == (5, 6, 12)
+        assert outputs.is_contiguous()
 
     def test_only_the_gradients_that_are_asked_for(self, backend: str) -> None:
         module = layer(backend)
@@ -230,11 +230,11 @@ class TestContract:
     def test_compilers_see_one_graph(self, backend: str, arrive: Callable[[SparseLinear], SparseLinear]) -> None:
         module, inputs = arrive(layer(backend)), drawn(6, 20).float()
         compiled = torch.compile(module, backend="aot_eager", fullgraph=True)
-        found, expected = compiled(inputs), module(inputs)
-        assert torch.equal(found, expected)
+        outputs, expected = compiled(inputs), module(inputs)
+        assert torch.equal(outputs, expected)
         weights = list(module.parameters())
         for value, reference in zip(
-            torch.autograd.grad(found.square().sum(), weights),
+            torch.autograd.grad(outputs.square().sum(), weights),
             torch.autograd.grad(expected.square().sum(), weights),
             strict=True,
         ):

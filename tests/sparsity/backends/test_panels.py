@@ -18,17 +18,17 @@ def mask_of(rows: int, columns: int, density: float = 0.3) -> Tensor:
 
 def found_by_walking(made: Panels, lines: int, along: int, blocking: Blocking, values: Tensor) -> Tensor:
     """The matrix (lines, along) that a kernel would see: every value where panels, blocks and indices put it."""
-    found = torch.full((lines, along), -1)
+    matrix = torch.full((lines, along), -1)
     segments = itertools.pairwise(made.starts.tolist())
     for first in range(0, lines, blocking.panel):
         for corner in range(0, along, blocking.block):
             for line in range(first, min(first + blocking.panel, lines)):
                 start, end = next(segments)
-                place = corner + (made.index[start:end].int() & 0xFFFF).long()
-                assert bool((found[line, place] == -1).all())
-                found[line, place] = values[start:end]
+                columns = corner + (made.index[start:end].int() & 0xFFFF).long()
+                assert bool((matrix[line, columns] == -1).all())
+                matrix[line, columns] = values[start:end]
     assert next(segments, None) is None
-    return found
+    return matrix
 
 
 BLOCKINGS = [Blocking(panel, block, 32) for panel in (1, 4, 64) for block in (1, 4, 7, 23, 64)]
@@ -37,12 +37,14 @@ BLOCKINGS = [Blocking(panel, block, 32) for panel in (1, 4, 64) for block in (1,
 @pytest.mark.parametrize("blocking", BLOCKINGS, ids=str)
 def test_rows_find_their_entries(blocking: Blocking) -> None:
     mask = mask_of(11, 23)
-    places = torch.arange(mask.numel()).view(mask.shape)
+    flat_indices = torch.arange(mask.numel()).view(mask.shape)
     made = Panels.of_rows(mask, blocking)
-    ordered = torch.cat([places[rows, columns][mask[rows, columns]] for rows, columns in segments_of(mask, blocking)])
-    assert torch.equal(found_by_walking(made, 11, 23, blocking, ordered), torch.where(mask, places, -1))
+    ordered = torch.cat(
+        [flat_indices[rows, columns][mask[rows, columns]] for rows, columns in segments_of(mask, blocking)]
+    )
+    assert torch.equal(found_by_walking(made, 11, 23, blocking, ordered), torch.where(mask, flat_indices, -1))
     assert made.positions is None
-    assert torch.equal(made.places((11, 23)), places[mask])
+    assert torch.equal(made.flat_indices((11, 23)), flat_indices[mask])
 
 
 def segments_of(mask: Tensor, blocking: Blocking) -> list[tuple[slice, slice]]:
@@ -59,11 +61,11 @@ def segments_of(mask: Tensor, blocking: Blocking) -> list[tuple[slice, slice]]:
 @pytest.mark.parametrize("blocking", BLOCKINGS, ids=str)
 def test_columns_find_their_entries_and_where_they_lie_in_row_major_order(blocking: Blocking) -> None:
     mask = mask_of(11, 23)
-    places = torch.arange(mask.numel()).view(mask.shape)
+    flat_indices = torch.arange(mask.numel()).view(mask.shape)
     made = Panels.of_columns(mask, blocking)
     assert made.positions is not None
-    values = places[mask][made.positions.long()]
-    assert torch.equal(found_by_walking(made, 23, 11, blocking, values).T, torch.where(mask, places, -1))
+    values = flat_indices[mask][made.positions.long()]
+    assert torch.equal(found_by_walking(made, 23, 11, blocking, values).T, torch.where(mask, flat_indices, -1))
 
 
 def test_local_indices_use_all_sixteen_bits() -> None:
@@ -71,7 +73,7 @@ def test_local_indices_use_all_sixteen_bits() -> None:
     mask[0, [0, 32_767, 32_768, 65_535]] = True
     made = Panels.of_rows(mask, Blocking(1, 65_536, 32))
     index = made.index
-    assert made.places((1, 65_536)).tolist() == [0, 32_767, 32_768, 65_535]
+    assert made.flat_indices((1, 65_536)).tolist() == [0, 32_767, 32_768, 65_535]
     assert index.dtype == torch.int16
     assert (index.int() & 0xFFFF).tolist() == [0, 32_767, 32_768, 65_535]
 

@@ -45,10 +45,10 @@ def test_bytes_are_tokens() -> None:
 
 
 def test_the_hash_is_that_of_the_file_itself() -> None:
-    one, two, other = (byte_corpus("text", files, 0.1).spec for files in ([b"abc"], [b"ab", b"c"], [b"abd"]))
-    assert one.sha256 == hashlib.sha256(b"abc").hexdigest()
+    whole, two, other = (byte_corpus("text", files, 0.1).spec for files in ([b"abc"], [b"ab", b"c"], [b"abd"]))
+    assert whole.sha256 == hashlib.sha256(b"abc").hexdigest()
     assert two.sha256 == hashlib.sha256(b"ab\nc").hexdigest()
-    assert len({one.sha256, two.sha256, other.sha256}) == 3
+    assert len({whole.sha256, two.sha256, other.sha256}) == 3
 
 
 @pytest.mark.parametrize("files", [[], [b""], [b"", b""]])

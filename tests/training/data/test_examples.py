@@ -92,7 +92,7 @@ def test_validation_is_even_and_the_same_every_time(digits: ExampleData, count: 
     assert len(taken) == min(total, size)
     assert set(taken.values()) <= {total // size, -(-total // size)}
     again = digits.validation_batches(count, batch_size, 1)
-    assert all(torch.equal(one[1], two[1]) for one, two in zip(batches, again, strict=True))
+    assert all(torch.equal(first[1], two[1]) for first, two in zip(batches, again, strict=True))
 
 
 def test_digits_are_no_sequences(digits: ExampleData) -> None:

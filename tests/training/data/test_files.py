@@ -109,9 +109,9 @@ def test_each_real_file_counts_once_and_in_its_place(folder: Path, mess: Mess, p
     expected = load_text(str(folder), 0.1)
     mess(folder)
     assert names(folder, path) == ["a.txt", "m/n.txt", "z.txt"]
-    found = load_text(str(folder / path), 0.1)
-    assert found.spec.sha256 == expected.spec.sha256
-    assert found.spec.train_size == expected.spec.train_size
+    corpus = load_text(str(folder / path), 0.1)
+    assert corpus.spec.sha256 == expected.spec.sha256
+    assert corpus.spec.train_size == expected.spec.train_size
 
 
 def test_a_pattern_of_several_ways_counts_a_file_once(folder: Path) -> None:
@@ -195,7 +195,7 @@ def test_without_links_it_is_what_glob_says(
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text("content")
     wanted = "/".join([*pattern, "*"])
-    found = set(glob.glob(wanted, root_dir=root, recursive=True))  # noqa: PTH207 - the reference itself
-    expected = sorted(name for name in found if (root / name).is_file())
+    globbed = set(glob.glob(wanted, root_dir=root, recursive=True))  # noqa: PTH207 - the reference itself
+    expected = sorted(name for name in globbed if (root / name).is_file())
     assert matches(wanted, root) == [root / name for name in expected]
     assert matches(str(root / wanted)) == [root / name for name in expected]

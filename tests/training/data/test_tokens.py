@@ -83,7 +83,7 @@ def test_validation_does_not_touch_the_global_random_stream() -> None:
     torch.manual_seed(1)
     before = torch.get_rng_state()
     second = corpus.validation_batches(2, 2, 8)
-    assert all(torch.equal(one, two) for one, two in zip(first[1], second[1], strict=True))
+    assert all(torch.equal(untouched, two) for untouched, two in zip(first[1], second[1], strict=True))
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from smupar_transfer.sparsity import DENSE, Work
+from smupar_transfer.sparsity import DENSE, Workload
 
-WORK = Work(64, 32, nonzero=512, full=False, tokens=256, threads=1)
+WORK = Workload(64, 32, nonzero=512, full=False, tokens=256, threads=1)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_the_grid_has_no_holes(nonzero: int, tokens: int) -> None:
 def test_the_grid_is_never_further_than_an_eighth_of_an_octave() -> None:
     size = 1024 * 1024
     for nonzero in range(1000, size, 9973):
-        nearest = Work(1024, 1024, nonzero, False, 1, 1).on_grid()
+        nearest = Workload(1024, 1024, nonzero, False, 1, 1).on_grid()
         assert 2**-0.13 < nearest.nonzero / nonzero < 2**0.13
 
 
@@ -71,7 +71,7 @@ def test_only_what_can_compute_is_a_candidate(changes: dict[str, Any], expected:
 
 
 def test_without_kernels_they_are_no_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("smupar_transfer.sparsity.autotune.work.native_problem", lambda: "no compiler")
+    monkeypatch.setattr("smupar_transfer.sparsity.autotune.workload.native_problem", lambda: "no compiler")
     assert WORK.candidates() == ("masked", "csr")
 
 

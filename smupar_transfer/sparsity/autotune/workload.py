@@ -11,10 +11,11 @@ from smupar_transfer.kernels import native_problem
 from smupar_transfer.sparsity.autotune.decision import DENSE
 
 STEPS_AN_OCTAVE = 4
+"""Of density: layers that are closer than that share their timings."""
 
 
 @dataclass(frozen=True)
-class Work:
+class Workload:
     """One layer, one training step.
 
     Attributes:
@@ -44,7 +45,7 @@ class Work:
         """Entries of the weight, zeros included."""
         return self.fan_out * self.fan_in
 
-    def on_grid(self) -> Work:
+    def on_grid(self) -> Workload:
         """The nearest work that is measured: tokens at a power of two, density at a quarter of an octave."""
         octaves = math.log2(max(1, self.nonzero) / self.size)
         density = 2.0 ** (round(STEPS_AN_OCTAVE * octaves) / STEPS_AN_OCTAVE)
@@ -56,12 +57,12 @@ class Work:
         """Backends that can do it here."""
         if self.full:
             return (DENSE,)
-        found = ["masked"]
+        names = ["masked"]
         if self.dtype == torch.float32 and self.device == "cpu" and native_problem() is None:
-            found.append("native")
+            names.append("native")
         if self.dtype in (torch.float32, torch.float64):
-            found.append("csr")
-        return tuple(found)
+            names.append("csr")
+        return tuple(names)
 
     def __str__(self) -> str:
         kind = "full" if self.full else f"{self.nonzero} weights"
