@@ -12,8 +12,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from smupar_transfer.records import RunRecord, RunSpec
     from smupar_transfer.sparsity import SparseLinear, change_mask, register_mask
-    from smupar_transfer.theory import BaseHyperparameters, InputError, Parametrization, register_parametrization
-    from smupar_transfer.training import run
+    from smupar_transfer.theory import (
+        BaseHyperparameters,
+        InputError,
+        Parametrization,
+        UpdateRule,
+        register_parametrization,
+    )
+    from smupar_transfer.training import register_optimizer, run
     from smupar_transfer.transfer import (
         Recipe,
         Rules,
@@ -29,8 +35,8 @@ __version__ = "0.1.0"
 _ROOMS = {
     "records": ("RunRecord", "RunSpec"),
     "sparsity": ("SparseLinear", "change_mask", "register_mask"),
-    "theory": ("BaseHyperparameters", "InputError", "Parametrization", "register_parametrization"),
-    "training": ("run",),
+    "theory": ("BaseHyperparameters", "InputError", "Parametrization", "UpdateRule", "register_parametrization"),
+    "training": ("register_optimizer", "run"),
     "transfer": (
         "Recipe",
         "Rules",
@@ -51,12 +57,14 @@ __all__ = [
     "RunRecord",
     "RunSpec",
     "SparseLinear",
+    "UpdateRule",
     "change_mask",
     "initialise",
     "parameter_groups",
     "plan_parameters",
     "read_recipe",
     "register_mask",
+    "register_optimizer",
     "register_parametrization",
     "role_table",
     "run",

@@ -109,7 +109,7 @@ def _worst(item: Judgement) -> tuple[str, ...]:
 
 
 def _overall(judgements: Sequence[Judgement]) -> str:
-    known = [item for item in judgements if item.verdict is not Verdict.OPEN]
+    known = [item for item in judgements if Verdict.OPEN not in (item.verdict, item.expected)]
     if any(item.verdict is not item.expected for item in known):
         return DOES_NOT_HOLD
     return HOLDS if judgements and len(known) == len(judgements) else OPEN
