@@ -6,7 +6,7 @@ What computes the updates is registered beside them, in ``training.optimizer``: 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -49,7 +49,7 @@ class UpdateRule:
     name: str
     title: str
     learning_rate: Callable[[Rule, Role], Power]
-    reads: frozenset[str] = frozenset()
+    reads: Collection[str] = frozenset()
     size: UpdateSize = UpdateSize.OTHER
 
     def __post_init__(self) -> None:
@@ -57,14 +57,14 @@ class UpdateRule:
         if isinstance(self.reads, str):
             raise ValueError(f"update rule {self.name}: reads is a text, not a collection of names")
         object.__setattr__(self, "reads", frozenset(self.reads))
-        for unknown in sorted(self.reads - set(SOMETIMES_READ)):
+        for unknown in sorted(set(self.reads) - set(SOMETIMES_READ)):
             known = ", ".join(SOMETIMES_READ)
             raise ValueError(f"update rule {self.name}: there is no setting {unknown} that it could read; use {known}")
 
     @property
     def unread(self) -> frozenset[str]:
         """Settings that have no effect under this rule."""
-        return frozenset(SOMETIMES_READ) - self.reads
+        return frozenset(SOMETIMES_READ).difference(self.reads)
 
 
 def like_adam(rule: Rule, role: Role) -> Power:
