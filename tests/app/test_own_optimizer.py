@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -10,38 +11,15 @@ from subprocess import CompletedProcess
 import pytest
 
 Run = Callable[..., CompletedProcess[str]]
-MODULE = """
-import torch
-
-from smupar_transfer import UpdateRule, register_optimizer
-from smupar_transfer.theory import UpdateSize, like_adam
-
-
-class Lion(torch.optim.Optimizer):
-    @torch.no_grad()
-    def step(self, closure=None):
-        for group in self.param_groups:
-            beta1, beta2 = group["betas"]
-            for weight in group["params"]:
-                mean = self.state[weight].setdefault("mean", torch.zeros_like(weight))
-                weight.mul_(1 - group["lr"] * group["weight_decay"])
-                weight.sub_(group["lr"] * torch.lerp(weight.grad, mean, beta1).sign())
-                mean.lerp_(weight.grad, 1 - beta2)
-
-
-def make(groups, settings):
-    return Lion(groups, {"betas": (settings.beta1, settings.beta2)})
-
-
-register_optimizer(UpdateRule("lion", "Lion", like_adam, {"beta1", "beta2"}, UpdateSize.FIXED), make)
-"""
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "commands.md"
 PLUGIN = ("--plugin", "my_lion")
 
 
 @pytest.fixture
 def command(python: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """A command in a process of its own, in a folder with the module; this process must not keep what it registers."""
-    (tmp_path / "my_lion.py").write_text(MODULE, encoding="utf-8")
+    """A command in a process of its own, which alone keeps what the documentation's module registers."""
+    (module,) = re.findall(r"```python\n(# my_lion\.py\n.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "my_lion.py").write_text(module, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
 
     def run(*words: str) -> CompletedProcess[str]:
