@@ -48,7 +48,8 @@ def test_what_it_does_not_read_and_what_nobody_registered_are_refused(command: R
     assert unread.stderr == "smupar: optimizer.epsilon=0.001: is not read by lion; leave it out\n"
     unknown = command("explain", *tiny, "optimizer.name=lion")
     assert unknown.returncode == 2
-    assert unknown.stderr.startswith("smupar: optimizer.name=lion: is not one of adamw, sgd; one of your own is regist")
+    assert unknown.stderr.startswith("smupar: optimizer.name=lion: is not one of adamw, sgd")
+    assert "one of your own is registered by a module that is named with --plugin" in unknown.stderr
 
 
 def test_workers_know_it_and_records_are_read_with_it(command: Run, tiny: tuple[str, ...], grid_file: Path) -> None:

@@ -141,15 +141,11 @@ def test_epsilon_follows_the_setting() -> None:
     assert hidden(MUP, 4.0, 1.0, replace(ADAMW, epsilon=4e-6)).epsilon == 1e-6
 
 
-@by_settings
-def test_the_update_rule_chooses_its_own_column(settings_: OptimizerSettings) -> None:
-    rule = SMUPAR[Role.HIDDEN]
-    adam = settings_.name == "adamw"
-    rate = Power(-1, -1) if adam else Power(density=-1)
-    assert settings_.rule.learning_rate(rule, Role.HIDDEN) == rate
-    independent = settings_.weight_decay_form is WeightDecayForm.INDEPENDENT
-    decay = weight_decay_power(rate, settings_.weight_decay_form)
-    assert decay == (rate**-1 if independent else Power())
+@pytest.mark.parametrize("form", WeightDecayForm)
+@pytest.mark.parametrize(("name", "rate"), [("adamw", Power(-1, -1)), ("sgd", Power(density=-1))], ids=["adamw", "sgd"])
+def test_the_update_rule_chooses_its_own_column(name: str, rate: Power, form: WeightDecayForm) -> None:
+    assert OptimizerSettings(name).rule.learning_rate(SMUPAR[Role.HIDDEN], Role.HIDDEN) == rate
+    assert weight_decay_power(rate, form) == (rate**-1 if form is WeightDecayForm.INDEPENDENT else Power())
 
 
 def test_sgd_scales_vectors_up_and_hidden_weights_by_density_alone() -> None:

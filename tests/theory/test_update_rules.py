@@ -118,7 +118,7 @@ def test_a_learning_rate_that_is_no_power_is_refused_when_it_is_registered() -> 
 
 @pytest.mark.parametrize("name", ["nosuch", "", "AdamW", None, 1, ["adamw"]])
 def test_another_name_is_refused_with_its_key_and_a_way_out(name: object) -> None:
-    said = r"^optimizer\.name=.*is not one of adamw, sgd; one of your own is registered by .*--plugin"
+    said = r"^optimizer\.name=.*is not one of adamw, sgd.*; one of your own is registered by .*--plugin"
     with pytest.raises(InputError, match=said):
         OptimizerSettings(name=name)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=said):
