@@ -17,9 +17,10 @@ if TYPE_CHECKING:
         InputError,
         Parametrization,
         RelativeHyperparameters,
+        UpdateRule,
         register_parametrization,
     )
-    from smupar_transfer.training import run
+    from smupar_transfer.training import register_optimizer, run
     from smupar_transfer.transfer import (
         OpenRolesError,
         Plan,
@@ -45,9 +46,10 @@ _ROOMS = {
         "InputError",
         "Parametrization",
         "RelativeHyperparameters",
+        "UpdateRule",
         "register_parametrization",
     ),
-    "training": ("run",),
+    "training": ("register_optimizer", "run"),
     "transfer": (
         "OpenRolesError",
         "Plan",
@@ -77,6 +79,7 @@ __all__ = [
     "RunRecord",
     "RunSpec",
     "SparseLinear",
+    "UpdateRule",
     "change_mask",
     "initialise",
     "parameter_groups",
@@ -84,6 +87,7 @@ __all__ = [
     "plan_parameters",
     "read_recipe",
     "register_mask",
+    "register_optimizer",
     "register_parametrization",
     "role_table",
     "run",

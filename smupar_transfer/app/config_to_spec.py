@@ -11,7 +11,6 @@ from omegaconf.errors import MissingMandatoryValue
 from smupar_transfer.app.base import require_source, resolve_base
 from smupar_transfer.app.budget import provisional_budget, with_budget
 from smupar_transfer.app.overrides import keys_of, words_by_hand
-from smupar_transfer.model import unread_settings
 from smupar_transfer.records import (
     Activation,
     GPTSpec,
@@ -22,7 +21,7 @@ from smupar_transfer.records import (
     RunSpec,
     SparsitySpec,
 )
-from smupar_transfer.theory import InputError, Optimizer, OptimizerSettings, WeightDecayForm, choose
+from smupar_transfer.theory import InputError, OptimizerSettings, WeightDecayForm, choose
 from smupar_transfer.training import Data, DataRequest, ExampleData, Execution, load
 from smupar_transfer.transfer import Source
 
@@ -70,12 +69,11 @@ def optimizer_settings(config: DictConfig) -> OptimizerSettings:
     settings = OptimizerSettings(
         **{
             **values,
-            "name": choose(Optimizer, "optimizer.name", values["name"]),
             "weight_decay_form": choose(WeightDecayForm, "optimizer.weight_decay_form", values["weight_decay_form"]),
         }
     )
     typed = keys_of(words_by_hand())
-    for name in sorted(unread_settings(settings.name)):
+    for name in sorted(settings.rule.unread):
         if f"optimizer.{name}" in typed:
             raise InputError(f"optimizer.{name}", values[name], f"is not read by {settings.name}", "leave it out")
     return settings

@@ -16,7 +16,7 @@ from omegaconf import MISSING
 
 from smupar_transfer.records import MASK_NAMES, Activation, Decay, MaskKind, Positions, Precision
 from smupar_transfer.sweeps import shipped
-from smupar_transfer.theory import PARAMETRIZATIONS, WeightDecayForm
+from smupar_transfer.theory import PARAMETRIZATIONS, UPDATE_RULES, OptimizerSettings, WeightDecayForm
 
 MEANING, CHOICES = "meaning", "choices"
 """Names of what ``key`` notes down about a field."""
@@ -345,3 +345,6 @@ def register() -> None:
             store.store(group="parametrization", name=table, node=ParametrizationConfig(name=table))
     for mask in MASK_NAMES - set(MaskKind):
         store.store(group="sparsity", name=mask, node=SparsityConfig(mask=mask, backend="auto"))
+    for rule in UPDATE_RULES:
+        if not (shipped.CONF / "optimizer" / f"{rule}.yaml").exists():
+            store.store(group="optimizer", name=rule, node=OptimizerConfig(**vars(OptimizerSettings(name=rule))))

@@ -5,7 +5,6 @@ from smupar_transfer.model.cautions import (
     network_cautions,
     require_same_proxy,
     source_cautions,
-    unread_settings,
 )
 from smupar_transfer.model.cost import Cost, network_cost
 from smupar_transfer.model.gpt import GPT
@@ -42,5 +41,4 @@ __all__ = [
     "rules_of",
     "shapes_of",
     "source_cautions",
-    "unread_settings",
 ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from smupar_transfer.model.networks import shapes_of
 from smupar_transfer.records import BudgetSpec, GPTSpec, Positions, RunSpec
 from smupar_transfer.sparsity import expected_dead_outputs, nominal_nonzero
-from smupar_transfer.theory import PARAMETRIZATIONS, InputError, Optimizer, OptimizerSettings, Role
+from smupar_transfer.theory import PARAMETRIZATIONS, InputError, OptimizerSettings, Role
 from smupar_transfer.transfer import Source
 
 MINIMUM_WEIGHTS_PER_NEURON = 16
@@ -17,17 +17,6 @@ MINIMUM_WEIGHTS_PER_NEURON = 16
 NOTICEABLE = 2.0
 """Budgets that differ by less than this factor are taken for the same: the optimal learning rate falls with tokens D as
 about D^-0.32 (arXiv 2409.19913), by a third of an octave an octave."""
-
-READ_BY = {
-    Optimizer.ADAMW: frozenset({"beta1", "beta2", "epsilon"}),
-    Optimizer.SGD: frozenset({"momentum"}),
-}
-"""Settings that only one update rule reads."""
-
-
-def unread_settings(name: Optimizer) -> frozenset[str]:
-    """Settings of an optimizer that an update rule does not read."""
-    return frozenset[str]().union(*READ_BY.values()) - READ_BY[name]
 
 
 def require_same_proxy(source: Source, spec: RunSpec, but_for: Container[str] = ()) -> None:
@@ -45,9 +34,9 @@ def require_same_proxy(source: Source, spec: RunSpec, but_for: Container[str] = 
     proxy, model = source.proxy_model, spec.model
     if source.proxy_optimizer is not None and "optimizer.name" not in but_for:
         tuned = source.proxy_optimizer.name
-        if tuned is not spec.optimizer.name:
+        if tuned != spec.optimizer.name:
             problem = f"is not the {tuned} that the proxy was tuned with"
-            raise InputError("optimizer", str(spec.optimizer.name), problem, f"use optimizer={tuned}, or tune again")
+            raise InputError("optimizer", spec.optimizer.name, problem, f"use optimizer={tuned}, or tune again")
     if proxy.width != spec.base_width:
         problem = f"is not the width {proxy.width} of the proxy that was tuned"
         raise InputError("model.width", spec.base_width, problem, f"use model.width={proxy.width}, or tune again")
@@ -81,7 +70,7 @@ def source_cautions(source: Source, spec: RunSpec) -> list[str]:
 
 
 def _optimizer_cautions(tuned: OptimizerSettings, spec: RunSpec) -> list[str]:
-    skipped = {"name", *unread_settings(spec.optimizer.name)}
+    skipped = {"name", *spec.optimizer.rule.unread}
     if spec.hparams.weight_decay == 0:
         skipped.add("weight_decay_form")
     return [

@@ -135,7 +135,7 @@ def _clip_note(judgement: Judgement, records: Sequence[CoordinateRecord], axis: 
     clipping = judgement.clipping
     first = "First updates are given without that factor; all" if clipping and clipping.taken_out else "All updates and"
     return (
-        f"{title(judgement)}: {clipping}. It multiplies updates with the clip over the norm of all gradients"
+        f"{title(judgement)}: {clipping}. It multiplies gradients with the clip over the norm of all of them"
         f"{size}. {first} later sizes include it: optimizer.gradient_clip=0 measures the parametrization alone."
     )
 

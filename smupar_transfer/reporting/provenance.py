@@ -20,7 +20,7 @@ from smupar_transfer.records import (
     trained_runs,
 )
 from smupar_transfer.reporting.number_format import duration, fixed, joined
-from smupar_transfer.theory import PARAMETRIZATIONS, BaseHyperparameters, Optimizer
+from smupar_transfer.theory import PARAMETRIZATIONS, SOMETIMES_READ, BaseHyperparameters
 
 
 @dataclass(frozen=True)
@@ -117,14 +117,13 @@ def settings(specs: Sequence[RunSpec]) -> dict[str, str]:
 def optimization(spec: RunSpec) -> dict[str, str]:
     """How one run is trained: parametrization, update rule, schedule, precision and seed."""
     optimizer, budget = spec.optimizer, spec.budget
-    adam = f"betas {optimizer.beta1:g} and {optimizer.beta2:g}, epsilon {optimizer.epsilon:g}"
-    rule = adam if optimizer.name is Optimizer.ADAMW else f"momentum {optimizer.momentum:g}"
+    read = [f"{name} {getattr(optimizer, name):g}" for name in SOMETIMES_READ if name in optimizer.rule.reads]
     clip = f"gradients clipped at {optimizer.gradient_clip:g}" if optimizer.gradient_clip else "gradients not clipped"
     return {
         "Parametrization": f"{PARAMETRIZATIONS[spec.parametrization].title}, base width {spec.base_width}",
         "Training": f"{training([budget])}, {counted(budget.warmup_steps, 'step')} of warm-up, {budget.decay} decay to "
         f"{budget.final_fraction:g} of the learning rate",
-        "Optimizer": f"{optimizer.name}, {rule}, {optimizer.weight_decay_form} weight decay, {clip}",
+        "Optimizer": ", ".join([optimizer.name, *read, f"{optimizer.weight_decay_form} weight decay", clip]),
         "Precision": f"{spec.precision}",
         "Seed": f"{spec.seed}",
     }

@@ -19,13 +19,13 @@ from smupar_transfer.records import CoordinateRecord, RunSpec, to_plain
 from smupar_transfer.statistics.clipping import first_clip
 from smupar_transfer.statistics.variance import student
 from smupar_transfer.theory import (
+    ADAMW,
     PARAMETRIZATIONS,
     Coordinate,
     InputError,
-    Optimizer,
-    Power,
+    UpdateRule,
+    UpdateSize,
     predicted,
-    predicted_sgd_update,
 )
 
 CHECK_AXES = ("sparsity", "width")
@@ -202,7 +202,8 @@ def _settings(spec: RunSpec, axis: str) -> dict[str, Any]:
 def sizes_table(records: Iterable[CoordinateRecord], axis: str) -> pd.DataFrame:
     """A row a measured size.
 
-    First updates of SGD are what they would be without the gradient clip (see ``clipping.first_clip``).
+    First updates of SGD, and of rules like it, are what they would be without the gradient clip (see
+    ``clipping.first_clip``).
 
     Args:
         records: The records of one check.
@@ -233,7 +234,7 @@ def slopes(
     sizes: pd.DataFrame,
     axis: str,
     steps: int,
-    optimizer: Optimizer = Optimizer.ADAMW,
+    optimizer: UpdateRule = ADAMW,
     extended: Container[str] = (),
 ) -> list[LayerSlope]:
     """Fitted slopes of everything that is judged, by parametrization (in the order of ``theory``), moment and layer.
@@ -276,17 +277,22 @@ def slope_by_seed(group: pd.DataFrame, scales: Sequence[float]) -> dict[int, flo
     return {int(seed): float(slope) for seed, slope in zip(whole.index, fitted, strict=True)}
 
 
-def exponent_at_start(name: str, coordinate: Coordinate, axis: str, optimizer: Optimizer) -> float | None:
-    """What theory predicts; None of SGD's first update where sizes drift at initialisation already."""
+def exponent_at_start(name: str, coordinate: Coordinate, axis: str, optimizer: UpdateRule) -> float | None:
+    """What theory predicts; None where it predicts nothing.
+
+    That is so of the first update of a rule of which theory knows nothing, and of one like SGD's where sizes drift at
+    initialisation already.
+    """
     table = PARAMETRIZATIONS[name]
 
-    def along(power: Power) -> float:
-        return power["density" if axis == "sparsity" else "width"]
+    def along(coordinate: Coordinate) -> float | None:
+        power = predicted(table, coordinate, optimizer)
+        return None if power is None else power["density" if axis == "sparsity" else "width"]
 
-    if coordinate is not Coordinate.UPDATE or optimizer is not Optimizer.SGD:
-        return along(predicted(table, coordinate))
-    still = all(along(predicted(table, other)) == 0 for other in (Coordinate.ACTIVATION, Coordinate.GRADIENT))
-    return along(predicted_sgd_update(table)) if still else None
+    if coordinate is Coordinate.UPDATE and optimizer.size is UpdateSize.PROPORTIONAL:
+        still = along(Coordinate.ACTIVATION) == along(Coordinate.GRADIENT) == 0
+        return along(coordinate) if still else None
+    return along(coordinate)
 
 
 def mean_of(estimates: Iterable[SlopeEstimate]) -> SlopeEstimate:

@@ -29,7 +29,7 @@ class Reason(StrEnum):
     DIVERGED = "diverged"
     """Nothing drifts as far as sizes are known, but those of runs that diverged are not."""
     CLIPPED = "clipped"
-    """What drifts does so under SGD whose gradients were clipped, which alone can make it drift."""
+    """What drifts does so under SGD, or a rule like it, whose gradients were clipped: that can make it drift."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Judgement:
     Attributes:
         parametrization: The name of the parametrization.
         verdict: The verdict on all of its sizes together.
-        expected: The verdict that theory predicts on this axis.
+        expected: The verdict that theory predicts on this axis; open if it does not know.
         deciding: The slopes that decide the verdict, those that use up most of their allowance first.
         unmeasured: The slopes of which no seed tells anything.
         reasons: Why the verdict is open; empty if it is not.
@@ -81,7 +81,7 @@ def slopes_of(records: Sequence[CoordinateRecord], axis: str, extended: Collecti
         InputError: see ``slopes.sizes_table`` and ``slopes.slopes``.
     """
     spec = records[0].spec
-    return slopes(sizes_table(records, axis), axis, spec.budget.steps, spec.optimizer.name, extended)
+    return slopes(sizes_table(records, axis), axis, spec.budget.steps, spec.optimizer.rule, extended)
 
 
 def judge(records: Sequence[CoordinateRecord], axis: str, extended: Collection[str] = ()) -> list[Judgement]:
@@ -99,7 +99,7 @@ def judge(records: Sequence[CoordinateRecord], axis: str, extended: Collection[s
 
 def _judged(members: Sequence[LayerSlope], records: Sequence[CoordinateRecord], axis: str) -> Judgement:
     """It drifts if any size does, and stays put only if every size does, in runs that all came to their end."""
-    name, optimizer = members[0].parametrization, records[0].spec.optimizer.name
+    name, optimizer = members[0].parametrization, records[0].spec.optimizer.rule
     clipping = clipping_of(records)
     drifting = [slope for slope in members if slope.verdict is Verdict.OUTSIDE]
     of_the_clip = [slope for slope in drifting if _is_reached(slope, clipping)]
@@ -122,7 +122,7 @@ def _judged(members: Sequence[LayerSlope], records: Sequence[CoordinateRecord], 
     return Judgement(
         parametrization=name,
         verdict=verdict,
-        expected=Verdict.INSIDE if not any(exponents) and None not in exponents else Verdict.OUTSIDE,
+        expected=_expected(exponents),
         deciding=tuple(sorted(deciding, key=lambda slope: slope.strain, reverse=True)),
         unmeasured=unmeasured,
         reasons=tuple(reasons) if verdict is Verdict.OPEN else (),
@@ -130,6 +130,13 @@ def _judged(members: Sequence[LayerSlope], records: Sequence[CoordinateRecord], 
         diverged=diverged,
         clipping=clipping,
     )
+
+
+def _expected(exponents: Sequence[float | None]) -> Verdict:
+    """What theory makes of its exponents, None among them where it has none."""
+    if any(exponents):
+        return Verdict.OUTSIDE
+    return Verdict.OPEN if None in exponents else Verdict.INSIDE
 
 
 def _is_reached(slope: LayerSlope, clipping: Clipping | None) -> bool:

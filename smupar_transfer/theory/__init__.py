@@ -17,25 +17,40 @@ from smupar_transfer.theory.parametrizations import (
     register_parametrization,
 )
 from smupar_transfer.theory.powers import Power, ScaleFactors
-from smupar_transfer.theory.prediction import Coordinate, predicted, predicted_sgd_update
+from smupar_transfer.theory.prediction import Coordinate, predicted
 from smupar_transfer.theory.roles import Role
-from smupar_transfer.theory.scaling import Optimizer, OptimizerSettings, ScaledHyperparameters, WeightDecayForm, scale
+from smupar_transfer.theory.scaling import OptimizerSettings, ScaledHyperparameters, WeightDecayForm, scale
 from smupar_transfer.theory.suggestions import OWN_NAME_HINT, close_words, did_you_mean, either
 from smupar_transfer.theory.symmetry import without_multiplier
+from smupar_transfer.theory.update_rules import (
+    ADAMW,
+    SGD,
+    SOMETIMES_READ,
+    UPDATE_RULES,
+    UpdateRule,
+    UpdateSize,
+    like_adam,
+    like_sgd,
+    register_update_rule,
+    update_rule,
+)
 
 __all__ = [
+    "ADAMW",
     "INIT_ONLY",
     "LR_ONLY",
     "MUP",
     "OWN_NAME_HINT",
     "PARAMETRIZATIONS",
+    "SGD",
     "SMUPAR",
+    "SOMETIMES_READ",
     "SP",
     "SP_EMBEDDING",
+    "UPDATE_RULES",
     "BaseHyperparameters",
     "Coordinate",
     "InputError",
-    "Optimizer",
     "OptimizerSettings",
     "Parametrization",
     "Power",
@@ -44,19 +59,24 @@ __all__ = [
     "Rule",
     "ScaleFactors",
     "ScaledHyperparameters",
+    "UpdateRule",
+    "UpdateSize",
     "WeightDecayForm",
     "choose",
     "close_words",
     "did_you_mean",
     "either",
+    "like_adam",
+    "like_sgd",
     "one_line",
     "parametrization",
     "predicted",
-    "predicted_sgd_update",
     "register_parametrization",
+    "register_update_rule",
     "scale",
     "shown",
     "shown_text",
+    "update_rule",
     "with_choices",
     "without_multiplier",
 ]

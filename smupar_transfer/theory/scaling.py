@@ -10,16 +10,10 @@ from typing import assert_never
 from smupar_transfer.theory.choices import with_choices
 from smupar_transfer.theory.errors import InputError
 from smupar_transfer.theory.hyperparameters import BaseHyperparameters
-from smupar_transfer.theory.parametrizations import Parametrization, Rule
+from smupar_transfer.theory.parametrizations import Parametrization
 from smupar_transfer.theory.powers import Power, ScaleFactors
 from smupar_transfer.theory.roles import Role
-
-
-class Optimizer(StrEnum):
-    """Families of update rules that parametrizations tell apart."""
-
-    ADAMW = "adamw"
-    SGD = "sgd"
+from smupar_transfer.theory.update_rules import ADAMW, UpdateRule, update_rule
 
 
 class WeightDecayForm(StrEnum):
@@ -34,7 +28,7 @@ class OptimizerSettings:
     """What an update rule needs beside the tuned hyperparameters.
 
     Attributes:
-        name: The update rule.
+        name: The name of the update rule.
         weight_decay_form: What stays constant when the learning rate is rescaled; see ``WeightDecayForm``.
         beta1: Adam's decay rate of the mean of gradients, in [0, 1).
         beta2: Adam's decay rate of the mean of squared gradients, in [0, 1).
@@ -43,7 +37,7 @@ class OptimizerSettings:
         gradient_clip: The largest global gradient norm, or 0 for no clipping.
     """
 
-    name: Optimizer = Optimizer.ADAMW
+    name: str = ADAMW.name
     weight_decay_form: WeightDecayForm = WeightDecayForm.INDEPENDENT
     beta1: float = 0.9
     beta2: float = 0.95
@@ -52,7 +46,8 @@ class OptimizerSettings:
     gradient_clip: float = 1.0
 
     def __post_init__(self) -> None:
-        with_choices(self, "optimizer", name=Optimizer, weight_decay_form=WeightDecayForm)
+        object.__setattr__(self, "name", update_rule(self.name).name)
+        with_choices(self, "optimizer", weight_decay_form=WeightDecayForm)
         for key in ("beta1", "beta2", "momentum"):
             if not 0 <= getattr(self, key) < 1:
                 raise InputError(f"optimizer.{key}", getattr(self, key), "must lie in [0, 1)")
@@ -60,6 +55,11 @@ class OptimizerSettings:
             raise InputError("optimizer.epsilon", self.epsilon, "must be positive and finite")
         if not (self.gradient_clip >= 0 and math.isfinite(self.gradient_clip)):
             raise InputError("optimizer.gradient_clip", self.gradient_clip, "must be 0 (off) or positive and finite")
+
+    @property
+    def rule(self) -> UpdateRule:
+        """The update rule itself."""
+        return update_rule(self.name)
 
 
 @dataclass(frozen=True)
@@ -73,17 +73,7 @@ class ScaledHyperparameters:
     forward_multiplier: float
 
 
-def learning_rate_power(rule: Rule, optimizer: Optimizer) -> Power:
-    """Exponents of the learning rate under an update rule."""
-    match optimizer:
-        case Optimizer.ADAMW:
-            return rule.adam_learning_rate
-        case Optimizer.SGD:
-            return rule.sgd_learning_rate
-    assert_never(optimizer)
-
-
-def weight_decay_power(rule: Rule, optimizer: Optimizer, form: WeightDecayForm) -> Power:
+def weight_decay_power(learning_rate: Power, form: WeightDecayForm) -> Power:
     """Exponents of lambda: none when coupled; the inverse of the learning rate's when eta * lambda is to stay put.
 
     The independent form is MuAdamW's and CompleteP's lambda * m_d (arXiv 2505.01618), carried over to density.
@@ -92,7 +82,7 @@ def weight_decay_power(rule: Rule, optimizer: Optimizer, form: WeightDecayForm) 
         case WeightDecayForm.COUPLED:
             return Power()
         case WeightDecayForm.INDEPENDENT:
-            return learning_rate_power(rule, optimizer) ** -1
+            return learning_rate**-1
     assert_never(form)
 
 
@@ -105,12 +95,13 @@ def scale(
 ) -> ScaledHyperparameters:
     """Apply one row of a parametrization (SuPar, arXiv 2405.15743, Table 1)."""
     rule = table[role]
-    decay_power = weight_decay_power(rule, optimizer.name, optimizer.weight_decay_form)
+    rate_power = optimizer.rule.learning_rate(rule, role)
+    decay_power = weight_decay_power(rate_power, optimizer.weight_decay_form)
     multiplier = {Role.EMBEDDING: base.input_multiplier, Role.READOUT: base.output_multiplier}.get(role, 1.0)
     is_vector = role is Role.VECTOR
     return ScaledHyperparameters(
         init_std=0.0 if is_vector else base.init_std * math.sqrt(rule.init_variance.at(factors)),
-        learning_rate=base.learning_rate * learning_rate_power(rule, optimizer.name).at(factors),
+        learning_rate=base.learning_rate * rate_power.at(factors),
         weight_decay=0.0 if is_vector else base.weight_decay * decay_power.at(factors),
         epsilon=optimizer.epsilon * rule.adam_epsilon.at(factors),
         forward_multiplier=multiplier * rule.forward_multiplier.at(factors),

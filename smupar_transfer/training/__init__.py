@@ -18,7 +18,7 @@ from smupar_transfer.training.estimate import (
 )
 from smupar_transfer.training.loop import cross_entropy
 from smupar_transfer.training.machine import machine_name
-from smupar_transfer.training.optimizer import make_optimizer, schedule
+from smupar_transfer.training.optimizer import make_optimizer, register_optimizer, schedule
 from smupar_transfer.training.process import prepare_process
 from smupar_transfer.training.runs import Execution, load_network, require_byte_model, run, sample
 
@@ -45,6 +45,7 @@ __all__ = [
     "measure_steps",
     "prepare_process",
     "read_checkpoint",
+    "register_optimizer",
     "require_byte_model",
     "run",
     "run_seconds",

@@ -1,4 +1,4 @@
-"""The coordinate check on anybody's model: sizes at every hidden layer over its first steps, across widths or densities."""
+"""The coordinate check on anybody's model: sizes at every hidden layer over the first steps."""
 
 from __future__ import annotations
 

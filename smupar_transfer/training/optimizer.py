@@ -1,19 +1,24 @@
-"""The optimizer of a run, and the learning-rate schedule."""
+"""The optimizer of a run, those that are registered, and the learning-rate schedule."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import Any, assert_never
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import nn
 
 from smupar_transfer.records import BudgetSpec, Decay
-from smupar_transfer.theory import Optimizer, OptimizerSettings
+from smupar_transfer.theory import ADAMW, SGD, InputError, OptimizerSettings, UpdateRule, register_update_rule
 from smupar_transfer.transfer import PEAK, ParameterPlan, parameter_groups
 
 DECAY = "decoupled_weight_decay"
+
+Groups = list[dict[str, Any]]
+"""Parameter groups as torch's optimizers take them; see ``transfer.parameter_groups``."""
+MakeOptimizer = Callable[[Groups, OptimizerSettings], torch.optim.Optimizer]
+"""What makes the torch optimizer of an update rule; see ``register_optimizer``."""
 
 
 class DecoupledSGD(torch.optim.SGD):
@@ -22,7 +27,7 @@ class DecoupledSGD(torch.optim.SGD):
     Each step first multiplies weights with 1 - lr * weight_decay (Loshchilov & Hutter, arXiv 1711.05101, algorithm 1).
     """
 
-    def __init__(self, groups: list[dict[str, object]], momentum: float) -> None:
+    def __init__(self, groups: Groups, momentum: float) -> None:
         moved = [{**group, DECAY: group["weight_decay"], "weight_decay": 0.0} for group in groups]
         super().__init__(moved, momentum=momentum, fused=True)
 
@@ -36,22 +41,61 @@ class DecoupledSGD(torch.optim.SGD):
         return super().step(closure)
 
 
+def _adamw(groups: Groups, settings: OptimizerSettings) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(groups, betas=(settings.beta1, settings.beta2), fused=True)
+
+
+def _sgd(groups: Groups, settings: OptimizerSettings) -> torch.optim.Optimizer:
+    return DecoupledSGD(groups, settings.momentum)
+
+
+_MAKERS: dict[str, MakeOptimizer] = {ADAMW.name: _adamw, SGD.name: _sgd}
+
+
+def register_optimizer(rule: UpdateRule, make: MakeOptimizer) -> None:
+    """Make an optimizer of one's own usable by name: ``optimizer=NAME``, in specifications, sweeps and recipes.
+
+    Args:
+        rule: its name, how its learning rate scales, what it reads and how large its updates are.
+        make: from parameter groups and settings to the optimizer. A group has ``params``, the peak learning rate
+            ``lr``, ``weight_decay`` and, if the rule reads epsilon, ``eps``. Groups have to be passed on as they are;
+            weights should be multiplied with 1 - lr * weight_decay in a step, as AdamW does.
+
+    Raises:
+        ValueError: there is another optimizer of that name, or the rule is none that can be registered.
+    """
+    if _MAKERS.get(rule.name, make) != make:
+        raise ValueError(f"there is another optimizer {rule.name!r} already")
+    register_update_rule(rule)
+    _MAKERS[rule.name] = make
+
+
 def make_optimizer(
     network: nn.Module, plan: Iterable[ParameterPlan], settings: OptimizerSettings
 ) -> torch.optim.Optimizer:
     """The optimizer of a run, with every group at its peak learning rate.
 
-    Weight decay is decoupled under both: SGD multiplies weights with 1 - lr * weight_decay as AdamW does.
+    Weight decay is decoupled under all that come with the package: SGD multiplies weights with 1 - lr * weight_decay as
+    AdamW does.
+
+    Raises:
+        InputError: an optimizer of one's own does not train every parameter at the learning rate that was planned.
     """
-    groups = parameter_groups(network, plan)
-    match settings.name:
-        case Optimizer.ADAMW:
-            return torch.optim.AdamW(groups, betas=(settings.beta1, settings.beta2), fused=True)
-        case Optimizer.SGD:
-            for group in groups:
-                del group["eps"]
-            return DecoupledSGD(groups, settings.momentum)
-    assert_never(settings.name)
+    groups: Groups = parameter_groups(network, plan)
+    if "epsilon" not in settings.rule.reads:
+        for group in groups:
+            del group["eps"]
+    planned = _rates(groups)
+    optimizer = _MAKERS[settings.name](groups, settings)
+    if _rates(optimizer.param_groups) != planned:
+        problem = "does not train every parameter at its planned learning rate"
+        raise InputError("optimizer.name", settings.name, problem, "let it pass its parameter groups on as they are")
+    return optimizer
+
+
+def _rates(groups: Sequence[Mapping[str, Any]]) -> dict[int, tuple[float, float | None]]:
+    """Learning rate and peak of every parameter."""
+    return {id(parameter): (group["lr"], group.get(PEAK)) for group in groups for parameter in group["params"]}
 
 
 def schedule(step: int, budget: BudgetSpec) -> float:

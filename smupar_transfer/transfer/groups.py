@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from torch import nn
 
@@ -12,7 +13,7 @@ PEAK = "peak_learning_rate"
 """Key of a group under which its planned learning rate stays while schedules change ``lr``."""
 
 
-def parameter_groups(network: nn.Module, plan: Iterable[ParameterPlan]) -> list[dict[str, object]]:
+def parameter_groups(network: nn.Module, plan: Iterable[ParameterPlan]) -> list[dict[str, Any]]:
     """One group per distinct (learning rate, weight decay, epsilon), each parameter in exactly one.
 
     Raises:

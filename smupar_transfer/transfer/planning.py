@@ -82,7 +82,7 @@ def plan(
         OpenRolesError: the evidence does not decide on some parameters; all of them are listed.
     """
     relative = as_relative(hparams)
-    settings = optimizer if isinstance(optimizer, OptimizerSettings) else OptimizerSettings(name=optimizer)  # type: ignore[arg-type]
+    settings = optimizer if isinstance(optimizer, OptimizerSettings) else OptimizerSettings(name=optimizer)
     matters = density != 1.0 or bool(masks) or (relative.input_multiplier, relative.output_multiplier) != (1.0, 1.0)
     uses = {} if sample is None else trace(base, sample)
     evidence = Evidence(model, base, delta, uses, roles or {}, matters)
@@ -114,7 +114,7 @@ class _Planner:
             density = self._density(claim)
             scaled = self._scaled(claim.role, claim.width, density, is_end=claim.is_end)
             own = own_multipliers(self.evidence, claim, scaled.forward_multiplier)
-            trained = scaled if own else without_multiplier(scaled, self.settings.name)
+            trained = scaled if own else without_multiplier(scaled, self.settings.rule)
             values = self._initial(claim, trained, weights.get(claim.name.rpartition(".")[0]))
             initial[claim.name] = values
             rows.append(self._row(claim, density, trained, values.std))

@@ -14,7 +14,7 @@ from smupar_transfer.app import config_to_spec
 from smupar_transfer.app.base import resolve_base
 from smupar_transfer.app.recipes import recipe_spec
 from smupar_transfer.records import GPTSpec, MaskKind, MLPSpec, RunSpec
-from smupar_transfer.theory import InputError, Optimizer, WeightDecayForm
+from smupar_transfer.theory import InputError, WeightDecayForm
 from smupar_transfer.transfer import read_recipe
 
 Compose = Callable[..., DictConfig]
@@ -35,7 +35,7 @@ def test_every_key_reaches_the_specification(composed: Compose, tiny: tuple[str,
     assert (spec.model.context, spec.model.vocab_size, spec.model.tied, spec.model.bias) == (16, 256, False, True)
     assert (spec.sparsity.density, spec.sparsity.mask) == (0.25, MaskKind.FIXED_FAN_IN)
     assert (spec.parametrization, spec.seed) == ("mup", 7)
-    assert (spec.optimizer.name, spec.optimizer.weight_decay_form) == (Optimizer.SGD, WeightDecayForm.COUPLED)
+    assert (spec.optimizer.name, spec.optimizer.weight_decay_form) == ("sgd", WeightDecayForm.COUPLED)
     assert (spec.hparams.learning_rate, spec.hparams.weight_decay) == (0.5, 0.25)
     assert (spec.budget.steps, spec.budget.batch_size, spec.budget.decay) == (4, 2, "cosine")
     assert (spec.data.name, spec.data.path) == ("text", str(corpus))

@@ -11,7 +11,7 @@ import pytest
 from smupar_transfer.app.recipes import recipe_of, target_plan
 from smupar_transfer.model import build, plan_of, rules_of
 from smupar_transfer.records import GPTSpec, MaskKind, RunSpec
-from smupar_transfer.theory import InputError, Optimizer, OptimizerSettings, Role
+from smupar_transfer.theory import InputError, OptimizerSettings, Role
 from smupar_transfer.transfer import (
     Source,
     read_recipe,
@@ -62,7 +62,7 @@ def test_another_parametrization_gives_other_numbers(target: MakeTarget, name: s
 
 
 def test_the_targets_optimizer_is_used(target: MakeTarget) -> None:
-    roles = recipe_of(target(optimizer=OptimizerSettings(name=Optimizer.SGD)), None).roles
+    roles = recipe_of(target(optimizer=OptimizerSettings(name="sgd")), None).roles
     assert roles[Role.HIDDEN].learning_rate == 0.03 * 64
     assert roles[Role.EMBEDDING].learning_rate == 0.03 * 16
 

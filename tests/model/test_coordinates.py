@@ -111,7 +111,9 @@ def fit(gpt: SpecMaker, mlp: SpecMaker) -> Fit:
 
 
 def expected(table: Parametrization, coordinate: Coordinate, axis: str) -> float:
-    return predicted(table, coordinate)[axis]
+    power = predicted(table, coordinate)
+    assert power is not None
+    return power[axis]
 
 
 def agree(slopes: Slopes, table: Parametrization, axis: str) -> bool:

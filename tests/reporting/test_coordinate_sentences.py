@@ -109,8 +109,8 @@ def test_a_note_tells_what_the_clip_did_and_to_what(
     ]
     (note,) = notes([judged(made)], slopes_of(made, "sparsity"), made, "sparsity", {})
     assert note == (
-        "SμPar: the gradient clip acted in 18 of 18 steps of SGD. It multiplies updates with the clip over the norm of "
-        f"all gradients, ∝ density^-0.50 [-0.50, -0.50] at the first. {first} include it: "
+        "SμPar: the gradient clip acted in 18 of 18 steps of SGD. It multiplies gradients with the clip over the norm "
+        f"of all of them, ∝ density^-0.50 [-0.50, -0.50] at the first. {first} include it: "
         "optimizer.gradient_clip=0 measures the parametrization alone."
     )
 

@@ -109,7 +109,7 @@ def test_a_page_says_how_to_make_it_again(record: RunRecord, tmp_path: Path) -> 
     for words in (
         "smupar train target.width=64",
         record.key,
-        "adamw, betas 0.9 and 0.95",
+        "adamw, beta1 0.9, beta2 0.95, epsilon 1e-08, independent weight decay",
         "ab" * 32,
         "a processor, 1 thread a run",
         "18.0 s in all, 90 ms a step (median)",

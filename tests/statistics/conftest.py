@@ -23,7 +23,7 @@ from smupar_transfer.records import (
 from smupar_transfer.statistics import Cell
 from smupar_transfer.statistics.cell import Floats
 from smupar_transfer.statistics.labels import Setting
-from smupar_transfer.theory import BaseHyperparameters, Optimizer, OptimizerSettings
+from smupar_transfer.theory import BaseHyperparameters, OptimizerSettings
 
 DEFAULTS = {"init_std": 0.125, "output_multiplier": 1.75}
 MakeRecord = Callable[..., RunRecord]
@@ -164,7 +164,7 @@ def under_sgd() -> Callable[..., CoordinateRecord]:
     ) -> CoordinateRecord:
         spec = replace(
             record.spec,
-            optimizer=replace(record.spec.optimizer, name=Optimizer.SGD, gradient_clip=clip),
+            optimizer=replace(record.spec.optimizer, name="sgd", gradient_clip=clip),
             hparams=replace(record.spec.hparams, weight_decay=weight_decay),
         )
         norms = () if norm is None else (norm,) * spec.budget.steps

@@ -9,6 +9,7 @@ import pytest
 
 from smupar_transfer.records import CoordinateRecord
 from smupar_transfer.statistics.clipping import clipping_of, first_clip
+from smupar_transfer.theory import UpdateRule, UpdateSize, like_adam, update_rules
 
 MakeCheck = Callable[..., CoordinateRecord]
 UnderSGD = Callable[..., CoordinateRecord]
@@ -50,3 +51,18 @@ def test_with_weight_decay_it_cannot_be_taken_out(record: CoordinateRecord, unde
     assert clipping is not None
     assert not clipping.taken_out
     assert first_clip(decayed) == 1.0
+
+
+@pytest.mark.parametrize(("size", "reached"), [(UpdateSize.FIXED, False), (UpdateSize.OTHER, True)])
+def test_of_an_unknown_rule_the_clip_may_reach_sizes_but_is_not_taken_out(
+    record: CoordinateRecord, under_sgd: UnderSGD, monkeypatch: pytest.MonkeyPatch, size: UpdateSize, reached: bool
+) -> None:
+    monkeypatch.setitem(update_rules._RULES, "mine", UpdateRule("mine", "Mine", like_adam, size=size))
+    clipped = under_sgd(record, norm=4.0)
+    mine = replace(clipped, spec=replace(clipped.spec, optimizer=replace(clipped.spec.optimizer, name="mine")))
+    clipping = clipping_of([mine])
+    assert first_clip(mine) == 1.0
+    assert (clipping is not None) == reached
+    if clipping is not None:
+        assert not clipping.taken_out
+        assert str(clipping) == "the gradient clip acted in 2 of 2 steps of Mine"

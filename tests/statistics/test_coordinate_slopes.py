@@ -26,7 +26,7 @@ from smupar_transfer.statistics.coordinate_slopes import (
     sizes_table,
     slopes,
 )
-from smupar_transfer.theory import PARAMETRIZATIONS, Coordinate, InputError, Optimizer
+from smupar_transfer.theory import PARAMETRIZATIONS, UPDATE_RULES, Coordinate, InputError
 
 MakeCheck = Callable[..., CoordinateRecord]
 UnderSGD = Callable[..., CoordinateRecord]
@@ -243,16 +243,16 @@ SGD = {  # by theory, where activations keep their size at initialisation; None 
 @pytest.mark.parametrize(("axis", "name"), SGD)
 def test_of_sgd_theory_predicts_less_than_of_adam(axis: str, name: str) -> None:
     """What it predicts of Adam was once held against SGD under tables whose activations drift as they should."""
-    assert exponent_at_start(name, Coordinate.UPDATE, axis, Optimizer.SGD) == SGD[axis, name]
-    assert exponent_at_start(name, Coordinate.UPDATE, axis, Optimizer.ADAMW) is not None
+    assert exponent_at_start(name, Coordinate.UPDATE, axis, UPDATE_RULES["sgd"]) == SGD[axis, name]
+    assert exponent_at_start(name, Coordinate.UPDATE, axis, UPDATE_RULES["adamw"]) is not None
     for coordinate in (Coordinate.ACTIVATION, Coordinate.GRADIENT):
-        of_adam = exponent_at_start(name, coordinate, axis, Optimizer.ADAMW)
-        assert exponent_at_start(name, coordinate, axis, Optimizer.SGD) == of_adam
+        of_adam = exponent_at_start(name, coordinate, axis, UPDATE_RULES["adamw"])
+        assert exponent_at_start(name, coordinate, axis, UPDATE_RULES["sgd"]) == of_adam
 
 
 def test_a_gap_without_a_prediction(make_check: MakeCheck) -> None:
     sizes = sizes_table(checks(make_check, POWERS), "sparsity")
-    measured = gaps(slopes(sizes, "sparsity", STEPS, Optimizer.SGD), "sparsity")
+    measured = gaps(slopes(sizes, "sparsity", STEPS, UPDATE_RULES["sgd"]), "sparsity")
     assert [(gap.parametrization, gap.predicted) for gap in measured] == [("sp", None), ("smupar", None)]
 
 

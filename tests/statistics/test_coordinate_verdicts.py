@@ -10,8 +10,8 @@ import pytest
 
 from smupar_transfer.records import CoordinateRecord
 from smupar_transfer.statistics.coordinate_slopes import Moment, Verdict
-from smupar_transfer.statistics.coordinate_verdicts import Reason, judge
-from smupar_transfer.theory import Coordinate
+from smupar_transfer.statistics.coordinate_verdicts import Reason, judge, slopes_of
+from smupar_transfer.theory import Coordinate, UpdateRule, UpdateSize, like_adam, update_rules
 
 MakeCheck = Callable[..., CoordinateRecord]
 UnderSGD = Callable[..., CoordinateRecord]
@@ -195,3 +195,27 @@ def test_added_seeds_make_intervals_wider_of_their_own_parametrization(make_chec
 def test_what_is_expected_of_sgd(make_check: MakeCheck, under_sgd: UnderSGD, name: str, expected: Verdict) -> None:
     records = [under_sgd(r, 0.5) for r in checks(make_check, {name: (0.0, 0.0, 0.0)})]
     assert [item.expected for item in judge(records, "sparsity")] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("size", "name", "expected"),
+    [
+        (UpdateSize.FIXED, "smupar", Verdict.INSIDE),
+        (UpdateSize.FIXED, "mup", Verdict.OUTSIDE),
+        (UpdateSize.OTHER, "smupar", Verdict.OPEN),
+        (UpdateSize.OTHER, "mup", Verdict.OUTSIDE),
+    ],
+)
+def test_what_is_expected_of_a_rule_of_ones_own(
+    make_check: MakeCheck, monkeypatch: pytest.MonkeyPatch, size: UpdateSize, name: str, expected: Verdict
+) -> None:
+    """Where theory knows no size of updates, it still knows what drifts at initialisation."""
+    monkeypatch.setitem(update_rules._RULES, "mine", UpdateRule("mine", "Mine", like_adam, size=size))
+    made = checks(make_check, {name: (0.0, 0.0, 0.0)})
+    optimizer = replace(made[0].spec.optimizer, name="mine")
+    records = [replace(r, spec=replace(r.spec, optimizer=optimizer)) for r in made]
+    (item,) = judge(records, "sparsity")
+    assert (item.verdict, item.expected) == (Verdict.INSIDE, expected)
+    predictions = {s.coordinate: s.predicted for s in slopes_of(records, "sparsity") if s.moment is Moment.START}
+    assert (predictions[Coordinate.UPDATE] is None) == (size is UpdateSize.OTHER)
+    assert predictions[Coordinate.ACTIVATION] is not None

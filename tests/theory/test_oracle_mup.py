@@ -31,8 +31,8 @@ from smupar_transfer.records import (
 from smupar_transfer.theory import (
     MUP,
     SP,
+    UPDATE_RULES,
     BaseHyperparameters,
-    Optimizer,
     OptimizerSettings,
     Parametrization,
     Power,
@@ -48,7 +48,7 @@ FACTORS = ScaleFactors(width=WIDTH / BASE_WIDTH)
 BASE = BaseHyperparameters(
     learning_rate=0.013, init_std=0.07, input_multiplier=3.0, output_multiplier=1.7, weight_decay=0.11
 )
-SETTINGS = {name: OptimizerSettings(name=name) for name in Optimizer}
+SETTINGS = {name: OptimizerSettings(name=name) for name in UPDATE_RULES}
 E, H, R, V = Role.EMBEDDING, Role.HIDDEN, Role.READOUT, Role.VECTOR
 
 
@@ -94,10 +94,10 @@ class ExampleTransformer(nn.Module):
 Example = type[ExampleMLP] | type[ExampleTransformer]
 EXAMPLES: list[Example] = [ExampleMLP, ExampleTransformer]
 by_example = pytest.mark.parametrize("example", EXAMPLES, ids=lambda kind: kind.__name__)
-MU_OPTIMIZERS: list[tuple[Callable[..., torch.optim.Optimizer], Optimizer]] = [
-    (mup.MuAdam, Optimizer.ADAMW),
-    (mup.MuAdamW, Optimizer.ADAMW),
-    (mup.MuSGD, Optimizer.SGD),
+MU_OPTIMIZERS: list[tuple[Callable[..., torch.optim.Optimizer], str]] = [
+    (mup.MuAdam, "adamw"),
+    (mup.MuAdamW, "adamw"),
+    (mup.MuSGD, "sgd"),
 ]
 by_optimizer = pytest.mark.parametrize(
     ("mu_optimizer", "optimizer"), MU_OPTIMIZERS, ids=[maker.__name__ for maker, _ in MU_OPTIMIZERS]
@@ -143,7 +143,7 @@ def disagreements(
     table: Parametrization,
     example: Example,
     maker: Callable[..., torch.optim.Optimizer],
-    optimizer: Optimizer,
+    optimizer: str,
 ) -> set[tuple[Role, str]]:
     """Where one row of a table and mup give a parameter different numbers."""
     network = with_shapes(example)
@@ -167,7 +167,7 @@ def disagreements(
 @by_optimizer
 @by_example
 def test_the_mup_table_agrees_with_mup_on_every_parameter(
-    example: Example, mu_optimizer: Callable[..., torch.optim.Optimizer], optimizer: Optimizer
+    example: Example, mu_optimizer: Callable[..., torch.optim.Optimizer], optimizer: str
 ) -> None:
     assert disagreements(MUP, example, mu_optimizer, optimizer) == set()
 
@@ -175,21 +175,21 @@ def test_the_mup_table_agrees_with_mup_on_every_parameter(
 @by_optimizer
 @by_example
 def test_the_standard_parametrization_does_not(
-    example: Example, mu_optimizer: Callable[..., torch.optim.Optimizer], optimizer: Optimizer
+    example: Example, mu_optimizer: Callable[..., torch.optim.Optimizer], optimizer: str
 ) -> None:
     differing = disagreements(SP, example, mu_optimizer, optimizer)
     assert (H, "init_std") in differing
     assert {role for role, quantity in differing if quantity == "learning_rate"} == (
-        {H} if optimizer is Optimizer.ADAMW else {E, R, V}
+        {H} if optimizer == "adamw" else {E, R, V}
     )
 
 
 @pytest.mark.parametrize("role", Role)
 @by_optimizer
 def test_a_wrong_exponent_in_any_row_disagrees(
-    mu_optimizer: Callable[..., torch.optim.Optimizer], optimizer: Optimizer, role: Role
+    mu_optimizer: Callable[..., torch.optim.Optimizer], optimizer: str, role: Role
 ) -> None:
-    column = "adam_learning_rate" if optimizer is Optimizer.ADAMW else "sgd_learning_rate"
+    column = "adam_learning_rate" if optimizer == "adamw" else "sgd_learning_rate"
     for quantity, noticed in ((column, "learning_rate"), ("init_variance", "init_std")):
         if (role, quantity) in UNREAD:  # vectors have no standard deviation: such a table is refused
             continue
@@ -231,11 +231,11 @@ def test_all_of_mups_initialisers_scale_a_role_alike(example: Example, kind: str
 def test_readout_multiplier(example: Example) -> None:
     network = with_shapes(example)
     readout = network.fc_3 if isinstance(network, ExampleMLP) else network.readout
-    ours = scale(MUP, R, FACTORS, BASE, SETTINGS[Optimizer.ADAMW]).forward_multiplier
+    ours = scale(MUP, R, FACTORS, BASE, SETTINGS["adamw"]).forward_multiplier
     assert ours == readout.output_mult / readout.width_mult()
     features = torch.randn(5, WIDTH, generator=torch.Generator().manual_seed(1))
     torch.testing.assert_close(readout(features), ours * features @ readout.weight.T)
-    assert scale(SP, R, FACTORS, BASE, SETTINGS[Optimizer.ADAMW]).forward_multiplier != ours
+    assert scale(SP, R, FACTORS, BASE, SETTINGS["adamw"]).forward_multiplier != ours
 
 
 MODELS: dict[str, ModelSpec] = {
@@ -250,7 +250,7 @@ MODELS: dict[str, ModelSpec] = {
 }
 
 
-def run_of(model: ModelSpec, optimizer: Optimizer, parametrization: str = "mup") -> RunSpec:
+def run_of(model: ModelSpec, optimizer: str, parametrization: str = "mup") -> RunSpec:
     return RunSpec(
         model=model,
         base_width=BASE_WIDTH,
@@ -305,7 +305,7 @@ def weight_disagreements(spec: RunSpec) -> set[tuple[str, str]]:
 @by_optimizer
 @pytest.mark.parametrize("model", MODELS)
 def test_own_models_learn_at_mups_rates_parameter_by_parameter(
-    model: str, mu_optimizer: Callable[..., torch.optim.Optimizer], optimizer: Optimizer
+    model: str, mu_optimizer: Callable[..., torch.optim.Optimizer], optimizer: str
 ) -> None:
     """Biases of a readout are the odd ones out: no dimension of theirs grows, so mup leaves their rate alone."""
     assert rate_disagreements(run_of(MODELS[model], optimizer), mu_optimizer) == set()
@@ -313,12 +313,12 @@ def test_own_models_learn_at_mups_rates_parameter_by_parameter(
 
 @pytest.mark.parametrize("model", MODELS)
 def test_own_models_start_from_mups_distributions_parameter_by_parameter(model: str) -> None:
-    assert weight_disagreements(run_of(MODELS[model], Optimizer.ADAMW)) == set()
+    assert weight_disagreements(run_of(MODELS[model], "adamw")) == set()
 
 
 @pytest.mark.parametrize("model", ["mlp", "gpt"])
 def test_own_models_under_sp_disagree_with_mup(model: str) -> None:
-    spec = run_of(MODELS[model], Optimizer.ADAMW, "sp")
+    spec = run_of(MODELS[model], "adamw", "sp")
     hidden = {row.name for row in plan_of(outline(spec), spec) if row.role is H}
     assert hidden
     both = {(name, quantity) for name in hidden for quantity in ("learning_rate", "weight_decay")}
@@ -340,7 +340,7 @@ def mup_logits(network: MLP, inputs: Tensor, output_mult: float) -> Tensor:
 
 
 def test_own_mlp_computes_what_mup_computes() -> None:
-    network, _ = build(run_of(MODELS["mlp with biases"], Optimizer.ADAMW))
+    network, _ = build(run_of(MODELS["mlp with biases"], "adamw"))
     assert isinstance(network, MLP)
     torch.nn.init.normal_(network.readout.bias, generator=torch.Generator().manual_seed(2))
     inputs = torch.randn(7, 48, generator=torch.Generator().manual_seed(1))
@@ -349,7 +349,7 @@ def test_own_mlp_computes_what_mup_computes() -> None:
 
 
 def test_tied_gpt_multiplies_logits_as_mups_shared_readout_does() -> None:
-    network, _ = build(run_of(MODELS["gpt tied"], Optimizer.ADAMW))
+    network, _ = build(run_of(MODELS["gpt tied"], "adamw"))
     shared = mup.MuSharedReadout(nn.Embedding(96, WIDTH).weight, bias=False, output_mult=BASE.output_multiplier)
     narrow, between = (mup.MuSharedReadout(nn.Embedding(96, width).weight, bias=False) for width in NARROW)
     mup.set_base_shapes(shared, narrow, delta=between, rescale_params=False)

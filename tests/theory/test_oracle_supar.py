@@ -11,7 +11,6 @@ from smupar_transfer.theory import (
     SMUPAR,
     SP,
     BaseHyperparameters,
-    Optimizer,
     OptimizerSettings,
     Parametrization,
     Power,
@@ -100,7 +99,7 @@ def test_wrong_exponents_disagree_with_the_numbers(quantity: str, wrong: Power) 
 @pytest.mark.parametrize(("name", "role", "rate"), SGD_RATES)
 def test_sgd(name: str, role: Role, rate: float) -> None:
     density = 0.25 if role is Role.HIDDEN else 1.0
-    scaled = scale(TABLES[name], role, ScaleFactors(4, density), BASE, OptimizerSettings(name=Optimizer.SGD))
+    scaled = scale(TABLES[name], role, ScaleFactors(4, density), BASE, OptimizerSettings(name="sgd"))
     assert scaled.learning_rate == pytest.approx(rate, rel=1e-12)
 
 

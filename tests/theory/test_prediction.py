@@ -7,6 +7,7 @@ from smupar_transfer.theory import (
     INIT_ONLY,
     LR_ONLY,
     MUP,
+    SGD,
     SMUPAR,
     SP,
     SP_EMBEDDING,
@@ -18,7 +19,6 @@ from smupar_transfer.theory import (
     Role,
     ScaleFactors,
     predicted,
-    predicted_sgd_update,
     scale,
 )
 
@@ -92,6 +92,7 @@ def test_predictions_hold_for_a_layer_of_random_numbers(
     )
     change = measured(table, coordinate, far) / measured(table, coordinate, near)
     power = predicted(table, coordinate)
+    assert power is not None
     expected = power.at(far) / power.at(near)
     # A quarter of the smallest factor that a wrong half exponent would make (2 over width, 2.8 over density).
     assert np.log2(change / expected) == pytest.approx(0.0, abs=0.25)
@@ -102,6 +103,8 @@ def test_predictions_hold_for_a_layer_of_random_numbers(
 )
 def test_exponents_of_the_first_sgd_update(table: Parametrization, update: Power) -> None:
     """Over width all of them stay put; over density those whose learning rate knows nothing of it shrink."""
-    assert predicted_sgd_update(table) == update
+    assert predicted(table, Coordinate.UPDATE, SGD) == update
     wrong = table.with_rule("x", "x", Role.HIDDEN, sgd_learning_rate=Power(width=1))
-    assert predicted_sgd_update(wrong)["width"] == 1
+    drifting = predicted(wrong, Coordinate.UPDATE, SGD)
+    assert drifting is not None
+    assert drifting["width"] == 1

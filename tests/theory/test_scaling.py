@@ -15,9 +15,9 @@ from smupar_transfer.theory import (
     PARAMETRIZATIONS,
     SMUPAR,
     SP,
+    UPDATE_RULES,
     BaseHyperparameters,
     InputError,
-    Optimizer,
     OptimizerSettings,
     Parametrization,
     Power,
@@ -27,12 +27,12 @@ from smupar_transfer.theory import (
     WeightDecayForm,
     scale,
 )
-from smupar_transfer.theory.scaling import learning_rate_power, weight_decay_power
+from smupar_transfer.theory.scaling import weight_decay_power
 
 # Deliberately no powers of two, so that "equal bit for bit" means that nothing was multiplied on the way.
 BASE = BaseHyperparameters(1.62e-2, 0.08665602, 9.1705, 1.0951835, 0.1)
 EPSILON = 1e-8
-SETTINGS = [OptimizerSettings(name, form, epsilon=EPSILON) for name in Optimizer for form in WeightDecayForm]
+SETTINGS = [OptimizerSettings(name, form, epsilon=EPSILON) for name in UPDATE_RULES for form in WeightDecayForm]
 ADAMW = OptimizerSettings()
 TABLES = list(PARAMETRIZATIONS.values())
 by_name = pytest.mark.parametrize("table", TABLES, ids=[table.name for table in TABLES])
@@ -141,19 +141,15 @@ def test_epsilon_follows_the_setting() -> None:
     assert hidden(MUP, 4.0, 1.0, replace(ADAMW, epsilon=4e-6)).epsilon == 1e-6
 
 
-@by_settings
-def test_the_update_rule_chooses_its_own_column(settings_: OptimizerSettings) -> None:
-    rule = SMUPAR[Role.HIDDEN]
-    adam = settings_.name is Optimizer.ADAMW
-    rate = Power(-1, -1) if adam else Power(density=-1)
-    assert learning_rate_power(rule, settings_.name) == rate
-    independent = settings_.weight_decay_form is WeightDecayForm.INDEPENDENT
-    decay = weight_decay_power(rule, settings_.name, settings_.weight_decay_form)
-    assert decay == (rate**-1 if independent else Power())
+@pytest.mark.parametrize("form", WeightDecayForm)
+@pytest.mark.parametrize(("name", "rate"), [("adamw", Power(-1, -1)), ("sgd", Power(density=-1))], ids=["adamw", "sgd"])
+def test_the_update_rule_chooses_its_own_column(name: str, rate: Power, form: WeightDecayForm) -> None:
+    assert OptimizerSettings(name).rule.learning_rate(SMUPAR[Role.HIDDEN], Role.HIDDEN) == rate
+    assert weight_decay_power(rate, form) == (rate**-1 if form is WeightDecayForm.INDEPENDENT else Power())
 
 
 def test_sgd_scales_vectors_up_and_hidden_weights_by_density_alone() -> None:
-    sgd = OptimizerSettings(name=Optimizer.SGD)
+    sgd = OptimizerSettings(name="sgd")
     at = ScaleFactors(4.0, 0.25)
     rates = {role: scale(SMUPAR, role, at, BASE, sgd).learning_rate / BASE.learning_rate for role in Role}
     assert rates == {Role.EMBEDDING: 4.0, Role.HIDDEN: 4.0, Role.READOUT: 4.0, Role.VECTOR: 4.0}

@@ -13,7 +13,7 @@ import torch
 
 from smupar_transfer.records import BudgetSpec, GPTSpec, RunSpec
 from smupar_transfer.sparsity import BACKENDS, Workload
-from smupar_transfer.theory import Optimizer, OptimizerSettings
+from smupar_transfer.theory import UPDATE_RULES, OptimizerSettings
 from smupar_transfer.training import Execution, Silent, TokenData, load_data, load_network, run
 
 PAIRS = [(saved, resumed) for saved in BACKENDS for resumed in BACKENDS if saved != resumed]
@@ -134,10 +134,10 @@ def test_a_run_goes_on_though_auto_chose_otherwise(
     assert rest.values == pytest.approx(whole.values[-len(rest.values) :], rel=1e-4)
 
 
-@pytest.mark.parametrize("name", Optimizer)
+@pytest.mark.parametrize("name", UPDATE_RULES)
 @pytest.mark.parametrize(("saved", "resumed"), PAIRS)
 def test_a_run_goes_on_under_another_backend(
-    spec: RunSpec, corpus: TokenData, tmp_path: Path, name: Optimizer, saved: str, resumed: str
+    spec: RunSpec, corpus: TokenData, tmp_path: Path, name: str, saved: str, resumed: str
 ) -> None:
     """Weights and the optimizer's moments change their layout on the way."""
     spec, checkpoint = replace(spec, optimizer=OptimizerSettings(name=name)), tmp_path / "run.pt"

@@ -14,7 +14,7 @@ import torch
 
 from smupar_transfer.model import build
 from smupar_transfer.records import Evaluation, RunRecord, RunSpec
-from smupar_transfer.theory import BaseHyperparameters, InputError, Optimizer, OptimizerSettings
+from smupar_transfer.theory import UPDATE_RULES, BaseHyperparameters, InputError, OptimizerSettings
 from smupar_transfer.training import Execution, Silent, TokenData, make_optimizer, read_checkpoint, run
 from smupar_transfer.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from smupar_transfer.training.loop import Session, update_weights
@@ -59,14 +59,14 @@ def checkpoint(spec: RunSpec, corpus: TokenData, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("seconds", [30.0, -1.0], ids=["after evaluations", "after every step"])
 @pytest.mark.parametrize(("step", "where"), [(3, "step"), (7, "step"), (10, "evaluation"), (20, "evaluation")])
-@pytest.mark.parametrize("name", Optimizer)
+@pytest.mark.parametrize("name", UPDATE_RULES)
 def test_a_resumed_run_equals_an_uninterrupted_one(
     spec: RunSpec,
     corpus: TokenData,
     tmp_path: Path,
     timeless: Timeless,
     monkeypatch: pytest.MonkeyPatch,
-    name: Optimizer,
+    name: str,
     step: int,
     where: str,
     seconds: float,

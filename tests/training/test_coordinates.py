@@ -14,7 +14,7 @@ from smupar_transfer.model import build
 from smupar_transfer.model.gpt import FeedForward
 from smupar_transfer.records import CoordinateRecord, Precision, RunSpec, to_plain
 from smupar_transfer.sparsity import AUTO, BACKENDS, SparseLinear, named_generator
-from smupar_transfer.theory import BaseHyperparameters, InputError, Optimizer
+from smupar_transfer.theory import BaseHyperparameters, InputError
 from smupar_transfer.training import Execution, Silent, TokenData, cross_entropy, make_optimizer, measure, run
 from smupar_transfer.training.coordinates import Probe, rms
 
@@ -162,7 +162,7 @@ def test_norms_are_those_before_clipping(short: RunSpec, corpus: TokenData) -> N
 
 def test_what_the_clip_did_to_the_first_update_of_sgd_is_known(short: RunSpec, corpus: TokenData) -> None:
     def under_sgd(clip: float) -> CoordinateRecord:
-        sgd = replace(short.optimizer, name=Optimizer.SGD, gradient_clip=clip)
+        sgd = replace(short.optimizer, name="sgd", gradient_clip=clip)
         return measure(replace(short, optimizer=sgd, hparams=replace(short.hparams, weight_decay=0.0)), corpus)
 
     free, clipped = under_sgd(0.0), under_sgd(0.01)

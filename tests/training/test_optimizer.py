@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -15,13 +16,24 @@ from torch import nn
 from smupar_transfer.model import build
 from smupar_transfer.records import BudgetSpec, Decay, GPTSpec, RunSpec, SparsitySpec
 from smupar_transfer.sparsity import SparseLinear, change_mask
-from smupar_transfer.theory import BaseHyperparameters, InputError, Optimizer, OptimizerSettings, Role
-from smupar_transfer.training import make_optimizer, schedule
+from smupar_transfer.theory import (
+    UPDATE_RULES,
+    BaseHyperparameters,
+    InputError,
+    OptimizerSettings,
+    Role,
+    UpdateRule,
+    UpdateSize,
+    like_adam,
+    update_rules,
+)
+from smupar_transfer.training import TokenData, make_optimizer, register_optimizer, run, schedule
+from smupar_transfer.training import optimizer as optimizers
 from smupar_transfer.training.optimizer import set_learning_rates
 from smupar_transfer.transfer import ParameterPlan, parameter_groups
 
 ADAMW = OptimizerSettings(beta1=0.8, beta2=0.9)
-SGD = OptimizerSettings(name=Optimizer.SGD, momentum=0.9)
+SGD = OptimizerSettings(name="sgd", momentum=0.9)
 
 
 @pytest.fixture(scope="module")
@@ -203,3 +215,118 @@ def test_moments_follow_the_mask_or_nothing_moves(wide: RunSpec, optimizer_setti
     with pytest.raises(InputError, match="moments for another mask"):
         step()
     assert all(map(torch.equal, before, network.parameters()))
+
+
+class SignDescent(torch.optim.Optimizer):
+    """Moves every weight by its learning rate, whatever the size of its gradient."""
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                    parameter.sub_(group["lr"] * parameter.grad.sign())
+
+
+SIGN = UpdateRule("sign", "Sign descent", like_adam, size=UpdateSize.FIXED)
+
+
+def make_sign(groups: list[dict[str, Any]], settings: OptimizerSettings) -> torch.optim.Optimizer:
+    return SignDescent(groups, {})
+
+
+@pytest.fixture
+def clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is forgotten after it."""
+    monkeypatch.setattr(optimizers, "_MAKERS", dict(optimizers._MAKERS))
+    monkeypatch.setattr(update_rules, "_RULES", dict(update_rules._RULES))
+
+
+def test_every_rule_of_the_package_has_its_optimizer() -> None:
+    assert optimizers._MAKERS.keys() == UPDATE_RULES.keys()
+
+
+@pytest.mark.usefixtures("clean")
+def test_a_registered_optimizer_gets_the_groups_of_the_plan(wide: RunSpec) -> None:
+    register_optimizer(SIGN, make_sign)
+    spec = replace(wide, optimizer=OptimizerSettings("sign"))
+    network, plan = build(spec)
+    made = make_optimizer(network, plan, spec.optimizer)
+    assert isinstance(made, SignDescent)
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    found = {names[id(p)]: (g["lr"], g["weight_decay"]) for g in made.param_groups for p in g["params"]}
+    assert found == {row.name: (row.learning_rate, row.weight_decay) for row in plan}
+    assert not any("eps" in group for group in made.param_groups), "a rule that reads no epsilon gets none"
+    before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
+    for parameter in network.parameters():
+        parameter.grad = torch.full_like(parameter, -7.0)
+    made.step()
+    for row in plan:
+        expected = before[row.name] * (1 - row.learning_rate * row.weight_decay) + row.learning_rate
+        torch.testing.assert_close(network.get_parameter(row.name).detach(), expected)
+
+
+@pytest.mark.usefixtures("clean")
+def test_a_rule_that_reads_epsilon_gets_it(built: tuple[nn.Module, tuple[ParameterPlan, ...]]) -> None:
+    register_optimizer(replace(SIGN, reads=frozenset({"epsilon"})), make_sign)
+    made = make_optimizer(*built, OptimizerSettings("sign"))
+    assert {group["eps"] for group in made.param_groups} == {row.epsilon for row in built[1]}
+
+
+@pytest.mark.usefixtures("clean")
+def test_a_run_trains_by_a_registered_optimizer(spec: RunSpec, corpus: TokenData) -> None:
+    register_optimizer(SIGN, make_sign)
+    hparams = replace(spec.hparams, learning_rate=2.0**-9)
+    record = run(replace(spec, optimizer=OptimizerSettings("sign"), hparams=hparams), corpus)
+    losses = [evaluation.validation_loss or math.inf for evaluation in record.history]
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.usefixtures("clean")
+def test_an_optimizer_is_registered_once() -> None:
+    register_optimizer(SIGN, make_sign)
+    register_optimizer(SIGN, make_sign)  # a module may be imported twice
+    with pytest.raises(ValueError, match="there is another optimizer 'sign' already"):
+        register_optimizer(SIGN, optimizers._sgd)
+    with pytest.raises(ValueError, match="there is another update rule 'sign' already"):
+        register_optimizer(replace(SIGN, title="Other"), make_sign)
+    with pytest.raises(ValueError, match="there is another optimizer 'adamw' already"):
+        register_optimizer(UPDATE_RULES["adamw"], make_sign)
+    assert optimizers._MAKERS["sign"] is make_sign
+    assert optimizers._MAKERS["adamw"] is optimizers._adamw
+
+
+@pytest.mark.usefixtures("clean")
+def test_what_is_refused_leaves_nothing_behind() -> None:
+    with pytest.raises(ValueError, match="is no name for an update rule"):
+        register_optimizer(replace(SIGN, name="a-b"), make_sign)
+    assert "a-b" not in optimizers._MAKERS
+
+
+@pytest.mark.usefixtures("clean")
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda groups: groups[1:],
+        lambda groups: [{**group, "lr": 0.1} for group in groups],
+        lambda groups: [{"params": group["params"], "lr": group["lr"], "weight_decay": 0.0} for group in groups],
+    ],
+    ids=["a group is dropped", "rates are others", "peaks are dropped"],
+)
+def test_an_optimizer_that_departs_from_the_plan_is_refused(
+    built: tuple[nn.Module, tuple[ParameterPlan, ...]], change: Callable[[Any], Any]
+) -> None:
+    register_optimizer(SIGN, lambda groups, settings: SignDescent(change(groups), {}))
+    said = r"^optimizer\.name=sign: does not train every parameter at its planned learning rate; let it pass"
+    with pytest.raises(InputError, match=said):
+        make_optimizer(*built, OptimizerSettings("sign"))
+
+
+@pytest.mark.usefixtures("clean")
+def test_an_optimizer_may_divide_groups(built: tuple[nn.Module, tuple[ParameterPlan, ...]]) -> None:
+    def divided(groups: list[dict[str, Any]], settings: OptimizerSettings) -> torch.optim.Optimizer:
+        return SignDescent([{**group, "params": [p]} for group in groups for p in group["params"]], {})
+
+    register_optimizer(SIGN, divided)
+    assert len(make_optimizer(*built, OptimizerSettings("sign")).param_groups) == len(built[1])

@@ -14,7 +14,7 @@ import torch
 
 from smupar_transfer.model import build
 from smupar_transfer.records import DataSpec, Precision, RunRecord, RunSpec, RunStore, SparsitySpec, to_plain
-from smupar_transfer.theory import BaseHyperparameters, InputError, Optimizer, OptimizerSettings
+from smupar_transfer.theory import BaseHyperparameters, InputError, OptimizerSettings
 from smupar_transfer.training import Execution, TokenData, load_data, load_network, machine_name, run, sample
 
 Timeless = Callable[[RunRecord], RunRecord]
@@ -184,7 +184,7 @@ def test_shorter_products_are_another_run_that_ends_nearly_the_same(spec: RunSpe
 
 
 def test_sgd_trains(spec: RunSpec, corpus: TokenData) -> None:
-    sgd = OptimizerSettings(name=Optimizer.SGD)
+    sgd = OptimizerSettings(name="sgd")
     losses = [
         evaluation.validation_loss
         for evaluation in run(replace(spec, optimizer=sgd, hparams=BaseHyperparameters(0.3, 0.1)), corpus).history

@@ -16,7 +16,7 @@ from smupar_transfer.app.schema import FORMATS
 from smupar_transfer.model import outline, plan_of
 from smupar_transfer.reporting.number_format import significant
 from smupar_transfer.theory import InputError, OptimizerSettings, Parametrization, Role
-from smupar_transfer.theory.scaling import learning_rate_power, weight_decay_power
+from smupar_transfer.theory.scaling import weight_decay_power
 from smupar_transfer.transfer import ParameterPlan
 
 FIELDS = (
@@ -60,12 +60,13 @@ def _rules(table: Parametrization, optimizer: OptimizerSettings) -> Group:
     rows = []
     for role in Role:
         rule = table[role]
+        learning_rate = optimizer.rule.learning_rate(rule, role)
         rows.append(
             [
                 str(role),
                 str(rule.init_variance),
-                str(learning_rate_power(rule, optimizer.name)),
-                str(weight_decay_power(rule, optimizer.name, optimizer.weight_decay_form)),
+                str(learning_rate),
+                str(weight_decay_power(learning_rate, optimizer.weight_decay_form)),
                 str(rule.adam_epsilon),
                 str(rule.forward_multiplier),
             ]

@@ -91,7 +91,7 @@ def summary(judgements: Sequence[Judgement], axis: str) -> Summary:
     return Summary(
         columns=("", f"largest slope (power of {scale})", "of", "in layer", "measured at", "theory expects", "verdict"),
         rows=tuple((title(item), *_worst(item)) for item in judgements),
-        best=frozenset((row, 6) for row, item in enumerate(judgements) if item.verdict is item.expected),
+        best=frozenset((row, 6) for row, item in enumerate(judgements) if _is_settled(item) and _is_as_expected(item)),
         note="A slope of 0 means that a size does not change. Named is the size that comes closest to its allowance, "
         "or lies farthest beyond it, with the 95 % interval of its slope. A parametrization drifts if the interval "
         f"of a slope lies beyond the allowance around 0, which is {EXACT} at initialisation and {PARTIAL} for "
@@ -109,10 +109,19 @@ def _worst(item: Judgement) -> tuple[str, ...]:
 
 
 def _overall(judgements: Sequence[Judgement]) -> str:
-    known = [item for item in judgements if item.verdict is not Verdict.OPEN]
-    if any(item.verdict is not item.expected for item in known):
+    known = [item for item in judgements if _is_settled(item)]
+    if not all(map(_is_as_expected, known)):
         return DOES_NOT_HOLD
     return HOLDS if judgements and len(known) == len(judgements) else OPEN
+
+
+def _is_settled(item: Judgement) -> bool:
+    """Whether there is a verdict, and one that theory predicts, to hold against each other."""
+    return Verdict.OPEN not in (item.verdict, item.expected)
+
+
+def _is_as_expected(item: Judgement) -> bool:
+    return item.verdict is item.expected
 
 
 def verdict_table(judgements: Sequence[Judgement]) -> Table:

@@ -9,7 +9,8 @@ import pytest
 
 from smupar_transfer.records import CoordinateRecord, Manifest
 from smupar_transfer.reporting.outcome import Outcome, Table
-from smupar_transfer.reporting.questions.coordinates import outcome, sentence
+from smupar_transfer.reporting.questions.coordinates import outcome, sentence, summary
+from smupar_transfer.statistics.coordinate_slopes import Verdict
 from smupar_transfer.statistics.coordinate_verdicts import judge
 from smupar_transfer.theory import PARAMETRIZATIONS
 
@@ -73,6 +74,18 @@ def test_what_is_open_hides_no_refutation(make_check: MakeCheck) -> None:
     """SuPar drifts for sure, SP has one seed."""
     records = checks(make_check, {"smupar": (0.5, 0.5, 1.0)}) + checks(make_check, {"sp": (0.5, 0.5, 1.0)}, seeds=1)
     assert outcome(MANIFEST, records).verdict == "does not hold"
+
+
+def test_where_theory_predicts_nothing_nothing_is_held_against_it(make_check: MakeCheck) -> None:
+    """Theory says nothing of some update rules: what such a check finds is no refutation, and no confirmation."""
+    for powers in AS_THEORY.values():
+        (item,) = judge(checks(make_check, {"smupar": powers}), "sparsity")
+        unknown = replace(item, expected=Verdict.OPEN)
+        assert item.verdict is not Verdict.OPEN
+        assert sentence([unknown], "sparsity").endswith("so that the prediction of theory is not settled.")
+        assert summary([unknown], "sparsity").best == frozenset()
+    (undecided,) = judge(checks(make_check, {"smupar": (0.0, 0.0, 0.0)}, seeds=1), "sparsity")
+    assert summary([replace(undecided, expected=Verdict.OPEN)], "sparsity").best == frozenset()
 
 
 def test_notes_name_what_departs_from_theory(make_check: MakeCheck) -> None:
