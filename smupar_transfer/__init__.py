@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         register_parametrization,
     )
     from smupar_transfer.training import register_optimizer, run
+    from smupar_transfer.training.module_check import CoordinateCheck, coordinate_check
     from smupar_transfer.transfer import (
         OpenRolesError,
         Plan,
@@ -50,6 +51,7 @@ _ROOMS = {
         "register_parametrization",
     ),
     "training": ("register_optimizer", "run"),
+    "training.module_check": ("CoordinateCheck", "coordinate_check"),
     "transfer": (
         "OpenRolesError",
         "Plan",
@@ -68,6 +70,7 @@ _ROOMS = {
 
 __all__ = [
     "BaseHyperparameters",
+    "CoordinateCheck",
     "InputError",
     "OpenRolesError",
     "Parametrization",
@@ -81,6 +84,7 @@ __all__ = [
     "SparseLinear",
     "UpdateRule",
     "change_mask",
+    "coordinate_check",
     "initialise",
     "parameter_groups",
     "plan",

@@ -35,16 +35,20 @@ class ModuleProbe:
     weight: Tensor = field(default_factory=lambda: torch.empty(0))
     sizes: dict[str, list[float]] = field(default_factory=lambda: {"activation": [], "gradient": [], "update": []})
 
-    def on_forward(self, _module: nn.Module, inputs: tuple[Any, ...], _output: object) -> None:
-        """Measure W x, without the bias."""
+    def on_forward(self, _module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
+        """Measure W x, without the bias, and W^T g when the gradient of the output comes."""
         self.inputs = inputs[0].detach()
         product = self._product(self._weight.detach())
         self.sizes["activation"].append(ratio(rms(product), rms(self.inputs)))
+        output.register_hook(self._on_gradient)  # type: ignore[no-untyped-call]
 
-    def on_backward(self, _module: nn.Module, to_inputs: tuple[Tensor | None], of_output: tuple[Tensor]) -> None:
-        """Measure W^T g, if the input has a gradient."""
-        if to_inputs[0] is not None:
-            self.sizes["gradient"].append(ratio(rms(to_inputs[0]), rms(of_output[0])))
+    def _on_gradient(self, gradient: Tensor) -> None:
+        """Measure W^T g, also where the input needs no gradient: a hook of modules would not be called there."""
+        with torch.enable_grad():
+            inputs = self.inputs.requires_grad_()
+            (back,) = torch.autograd.grad(self.module.forward(inputs), inputs, gradient)
+        self.inputs = inputs.detach()
+        self.sizes["gradient"].append(ratio(rms(back), rms(gradient)))
 
     def before_step(self) -> None:
         """Keep the weight."""
@@ -77,7 +81,7 @@ class ModuleProbe:
                 bias.data = kept_bias
 
 
-def measure_steps(model: nn.Module, plan: Plan, batch: Any, loss: Loss, steps: int) -> Mapping[str, ModuleProbe]:
+def measure_module(model: nn.Module, plan: Plan, batch: Any, loss: Loss, steps: int) -> Mapping[str, ModuleProbe]:
     """Take a few steps on one batch and measure before, between and after them.
 
     Args:
@@ -118,17 +122,16 @@ def _require_finite(value: object, step: int) -> None:
         shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
         raise InputError("loss", shape, "is no single number", "give loss=(function of model and batch)")
     if not torch.isfinite(value):
-        raise InputError("loss", float(value), f"is not finite before step {step}", "use a smaller learning rate")
+        raise InputError(
+            "loss", float(value.detach()), f"is not finite before step {step}", "use a smaller learning rate"
+        )
 
 
 @contextmanager
 def _probed(model: nn.Module, plan: Plan) -> Iterator[dict[str, ModuleProbe]]:
     hidden = [row.name.rpartition(".")[::2] for row in plan.rows if row.role is Role.HIDDEN]
     probes = {path: ModuleProbe(model.get_submodule(path), leaf) for path, leaf in hidden if leaf == "weight"}
-    handles = []
-    for probe in probes.values():
-        handles.append(probe.module.register_forward_hook(probe.on_forward))
-        handles.append(probe.module.register_full_backward_hook(probe.on_backward))
+    handles = [probe.module.register_forward_hook(probe.on_forward) for probe in probes.values()]
     try:
         yield probes
     finally:
