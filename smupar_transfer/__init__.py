@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         UpdateRule,
         register_parametrization,
     )
-    from smupar_transfer.training import register_optimizer, run
+    from smupar_transfer.training import register_optimizer, register_tracker, run
     from smupar_transfer.transfer import (
         OpenRolesError,
         Plan,
@@ -49,7 +49,7 @@ _ROOMS = {
         "UpdateRule",
         "register_parametrization",
     ),
-    "training": ("register_optimizer", "run"),
+    "training": ("register_optimizer", "register_tracker", "run"),
     "transfer": (
         "OpenRolesError",
         "Plan",
@@ -89,6 +89,7 @@ __all__ = [
     "register_mask",
     "register_optimizer",
     "register_parametrization",
+    "register_tracker",
     "role_table",
     "run",
     "sparsify_",
