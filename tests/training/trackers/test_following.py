@@ -15,7 +15,17 @@ import pytest
 import torch
 
 from smupar_transfer.records import Evaluation, RunRecord, RunSpec
-from smupar_transfer.training import Execution, RunState, Silent, TokenData, Tracking, measure, register_tracker, run
+from smupar_transfer.training import (
+    Execution,
+    RunState,
+    Silent,
+    TokenData,
+    TrackedRun,
+    Tracking,
+    measure,
+    register_tracker,
+    run,
+)
 from smupar_transfer.training.loop import train_step
 from smupar_transfer.training.runs import open_session
 from smupar_transfer.training.trackers import follow
@@ -229,7 +239,11 @@ def test_a_tracker_that_fails_is_told_of_once_and_training_goes_on(
 def test_a_factory_that_fails_is_a_tracker_that_fails(
     spec: RunSpec, corpus: TokenData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    register_tracker("broken", lambda run: 1 / 0)  # type: ignore[arg-type,return-value]
+
+    def broken(run: TrackedRun) -> Recording:
+        raise ZeroDivisionError
+
+    register_tracker("broken", broken)
     run(spec, corpus, tracking=Tracking("broken", tmp_path))
     assert "tracker=broken failed in start: ZeroDivisionError" in capsys.readouterr().err
 
@@ -251,8 +265,8 @@ def test_weights_of_zeros_have_no_ratio() -> None:
     ratios = UpdateRatios(layer, {"weight": "hidden", "bias": "vector"})
     ratios.keep()
     with torch.no_grad():
-        layer.bias += 1.0
-        layer.weight *= 1.5
+        layer.bias.add_(1.0)
+        layer.weight.mul_(1.5)
     assert ratios.since_kept() == {"update_ratio/hidden": pytest.approx(0.5)}
 
 
