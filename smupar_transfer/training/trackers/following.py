@@ -107,7 +107,7 @@ class Follower:
 
     def _keep_before(self, step: int) -> None:
         steps = self._session.spec.budget.steps
-        if step <= steps and is_logged(step, steps):
+        if step <= steps and is_logged(step, steps) and self._tracker.listens:
             self._ratios.keep()
 
     def _log(self, values: Mapping[str, float], step: int) -> None:

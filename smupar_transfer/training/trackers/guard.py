@@ -36,6 +36,11 @@ class Guarded:
         except Exception as error:
             self._give_up("start", error)
 
+    @property
+    def listens(self) -> bool:
+        """Whether it has started and not failed since; else what would be logged need not be computed."""
+        return self._tracker is not None and not self._failed
+
     def log(self, values: Mapping[str, float], step: int) -> None:
         """See ``Tracker``; nothing more is logged once that failed."""
         if self._tracker is None or self._failed or not values:

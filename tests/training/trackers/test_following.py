@@ -220,18 +220,22 @@ def test_a_tracker_that_fails_is_told_of_once_and_training_goes_on(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     timeless: Timeless,
+    monkeypatch: pytest.MonkeyPatch,
     fails_in: str,
     calls: list[str] | None,
 ) -> None:
     tracker = Recording(fails_in)
     register_tracker("failing", tracker)
     tracking = Tracking("failing", tmp_path)
+    copies: list[int] = []
+    monkeypatch.setattr(UpdateRatios, "keep", lambda self: copies.append(1))
     assert timeless(run(spec, corpus, tracking=tracking)) == timeless(run(spec, corpus))
     assert calls is None or tracker.named == calls
     said = capsys.readouterr().err
     expected = f"smupar: caution: tracker=failing failed in {fails_in}: ConnectionError: the server is gone"
     assert said.startswith(expected)
     assert said.count("\n") == 1
+    assert len(copies) == {"start": 0, "log": 1, "finish": spec.budget.steps}[fails_in]  # weights, for ratios
     run(spec, corpus, tracking=tracking)
     assert capsys.readouterr().err == ""
 
