@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         UpdateRule,
         register_parametrization,
     )
-    from smupar_transfer.training import register_optimizer, run
+    from smupar_transfer.training import register_optimizer, register_tracker, run
     from smupar_transfer.training.module_check import CoordinateCheck, coordinate_check
     from smupar_transfer.transfer import (
         OpenRolesError,
@@ -50,7 +50,7 @@ _ROOMS = {
         "UpdateRule",
         "register_parametrization",
     ),
-    "training": ("register_optimizer", "run"),
+    "training": ("register_optimizer", "register_tracker", "run"),
     "training.module_check": ("CoordinateCheck", "coordinate_check"),
     "transfer": (
         "OpenRolesError",
@@ -93,6 +93,7 @@ __all__ = [
     "register_mask",
     "register_optimizer",
     "register_parametrization",
+    "register_tracker",
     "role_table",
     "run",
     "sparsify_",

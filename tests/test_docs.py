@@ -1,4 +1,4 @@
-"""What docs/commands.md and docs/tuning.md say is so: commands compose, files work, no code or variable is missing."""
+"""What the guides say of commands, trackers and tuning is so: words compose, files work, no code is missing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ from smupar_transfer.launchers.plugins import VARIABLE as PLUGINS_VARIABLE
 from smupar_transfer.training.data.shakespeare import WHEEL
 
 ROOT = Path(__file__).parents[1]
-PAGES = {name: (ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("commands.md", "tuning.md")}
+PAGES = {
+    name: (ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("commands.md", "trackers.md", "tuning.md")
+}
 
 
 def blocks(page: str, language: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -22,7 +23,7 @@ from smupar_transfer.records import (
     SparsitySpec,
 )
 from smupar_transfer.theory import InputError, OptimizerSettings, WeightDecayForm, choose
-from smupar_transfer.training import Data, DataRequest, ExampleData, Execution, load
+from smupar_transfer.training import Data, DataRequest, ExampleData, Execution, Tracking, load
 from smupar_transfer.transfer import Source
 
 
@@ -45,6 +46,15 @@ def data_request(config: DictConfig) -> DataRequest:
 def execution(config: DictConfig) -> Execution:
     """Where and how to compute."""
     return Execution(config.device, config.sparsity.backend, config.threads)
+
+
+def tracking(config: DictConfig, folder: Path) -> Tracking:
+    """Who keeps the curves of runs whose result lies in ``folder``.
+
+    Raises:
+        InputError: there is no such tracker, or what it needs is not installed.
+    """
+    return Tracking(config.tracker, folder)
 
 
 def workers(config: DictConfig) -> int:

@@ -24,6 +24,7 @@ MEANING, CHOICES = "meaning", "choices"
 BACKENDS = ("auto", "masked", "csr", "native")
 DEVICES = ("cpu", "cuda")
 FORMATS = ("table", "json", "csv")
+TRACKERS = ("none", "tensorboard", "wandb", "trackio", "mlflow")
 TOKEN_TYPES = ("uint8", "uint16", "uint32", "uint64", "int16", "int32", "int64")
 """Choices whose own modules import torch, which ``--help`` must not wait for; a test holds them to it."""
 
@@ -194,6 +195,11 @@ class StudyConfig:
     )
 
 
+def tracker_key() -> Any:
+    """The key of every command that trains."""
+    return key("who keeps the curves of runs, beside their records: none, or a tracker", choices=TRACKERS)
+
+
 @dataclass
 class RunConfig:
     """Keys of this command."""
@@ -219,6 +225,7 @@ class TuneConfig(RunConfig):
     """Keys of this command."""
 
     tuning: Any = MISSING
+    tracker: str = tracker_key()
     workers: int = key("processes that run trials side by side")
     study: StudyConfig = field(default_factory=StudyConfig)
 
@@ -237,6 +244,7 @@ class TrainConfig(RunConfig):
     recipe: str | None = key(
         "recipe to train; it brings model, target, hyperparameters, parametrization, sparsity and optimizer", None
     )
+    tracker: str = tracker_key()
     name: str = key("of the folder in results_dir for record, checkpoint and curves")
     sample: int = key("bytes of text to generate after training", 0)
     prompt: str = key("text that the generated one goes on from", "")
@@ -255,6 +263,7 @@ class SweepConfig(RunConfig):
     """Keys of this command."""
 
     sweep: str = key("name of a sweep, or a sweep file of your own (.yaml); sweep= may be left out")
+    tracker: str = tracker_key()
     workers: int = key("processes that run side by side")
 
 
@@ -278,10 +287,11 @@ class PlotConfig:
 
 
 @dataclass
-class PlanConfig(SweepConfig):
+class PlanConfig(RunConfig):
     """Keys of this command."""
 
     sweep: str = key("name of a sweep, or a sweep file (.yaml); left out, one run of the target is planned", "")
+    workers: int = key("processes that run side by side")
 
 
 @dataclass

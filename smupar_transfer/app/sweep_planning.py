@@ -50,4 +50,5 @@ def context_of(config: DictConfig, folder: Path, elsewhere: Elsewhere = dict) ->
         config_to_spec.workers(config),
         elsewhere,
         console.watch,
+        config_to_spec.tracking(config, folder),
     )

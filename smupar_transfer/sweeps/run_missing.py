@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from smupar_transfer.records import CoordinateRecord, CoordinateStore, RunRecord
 from smupar_transfer.sweeps.equivalent_runs import computation
 from smupar_transfer.sweeps.progress import Watch, unwatched
 from smupar_transfer.theory import InputError
-from smupar_transfer.training import DataRequest, Execution, load, measure, run
+from smupar_transfer.training import DataRequest, Execution, Tracking, load, measure, run
 from smupar_transfer.training.kernel_fallback import resolved
 
 Elsewhere = Callable[[], Mapping[Hashable, RunRecord]]
@@ -34,6 +34,7 @@ class RunContext:
         elsewhere: Gives the records of other results by what they compute, so that they are copied; it is asked only
             where something is missing.
         watch: Makes the watcher that is told how far the runs are.
+        tracking: Who keeps the curves of the runs.
     """
 
     data: DataRequest
@@ -42,6 +43,7 @@ class RunContext:
     workers: int
     elsewhere: Elsewhere = dict
     watch: Watch = unwatched
+    tracking: Tracking = field(default_factory=Tracking)
 
 
 @dataclass(frozen=True)
@@ -52,16 +54,21 @@ class TrainJob:
     data: DataRequest
     execution: Execution
     folder: Path
+    tracking: Tracking
+
+
+def _job(spec: RunSpec, execution: Execution, context: RunContext) -> TrainJob:
+    return TrainJob(spec, context.data, execution, context.folder, context.tracking)
 
 
 def _train(job: TrainJob) -> RunRecord:
-    record = run(job.spec, load(job.data), job.execution)
+    record = run(job.spec, load(job.data), job.execution, tracking=job.tracking)
     RunStore(job.folder).put(record)
     return record
 
 
 def _measure(job: TrainJob) -> CoordinateRecord:
-    record = measure(job.spec, load(job.data), job.execution)
+    record = measure(job.spec, load(job.data), job.execution, job.tracking)
     CoordinateStore(job.folder).put(record)
     return record
 
@@ -152,7 +159,7 @@ def _round(missing: Sequence[RunSpec], existing: Iterable[RunRecord], context: R
     for shared in groups.keys() & trained.keys():
         yield from _copies(trained[shared], groups.pop(shared), store)
     execution = resolved(context.execution) if groups else context.execution
-    jobs = [TrainJob(specs[0], context.data, execution, context.folder) for specs in groups.values()]
+    jobs = [_job(specs[0], execution, context) for specs in groups.values()]
     for record in run_jobs(_train, jobs, context.workers):
         yield record
         yield from _copies(record, groups[computation(record.spec)][1:], store)
@@ -195,7 +202,7 @@ def measure_missing(title: str, specs: Sequence[RunSpec], context: RunContext) -
     existing = store.keys()
     missing = [spec for spec in specs if spec.key not in existing]
     execution = resolved(context.execution) if missing else context.execution
-    jobs = [TrainJob(spec, context.data, execution, context.folder) for spec in missing]
+    jobs = [_job(spec, execution, context) for spec in missing]
     with context.watch(title, len(specs), len(specs) - len(missing)) as watcher:
         for record in run_jobs(_measure, jobs, context.workers):
             watcher.finished(record)

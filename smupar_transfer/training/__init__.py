@@ -21,6 +21,15 @@ from smupar_transfer.training.machine import machine_name
 from smupar_transfer.training.optimizer import make_optimizer, register_optimizer, schedule
 from smupar_transfer.training.process import prepare_process
 from smupar_transfer.training.runs import Execution, load_network, require_byte_model, run, sample
+from smupar_transfer.training.trackers import (
+    RunState,
+    TrackedRun,
+    Tracker,
+    TrackerFactory,
+    Tracking,
+    register_tracker,
+    tracker_names,
+)
 
 __all__ = [
     "DATA_NAMES",
@@ -32,8 +41,13 @@ __all__ = [
     "LayerEstimate",
     "Measurement",
     "Observer",
+    "RunState",
     "Silent",
     "TokenData",
+    "TrackedRun",
+    "Tracker",
+    "TrackerFactory",
+    "Tracking",
     "cross_entropy",
     "estimate_step",
     "load",
@@ -46,10 +60,12 @@ __all__ = [
     "prepare_process",
     "read_checkpoint",
     "register_optimizer",
+    "register_tracker",
     "require_byte_model",
     "run",
     "run_seconds",
     "sample",
     "schedule",
     "step_seconds",
+    "tracker_names",
 ]

@@ -20,9 +20,12 @@ from torch import Tensor, nn
 from smupar_transfer.records import CoordinateRecord, LayerSizes, RunSpec
 from smupar_transfer.sparsity import SparseLinear
 from smupar_transfer.theory import InputError
+from smupar_transfer.training.callbacks import Silent
 from smupar_transfer.training.data.load import Data
-from smupar_transfer.training.loop import compute_gradients, update_weights
+from smupar_transfer.training.loop import Session, compute_gradients, update_weights
 from smupar_transfer.training.runs import Execution, describe_environment, open_session
+from smupar_transfer.training.trackers import Tracking, follow
+from smupar_transfer.training.trackers.following import Followed
 
 DIGITS = 6  # significant ones, in records
 
@@ -73,36 +76,28 @@ def ratio(size: float, reference: float) -> float:
     return size / reference if reference > 0 else 0.0
 
 
-def measure(spec: RunSpec, data: Data, execution: Execution | None = None) -> CoordinateRecord:
+def measure(
+    spec: RunSpec, data: Data, execution: Execution | None = None, tracking: Tracking | None = None
+) -> CoordinateRecord:
     """Take the steps of ``spec.budget`` and measure before, between and after them.
 
     Batches, learning rates and clipping are those of training. Works under every backend and for every network with
     ``SparseLinear`` layers, each of which computes once in a forward pass.
+
+    Args:
+        spec: what to measure; its data must be ``data``.
+        data: loaded once by the caller, shared by runs.
+        execution: where and how; one CPU thread if left out.
+        tracking: who keeps the curves of the steps; nobody if left out.
 
     Raises:
         InputError: data do not match the specification, or a layer computes more than once in a forward pass, or never.
     """
     execution = execution or Execution()
     started = time.perf_counter()
-    session, _ = open_session(spec, data, execution)
-    losses: list[float] = []
-    norms: list[float] = []
-    with _probes(session.network) as probes:
-        while True:
-            loss = compute_gradients(session)
-            _require_once(probes, len(losses) + 1)
-            if not math.isfinite(loss):
-                break
-            losses.append(loss)
-            if session.progress.step == spec.budget.steps:
-                break
-            for probe in probes.values():
-                probe.before_step()
-            norms.append(gradient_norm(session.network))
-            update_weights(session)
-            for probe in probes.values():
-                probe.after_step()
-            session.progress.step += 1
+    session, plan = open_session(spec, data, execution)
+    with follow(tracking or Tracking(), session, plan, Silent()) as followed, _probes(session.network) as probes:
+        losses, norms = _take_steps(session, probes, followed)
     return CoordinateRecord(
         key=spec.key,
         spec=spec,
@@ -112,6 +107,32 @@ def measure(spec: RunSpec, data: Data, execution: Execution | None = None) -> Co
         environment=describe_environment(execution, session.network),
         gradient_norms=_rounded(norms),
     )
+
+
+def _take_steps(session: Session, probes: dict[str, Probe], followed: Followed) -> tuple[list[float], list[float]]:
+    """Losses before each step and after the last, as far as they are finite, and norms of the gradients."""
+    losses: list[float] = []
+    norms: list[float] = []
+    budget = session.spec.budget
+    followed.observer.on_start(0)
+    while True:
+        loss = compute_gradients(session)
+        _require_once(probes, len(losses) + 1)
+        followed.diverged = not math.isfinite(loss)
+        if followed.diverged:
+            break
+        losses.append(loss)
+        if session.progress.step == budget.steps:
+            break
+        for probe in probes.values():
+            probe.before_step()
+        norms.append(gradient_norm(session.network))
+        update_weights(session)
+        for probe in probes.values():
+            probe.after_step()
+        session.progress.step += 1
+        followed.observer.on_step(session.progress.step, loss, budget.tokens_per_step)
+    return losses, norms
 
 
 def _require_once(probes: dict[str, Probe], passes: int) -> None:

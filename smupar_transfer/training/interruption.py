@@ -10,6 +10,10 @@ from contextlib import contextmanager
 ENDINGS = (signal.SIGINT, signal.SIGTERM)
 
 
+class _TerminatedError(BaseException):
+    """SIGTERM came."""
+
+
 def never() -> bool:
     """Nobody asks a run to end."""
     return False
@@ -51,3 +55,28 @@ def endings_held_back() -> Iterator[Callable[[], bool]]:
         restore()
     if asked:
         signal.raise_signal(asked[0])
+
+
+@contextmanager
+def termination_raised() -> Iterator[None]:
+    """Have a SIGTERM that would end this process on the spot unwind the block first, and end the process after it.
+
+    Workers are ended by it. Where SIGTERM has another answer, or outside the main thread, the block is run as it is.
+    """
+    on_the_spot = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if not on_the_spot or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def unwind(number: int, frame: object) -> None:
+        del number, frame
+        raise _TerminatedError
+
+    signal.signal(signal.SIGTERM, unwind)
+    try:
+        yield
+    except _TerminatedError:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

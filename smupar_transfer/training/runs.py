@@ -32,6 +32,7 @@ from smupar_transfer.training.loop import Session, train
 from smupar_transfer.training.machine import machine_name
 from smupar_transfer.training.optimizer import make_optimizer
 from smupar_transfer.training.process import prepare_process
+from smupar_transfer.training.trackers import Tracking, follow
 from smupar_transfer.transfer import ParameterPlan
 
 
@@ -65,6 +66,7 @@ def run(
     execution: Execution | None = None,
     observer: Observer | None = None,
     checkpoint: Path | None = None,
+    tracking: Tracking | None = None,
 ) -> RunRecord:
     """Train one network. The same specification on the same machine and threads gives the same record, times aside.
 
@@ -75,6 +77,7 @@ def run(
         observer: watches the run.
         checkpoint: file from which the run resumes if it exists, and which is kept up to date. Ctrl-C and SIGTERM then
             wait for the step in progress, and for the state after it to be written.
+        tracking: who keeps its curves; nobody if left out. It changes nothing of the record.
 
     Raises:
         InputError: data do not match the specification, or the checkpoint is of another run.
@@ -88,9 +91,12 @@ def run(
         if checkpoint is not None:
             save_checkpoint(checkpoint, spec.key, session.network, session.optimizer, session.batches, session.progress)
 
-    with nullcontext(never) if checkpoint is None else endings_held_back() as asked_to_end:
-        diverged = train(session, observer or Silent(), save, asked_to_end)
-    return _record(session, plan, execution, diverged)
+    with (
+        follow(tracking or Tracking(), session, plan, observer or Silent()) as followed,
+        nullcontext(never) if checkpoint is None else endings_held_back() as asked_to_end,
+    ):
+        followed.diverged = train(session, followed.observer, save, asked_to_end)
+    return _record(session, plan, execution, followed.diverged)
 
 
 def open_session(spec: RunSpec, data: Data, execution: Execution) -> tuple[Session, tuple[ParameterPlan, ...]]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import optuna
 
 from smupar_transfer.records import Evaluation, RunSpec
-from smupar_transfer.training import Data, Execution, Silent, run
+from smupar_transfer.training import Data, Execution, Silent, Tracking, run
 from smupar_transfer.tuning.space import SearchSpace
 
 DIVERGED = "diverged"
@@ -42,12 +42,14 @@ class Objective:
         space: The ranges that trials draw from.
         data: What every trial learns from.
         execution: How every trial is computed.
+        tracking: Who keeps the curves of trials, each under its number.
     """
 
     proxy: RunSpec
     space: SearchSpace
     data: Data
     execution: Execution
+    tracking: Tracking = field(default_factory=Tracking)
 
     def __call__(self, trial: optuna.Trial) -> float:
         """Train one point.
@@ -56,7 +58,8 @@ class Objective:
             optuna.TrialPruned: the pruner gave it up, or it diverged (then the trial is marked so).
         """
         spec = replace(self.proxy, hparams=self.space.suggest(trial, self.proxy.hparams))
-        record = run(spec, self.data, self.execution, PruningObserver(trial))
+        tracking = replace(self.tracking, run=f"trial-{trial.number}")
+        record = run(spec, self.data, self.execution, PruningObserver(trial), tracking=tracking)
         trial.set_user_attr("wall_seconds", record.wall_seconds)
         trial.set_user_attr("tokens", record.tokens)
         if record.validation_loss is None:

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from smupar_transfer.launchers import run_jobs
 from smupar_transfer.records import RunSpec, Tuned
 from smupar_transfer.theory import InputError
-from smupar_transfer.training import DataRequest, Execution, load
+from smupar_transfer.training import DataRequest, Execution, Tracking, load
 from smupar_transfer.tuning.claims import TrialClaim
 from smupar_transfer.tuning.liveness import this_process
 from smupar_transfer.tuning.objective import DIVERGED, Objective
@@ -44,6 +44,7 @@ class Search:
     space: SearchSpace
     data: DataRequest
     execution: Execution
+    tracking: Tracking = field(default_factory=Tracking)
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,7 @@ def _train(search: Search, shared: SharedStudy, claim: TrialClaim) -> bool:
     finished = fail_dead_trials(shared, own=claim.ordinal)
     if claim.ordinal not in missing_ordinals(finished, search.settings):  # others were quicker
         return False
-    objective = Objective(search.proxy, search.space, load(search.data), search.execution)
+    objective = Objective(search.proxy, search.space, load(search.data), search.execution, search.tracking)
     holds = partial(shared.claims.holds, claim)
     return run_next_trial(shared.study, search.settings, objective, claim.ordinal, holds) is not None
 

@@ -51,6 +51,7 @@ OTHER_WORDS: dict[str, str] = {
     "study.name": "other",
     "study.storage": "sqlite:///other.db",
     "target.width": "48",
+    "tracker": "tensorboard",
     "tuned": "other.yaml",
 }
 """Another valid value of every key whose type does not tell one."""
@@ -98,13 +99,18 @@ def stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     def stop_with_plan(
         title: str, asks: Callable[[dict[str, Any]], list[Any]], expected: int, context: Any, records: object
     ) -> NoReturn:
-        stop(title, asks({}), expected, context.execution, context.folder, context.workers, context.data)
+        stop(title, asks({}), expected, *about_context(context))
 
     def stop_with_means(title: str, specs: list[Any], context: Any, *more: object) -> NoReturn:
-        stop(title, specs, context.execution, context.folder, context.workers, context.data)
+        stop(title, specs, *about_context(context))
 
-    def stop_training(spec: Any, data: Any, execution: Any, observer: object, checkpoint: Path) -> NoReturn:
-        stop(spec, data.spec, execution, checkpoint)
+    def about_context(context: Any) -> tuple[object, ...]:
+        return context.execution, context.folder, context.workers, context.data, context.tracking
+
+    def stop_training(
+        spec: Any, data: Any, execution: Any, observer: object, checkpoint: Path, tracking: object
+    ) -> NoReturn:
+        stop(spec, data.spec, execution, checkpoint, tracking)
 
     monkeypatch.setattr(train, "run_spec", stop_training)
     monkeypatch.setattr(explain, "plan_of", lambda network, spec: stop(spec))

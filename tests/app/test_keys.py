@@ -12,7 +12,7 @@ from smupar_transfer.app import schema
 from smupar_transfer.app.catalogue import COMMANDS
 from smupar_transfer.app.keys import ABBREVIATIONS, Takes, keys_of, meant
 from smupar_transfer.sparsity import AUTO, BACKENDS
-from smupar_transfer.training import DataRequest
+from smupar_transfer.training import DataRequest, tracker_names
 
 
 def test_keys_of_all_commands_are_the_known_keys() -> None:
@@ -73,6 +73,7 @@ def test_other_names_lead_to_keys() -> None:
 
 def test_choices_are_those_of_the_code() -> None:
     assert set(schema.BACKENDS) == {AUTO, *BACKENDS}
+    assert list(schema.TRACKERS) == tracker_names()
 
 
 @pytest.mark.parametrize("name", [item.name for item in fields(DataRequest)])

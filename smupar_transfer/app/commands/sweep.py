@@ -91,7 +91,7 @@ def manifest(config: DictConfig, sweep: Sweep, planned: list[RunSpec], command: 
     """What the sweep is, for those who read its folder later."""
     from smupar_transfer.app.base import resolve_base
 
-    given = [word for word in words_by_hand() if not word.startswith(("results_dir=", "workers="))]
+    given = [word for word in words_by_hand() if not word.startswith(("results_dir=", "tracker=", "workers="))]
     proxy = resolve_base(config).hparams
     return Manifest(
         name=sweep.name,

@@ -22,7 +22,7 @@ from smupar_transfer.records import (
 from smupar_transfer.reporting.run_page import publish_run, summary
 from smupar_transfer.sweeps.overwriting import refuse_other_page
 from smupar_transfer.theory import InputError
-from smupar_transfer.training import Execution, load, load_network, require_byte_model, sample
+from smupar_transfer.training import Execution, Tracking, load, load_network, require_byte_model, sample
 from smupar_transfer.training import run as run_spec
 from smupar_transfer.training.kernel_fallback import resolved
 
@@ -31,6 +31,8 @@ def run(config: DictConfig) -> None:
     """Train, resuming from a checkpoint; a run whose record exists is not trained again."""
     require_name("name", config.name)
     execution = config_to_spec.execution(config)
+    folder = Path(config.results_dir) / config.name
+    tracking = config_to_spec.tracking(config, folder)
     if config.sample < 0:
         raise InputError("sample", config.sample, "must not be negative")
     if config.prompt and not config.sample:
@@ -40,26 +42,29 @@ def run(config: DictConfig) -> None:
     spec = announced_spec(config)
     if config.sample:
         require_byte_model(spec.model, config.sample)
-    folder = Path(config.results_dir) / config.name
     refuse_other_page(folder, "train", "name")
-    checkpoint = folder / "checkpoints" / f"{spec.key}.pt"
     store = RunStore(folder)
-    record = store.get(spec.key) if spec.key in store else _train(config, spec, execution, checkpoint, store)
+    record = store.get(spec.key) if spec.key in store else _train(config, spec, execution, tracking, store)
     _report(record, folder)
     if config.sample and not record.diverged:
-        network = load_network(spec, checkpoint)
+        network = load_network(spec, _checkpoint(folder, spec))
         text = sample(network, config.prompt.encode(), config.sample, spec.seed).decode("utf-8", errors="replace")
         console.terminal().print(f"\n{config.prompt}{text}", markup=False, soft_wrap=True)
 
 
-def _train(config: DictConfig, spec: RunSpec, execution: Execution, checkpoint: Path, store: RunStore) -> RunRecord:
+def _train(config: DictConfig, spec: RunSpec, execution: Execution, tracking: Tracking, store: RunStore) -> RunRecord:
     data, execution = load(config_to_spec.data_request(config)), resolved(execution)
+    checkpoint = _checkpoint(tracking.folder, spec)
     require_writable(checkpoint.parent)
     with console.progress_bar("training", spec.budget.steps) as bar:
-        record = run_spec(spec, data, execution, console.TrainingBar(bar), checkpoint)
+        record = run_spec(spec, data, execution, console.TrainingBar(bar), checkpoint, tracking)
     store.put(record)
     store.compact()
     return record
+
+
+def _checkpoint(folder: Path, spec: RunSpec) -> Path:
+    return folder / "checkpoints" / f"{spec.key}.pt"
 
 
 def _report(record: RunRecord, folder: Path) -> None:

@@ -91,6 +91,7 @@ def make_search(config: DictConfig) -> Search:
         space=SearchSpace(space),
         data=config_to_spec.data_request(config),
         execution=config_to_spec.execution(config),
+        tracking=config_to_spec.tracking(config, Path(config.results_dir) / config.study.name),
     )
     for key in set_by_hand(config, "hparams"):
         _refuse_outside(key, search)
