@@ -20,7 +20,7 @@ from smupar_transfer.records import (
     from_plain,
     to_plain,
 )
-from smupar_transfer.theory import SMUPAR, BaseHyperparameters, InputError, OptimizerSettings
+from smupar_transfer.theory import SMUPAR, UPDATE_RULES, BaseHyperparameters, InputError, OptimizerSettings
 
 GPT: dict[str, Any] = {"width": 64, "depth": 2, "head_dim": 16, "vocab_size": 256, "context": 32}
 MLP: dict[str, Any] = {"width": 64, "depth": 2, "features": 64, "classes": 10}
@@ -150,6 +150,8 @@ def other_values(path: tuple[str, ...], value: Any) -> list[Any]:
         return [math.nextafter(value, 0.0), value / 2]
     if path == ("sparsity", "mask"):
         return [name for name in MaskKind if name != value]
+    if path == ("optimizer", "name"):
+        return [name for name in UPDATE_RULES if name != value]
     if isinstance(value, str):
         return [value + "x"]
     assert value is None, path

@@ -13,7 +13,7 @@ import pytest
 from smupar_transfer.model import multipliers_of, outline, plan_of
 from smupar_transfer.records import BudgetSpec, MaskKind, Precision, RunSpec, SparsitySpec
 from smupar_transfer.sweeps.equivalent_runs import IN_NUMBERS, computation
-from smupar_transfer.theory import PARAMETRIZATIONS, BaseHyperparameters, OptimizerSettings, WeightDecayForm
+from smupar_transfer.theory import ADAMW, PARAMETRIZATIONS, SGD, BaseHyperparameters, OptimizerSettings, WeightDecayForm
 
 SpecMaker = Callable[..., RunSpec]
 COUPLED, INDEPENDENT = OptimizerSettings(weight_decay_form=WeightDecayForm.COUPLED), OptimizerSettings()
@@ -98,6 +98,8 @@ def other(value: Any) -> Any:
     """A valid value of the same type that is not this one."""
     if value == MaskKind.RANDOM:  # a name: any text is none
         return MaskKind.BERNOULLI.value
+    if value == ADAMW.name:
+        return SGD.name
     if isinstance(value, StrEnum):
         return next(item for item in type(value) if item is not value)
     if isinstance(value, bool):
