@@ -12,10 +12,13 @@ from smupar_transfer.app.overrides import keys_of, set_by_hand, words_by_hand, w
 from smupar_transfer.model import require_same_proxy
 from smupar_transfer.records import RunSpec, Tuned, read_tuned
 from smupar_transfer.theory import BaseHyperparameters, InputError
+from smupar_transfer.training import OWN_BATCHES
 from smupar_transfer.transfer import Recipe, Source
 
 HYPERPARAMETERS = tuple(item.name for item in fields(BaseHyperparameters))
 """Names of the base hyperparameters."""
+OWN = {"init_std": 1.0, "input_multiplier": 1.0, "output_multiplier": 1.0}
+"""Defaults of a model of a person's own: it initialises itself, and nothing is multiplied."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,9 @@ def resolve_base(config: DictConfig) -> Base:
     group = OmegaConf.to_container(config.hparams, resolve=True)
     assert isinstance(group, dict)
     values = {str(name): value for name, value in group.items()}
-    by_hand = [key.removeprefix("hparams.") for key in set_by_hand(config, "hparams")]
+    if config.model.kind == OWN_BATCHES:
+        values |= {name: value for name, value in OWN.items() if name not in names_by_hand(config)}
+    by_hand = names_by_hand(config)
     tuned = None if config.tuned is None else read_tuned(Path(config.tuned))
     if tuned is None:
         return Base(BaseHyperparameters(**values), None, tuple(by_hand))
@@ -70,6 +75,11 @@ def resolve_base(config: DictConfig) -> Base:
         raise InputError("tuned", config.tuned, "has no say: every hparams.* is given by hand", "leave one of them out")
     merged = {**vars(tuned.hparams), **{name: values[name] for name in by_hand}}
     return Base(BaseHyperparameters(**merged), tuned, tuple(by_hand))
+
+
+def names_by_hand(config: DictConfig) -> list[str]:
+    """The names of the base hyperparameters that a person gave."""
+    return [key.removeprefix("hparams.") for key in set_by_hand(config, "hparams")]
 
 
 def with_base(config: DictConfig, base: Base) -> DictConfig:

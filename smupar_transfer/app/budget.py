@@ -8,10 +8,11 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from smupar_transfer.app.overrides import keys_of, words_by_hand
+from smupar_transfer.app.overrides import keys_of, set_by_hand, words_by_hand
 from smupar_transfer.model import network_cost, outline, plan_of
 from smupar_transfer.records import BudgetSpec, Decay, RunSpec
 from smupar_transfer.theory import InputError
+from smupar_transfer.training import OWN_BATCHES
 
 KEY = "budget.tokens_per_parameter"
 
@@ -19,6 +20,8 @@ KEY = "budget.tokens_per_parameter"
 def provisional_budget(config: DictConfig) -> BudgetSpec:
     """The budget but for its steps, which may depend on the network, and for warm-up, which depends on them."""
     values = _values(config)
+    if config.model.kind == OWN_BATCHES:
+        values |= _whole_batches(config)
     kept = {name: value for name, value in values.items() if not name.startswith(("warmup_", "tokens_per_parameter"))}
     try:
         decay = Decay(values["decay"])
@@ -52,6 +55,15 @@ def with_budget(config: DictConfig, spec: RunSpec) -> RunSpec:
         problem = f"is more than the {steps} steps that {KEY}={values['tokens_per_parameter']:g} makes"
         raise InputError("budget.warmup_steps", warmup, problem, "leave it out: warm-up is then a part of the steps")
     return replace(spec, budget=replace(spec.budget, steps=steps, warmup_steps=warmup))
+
+
+def _whole_batches(config: DictConfig) -> dict[str, int]:
+    """The sizes of a step where a task gives whole batches: one of them, whatever it holds."""
+    for key in set_by_hand(config, "budget"):
+        if key in ("budget.batch_size", "budget.sequence_length", KEY):
+            problem = "is not read by model=module, whose file gives whole batches"
+            raise InputError(key, OmegaConf.select(config, key), problem, "leave it out")
+    return {"batch_size": 1, "sequence_length": 1}
 
 
 def _values(config: DictConfig) -> dict[str, Any]:

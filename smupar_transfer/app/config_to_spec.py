@@ -11,19 +11,21 @@ from omegaconf.errors import MissingMandatoryValue
 
 from smupar_transfer.app.base import require_source, resolve_base
 from smupar_transfer.app.budget import provisional_budget, with_budget
-from smupar_transfer.app.overrides import keys_of, words_by_hand
+from smupar_transfer.app.overrides import keys_of, set_by_hand, words_by_hand
 from smupar_transfer.records import (
     Activation,
     GPTSpec,
     MLPSpec,
     ModelSpec,
+    ModuleSpec,
     Positions,
     Precision,
     RunSpec,
     SparsitySpec,
 )
 from smupar_transfer.theory import InputError, OptimizerSettings, WeightDecayForm, choose
-from smupar_transfer.training import Data, DataRequest, ExampleData, Execution, Tracking, load
+from smupar_transfer.training import OWN_BATCHES as MODULE
+from smupar_transfer.training import Data, DataRequest, ExampleData, Execution, OwnBatches, Tracking, load
 from smupar_transfer.transfer import Source
 
 
@@ -39,8 +41,17 @@ def _plain(config: DictConfig, key: str) -> dict[str, Any]:
 
 
 def data_request(config: DictConfig) -> DataRequest:
-    """Which data to load."""
-    return DataRequest(**_plain(config, "data"))
+    """Which data to load: a model of a person's own brings its batches along.
+
+    Raises:
+        InputError: a person chose data beside such a model.
+    """
+    if config.model.kind != MODULE:
+        return DataRequest(**_plain(config, "data"))
+    for key in set_by_hand(config, "data"):
+        problem = "is not read by model=module, whose file gives its own batches"
+        raise InputError(key, OmegaConf.select(config, key), problem, "leave it out")
+    return DataRequest(MODULE, str(_plain(config, "model")["factory"]))
 
 
 def execution(config: DictConfig) -> Execution:
@@ -106,10 +117,13 @@ def proxy_model(config: DictConfig, data: Data) -> ModelSpec:
     """The proxy's shape, its ends fitted to the data."""
     values = _plain(config, "model")
     kind = values.pop("kind")
+    if isinstance(data, OwnBatches):
+        _refuse_unknown("model", values, {"factory", "width"})
+        return ModuleSpec(values["width"], data.task.sha256, data.task.name)
     if (kind == "mlp") != isinstance(data, ExampleData):
         fitting = "mlp" if isinstance(data, ExampleData) else "gpt"
         raise InputError("model", kind, f"cannot learn from data={data.spec.name}", f"use model={fitting}")
-    _refuse_unknown("model", values, MLPSpec if kind == "mlp" else GPTSpec)
+    _refuse_unknown("model", values, {field.name for field in fields(MLPSpec if kind == "mlp" else GPTSpec)})
     if isinstance(data, ExampleData):
         return MLPSpec(**values, features=data.features, classes=data.classes)
     return GPTSpec(
@@ -122,9 +136,8 @@ def proxy_model(config: DictConfig, data: Data) -> ModelSpec:
     )
 
 
-def _refuse_unknown(group: str, values: dict[str, Any], spec: type[GPTSpec] | type[MLPSpec]) -> None:
+def _refuse_unknown(group: str, values: dict[str, Any], known: set[str]) -> None:
     """A key forced in with + passes composition; it would do nothing."""
-    known = {field.name for field in fields(spec)}
     for name, value in values.items():
         if name not in known:
             raise InputError(f"{group}.{name}", value, "is no such key")

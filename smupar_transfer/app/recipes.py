@@ -15,16 +15,16 @@ from smupar_transfer.app.cautions import tell_of_recipe, tell_of_runs
 from smupar_transfer.app.config_to_spec import data_request, precision, target_spec
 from smupar_transfer.app.overrides import set_by_hand
 from smupar_transfer.model import outline, plan_of, rules_of
-from smupar_transfer.records import MLPSpec, RunSpec
+from smupar_transfer.records import GPTSpec, MLPSpec, ModelSpec, ModuleSpec, RunSpec
 from smupar_transfer.sparsity import is_counted
 from smupar_transfer.theory import InputError
-from smupar_transfer.training import ExampleData, load
+from smupar_transfer.training import Data, ExampleData, OwnBatches, TokenData, load
 from smupar_transfer.transfer import ParameterPlan, Recipe, Source, make_recipe, read_recipe, require_agreement
 
 DECIDED = ("model", "target", "hparams", "parametrization", "optimizer", "sparsity", "tuned")
 """Groups and keys that a recipe decides."""
-FREE = frozenset({"sparsity.backend"})
-"""Keys in these groups that say how to compute, not what."""
+FREE = frozenset({"sparsity.backend", "model.factory"})
+"""Keys in these groups that say how to compute, or where a task file lies, and not what is trained."""
 
 
 def configured_recipe(config: DictConfig) -> Recipe | None:
@@ -62,10 +62,7 @@ def recipe_spec(config: DictConfig, recipe: Recipe) -> RunSpec:
     data = load(data_request(config))
     data.check(config.budget.sequence_length)
     model = recipe.model
-    expected = (data.features, data.classes) if isinstance(data, ExampleData) else (data.vocab_size,)
-    fits = (model.features, model.classes) if isinstance(model, MLPSpec) else (model.vocab_size,)
-    if fits != expected:
-        raise InputError("data", data.spec.name, f"has sizes {expected}, the recipe's network {fits}")
+    _require_fit(model, data)
     spec = RunSpec(
         model=model,
         base_width=recipe.base_width,
@@ -82,6 +79,30 @@ def recipe_spec(config: DictConfig, recipe: Recipe) -> RunSpec:
     if recipe.source is not None:
         require_source(config, recipe.source, spec)
     return with_budget(config, spec)
+
+
+def _require_fit(model: ModelSpec, data: Data) -> None:
+    """Check that a recipe's network can learn from what the configuration names."""
+    match model:
+        case ModuleSpec():
+            if not isinstance(data, OwnBatches) or data.task.sha256 != model.sha256:
+                named = data.task.path if isinstance(data, OwnBatches) else data.spec.name
+                problem = f"is not the task of the recipe ({model.name}, sha256 {model.sha256[:8]}...)"
+                raise InputError("model.factory", str(named), problem, "name it: model=module model.factory=FILE")
+            return
+        case MLPSpec():
+            fits: tuple[int, ...] = (model.features, model.classes)
+        case GPTSpec():
+            fits = (model.vocab_size,)
+    match data:
+        case ExampleData():
+            sizes: tuple[int, ...] = (data.features, data.classes)
+        case TokenData():
+            sizes = (data.vocab_size,)
+        case OwnBatches():
+            raise InputError("model", "module", f"is not the recipe's {model.kind}", "leave model= out")
+    if fits != sizes:
+        raise InputError("data", data.spec.name, f"has sizes {sizes}, the recipe's network {fits}")
 
 
 def recipe_of(spec: RunSpec, source: Source | None) -> Recipe:

@@ -77,6 +77,15 @@ class MLPConfig:
 
 
 @dataclass
+class ModuleConfig:
+    """The proxy of a model of your own; the target is made by the same function, at its own width."""
+
+    kind: str = key("which network this is; chosen by model=OPTION", "module")
+    factory: str = key("Python file with make_model(width), batches(split, seed) and loss(model, batch)")
+    width: int = key("width that the file's function is called with, for the proxy")
+
+
+@dataclass
 class DataConfig:
     """What is learned from."""
 
@@ -154,6 +163,7 @@ class HyperparameterConfig:
     input_multiplier: float = key("factor on the embedding's output, alpha_input")
     output_multiplier: float = key("factor on the logits, alpha_output")
     weight_decay: float = key("weight decay, lambda")
+    init_scale: float = key("factor on every standard deviation; what a model of your own has in place of init_std")
 
 
 @dataclass
@@ -307,7 +317,7 @@ class DemoConfig(TuneConfig):
 
 
 GROUPS: dict[str, dict[str, type]] = {
-    "model": {"gpt": GPTConfig, "mlp": MLPConfig},
+    "model": {"gpt": GPTConfig, "mlp": MLPConfig, "module": ModuleConfig},
     "data": {"schema": DataConfig},
     "parametrization": {"schema": ParametrizationConfig},
     "sparsity": {"schema": SparsityConfig},

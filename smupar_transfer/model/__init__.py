@@ -21,6 +21,7 @@ from smupar_transfer.model.networks import (
     rules_of,
     shapes_of,
 )
+from smupar_transfer.model.tasks import Task, load_task, task_of
 
 __all__ = [
     "GPT",
@@ -28,8 +29,10 @@ __all__ = [
     "MLP",
     "Cost",
     "Network",
+    "Task",
     "build",
     "construct",
+    "load_task",
     "multipliers_of",
     "network_cautions",
     "network_cost",
@@ -41,4 +44,5 @@ __all__ = [
     "rules_of",
     "shapes_of",
     "source_cautions",
+    "task_of",
 ]

@@ -40,7 +40,7 @@ def require_same_proxy(source: Source, spec: RunSpec, but_for: Container[str] = 
     if proxy.width != spec.base_width:
         problem = f"is not the width {proxy.width} of the proxy that was tuned"
         raise InputError("model.width", spec.base_width, problem, f"use model.width={proxy.width}, or tune again")
-    ignored = {"width"}
+    ignored = {"width", "name"}
     if isinstance(model, GPTSpec) and model.positions is Positions.ALIBI:
         ignored.add("context")  # the longest sequence only: no parameter depends on it
     for name, value in vars(proxy).items():

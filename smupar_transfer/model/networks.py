@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
+from typing import assert_never
 
 import torch
+from torch import nn
 
 from smupar_transfer.kernels import native_problem
 from smupar_transfer.model.gpt import GPT, Attention, FeedForward
 from smupar_transfer.model.mlp import MLP
-from smupar_transfer.records import GPTSpec, ModelSpec, RunSpec, SparsitySpec
+from smupar_transfer.model.own_networks import build_own, outline_own, plan_own, rows_of
+from smupar_transfer.records import GPTSpec, MLPSpec, ModelSpec, ModuleSpec, RunSpec, SparsitySpec
 from smupar_transfer.sparsity import AUTO, SparseLinear, named_generator
 from smupar_transfer.transfer import (
     Multipliers,
@@ -21,7 +25,8 @@ from smupar_transfer.transfer import (
     plan_parameters,
 )
 
-Network = GPT | MLP
+Network = nn.Module
+"""A GPT, an MLP, or a model of a person's own."""
 
 
 def rules_of(spec: RunSpec) -> Rules:
@@ -41,13 +46,20 @@ def construct(spec: RunSpec, backend: str = "masked") -> Network:
 
 
 def _modules(model: ModelSpec, sparsity: SparsitySpec, constants: Multipliers, backend: str) -> Network:
-    if isinstance(model, GPTSpec):
-        return GPT(model, sparsity, constants, backend)
-    return MLP(model, sparsity, constants, backend)
+    match model:
+        case GPTSpec():
+            return GPT(model, sparsity, constants, backend)
+        case MLPSpec():
+            return MLP(model, sparsity, constants, backend)
+        case ModuleSpec():
+            raise TypeError("a model of a person's own is made by its task: see own_networks")
+    assert_never(model)
 
 
 def outline(spec: RunSpec) -> Network:
     """The network on the meta device: shapes, roles and nominal densities without any memory."""
+    if isinstance(spec.model, ModuleSpec):
+        return outline_own(spec, spec.model)
     with torch.device("meta"):
         return construct(spec)
 
@@ -69,13 +81,22 @@ def _shapes(model: ModelSpec, base: ModelSpec) -> tuple[ParameterShape, ...]:
     return compare_shapes(_shared(model), _shared(base))
 
 
+@lru_cache(maxsize=64)
+def _own_shapes(spec: RunSpec) -> tuple[ParameterShape, ...]:
+    return plan_of(outline(spec), spec)
+
+
 def shapes_of(spec: RunSpec) -> tuple[ParameterShape, ...]:
     """Every parameter of a run's network beside that of its proxy; quick, and for runs of one shape made once."""
+    if isinstance(spec.model, ModuleSpec):
+        return _own_shapes(replace(spec, seed=0, sparsity=SparsitySpec()))
     return _shapes(spec.model, spec.base_model)
 
 
 def plan_of(network: Network, spec: RunSpec) -> tuple[ParameterPlan, ...]:
     """What every parameter of a run's network is trained with (see ``transfer.plan_parameters``)."""
+    if isinstance(spec.model, ModuleSpec):
+        return rows_of(plan_own(network, spec, spec.model))
     return plan_parameters(network, proxy_of(spec), rules_of(spec), spec.seed)
 
 
@@ -92,6 +113,8 @@ def build(spec: RunSpec, backend: str = "masked", device: str = "cpu") -> tuple[
     same weights up to their scale, and a new layer leaves the others as they were. Under ``auto``, sparse layers are
     laid out for the backend that is fastest on ``device``.
     """
+    if isinstance(spec.model, ModuleSpec):
+        return build_own(spec, spec.model, backend)
     network = construct(spec, backend)
     native = backend in (AUTO, "native") and native_problem() is None
     for name, module in network.named_modules():

@@ -43,7 +43,7 @@ class Evaluation:
     step: int
     train_loss: float | None
     validation_loss: float | None
-    accuracy: float
+    accuracy: float | None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, Literal
@@ -144,7 +144,27 @@ class MLPSpec:
         _require_positive("model", self, "width", "depth", "features", "classes")
 
 
-ModelSpec = GPTSpec | MLPSpec
+@dataclass(frozen=True)
+class ModuleSpec:
+    """A model of a person's own, made by a function of their task file.
+
+    Attributes:
+        width: What the function is called with.
+        sha256: The hash of the file's content. A specification names no code that would run by itself.
+        name: The name of the file, for people; it does not tell runs apart.
+        kind: The word by which files tell kinds of network apart.
+    """
+
+    width: int
+    sha256: str
+    name: str = field(default="", compare=False)
+    kind: Literal["module"] = "module"
+
+    def __post_init__(self) -> None:
+        _require_positive("model", self, "width")
+
+
+ModelSpec = GPTSpec | MLPSpec | ModuleSpec
 
 
 @dataclass(frozen=True)
@@ -263,6 +283,9 @@ class RunSpec:
     def __post_init__(self) -> None:
         with_choices(self, "", precision=Precision)
         _ = self.table, self.base_model  # both must exist
+        if isinstance(self.model, ModuleSpec) and self.hparams.init_std != 1:
+            problem = "is not read by a model that initialises itself"
+            raise InputError("hparams.init_std", self.hparams.init_std, problem, "use hparams.init_scale")
         if isinstance(self.model, GPTSpec) and self.budget.sequence_length > self.model.context:
             raise InputError(
                 "budget.sequence_length",
@@ -297,7 +320,8 @@ class RunSpec:
         Data counts by its content: where it lies does not enter. Fields at their default do not enter either, so that a
         new field leaves the keys of old records as they were.
         """
-        described = _content(replace(self, data=replace(self.data, path=None)))
+        model = replace(self.model, name="") if isinstance(self.model, ModuleSpec) else self.model
+        described = _content(replace(self, model=model, data=replace(self.data, path=None)))
         content = json.dumps([SCHEMA_VERSION, described], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
@@ -306,9 +330,9 @@ def _content(value: Any) -> Any:
     """What of a value enters the run key; 1 and 1.0 are the same learning rate, hence the same key."""
     if is_dataclass(value):
         return {
-            field.name: _content(getattr(value, field.name))
-            for field in fields(value)
-            if getattr(value, field.name) != field.default
+            item.name: _content(getattr(value, item.name))
+            for item in fields(value)
+            if getattr(value, item.name) != item.default
         }
     if isinstance(value, int) and not isinstance(value, bool) and float(value) == value:
         return float(value)

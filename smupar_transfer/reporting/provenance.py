@@ -15,6 +15,7 @@ from smupar_transfer.records import (
     Manifest,
     MLPSpec,
     ModelSpec,
+    ModuleSpec,
     RunRecord,
     RunSpec,
     trained_runs,
@@ -152,6 +153,8 @@ def _networks(models: Sequence[ModelSpec]) -> str:
 def _network(model: ModelSpec) -> str:
     if isinstance(model, MLPSpec):
         return f"MLP, {counted(model.depth, 'hidden layer')}, ReLU"
+    if isinstance(model, ModuleSpec):
+        return f"a model of one's own ({model.name}, sha256 {model.sha256[:8]}), as it initialises itself"
     embeddings = "tied embeddings" if model.tied else "untied embeddings"
     biases = "with biases" if model.bias else "no biases"
     return (

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from smupar_transfer.records import RECORDS_FILE, RunRecord, write_atomically
+from smupar_transfer.records import RECORDS_FILE, Evaluation, RunRecord, write_atomically
 from smupar_transfer.reporting.figures.curves import draw_learning_curve
 from smupar_transfer.reporting.number_format import duration, fixed, loss, significant
 from smupar_transfer.reporting.outcome import Outcome, Picture, Summary, Table
@@ -129,7 +129,12 @@ def _evaluations(record: RunRecord) -> Table:
         ),
         columns=("step", "training loss", "validation loss", "accuracy"),
         rows=tuple(
-            (f"{entry.step}", loss(entry.train_loss), loss(entry.validation_loss), fixed(entry.accuracy, 3))
+            (
+                f"{entry.step}",
+                loss(entry.train_loss),
+                loss(entry.validation_loss),
+                "" if entry.accuracy is None else fixed(entry.accuracy, 3),
+            )
             for entry in history
         ),
     )
@@ -226,6 +231,11 @@ def _all_runs(folder: Path, latest: RunRecord, records: Sequence[RunRecord]) -> 
         ),
         links={key: pages[key].name for key in written},
     )
+
+
+def _accuracy(entry: Evaluation) -> str:
+    """Empty where a model of a person's own computes its loss itself."""
+    return "" if entry.accuracy is None else fixed(entry.accuracy, 3)
 
 
 def provenance(name: str, record: RunRecord, command: str) -> Provenance:

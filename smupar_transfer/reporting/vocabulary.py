@@ -13,6 +13,7 @@ HYPERPARAMETER_WORDS = {
     "input_multiplier": ("input multiplier", "α_in"),
     "output_multiplier": ("output multiplier", "α_out"),
     "weight_decay": ("weight decay", "λ"),
+    "init_scale": ("scale of initial values", "over the model's own"),
 }
 """Name and symbol of every base hyperparameter."""
 

@@ -25,6 +25,8 @@ class BaseHyperparameters:
         input_multiplier: The factor on the embedding's output (alpha_input), positive.
         output_multiplier: The factor on the logits (alpha_output), positive.
         weight_decay: The coefficient as torch's AdamW takes it (lambda), not negative.
+        init_scale: What every matrix's standard deviation is multiplied with, positive. A model that initialises itself
+            has it in place of ``init_std``, which is 1 there.
     """
 
     learning_rate: float
@@ -32,6 +34,7 @@ class BaseHyperparameters:
     input_multiplier: float = 1.0
     output_multiplier: float = 1.0
     weight_decay: float = 0.0
+    init_scale: float = 1.0
 
     def __post_init__(self) -> None:
         for field in fields(self):

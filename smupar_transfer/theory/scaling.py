@@ -100,7 +100,7 @@ def scale(
     multiplier = {Role.EMBEDDING: base.input_multiplier, Role.READOUT: base.output_multiplier}.get(role, 1.0)
     is_vector = role is Role.VECTOR
     return ScaledHyperparameters(
-        init_std=0.0 if is_vector else base.init_std * math.sqrt(rule.init_variance.at(factors)),
+        init_std=0.0 if is_vector else base.init_std * base.init_scale * math.sqrt(rule.init_variance.at(factors)),
         learning_rate=base.learning_rate * rate_power.at(factors),
         weight_decay=0.0 if is_vector else base.weight_decay * decay_power.at(factors),
         epsilon=optimizer.epsilon * rule.adam_epsilon.at(factors),

@@ -5,6 +5,8 @@ from smupar_transfer.training.checkpoint import read_checkpoint
 from smupar_transfer.training.coordinates import measure
 from smupar_transfer.training.data.examples import ExampleData
 from smupar_transfer.training.data.load import DATA_NAMES, Data, load_data
+from smupar_transfer.training.data.own_batches import NAME as OWN_BATCHES
+from smupar_transfer.training.data.own_batches import OwnBatches
 from smupar_transfer.training.data.request import DataRequest, load
 from smupar_transfer.training.data.tokens import TokenData
 from smupar_transfer.training.estimate import (
@@ -33,6 +35,7 @@ from smupar_transfer.training.trackers import (
 
 __all__ = [
     "DATA_NAMES",
+    "OWN_BATCHES",
     "Data",
     "DataRequest",
     "Estimate",
@@ -41,6 +44,7 @@ __all__ = [
     "LayerEstimate",
     "Measurement",
     "Observer",
+    "OwnBatches",
     "RunState",
     "Silent",
     "TokenData",

@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, assert_never
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from smupar_transfer.model import Network
-from smupar_transfer.records import BudgetSpec, Evaluation, Precision, RunSpec
+from smupar_transfer.records import (
+    BudgetSpec,
+    Evaluation,
+    GPTSpec,
+    MLPSpec,
+    ModelSpec,
+    ModuleSpec,
+    Precision,
+    RunSpec,
+)
+from smupar_transfer.sparsity import named_generator
 from smupar_transfer.training.callbacks import Observer
 from smupar_transfer.training.checkpoint import Progress
 from smupar_transfer.training.data.load import Data
+from smupar_transfer.training.data.own_batches import OwnBatches
 from smupar_transfer.training.interruption import never
 from smupar_transfer.training.optimizer import schedule, set_learning_rates
 
@@ -32,9 +45,23 @@ class Session:
     optimizer: torch.optim.Optimizer
     data: Data
     batches: torch.Generator
-    validation: list[tuple[Tensor, Tensor]]
+    validation: list[Any]
     progress: Progress
     device: torch.device
+    stream: Iterator[Any] | None = None
+
+    def next_batch(self) -> Any:
+        """The batch of the next step; the first call comes after a checkpoint was loaded."""
+        if self.stream is None:
+            self.stream = self._batches()
+        return next(self.stream)
+
+    def _batches(self) -> Iterator[Any]:
+        if isinstance(self.data, OwnBatches):
+            yield from self.data.stream(self.spec.seed, self.progress.step)
+        budget = self.spec.budget
+        while not isinstance(self.data, OwnBatches):
+            yield self.data.train_batch(self.batches, budget.batch_size, budget.sequence_length)
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
@@ -91,9 +118,9 @@ def train_step(session: Session) -> float:
 
 def compute_gradients(session: Session) -> float:
     """Loss (nats) and gradients, not yet clipped, on the next training batch; no gradients if it is not finite."""
-    budget = session.spec.budget
-    inputs, targets = session.data.train_batch(session.batches, budget.batch_size, budget.sequence_length)
-    loss = cross_entropy(_logits(session, inputs), targets.to(session.device))
+    batch = session.next_batch()
+    with _repeatable(session):
+        loss = _loss(session, batch)
     session.optimizer.zero_grad(set_to_none=True)
     value = float(loss.detach())
     if math.isfinite(value):
@@ -101,11 +128,35 @@ def compute_gradients(session: Session) -> float:
     return value
 
 
+def _loss(session: Session, batch: Any) -> Tensor:
+    if isinstance(session.data, OwnBatches):
+        with _precision(session):
+            return session.data.loss(session.network, batch, session.device)
+    inputs, targets = batch
+    return cross_entropy(_logits(session, inputs), targets.to(session.device))
+
+
 def _logits(session: Session, inputs: Tensor) -> Tensor:
-    shorter = session.spec.precision is Precision.BFLOAT16
-    with torch.autocast(session.device.type, torch.bfloat16, enabled=shorter):
+    with _precision(session):
         logits: Tensor = session.network(inputs.to(session.device))
     return logits.float()
+
+
+def _precision(session: Session) -> torch.autocast:
+    shorter = session.spec.precision is Precision.BFLOAT16
+    return torch.autocast(session.device.type, torch.bfloat16, enabled=shorter)
+
+
+@contextmanager
+def _repeatable(session: Session) -> Iterator[None]:
+    """Have what a person's own model draws in a step, as dropout does, depend on seed and step alone."""
+    if not isinstance(session.data, OwnBatches):
+        yield
+        return
+    devices = [session.device] if session.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(named_generator(session.spec.seed, "step", str(session.progress.step)).initial_seed())
+        yield
 
 
 def update_weights(session: Session) -> None:
@@ -117,8 +168,10 @@ def update_weights(session: Session) -> None:
 
 
 @torch.no_grad()
-def validate(session: Session) -> tuple[float, float]:
-    """Mean validation loss in nats and accuracy over the fixed batches."""
+def validate(session: Session) -> tuple[float, float | None]:
+    """Mean validation loss in nats and accuracy over the fixed batches; no accuracy for a person's own loss."""
+    if isinstance(session.data, OwnBatches):
+        return _own_validation(session), None
     losses, hits = [], []
     for inputs, targets in session.validation:
         logits = _logits(session, inputs)
@@ -126,6 +179,15 @@ def validate(session: Session) -> tuple[float, float]:
         losses.append(float(cross_entropy(logits, targets)))
         hits.append(float((logits.argmax(-1) == targets).float().mean()))
     return sum(losses) / len(losses), sum(hits) / len(hits)
+
+
+def _own_validation(session: Session) -> float:
+    """The mean of the task's own loss, with the model as it is used: dropout off, statistics of batches fixed."""
+    session.network.eval()
+    with _repeatable(session):
+        losses = [float(_loss(session, batch)) for batch in session.validation]
+    session.network.train()
+    return sum(losses) / len(losses)
 
 
 def evaluation_steps(budget: BudgetSpec) -> set[int]:
@@ -158,10 +220,21 @@ def _evaluate(session: Session) -> Evaluation:
 def _is_lost(evaluation: Evaluation, session: Session) -> bool:
     if evaluation.validation_loss is None:
         return True
-    model = session.spec.model
-    guessing = math.log(model.vocab_size if model.kind == "gpt" else model.classes)
     start = session.progress.first_loss
-    return evaluation.validation_loss > EXPLODED * max(guessing, start if start is not None else guessing)
+    known = [loss for loss in (_guessing(session.spec.model), start) if loss is not None]
+    return evaluation.validation_loss > EXPLODED * max(map(abs, known), default=math.inf)
+
+
+def _guessing(model: ModelSpec) -> float | None:
+    """The loss of a uniform guess; None for a person's own loss, of which nothing is known."""
+    match model:
+        case GPTSpec():
+            return math.log(model.vocab_size)
+        case MLPSpec():
+            return math.log(model.classes)
+        case ModuleSpec():
+            return None
+    assert_never(model)
 
 
 def _finite(value: float) -> float | None:

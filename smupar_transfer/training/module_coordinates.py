@@ -26,6 +26,7 @@ class ModuleProbe:
         module: The layer.
         leaf: The name of its weight.
         inputs: What went in last.
+        weight: The weight before the step in progress.
         sizes: The sizes of each coordinate, an entry a step; see ``theory.Coordinate``.
     """
 

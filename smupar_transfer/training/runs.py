@@ -33,7 +33,7 @@ from smupar_transfer.training.machine import machine_name
 from smupar_transfer.training.optimizer import make_optimizer
 from smupar_transfer.training.process import prepare_process
 from smupar_transfer.training.trackers import Tracking, follow
-from smupar_transfer.transfer import ParameterPlan
+from smupar_transfer.transfer import ParameterPlan, held_report
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def _record(session: Session, plan: tuple[ParameterPlan, ...], execution: Execut
         accuracy=None if diverged else last.accuracy,
         diverged=diverged,
         tokens=seen,
-        epochs=seen / spec.data.train_size,
+        epochs=seen / spec.data.train_size if spec.data.train_size else 0.0,
         parameters=cost.parameters,
         nonzero_parameters=cost.nonzero_parameters,
         flops_dense=cost.flops_dense * seen,
@@ -149,7 +149,7 @@ def _record(session: Session, plan: tuple[ParameterPlan, ...], execution: Execut
         wall_seconds=round(progress.wall_seconds, 3),
         step_seconds=round(statistics.median(progress.step_seconds), 6),
         history=tuple(progress.history),
-        layers=sparsity_report(session.network),
+        layers=(*sparsity_report(session.network), *held_report(session.network)),
         environment=describe_environment(execution, session.network),
     )
 
@@ -189,6 +189,9 @@ def load_network(spec: RunSpec, checkpoint: Path, execution: Execution | None = 
     return network
 
 
+NO_BYTES = "needs a byte-level language model"
+
+
 def require_byte_model(model: ModelSpec, length: int) -> None:
     """Check that a network can be asked for ``length`` bytes.
 
@@ -196,7 +199,7 @@ def require_byte_model(model: ModelSpec, length: int) -> None:
         InputError: it is no byte-level language model.
     """
     if not isinstance(model, GPTSpec) or model.vocab_size != 256:
-        raise InputError("sample", length, "needs a byte-level language model")
+        raise InputError("sample", length, NO_BYTES)
 
 
 def sample(network: Network, prompt: bytes, length: int, seed: int) -> bytes:
@@ -205,8 +208,9 @@ def sample(network: Network, prompt: bytes, length: int, seed: int) -> bytes:
     Raises:
         InputError: the network is no byte-level language model.
     """
+    if not isinstance(network, GPT):
+        raise InputError("sample", length, NO_BYTES)
     require_byte_model(network.spec, length)
-    assert isinstance(network, GPT)  # what its specification says
     ids = torch.tensor(list(prompt or b"\n"), dtype=torch.int64)
     added = network.generate(ids, length, named_generator(seed, "sample", "text"))
     return bytes(added.tolist())

@@ -56,7 +56,8 @@ def trace(network: nn.Module, sample: object) -> dict[str, Use]:
 
     Args:
         network: A small one; the pass costs what a forward pass costs.
-        sample: What it takes: a mapping (keywords), a tuple or list (arguments), or a single argument.
+        sample: What it takes: a mapping (keywords), a tuple or list (arguments), or a single argument; or a function
+            that is called with the network and runs it.
 
     Returns:
         The use of every parameter by name; empty uses for those that the pass did not touch.
@@ -79,7 +80,9 @@ def trace(network: nn.Module, sample: object) -> dict[str, Use]:
 
 
 def _call(network: nn.Module, sample: object) -> None:
-    if isinstance(sample, Mapping):
+    if callable(sample) and not isinstance(sample, Tensor):
+        sample(network)
+    elif isinstance(sample, Mapping):
         network(**sample)
     elif isinstance(sample, tuple | list):
         network(*sample)

@@ -60,8 +60,8 @@ def plan(
         base: The same architecture, of the same depth, at the width at which base hyperparameters are tuned.
         delta: The same architecture at a third width: for dimensions in which model and base agree, and that
             are varied nevertheless.
-        sample: A tiny batch, as ``base`` takes it (keywords as a mapping): lets a forward pass decide on what module
-            types and shapes leave open.
+        sample: A tiny batch, as ``base`` takes it (keywords as a mapping), or a function that runs a model: lets a
+            forward pass decide on what module types and shapes leave open.
         density: The part of hidden weights that stays: a number; a structure (``"2:4"``, ``"block16:0.1"``,
             ``"fixed_fan_in:0.1"``); ``"erk:0.05"``, by layer; ``"found"``, as the model is pruned already; or one of
             these for each pattern of names, of which the first that matches counts.

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
 
-from smupar_transfer.records import SCHEMA_VERSION, BudgetSpec, FileKind, ModelSpec, SparsitySpec, Tuned
+from smupar_transfer.records import SCHEMA_VERSION, BudgetSpec, FileKind, ModelSpec, ModuleSpec, SparsitySpec, Tuned
 from smupar_transfer.records.tuned import check_trial
 from smupar_transfer.records.yamls import read_yaml, write_yaml
 from smupar_transfer.sparsity import is_counted
@@ -89,7 +89,8 @@ class Recipe:
         roles: Absolute values by role, those of hidden weights at the target's nominal density.
         layers: Absolute values by name of each hidden weight matrix, at its own fan-in and at the density that its mask
             will have; empty where ``roles`` says the same of all of them, and for masks whose density is known only
-            once they are drawn.
+            once they are drawn. For a model that initialises itself, those of every parameter: there ``roles`` has
+            standard deviations relative to the model's own.
     """
 
     hparams: BaseHyperparameters
@@ -142,8 +143,9 @@ def make_recipe(
         source: where the base hyperparameters come from; None if nobody tuned them.
     """
     roles = rules.by_role(width_factor(model.width, base_width), sparsity.density)
+    own = isinstance(model, ModuleSpec)
     layers = (
-        {row.name: row.values for row in plan if row.role is Role.HIDDEN}
+        {row.name: row.values for row in plan if own or row.role is Role.HIDDEN}
         if is_counted(sparsity.mask, sparsity.density)
         else {}
     )
@@ -156,7 +158,7 @@ def make_recipe(
         model=model,
         sparsity=sparsity,
         roles=roles,
-        layers=layers if any(values != roles[Role.HIDDEN] for values in layers.values()) else {},
+        layers=layers if own or any(values != roles[Role.HIDDEN] for values in layers.values()) else {},
     )
 
 
@@ -169,11 +171,14 @@ def require_agreement(recipe: Recipe, plan: Iterable[ParameterPlan]) -> None:
     Raises:
         InputError: a number of the recipe is another one than that of the plan.
     """
+    own = isinstance(recipe.model, ModuleSpec)
     for row in plan:
-        if row.role is Role.HIDDEN and not is_counted(recipe.sparsity.mask, recipe.sparsity.density):
+        if not is_counted(recipe.sparsity.mask, recipe.sparsity.density) and (own or row.role is Role.HIDDEN):
             continue
+        if own and row.name not in recipe.layers:
+            raise InputError("recipe", row.name, "is not in the recipe", "transfer again")
         says, trained = recipe.layers.get(row.name, recipe.roles[row.role]), row.values
-        if row.role is not Role.HIDDEN and says.m_d != trained.m_d:
+        if row.role is not Role.HIDDEN and not own and says.m_d != trained.m_d:
             continue
         pairs = zip(astuple(says), astuple(trained), strict=True)
         if not all(math.isclose(said, right, rel_tol=AGREEMENT) for said, right in pairs):
@@ -210,6 +215,8 @@ def read_recipe(path: Path) -> Recipe:
         if role not in recipe.roles:
             raise InputError("recipe", str(path), f"has no values for role {role}")
         _require_same(path, str(role), recipe.roles[role], expected)
+    if isinstance(recipe.model, ModuleSpec):
+        return recipe  # what follows for its parameters is known once its task is: see ``require_agreement``
     for layer, written in recipe.layers.items():
         expected = rules.values(Role.HIDDEN, ScaleFactors(written.m_d, written.m_rho))
         _require_same(path, layer, written, expected)

@@ -10,8 +10,11 @@ from smupar_transfer.theory import InputError
 from smupar_transfer.transfer.applying import applied_digest
 from smupar_transfer.transfer.held_masks import HELD, HeldMask, release_held
 from smupar_transfer.transfer.layouts import is_transposed_linear
+from smupar_transfer.transfer.names import join
 from smupar_transfer.transfer.plan_data import PlanData
 
+FUNCTIONAL = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
+"""Modules of torch that compute with the weights of their linear layers without calling these."""
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
@@ -40,7 +43,9 @@ def sparsify_(model: nn.Module, plan: PlanData, backend: str = "auto") -> list[s
         raise InputError("model", type(model).__name__, "has not this plan applied", "call plan.apply_(model) first")
     chosen = {
         path: module
-        for path, module in model.named_modules()
+        for parent_path, parent in model.named_modules()
+        if not isinstance(parent, FUNCTIONAL)
+        for path, module in ((join(parent_path, name), child) for name, child in parent.named_children())
         if _is_linear(module) and any(held.leaf == "weight" for held in module.__dict__.get(HELD, ()))
     }
     for path, module in chosen.items():

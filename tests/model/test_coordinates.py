@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smupar_transfer.model import build
-from smupar_transfer.records import GPTSpec, RunSpec
+from smupar_transfer.records import GPTSpec, MLPSpec, RunSpec
 from smupar_transfer.sparsity import SparseLinear
 from smupar_transfer.theory import MUP, PARAMETRIZATIONS, SMUPAR, SP, Coordinate, Parametrization, predicted
 from smupar_transfer.training import make_optimizer
@@ -48,6 +48,7 @@ def batch(spec: RunSpec, examples: int = 64) -> tuple[Tensor, Tensor]:
     if isinstance(spec.model, GPTSpec):
         ids = torch.randint(spec.model.vocab_size, (examples // 8, 9), generator=generator)
         return ids[:, :-1], ids[:, 1:]
+    assert isinstance(spec.model, MLPSpec)
     inputs = torch.randn(examples, spec.model.features, generator=generator)
     return inputs, torch.randint(spec.model.classes, (examples,), generator=generator)
 

@@ -41,7 +41,7 @@ def test_the_readouts_bias_is_not_multiplied(mlp: SpecMaker) -> None:
     logits = []
     for multiplier in (1.0, 1e-9):
         network, _ = build(replace(spec, hparams=replace(spec.hparams, output_multiplier=multiplier)))
-        torch.nn.init.ones_(network.readout.bias)  # type: ignore[union-attr]
+        torch.nn.init.ones_(network.get_parameter("readout.bias"))
         logits.append(network(torch.randn(3, 10)))
     torch.testing.assert_close(logits[1], torch.ones(3, 5))
     assert not torch.allclose(logits[0], torch.ones(3, 5))

@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from smupar_transfer.model import MLP, build, outline, plan_of
+from smupar_transfer.model import GPT, MLP, build, outline, plan_of
 from smupar_transfer.records import (
     Activation,
     BudgetSpec,
@@ -353,4 +353,5 @@ def test_tied_gpt_multiplies_logits_as_mups_shared_readout_does() -> None:
     shared = mup.MuSharedReadout(nn.Embedding(96, WIDTH).weight, bias=False, output_mult=BASE.output_multiplier)
     narrow, between = (mup.MuSharedReadout(nn.Embedding(96, width).weight, bias=False) for width in NARROW)
     mup.set_base_shapes(shared, narrow, delta=between, rescale_params=False)
+    assert isinstance(network, GPT)
     assert network.multipliers.output == shared.output_mult / shared.width_mult()

@@ -28,7 +28,11 @@ TIMINGS = {"masked": Timing(4.0, 2.0, 4.0), "csr": Timing(1.0, 0.5, 12.0)}
 
 @pytest.fixture
 def two_layers(spec: RunSpec) -> RunSpec:
-    return replace(spec, model=replace(spec.model, depth=2), sparsity=replace(spec.sparsity, density=0.25))
+    return replace(
+        spec,
+        model=replace(spec.model, depth=2),  # type: ignore[arg-type]
+        sparsity=replace(spec.sparsity, density=0.25),
+    )
 
 
 @pytest.fixture

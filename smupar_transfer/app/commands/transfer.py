@@ -12,6 +12,7 @@ from smupar_transfer.app.base import resolve_base
 from smupar_transfer.app.cautions import tell_of_transfer
 from smupar_transfer.app.overrides import RUN_WORDS, next_command, path_word
 from smupar_transfer.app.recipes import recipe_of
+from smupar_transfer.records import ModuleSpec
 from smupar_transfer.reporting.number_format import significant
 from smupar_transfer.theory import InputError, Role, parametrization
 from smupar_transfer.transfer import Recipe, RoleValues, read_recipe, write_recipe
@@ -30,7 +31,10 @@ def run(config: DictConfig) -> None:
     tell_of_transfer(base, spec)
     for change in [] if before is None else _changes(before, recipe):
         out.print(f"in place of {change}", soft_wrap=True)
-    out.print(f"wrote {path}\nnext: {next_command('train', [path_word('recipe', path)], RUN_WORDS)}", soft_wrap=True)
+    words = [path_word("recipe", path)]
+    if isinstance(recipe.model, ModuleSpec):  # a recipe names no code that would run by itself
+        words += ["model=module", path_word("model.factory", Path(config.model.factory))]
+    out.print(f"wrote {path}\nnext: {next_command('train', words, RUN_WORDS)}", soft_wrap=True)
 
 
 def _kept(path: Path, recipe: Recipe) -> Recipe | None:
@@ -69,7 +73,8 @@ def _changes(before: Recipe, now: Recipe) -> list[str]:
 
 
 def _density_words(recipe: Recipe) -> str:
-    densities = sorted({significant(values.m_rho, 3) for values in recipe.layers.values()}, key=float)
+    sparse = [values.m_rho for values in recipe.layers.values() if values.m_rho < 1]
+    densities = sorted({significant(density, 3) for density in sparse}, key=float)
     if not densities:
         return f"{recipe.sparsity.density:g}"
     return " to ".join(dict.fromkeys((densities[0], densities[-1])))
@@ -82,13 +87,16 @@ def role_table(recipe: Recipe) -> Group:
     title = (
         f"{table.title}: width {recipe.base_width} -> {recipe.model.width}, density 1 -> {recipe.sparsity.density:g}"
     )
-    columns = ["role", "variance x", "init std", "learning rate", "weight decay", "epsilon", "multiplier"]
+    # a model that initialises itself has a standard deviation for each matrix: it is told relative to them
+    std = "own std x" if isinstance(recipe.model, ModuleSpec) else "init std"
+    columns = ["role", "variance x", std, "learning rate", "weight decay", "epsilon", "multiplier"]
     return console.table(title, columns, rows)
 
 
 def _rows(recipe: Recipe, role: Role) -> list[list[str]]:
     """One row, or one for each density where masks could not keep the same part of every layer."""
-    layers = list(recipe.layers.values()) if role is Role.HIDDEN and recipe.layers else [recipe.roles[role]]
+    by_layer = role is Role.HIDDEN and recipe.layers and not isinstance(recipe.model, ModuleSpec)
+    layers = list(recipe.layers.values()) if by_layer else [recipe.roles[role]]
     by_density: dict[str, list[RoleValues]] = {}
     for values in layers:
         by_density.setdefault(significant(values.m_rho, 3), []).append(values)

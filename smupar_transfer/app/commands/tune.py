@@ -20,6 +20,7 @@ from smupar_transfer.records import write_tuned
 from smupar_transfer.reporting.number_format import loss, significant
 from smupar_transfer.sweeps.overwriting import refuse_other_page
 from smupar_transfer.theory import InputError
+from smupar_transfer.training import OWN_BATCHES
 from smupar_transfer.training.kernel_fallback import resolved
 from smupar_transfer.tuning import (
     Range,
@@ -73,11 +74,7 @@ def suggested(config: DictConfig, folder: Path) -> str:
 def make_search(config: DictConfig) -> Search:
     """The search that a configuration describes."""
     tuning = config.tuning
-    space = {
-        str(name): Range(axis.low, axis.high, axis.log)
-        for name, axis in tuning.space.items()
-        if not OmegaConf.is_missing(axis, "low")
-    }
+    space = _space(config)
     search = Search(
         settings=StudySettings(
             name=config.study.name,
@@ -96,6 +93,24 @@ def make_search(config: DictConfig) -> Search:
     for key in set_by_hand(config, "hparams"):
         _refuse_outside(key, search)
     return search
+
+
+def _space(config: DictConfig) -> dict[str, Range]:
+    """The ranges, but for the one of the two scales of initial values that the network does not read.
+
+    Raises:
+        InputError: a person typed a range that is not read.
+    """
+    unread = "init_std" if config.model.kind == OWN_BATCHES else "init_scale"
+    for key in set_by_hand(config, "tuning"):
+        if key.startswith(f"tuning.space.{unread}."):
+            problem = f"is not searched with model={config.model.kind}"
+            raise InputError(key, OmegaConf.select(config, key), problem, "leave it out")
+    return {
+        str(name): Range(axis.low, axis.high, axis.log)
+        for name, axis in config.tuning.space.items()
+        if name != unread and not OmegaConf.is_missing(axis, "low")
+    }
 
 
 def _refuse_outside(key: str, search: Search) -> None:

@@ -22,6 +22,7 @@ AXIS_LABELS = {
     "input_multiplier": "input multiplier $α_{in}$",
     "output_multiplier": "output multiplier $α_{out}$",
     "weight_decay": "weight decay λ",
+    "init_scale": "scale of initial values",
 }
 CEILING = 1.1
 """Times the best loss, up to which losses are shown; of what lies above, a wedge at the top tells that it is there."""

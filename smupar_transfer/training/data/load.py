@@ -5,19 +5,23 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from smupar_transfer.model import load_task
 from smupar_transfer.theory import InputError
 from smupar_transfer.training.data.binary import load_binary
 from smupar_transfer.training.data.corpora import BYTES, load_python, load_text
 from smupar_transfer.training.data.examples import ExampleData, load_digits
+from smupar_transfer.training.data.own_batches import NAME as OWN
+from smupar_transfer.training.data.own_batches import OwnBatches
 from smupar_transfer.training.data.shakespeare import load_shakespeare
 from smupar_transfer.training.data.token_types import TOKEN_TYPES
 from smupar_transfer.training.data.tokens import TokenData
 
-Data = TokenData | ExampleData
+Data = TokenData | ExampleData | OwnBatches
 
 VALIDATION_FRACTION = 0.1
 """What is held out where nobody said how much, and the one value that data with a split of its own takes."""
 DATA_NAMES = ("python", "shakespeare", "text", "bin", "digits")
+"""Data sets by name; what a person's own task learns from has none."""
 
 
 def load_data(
@@ -33,7 +37,7 @@ def load_data(
     """Load a data set; the same arguments and content give the same data, split by split, on every machine.
 
     Args:
-        name: one of ``DATA_NAMES``.
+        name: One of ``DATA_NAMES``, or ``module`` for the batches of the task file ``path``.
         path: where a person's own data lies; for ``text`` and ``bin``.
         vocab_size: of the tokenizer, for ``bin``. Bytes have 256.
         bytes_per_token: mean bytes of text behind a token, for ``bin``. Bytes have 1.
@@ -44,6 +48,8 @@ def load_data(
     Raises:
         InputError: an argument is wrong or does not go with the data set, or the data cannot be had.
     """
+    if name == OWN:
+        return OwnBatches.of(load_task(path or ""))
     if name not in DATA_NAMES:
         raise InputError("data", name, "is no known data set", f"choose from {', '.join(DATA_NAMES)}")
     if not 0 < validation_fraction < 1:

@@ -88,7 +88,9 @@ class Follower:
         """See ``Observer``."""
         per_token = self._session.spec.data.bytes_per_token
         loss = math.nan if evaluation.validation_loss is None else evaluation.validation_loss
-        values = {"eval/loss": loss, "eval/accuracy": evaluation.accuracy}
+        values = {"eval/loss": loss}
+        if evaluation.accuracy is not None:
+            values["eval/accuracy"] = evaluation.accuracy
         if per_token is not None:
             values["eval/bits_per_byte"] = loss / math.log(2) / per_token
         self._log(values, evaluation.step)

@@ -18,7 +18,15 @@ import pytest
 
 from smupar_transfer import training
 from smupar_transfer.app.hydra_entry import launch
-from smupar_transfer.records import CoordinateRecord, CoordinateStore, Environment, LayerSizes, RunSpec, read_manifest
+from smupar_transfer.records import (
+    CoordinateRecord,
+    CoordinateStore,
+    Environment,
+    GPTSpec,
+    LayerSizes,
+    RunSpec,
+    read_manifest,
+)
 from smupar_transfer.reporting import publish
 from smupar_transfer.sparsity import AUTO, BACKENDS
 from smupar_transfer.sweeps import run_missing
@@ -237,8 +245,9 @@ def test_another_shape_of_ones_own(smupar: Run, data: tuple[str, ...], check: st
     result = smupar("coordinates", check, *data, *words)
     assert result.returncode == 0, result.stderr + result.stdout
     for record in CoordinateStore(Path("results/check")):
+        assert isinstance(record.spec.model, GPTSpec)
         assert (record.spec.model.width, record.spec.base_width, record.spec.model.depth) == (96, 64, 2)
-        assert record.spec.model.activation == "swiglu"  # type: ignore[union-attr]
+        assert record.spec.model.activation == "swiglu"
 
 
 @pytest.mark.parametrize(

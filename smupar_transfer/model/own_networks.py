@@ -1,0 +1,98 @@
+"""Networks of a person's own task: planned by ``transfer.plan``, as anybody's."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import nn
+
+from smupar_transfer.model.tasks import task_of
+from smupar_transfer.records import ModuleSpec, RunSpec
+from smupar_transfer.theory import InputError, RelativeHyperparameters
+from smupar_transfer.transfer import OpenRolesError, ParameterPlan, Plan, plan, sparsify_
+
+
+def build_own(spec: RunSpec, model: ModuleSpec, backend: str) -> tuple[nn.Module, tuple[ParameterPlan, ...]]:
+    """Make, plan and prepare a network; its masked linear layers are computed by a backend."""
+    network = task_of(model.sha256).model(model.width, spec.seed)
+    made = plan_own(network, spec, model)
+    made.apply_(network)
+    sparsify_(network, made, backend)
+    return network, rows_of(made)
+
+
+def outline_own(spec: RunSpec, model: ModuleSpec) -> nn.Module:
+    """The network without its memory, where the task's function can do without."""
+    task = task_of(model.sha256)
+    try:
+        with torch.device("meta"):
+            return task.model(model.width, spec.seed)
+    except InputError:
+        return task.model(model.width, spec.seed)
+
+
+def plan_own(network: nn.Module, spec: RunSpec, model: ModuleSpec) -> Plan:
+    """Plan a network against its task's model at the base's width.
+
+    Where module types and shapes leave roles open, a forward pass of the base on a batch of the task decides.
+    """
+    task, hparams = task_of(model.sha256), spec.hparams
+    relative = RelativeHyperparameters(
+        learning_rate=hparams.learning_rate,
+        init_scale=hparams.init_scale,
+        input_multiplier=hparams.input_multiplier,
+        output_multiplier=hparams.output_multiplier,
+        weight_decay=hparams.weight_decay,
+    )
+
+    def planned(sample: object) -> Plan:
+        return plan(
+            network,
+            task.model(spec.base_width, spec.seed),
+            delta=_wider(model.sha256, spec.base_width),
+            sample=sample,
+            density=f"{spec.sparsity.mask}:{spec.sparsity.density!r}",
+            roles=task.roles,
+            parametrization=spec.parametrization,
+            optimizer=spec.optimizer,
+            hparams=relative,
+            seed=spec.seed,
+        )
+
+    try:
+        return planned(None)
+    except OpenRolesError:
+        batch = next(iter(task.batches("train", spec.seed)))
+        return planned(lambda base: task.loss(base, batch))
+
+
+@lru_cache(maxsize=8)
+def _wider(sha256: str, base_width: int) -> nn.Module:
+    """The task's model at twice the base's width: what grows is seen on it, also where a run has the base's own."""
+    return task_of(sha256).model(2 * base_width, 0)
+
+
+def rows_of(made: Plan) -> tuple[ParameterPlan, ...]:
+    """The rows of a plan as those of this package's own networks."""
+    rows = []
+    for row in made.rows:
+        assert row.init_std is not None
+        assert row.learning_rate is not None
+        assert row.weight_decay is not None
+        rows.append(
+            ParameterPlan(
+                name=row.name,
+                shape=row.shape,
+                role=row.role,
+                fan_in=row.fan_in,
+                width=row.m_d,
+                density=row.m_rho,
+                init_std=row.init_std,
+                learning_rate=row.learning_rate,
+                weight_decay=row.weight_decay,
+                epsilon=row.epsilon,
+                forward_multiplier=row.forward_multiplier,
+            )
+        )
+    return tuple(rows)

@@ -1,0 +1,130 @@
+"""A person's own task: a Python file that makes a model, gives batches and computes the loss."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from smupar_transfer.theory import InputError
+
+REQUIRED = ("make_model", "batches", "loss")
+KEY = "model.factory"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a task file says.
+
+    Attributes:
+        path: The file.
+        sha256: The hash of its content, by which records know it.
+        make_model: From a width to a model that initialises itself.
+        batches: From ``"train"`` or ``"validation"``, and a seed, to batches of any kind; where they end, training goes
+            on with those of the next seed.
+        loss: From a model and a batch to a loss without dimensions, in nats or whatever is to become small.
+        roles: What the file knows of roles, as ``plan`` takes it; optional.
+    """
+
+    path: Path
+    sha256: str
+    make_model: Callable[[int], nn.Module]
+    batches: Callable[[str, int], Iterable[Any]]
+    loss: Callable[[nn.Module, Any], Tensor]
+    roles: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The name of the file, without its ending."""
+        return self.path.stem
+
+    def model(self, width: int, seed: int) -> nn.Module:
+        """A model whose initial values depend on width and seed alone; the global stream of random numbers stays.
+
+        Raises:
+            InputError: the file's function fails, or gives no module.
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            try:
+                made = self.make_model(width)
+            except Exception as error:  # whatever a person's code raises
+                raise self._failed(f"make_model({width})", error) from error
+        if not isinstance(made, nn.Module):
+            raise InputError(KEY, str(self.path), f"make_model({width}) gives {type(made).__name__}, not an nn.Module")
+        return made
+
+    def _failed(self, call: str, error: Exception) -> InputError:
+        return InputError(KEY, str(self.path), f"{call} fails: {type(error).__name__}: {error}")
+
+
+_tasks: dict[str, Task] = {}
+
+
+def load_task(path: str | Path) -> Task:
+    """Run a task file, once in a process for each content.
+
+    Raises:
+        InputError: there is no such file, it fails, or it lacks a function.
+    """
+    file = Path(path).expanduser()
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise InputError(
+            KEY, str(path), f"cannot be read: {error.strerror}", "give the path of a Python file"
+        ) from error
+    sha256 = hashlib.sha256(content).hexdigest()
+    if sha256 not in _tasks:
+        _tasks[sha256] = _task(file, sha256, _run(file, content, sha256))
+    return _tasks[sha256]
+
+
+def _run(file: Path, content: bytes, sha256: str) -> ModuleType:
+    """Import the file as a module of its own; its folder can be imported from, as with ``python FILE``."""
+    name = f"smupar_task_{sha256[:16]}"
+    module = ModuleType(name)
+    module.__file__ = str(file.resolve())
+    folder = str(file.resolve().parent)
+    sys.modules[name] = module  # classes of it are pickled by this name
+    if folder not in sys.path:
+        sys.path.append(folder)
+    try:
+        exec(compile(content, str(file), "exec"), module.__dict__)
+    except Exception as error:
+        del sys.modules[name]
+        raise InputError(KEY, str(file), f"fails: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _task(file: Path, sha256: str, module: ModuleType) -> Task:
+    missing = [name for name in REQUIRED if not callable(getattr(module, name, None))]
+    if missing:
+        problem = f"has no function {', '.join(missing)}"
+        remedy = "a task has make_model(width), batches(split, seed) and loss(model, batch)"
+        raise InputError(KEY, str(file), problem, remedy)
+    roles = getattr(module, "roles", {})
+    if not isinstance(roles, Mapping):
+        raise InputError(
+            KEY, str(file), f"has roles of type {type(roles).__name__}", "use a mapping of patterns to roles"
+        )
+    return Task(file, sha256, module.make_model, module.batches, module.loss, roles)
+
+
+def task_of(sha256: str) -> Task:
+    """The task whose file has that hash.
+
+    Raises:
+        InputError: no such file was loaded in this process: code is never run because a record names it.
+    """
+    if sha256 not in _tasks:
+        problem = f"the run is of a task file with sha256 {sha256[:8]}..., which is not this one"
+        raise InputError(KEY, "", problem, "name that file, unchanged: model=module model.factory=FILE")
+    return _tasks[sha256]
