@@ -47,7 +47,7 @@ def require_expected(architecture: Architecture, planned: Plan) -> None:
 def test_every_parameter_has_its_role_with_a_forward_pass(architecture: Architecture) -> None:
     planned = with_sample(architecture, density=0.25)
     require_expected(architecture, planned)
-    assert {name for name in planned.masks} == {row.name for row in planned.rows if row.role == "hidden"}
+    assert set(planned.masks) == {row.name for row in planned.rows if row.role == "hidden"}
     assert planned.attention == {}
     assert planned.cautions == (() if architecture.hooks.readout else (UNTESTED,))
 
@@ -87,7 +87,7 @@ def test_two_steps_of_adamw_hold_the_masks(architecture: Architecture) -> None:
     optimizer = torch.optim.AdamW(planned.groups(model, learning_rate=1e-3, weight_decay=0.1))
     for _ in range(2):
         optimizer.zero_grad()
-        output_of(call(model, architecture.sample(2 * BASE))).square().mean().backward()
+        output_of(call(model, architecture.sample(2 * BASE))).square().mean().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     planned.check(optimizer)
     masks = {id(held.parameter): held.mask for held in held_masks(model)}
