@@ -60,7 +60,7 @@ class ModuleMultiplier:
 
     Attributes:
         module: The path of the module.
-        side: ``input`` or ``output`` of the module.
+        side: Which side of the module, ``input`` or ``output``.
         factor: The constant.
     """
 
