@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from torch import nn
@@ -11,6 +12,11 @@ from smupar_transfer.transfer.evidence import Evidence
 from smupar_transfer.transfer.layouts import Layout, layouts_of, stored_name
 from smupar_transfer.transfer.plan_data import ModuleMultiplier
 from smupar_transfer.transfer.roles import Claim
+
+HEAD_SIZES = ("head_dim", "attention_head_size", "attention_head_dim", "key_value_proj_dim", "d_head")
+"""What attention modules of other people call the number of channels of a head."""
+USUAL = -0.5
+"""The exponent that attention modules follow where nothing is known of them."""
 
 
 def users_of(network: nn.Module, name: str) -> Iterator[tuple[str, Layout]]:
@@ -49,8 +55,9 @@ def tied_readouts(evidence: Evidence, claim: Claim) -> Iterator[tuple[str, Layou
 def attention_factors(evidence: Evidence, exponent: float) -> dict[str, float]:
     """What the ``scaling`` of attention modules is to be multiplied with, where heads are not of the base's size.
 
-    A module scales logits by head_dim ** -1/2 itself. Relative to the base, which is left as it is, a parametrization
-    wants them to follow head_dim ** exponent.
+    Relative to the base, which is left as it is, a parametrization wants logits to follow head_dim ** exponent. Most
+    modules make them follow head_dim ** -1/2 by themselves, some leave them as they are: the scalings of model and base
+    tell.
 
     Raises:
         InputError: heads are of another size and the module has no ``scaling`` that could be changed.
@@ -58,11 +65,21 @@ def attention_factors(evidence: Evidence, exponent: float) -> dict[str, float]:
     factors: dict[str, float] = {}
     base = dict(evidence.base.named_modules())
     for path, module in evidence.network.named_modules():
-        own, theirs = getattr(module, "head_dim", None), getattr(base.get(path), "head_dim", None)
-        if not isinstance(own, int) or not isinstance(theirs, int) or own == theirs or exponent == -0.5:
+        own, key = _head_size(module)
+        theirs, _ = _head_size(base.get(path))
+        if own is None or theirs is None or own == theirs:
             continue
-        if not isinstance(getattr(module, "scaling", None), float):
+        before, now = getattr(base[path], "scaling", None), getattr(module, "scaling", None)
+        if isinstance(before, float) and isinstance(now, float):
+            factor = before / now * (own / theirs) ** exponent
+            factors |= {} if math.isclose(factor, 1) else {path: factor}
+        elif exponent != USUAL:
             problem = f"is {own}, and {theirs} in the base: how {type(module).__name__} scales attention is not known"
-            raise InputError(f"{path}.head_dim", own, problem, "keep head_dim and have more heads")
-        factors[path] = (own / theirs) ** (exponent + 0.5)
+            raise InputError(f"{path}.{key}", own, problem, f"keep {key} and have more heads")
     return factors
+
+
+def _head_size(module: nn.Module | None) -> tuple[int | None, str]:
+    """The number of channels of a head of an attention module, and what the module calls it; None for other modules."""
+    found = ((getattr(module, key, None), key) for key in HEAD_SIZES)
+    return next(((size, key) for size, key in found if isinstance(size, int)), (None, ""))

@@ -66,7 +66,9 @@ class OpenRolesError(InputError):
         return "\n".join(lines)
 
     def _guess(self, pattern: str) -> str:
-        """What it most likely is: weights between layers grow along two dimensions."""
+        """What it most likely is: weights between layers grow along two dimensions, and biases say that they are."""
+        if pattern.endswith("bias"):
+            return "vector"
         first = next(parameter for parameter in self.parameters if parameter.pattern == pattern)
         grown = sum(own != base for own, base in zip(first.shape, first.base, strict=True))
         return "hidden" if grown != 1 else "readout"

@@ -124,10 +124,10 @@ class Plan(PlanData):
     _repr_html_ = html
 
     def save(self, path: str | Path) -> None:
-        """Write the plan as JSON.
+        """Write the plan as JSON, masks of a person's own included.
 
         Raises:
-            InputError: the file cannot be written, or the plan holds masks of a person's own, which the file would not.
+            InputError: the file cannot be written.
         """
         write_plan(Path(path), self)
 

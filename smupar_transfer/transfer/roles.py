@@ -155,9 +155,9 @@ def _claim(
     evidence: Evidence, name: str, role: Role, layout: Layout | None, why: str, is_end: bool | None = None
 ) -> Claim:
     shape = evidence.shapes[name]
-    everything = tuple(range(len(shape)))
     if layout is None:
-        fan_in, axes = 1, everything
+        # as mup does: the last dimension that grows is the width, one before it is that of experts or positions
+        fan_in, axes = 1, tuple(sorted(evidence.growing[name]))[-1:]
     else:
         fan_in = product(shape, layout.inputs)
         axes = (layout.output,) if role is Role.EMBEDDING else layout.inputs

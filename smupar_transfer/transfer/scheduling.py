@@ -33,8 +33,8 @@ class ProportionalSchedule(LRScheduler):
         options = {name: group[name] for name in CYCLED if name in group}
         rate = float(group["lr"]) / group[FACTOR]
         self._base = _Base([base], {"lr": rate, **options})
-        self._base.step()  # schedules warn if they step before their optimizer
         self.inner = make(self._base)
+        self._base.step()  # schedules warn if they step before their optimizer, which they watch from now on
         self._write()
 
     def step(self, *args: Any, **kwargs: Any) -> None:
