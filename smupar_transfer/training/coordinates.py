@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -17,22 +17,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from smupar_transfer.records import CoordinateRecord, LayerSizes, RunSpec
+from smupar_transfer.records import CoordinateRecord, LayerSizes, ModuleSpec, RunSpec
 from smupar_transfer.sparsity import SparseLinear
 from smupar_transfer.theory import InputError
 from smupar_transfer.training.callbacks import Silent
 from smupar_transfer.training.data.load import Data
 from smupar_transfer.training.loop import Session, compute_gradients, update_weights
+from smupar_transfer.training.module_coordinates import ModuleProbe, computing_once, module_probes
 from smupar_transfer.training.runs import Execution, describe_environment, open_session
+from smupar_transfer.training.sizes import ratio, rms
 from smupar_transfer.training.trackers import Tracking, follow
 from smupar_transfer.training.trackers.following import Followed
 
 DIGITS = 6  # significant ones, in records
-
-
-def rms(values: Tensor) -> float:
-    """Root mean square of all entries, summed in double precision."""
-    return float(values.detach().double().square().mean().sqrt())
 
 
 @dataclass
@@ -71,11 +68,6 @@ class Probe:
         self.update.append(ratio(rms(F.linear(self.inputs.to(change), change)), rms(self.inputs)))
 
 
-def ratio(size: float, reference: float) -> float:
-    """A size relative to another; 0 where that is 0."""
-    return size / reference if reference > 0 else 0.0
-
-
 def measure(
     spec: RunSpec, data: Data, execution: Execution | None = None, tracking: Tracking | None = None
 ) -> CoordinateRecord:
@@ -96,7 +88,9 @@ def measure(
     execution = execution or Execution()
     started = time.perf_counter()
     session, plan = open_session(spec, data, execution)
-    with follow(tracking or Tracking(), session, plan, Silent()) as followed, _probes(session.network) as probes:
+    own = isinstance(spec.model, ModuleSpec)
+    probing = module_probes(session.network, plan) if own else _probes(session.network)
+    with follow(tracking or Tracking(), session, plan, Silent()) as followed, probing as probes:
         losses, norms = _take_steps(session, probes, followed)
     return CoordinateRecord(
         key=spec.key,
@@ -109,7 +103,9 @@ def measure(
     )
 
 
-def _take_steps(session: Session, probes: dict[str, Probe], followed: Followed) -> tuple[list[float], list[float]]:
+def _take_steps(
+    session: Session, probes: dict[str, Probe | ModuleProbe], followed: Followed
+) -> tuple[list[float], list[float]]:
     """Losses before each step and after the last, as far as they are finite, and norms of the gradients."""
     losses: list[float] = []
     norms: list[float] = []
@@ -117,7 +113,7 @@ def _take_steps(session: Session, probes: dict[str, Probe], followed: Followed) 
     followed.observer.on_start(0)
     while True:
         loss = compute_gradients(session)
-        _require_once(probes, len(losses) + 1)
+        _keep_measurable(session, probes, len(losses) + 1)
         followed.diverged = not math.isfinite(loss)
         if followed.diverged:
             break
@@ -135,7 +131,21 @@ def _take_steps(session: Session, probes: dict[str, Probe], followed: Followed) 
     return losses, norms
 
 
-def _require_once(probes: dict[str, Probe], passes: int) -> None:
+def _keep_measurable(session: Session, probes: dict[str, Probe | ModuleProbe], passes: int) -> None:
+    """Leave out layers of a person's own model that compute otherwise than once a pass; refuse such of this package's.
+
+    Raises:
+        InputError: no layer is left, or see ``_require_once``.
+    """
+    if not isinstance(session.spec.model, ModuleSpec):
+        _require_once(probes, passes)
+        return
+    own = {name: probe for name, probe in probes.items() if isinstance(probe, ModuleProbe)}
+    for name in own.keys() - computing_once(own, passes).keys():
+        del probes[name]
+
+
+def _require_once(probes: Mapping[str, Probe | ModuleProbe], passes: int) -> None:
     """Check that every layer computed once in each forward pass so far: a step has one size, of one input.
 
     Raises:
@@ -156,22 +166,23 @@ def gradient_norm(network: nn.Module) -> float:
 
 
 @contextmanager
-def _probes(network: nn.Module) -> Iterator[dict[str, Probe]]:
+def _probes(network: nn.Module) -> Iterator[dict[str, Probe | ModuleProbe]]:
     probes = {name: Probe(module) for name, module in network.named_modules() if isinstance(module, SparseLinear)}
     handles = [probe.layer.register_forward_hook(probe.on_forward) for probe in probes.values()]
     handles += [probe.layer.register_full_backward_hook(probe.on_backward) for probe in probes.values()]
     try:
-        yield probes
+        yield {**probes}
     finally:
         for handle in handles:
             handle.remove()
 
 
-def _sizes(name: str, probe: Probe, measured: int) -> LayerSizes:
+def _sizes(name: str, probe: Probe | ModuleProbe, measured: int) -> LayerSizes:
     """``measured`` steps had a finite loss; a forward pass beyond them tells nothing."""
+    density = probe.density if isinstance(probe, ModuleProbe) else probe.layer.density
     return LayerSizes(
         name=name,
-        density=probe.layer.density,
+        density=density,
         output=_rounded(probe.output[:measured]),
         activation=_rounded(probe.activation[:measured]),
         gradient=_rounded(probe.gradient),

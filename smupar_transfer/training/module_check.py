@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from smupar_transfer.statistics.coordinate_slopes import LayerSlope, Verdict, slopes
-from smupar_transfer.theory import PARAMETRIZATIONS, InputError, Role, update_rule
+from smupar_transfer.theory import PARAMETRIZATIONS, Coordinate, InputError, Role, update_rule
 from smupar_transfer.training.module_coordinates import Loss, measure_module
 from smupar_transfer.transfer import plan
 
@@ -183,9 +183,9 @@ def _sizes(
         raise InputError("model", type(model).__name__, "has no hidden weights", "there is nothing to check")
     probes = measure_module(model, made, setting.batch, setting.loss, setting.steps)
     for layer, probe in probes.items():
-        for coordinate, measured in probe.sizes.items():
-            for step, size in enumerate(measured):
-                yield layer, coordinate, step, size
+        for coordinate in Coordinate:
+            for step, size in enumerate(getattr(probe, coordinate)):
+                yield layer, str(coordinate), step, size
 
 
 def _own_loss(model: nn.Module, batch: Any) -> Tensor:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from smupar_transfer.theory import InputError, Role
-from smupar_transfer.training.coordinates import ratio, rms
+from smupar_transfer.training.sizes import ratio, rms
 from smupar_transfer.transfer import Plan
 
 Loss = Callable[[nn.Module, Any], Tensor]
@@ -26,21 +26,30 @@ class ModuleProbe:
         module: The layer.
         leaf: The name of its weight.
         inputs: What went in last.
+        density: The density of the weight.
         weight: The weight before the step in progress.
-        sizes: The sizes of each coordinate, an entry a step; see ``theory.Coordinate``.
+        output: The value of rms(W x) at each time.
+        activation: The value of rms(W x) / rms(x) at each time.
+        gradient: The value of rms(W^T g) / rms(g) at each time.
+        update: The value of rms(dW x) / rms(x) at each step.
     """
 
     module: nn.Module
     leaf: str
     inputs: Tensor = field(default_factory=lambda: torch.empty(0))
+    density: float = 1.0
     weight: Tensor = field(default_factory=lambda: torch.empty(0))
-    sizes: dict[str, list[float]] = field(default_factory=lambda: {"activation": [], "gradient": [], "update": []})
+    output: list[float] = field(default_factory=list)
+    activation: list[float] = field(default_factory=list)
+    gradient: list[float] = field(default_factory=list)
+    update: list[float] = field(default_factory=list)
 
     def on_forward(self, _module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
         """Measure W x, without the bias, and W^T g when the gradient of the output comes."""
         self.inputs = inputs[0].detach()
         product = self._product(self._weight.detach())
-        self.sizes["activation"].append(ratio(rms(product), rms(self.inputs)))
+        self.output.append(rms(product))
+        self.activation.append(ratio(rms(product), rms(self.inputs)))
         output.register_hook(self._on_gradient)  # type: ignore[no-untyped-call]
 
     def _on_gradient(self, gradient: Tensor) -> None:
@@ -49,7 +58,7 @@ class ModuleProbe:
             inputs = self.inputs.requires_grad_()
             (back,) = torch.autograd.grad(self.module.forward(inputs), inputs, gradient)
         self.inputs = inputs.detach()
-        self.sizes["gradient"].append(ratio(rms(back), rms(gradient)))
+        self.gradient.append(ratio(rms(back), rms(gradient)))
 
     def before_step(self) -> None:
         """Keep the weight."""
@@ -58,7 +67,7 @@ class ModuleProbe:
     def after_step(self) -> None:
         """Measure dW x on the inputs that dW was made from."""
         product = self._product(self._weight.detach() - self.weight)
-        self.sizes["update"].append(ratio(rms(product), rms(self.inputs)))
+        self.update.append(ratio(rms(product), rms(self.inputs)))
 
     @property
     def _weight(self) -> nn.Parameter:
@@ -99,15 +108,13 @@ def measure_module(model: nn.Module, plan: Plan, batch: Any, loss: Loss, steps: 
         InputError: there is no such layer, or the loss is not finite.
     """
     optimizer = torch.optim.AdamW(plan.groups(model), betas=(plan.optimizer.beta1, plan.optimizer.beta2))
-    with _probed(model, plan) as probes:
+    with module_probes(model, plan.rows) as probes:
         for step in range(steps + 1):
             value = loss(model, batch)
             _require_finite(value, step)
             optimizer.zero_grad()
             value.backward()  # type: ignore[no-untyped-call]
-            once = {path: probe for path, probe in probes.items() if len(probe.sizes["activation"]) == step + 1}
-            if not once:
-                raise InputError("model", type(model).__name__, "has no hidden layer that computes once in a pass")
+            once = computing_once(probes, step + 1)
             if step == steps:
                 return once
             for probe in once.values():
@@ -128,9 +135,36 @@ def _require_finite(value: object, step: int) -> None:
         )
 
 
+def computing_once(probes: Mapping[str, ModuleProbe], passes: int) -> dict[str, ModuleProbe]:
+    """The layers that computed once in each of so many forward passes; a step has one size, of one input.
+
+    Others are left out: torch's attention computes with the weights of its layers without calling them.
+
+    Raises:
+        InputError: there is none.
+    """
+    once = {path: probe for path, probe in probes.items() if len(probe.output) == passes}
+    if not once:
+        raise InputError("model", ", ".join(probes), "computes in no hidden layer once in a pass")
+    return once
+
+
+class Row(Protocol):
+    """What is read of a planned parameter."""
+
+    @property
+    def name(self) -> str:
+        """The name."""
+
+    @property
+    def role(self) -> Role:
+        """The role."""
+
+
 @contextmanager
-def _probed(model: nn.Module, plan: Plan) -> Iterator[dict[str, ModuleProbe]]:
-    hidden = [row.name.rpartition(".")[::2] for row in plan.rows if row.role is Role.HIDDEN]
+def module_probes(model: nn.Module, rows: Iterable[Row]) -> Iterator[dict[str, Any]]:
+    """Watch every module that owns a planned hidden weight, until the block ends; by path."""
+    hidden = [row.name.rpartition(".")[::2] for row in rows if row.role is Role.HIDDEN]
     probes = {path: ModuleProbe(model.get_submodule(path), leaf) for path, leaf in hidden if leaf == "weight"}
     handles = [probe.module.register_forward_hook(probe.on_forward) for probe in probes.values()]
     try:

@@ -16,7 +16,8 @@ from smupar_transfer.records import CoordinateRecord, Precision, RunSpec, to_pla
 from smupar_transfer.sparsity import AUTO, BACKENDS, SparseLinear, named_generator
 from smupar_transfer.theory import BaseHyperparameters, InputError
 from smupar_transfer.training import Execution, Silent, TokenData, cross_entropy, make_optimizer, measure, run
-from smupar_transfer.training.coordinates import Probe, rms
+from smupar_transfer.training.coordinates import Probe
+from smupar_transfer.training.sizes import rms
 
 STEPS = 3
 

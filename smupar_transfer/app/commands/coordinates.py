@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +17,15 @@ from smupar_transfer.app.endings import CheckFailedError, CheckUndecidedError
 from smupar_transfer.app.overrides import config_dir, words_by_hand, words_given
 from smupar_transfer.app.sweep_config import narrowed
 from smupar_transfer.app.sweep_planning import context_of, planner_of
-from smupar_transfer.model import outline
-from smupar_transfer.records import CoordinateRecord, CoordinateStore, RunSpec, read_manifest, write_manifest
+from smupar_transfer.model import outline, plan_of
+from smupar_transfer.records import (
+    CoordinateRecord,
+    CoordinateStore,
+    ModuleSpec,
+    RunSpec,
+    read_manifest,
+    write_manifest,
+)
 from smupar_transfer.reporting.coordinate_sentences import described, title, ways_out
 from smupar_transfer.sparsity import SparseLinear
 from smupar_transfer.statistics.coordinate_slopes import CHECK_AXES, Verdict, require_one_axis, scale_of
@@ -27,7 +35,7 @@ from smupar_transfer.sweeps.files import load_sweep
 from smupar_transfer.sweeps.overwriting import refuse_to_replace
 from smupar_transfer.sweeps.run_missing import RunContext, measure_missing
 from smupar_transfer.sweeps.sweep import COORDINATES, Sweep, key_of
-from smupar_transfer.theory import PARAMETRIZATIONS, InputError
+from smupar_transfer.theory import PARAMETRIZATIONS, InputError, Role
 
 
 def run(config: DictConfig) -> None:
@@ -141,6 +149,9 @@ def _require_slopes(planned: Sequence[RunSpec], axis: str) -> None:
 
 def _weights(spec: RunSpec) -> tuple[int, ...]:
     """Hidden weights that exist, a number a layer."""
+    if isinstance(spec.model, ModuleSpec):
+        rows = plan_of(outline(spec), spec)
+        return tuple(round(row.density * math.prod(row.shape)) for row in rows if row.role is Role.HIDDEN)
     return tuple(module.nonzero for module in outline(spec).modules() if isinstance(module, SparseLinear))
 
 
