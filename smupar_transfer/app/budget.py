@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from smupar_transfer.app.overrides import keys_of, set_by_hand, words_by_hand
-from smupar_transfer.model import network_cost, outline, plan_of
+from smupar_transfer.model import load_task, network_cost, outline, plan_of
 from smupar_transfer.records import BudgetSpec, Decay, RunSpec
 from smupar_transfer.theory import InputError
 from smupar_transfer.training import OWN_BATCHES
@@ -60,10 +60,10 @@ def with_budget(config: DictConfig, spec: RunSpec) -> RunSpec:
 def _whole_batches(config: DictConfig) -> dict[str, int]:
     """The sizes of a step where a task gives whole batches: one of them, whatever it holds."""
     for key in set_by_hand(config, "budget"):
-        if key in ("budget.batch_size", "budget.sequence_length", KEY):
+        if key in ("budget.batch_size", "budget.sequence_length"):
             problem = "is not read by model=module, whose file gives whole batches"
             raise InputError(key, OmegaConf.select(config, key), problem, "leave it out")
-    return {"batch_size": 1, "sequence_length": 1}
+    return {"batch_size": load_task(config.model.factory).tokens_per_step, "sequence_length": 1}
 
 
 def _values(config: DictConfig) -> dict[str, Any]:

@@ -31,6 +31,7 @@ class Task:
             on with those of the next seed.
         loss: From a model and a batch to a loss without dimensions, in nats or whatever is to become small.
         roles: What the file knows of roles, as ``plan`` takes it; optional.
+        tokens_per_step: The number of tokens (or examples) of a batch, by which FLOPs are counted; optional, else 1.
     """
 
     path: Path
@@ -39,6 +40,7 @@ class Task:
     batches: Callable[[str, int], Iterable[Any]]
     loss: Callable[[nn.Module, Any], Tensor]
     roles: Mapping[str, Any] = field(default_factory=dict)
+    tokens_per_step: int = 1
 
     @property
     def name(self) -> str:
@@ -115,7 +117,10 @@ def _task(file: Path, sha256: str, module: ModuleType) -> Task:
         raise InputError(
             KEY, str(file), f"has roles of type {type(roles).__name__}", "use a mapping of patterns to roles"
         )
-    return Task(file, sha256, module.make_model, module.batches, module.loss, roles)
+    tokens = getattr(module, "tokens_per_step", 1)
+    if not isinstance(tokens, int) or tokens < 1:
+        raise InputError(KEY, str(file), f"has tokens_per_step={tokens!r}", "use a whole number of at least 1")
+    return Task(file, sha256, module.make_model, module.batches, module.loss, roles, tokens)
 
 
 def task_of(sha256: str) -> Task:

@@ -8,7 +8,7 @@ Each operation's tensors are matched with parameters by storage, and with their 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +29,15 @@ VIEWS = frozenset(
     }
 )
 """Operations that look at a tensor, or at its shape, and compute nothing."""
+COPIES = frozenset({"clone", "_to_copy", "copy", "contiguous"})
+"""Operations whose result is the tensor again, somewhere else in memory."""
+COMBINING = frozenset(
+    {
+        *("add", "add_", "sub", "mul", "mul_", "div", "cat", "stack", "where", "index", "index_select", "gather"),
+        *("exp", "neg", "softplus", "sigmoid", "silu", "tanh", "pow", "rsqrt", "log", "_softmax"),
+    }
+)
+"""Operations that take a parameter entry by entry. What else happens to one is not understood, and decides nothing."""
 
 
 @dataclass
@@ -39,11 +48,13 @@ class Use:
         contracted: The axes that products summed over, seen one at a time.
         looked_up: Whether rows of it were picked.
         combined: Whether it was added, multiplied or used otherwise, entry by entry.
+        unknown: Whether an operation had it of which nothing is known here.
     """
 
     contracted: set[int] = field(default_factory=set)
     looked_up: bool = False
     combined: bool = False
+    unknown: bool = False
 
     @property
     def axis(self) -> int | None:
@@ -90,52 +101,85 @@ def _call(network: nn.Module, sample: object) -> None:
         network(sample)
 
 
+@dataclass
+class _Held:
+    """A piece of memory that holds a parameter, or a copy of one.
+
+    Attributes:
+        use: What happens to the parameter.
+        axes: From strides in this memory to axes of the parameter.
+    """
+
+    use: Use
+    axes: dict[int, int]
+
+    def axis(self, tensor: Tensor, dimension: int) -> int | None:
+        """The axis of the parameter along which a dimension of a view of this memory runs, if it does."""
+        return self.axes.get(tensor.stride(dimension))
+
+
 class _Watcher(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes what operations do to the parameters of a network."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.uses: dict[str, Use] = {}
-        self._by_storage: dict[int, tuple[Use, Tensor]] = {}
+        self._held: dict[int, _Held] = {}
+        self._copies: list[Tensor] = []  # kept, so that no other tensor gets their memory
         for name, parameter in network.named_parameters():
             self.uses[name] = use = Use()
-            self._by_storage[_storage(parameter)] = (use, parameter)
+            self._held[_storage(parameter)] = _Held(use, _strides(parameter, range(parameter.ndim)))
 
     def __torch_dispatch__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         name = func.overloadpacket.__name__  # type: ignore[attr-defined]
+        result = func(*args, **(kwargs or {}))
         if name in PRODUCTS:
             left, right = PRODUCTS[name]
             self._contract(args[left], -1)
             self._contract(args[right], -2)
         elif name == "embedding":
-            for use, _ in self._uses_of(args[0]):
-                use.looked_up = True
+            for held in self._of(args[0]):
+                held.use.looked_up = True
         elif name in CONVOLUTIONS:
             self._contract(args[1], 1)
+        elif name in COPIES:
+            self._copy(args[0], result)
         elif name not in VIEWS:
-            for argument in args:
-                for use, _ in self._uses_of(argument):
-                    use.combined = True
-        return func(*args, **(kwargs or {}))
+            for held in (held for argument in args for held in self._of(argument)):
+                held.use.combined |= name in COMBINING
+                held.use.unknown |= name not in COMBINING
+        return result
 
-    def _uses_of(self, argument: object) -> list[tuple[Use, Tensor]]:
+    def _of(self, argument: object) -> list[_Held]:
         tensors = argument if isinstance(argument, list | tuple) else [argument]
-        return [
-            self._by_storage[_storage(tensor)]
-            for tensor in tensors
-            if isinstance(tensor, Tensor) and tensor.layout is torch.strided and _storage(tensor) in self._by_storage
-        ]
+        strided = [tensor for tensor in tensors if isinstance(tensor, Tensor) and tensor.layout is torch.strided]
+        return [self._held[_storage(tensor)] for tensor in strided if _storage(tensor) in self._held]
 
-    def _contract(self, argument: Tensor, axis: int) -> None:
-        for use, parameter in self._uses_of(argument):
-            stride = argument.stride(axis)
-            same = [
-                own for own in range(parameter.ndim) if parameter.stride(own) == stride and parameter.shape[own] > 1
-            ]
-            if len(same) == 1:
-                use.contracted.add(same[0])
+    def _contract(self, argument: Tensor, dimension: int) -> None:
+        for held in self._of(argument):
+            axis = held.axis(argument, dimension)
+            if axis is None:
+                held.use.unknown = True
+            else:
+                held.use.contracted.add(axis)
+
+    def _copy(self, source: Tensor, result: object) -> None:
+        for held in self._of(source):
+            if isinstance(result, Tensor):
+                axes = [held.axis(source, dimension) for dimension in range(source.ndim)]
+                self._held[_storage(result)] = _Held(held.use, _strides(result, axes))
+                self._copies.append(result)
+
+
+def _strides(tensor: Tensor, axes: Iterable[int | None]) -> dict[int, int]:
+    """From the strides of a tensor to what its dimensions are; strides that two dimensions share tell nothing."""
+    known: dict[int, list[int]] = {}
+    for dimension, axis in enumerate(axes):
+        if axis is not None and tensor.shape[dimension] > 1:
+            known.setdefault(tensor.stride(dimension), []).append(axis)
+    return {stride: same[0] for stride, same in known.items() if len(same) == 1}
 
 
 def _storage(tensor: Tensor) -> int:

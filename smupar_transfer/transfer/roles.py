@@ -108,7 +108,7 @@ def _from_evidence(evidence: Evidence, name: str) -> Claim | None:
         return _by_growth(evidence, name, layout, f"a forward pass sums over axis {use.axis}; ")
     if use.looked_up:
         return _claim(evidence, name, Role.EMBEDDING, Layout((0,), 1), "a forward pass looks up its rows")
-    if use.combined and not use.contracted:
+    if use.combined and not use.contracted and not use.unknown:
         return _uncontracted(evidence, name, "a forward pass multiplies nothing with it")
     if shape[0] == 1 and evidence.anything_grows:
         return _uncontracted(evidence, name, "its first dimension of 1 stands for the batch")

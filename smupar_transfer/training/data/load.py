@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from smupar_transfer.model import load_task
 from smupar_transfer.theory import InputError
 from smupar_transfer.training.data.binary import load_binary
 from smupar_transfer.training.data.corpora import BYTES, load_python, load_text
 from smupar_transfer.training.data.examples import ExampleData, load_digits
-from smupar_transfer.training.data.own_batches import NAME as OWN
 from smupar_transfer.training.data.own_batches import OwnBatches
 from smupar_transfer.training.data.shakespeare import load_shakespeare
 from smupar_transfer.training.data.token_types import TOKEN_TYPES
@@ -37,7 +35,7 @@ def load_data(
     """Load a data set; the same arguments and content give the same data, split by split, on every machine.
 
     Args:
-        name: One of ``DATA_NAMES``, or ``module`` for the batches of the task file ``path``.
+        name: One of ``DATA_NAMES``.
         path: where a person's own data lies; for ``text`` and ``bin``.
         vocab_size: of the tokenizer, for ``bin``. Bytes have 256.
         bytes_per_token: mean bytes of text behind a token, for ``bin``. Bytes have 1.
@@ -48,8 +46,6 @@ def load_data(
     Raises:
         InputError: an argument is wrong or does not go with the data set, or the data cannot be had.
     """
-    if name == OWN:
-        return OwnBatches.of(load_task(path or ""))
     if name not in DATA_NAMES:
         raise InputError("data", name, "is no known data set", f"choose from {', '.join(DATA_NAMES)}")
     if not 0 < validation_fraction < 1:

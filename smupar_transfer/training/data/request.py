@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
+from smupar_transfer.model import load_task
 from smupar_transfer.training.data.load import Data, load_data
+from smupar_transfer.training.data.own_batches import NAME, OwnBatches
 
 
 @dataclass(frozen=True)
@@ -29,13 +31,17 @@ class DataRequest:
     dtype: str | None = None
 
 
-@cache
 def load(request: DataRequest) -> Data:
-    """The data of a request, from memory where this process has them already.
+    """The data of a request, from memory where this process has them already; task files are looked at every time.
 
     Raises:
         InputError: see ``load_data``.
     """
+    return OwnBatches.of(load_task(request.path or "")) if request.name == NAME else _loaded(request)
+
+
+@cache
+def _loaded(request: DataRequest) -> Data:
     return load_data(
         request.name,
         request.path,
