@@ -120,6 +120,25 @@ def test_schedules_go_on_through_updates() -> None:
     assert off_mask_values(network) == 0
 
 
+def test_a_schedule_that_remembers_the_old_rates_is_found_out() -> None:
+    made, network = planned()
+    optimizer = torch.optim.AdamW(made.groups(network))
+    plain = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 / (1 + step))
+    train(network, optimizer, "mlp", range(1))
+    for name in ("blocks.0.weight", "blocks.1.weight"):
+        masks_of(network)[name].copy_(torch.arange(32 * 32).view(32, 32) % 2 == 0)
+    made = made.update_(network, optimizer)
+    made.check(optimizer)
+    train(network, optimizer, "mlp", range(1))
+    with pytest.raises((InputError, ValueError)):  # of PyTorch, where the number of groups has changed
+        _step_and_check(plain, made, optimizer)
+
+
+def _step_and_check(schedule: Any, made: Plan, optimizer: torch.optim.Optimizer) -> None:
+    schedule.step()
+    made.check(optimizer)
+
+
 def test_updating_back_brings_the_groups_back() -> None:
     made, network = planned()
     optimizer = torch.optim.AdamW(made.groups(network))
