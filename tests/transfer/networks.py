@@ -166,3 +166,11 @@ def train(network: nn.Module, optimizer: torch.optim.Optimizer, kind: str, steps
         optimizer.zero_grad()
         loss_of(network(batch(kind, seed=step))).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
+
+
+def extended(width: int, **parameters: nn.Parameter) -> Any:
+    """The perceptron, with parameters of its own beside its modules."""
+    network = make("mlp", width)
+    for name, parameter in parameters.items():
+        network.register_parameter(name, parameter)
+    return network

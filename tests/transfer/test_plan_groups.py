@@ -205,29 +205,18 @@ def test_constants_that_no_hook_can_multiply_are_folded_into_the_same_training(o
     assert made["cell.weight_ih_l0"].role == "embedding"
     assert not made.multipliers or all(hook.module == "head" for hook in made.multipliers)
 
-    hooked = copy.deepcopy(folded)
-    hooked_rates = {}
-    for name, constant in constants.items():
-        # what the table says of a weight whose output is multiplied with the constant
-        with torch.no_grad():
-            hooked.get_parameter(name).div_(constant)
-        hooked_rates[name] = rate if optimizer == "adamw" else rate * width
-        path, _, leaf = name.rpartition(".")
-        nn.utils.parametrize.register_parametrization(hooked.get_submodule(path), leaf, _Constant(constant))
-
+    hooked = _hooked(folded, constants)
+    # what the table says of a weight whose output is multiplied with the constant
+    ratio = 1.0 if optimizer == "adamw" else width
+    own = {"lr": rate * ratio, "weight_decay": decay / ratio, "eps": 1e-8 / width}
+    groups = [
+        {"params": [_original(hooked, name)], **own}
+        if name in constants
+        else {**group, "params": [hooked.get_parameter(name)]}
+        for group in made.groups(folded)
+        for name, _ in group["params"]
+    ]
     ours = _optimizer(optimizer, made.groups(folded))
-    groups = []
-    for group in made.groups(folded):
-        for name, _ in group["params"]:
-            path, _, leaf = name.rpartition(".")
-            if name in constants:
-                own = hooked.get_parameter(f"{path}.parametrizations.{leaf}.original")
-                ratio = rate / hooked_rates[name]
-                groups.append(
-                    {"params": [own], "lr": hooked_rates[name], "weight_decay": decay * ratio, "eps": 1e-8 / width}
-                )
-            else:
-                groups.append({**group, "params": [hooked.get_parameter(name)]})
     theirs = _optimizer(optimizer, groups)
     for step in range(10):
         x = torch.randn(4, 6, 4, generator=torch.Generator().manual_seed(step), dtype=torch.float64)
@@ -237,6 +226,22 @@ def test_constants_that_no_hook_can_multiply_are_folded_into_the_same_training(o
             trained.zero_grad()
             (output - 1).square().mean().backward()
             trained.step()
+
+
+def _hooked(folded: nn.Module, constants: dict[str, float]) -> nn.Module:
+    """The same function, with constants that multiply some weights in every forward pass."""
+    hooked = copy.deepcopy(folded)
+    for name, constant in constants.items():
+        with torch.no_grad():
+            hooked.get_parameter(name).div_(constant)
+        path, _, leaf = name.rpartition(".")
+        nn.utils.parametrize.register_parametrization(hooked.get_submodule(path), leaf, _Constant(constant))
+    return hooked
+
+
+def _original(hooked: nn.Module, name: str) -> nn.Parameter:
+    path, _, leaf = name.rpartition(".")
+    return hooked.get_parameter(f"{path}.parametrizations.{leaf}.original")
 
 
 class _Constant(nn.Module):
