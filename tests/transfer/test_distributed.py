@@ -11,11 +11,11 @@ import pytest
 import torch
 import torch.distributed as dist
 
+if not (dist.is_available() and dist.is_gloo_available()):
+    pytest.skip("torch was built without gloo", allow_module_level=True)
+
 from tests.transfer import two_processes as program
 
-pytestmark = pytest.mark.skipif(
-    not (dist.is_available() and dist.is_gloo_available()), reason="torch was built without gloo"
-)
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 120
 
