@@ -4,6 +4,7 @@ from smupar_transfer.records.coordinates import CoordinateRecord, LayerSizes
 from smupar_transfer.records.design import Design
 from smupar_transfer.records.file_kinds import FileKind, identify, refuse_other
 from smupar_transfer.records.files import from_plain, lock_of, read_text, require_writable, to_plain, write_atomically
+from smupar_transfer.records.jsons import load_json
 from smupar_transfer.records.manifest import (
     MANIFEST_FILE,
     REMARKS_FILE,
@@ -70,6 +71,7 @@ __all__ = [
     "Tuned",
     "from_plain",
     "identify",
+    "load_json",
     "load_yaml",
     "lock_of",
     "read_manifest",

@@ -63,5 +63,5 @@ class RelativeHyperparameters:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if value is not None:
+            if value is not None or field.name not in ("learning_rate", "weight_decay"):
                 _require_usable(field.name, value)

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from smupar_transfer.theory import InputError
-from smupar_transfer.transfer.densities import FOUND, GIVEN, found_mask, held_mask
+from smupar_transfer.transfer.densities import FOUND, GIVEN, MASK_SUFFIX, found_mask, held_mask
+from smupar_transfer.transfer.evidence import dense_shapes
 from smupar_transfer.transfer.held_masks import hold, release
 from smupar_transfer.transfer.multiplying import add_hooks, fold_multipliers
 from smupar_transfer.transfer.plan_data import PlanData
@@ -31,10 +32,11 @@ class DigestCheck:
         Raises:
             InputError: the checkpoint is of another plan.
         """
-        theirs, ours = state_dict.get(prefix + DIGEST), getattr(module, DIGEST, None)
-        if theirs is None or ours is None or torch.equal(theirs.cpu(), ours.cpu()):
+        theirs, ours = state_dict.get(prefix + DIGEST), module.__dict__.get(MARK)
+        # not with the buffer: torch.distributed.checkpoint has read the file into it by now
+        if theirs is None or ours is None or _hex(theirs) == ours:
             return
-        problem = f"is of another plan ({_hex(theirs)[:8]}...) than this model ({_hex(ours)[:8]}...)"
+        problem = f"is of another plan ({_hex(theirs)[:8]}...) than this model ({ours[:8]}...)"
         raise InputError("checkpoint", DIGEST, problem, "apply the plan that the checkpoint was trained with")
 
 
@@ -62,9 +64,11 @@ def apply_plan(plan: PlanData, model: nn.Module, *, digest: bool) -> None:
     if applied_digest(model) is not None:
         raise InputError("model", type(model).__name__, "has a plan applied already", "make a new model")
     parameters = dict(model.named_parameters())
-    _require_same(plan, parameters)
+    _require_same(plan, model)
     factors = {name: plan.initial[name].multiplier(name, values) for name, values in parameters.items()}
     masks = {name: _mask(plan, name, model) for name in plan.masks if not _holds_itself(model, name)}
+    for name in masks:
+        _require_room(model, name)
     for name, factor in factors.items():
         if factor != 1 and parameters[name].requires_grad:
             parameters[name].mul_(factor)
@@ -81,7 +85,7 @@ def apply_plan(plan: PlanData, model: nn.Module, *, digest: bool) -> None:
 
 
 def _bytes(digest: str) -> Tensor:
-    return torch.tensor(list(bytes.fromhex(digest)), dtype=torch.uint8)
+    return torch.tensor(list(bytes.fromhex(digest)), dtype=torch.uint8, device="cpu")
 
 
 def mark(model: nn.Module, digest: str) -> None:
@@ -108,18 +112,28 @@ def _mask(plan: PlanData, name: str, model: nn.Module) -> Tensor | None:
     return request.draw(name, plan.seed)
 
 
-def _require_same(plan: PlanData, parameters: dict[str, nn.Parameter]) -> None:
+def _require_room(model: nn.Module, name: str) -> None:
+    """A mask takes the name of whatever else a module has under it."""
+    path, _, leaf = name.rpartition(".")
+    module = model.get_submodule(path)
+    there = getattr(module, leaf + MASK_SUFFIX, None)
+    shape = module.get_parameter(leaf).shape
+    if hasattr(module, leaf + MASK_SUFFIX) and not (isinstance(there, Tensor) and there.shape == shape):
+        raise InputError("model", name + MASK_SUFFIX, "is no mask of the weight beside it", "give it another name")
+
+
+def _require_same(plan: PlanData, model: nn.Module) -> None:
+    parameters, shapes = dict(model.named_parameters()), dense_shapes(model)
     names = {row.name for row in plan.rows}
     if strangers := [name for name in parameters if name not in names]:
         raise InputError("model", strangers[0], "is not in the plan", "apply the plan before anything wraps the model")
     for row in plan.rows:
         if row.name not in parameters:
             raise InputError("model", row.name, "is in the plan, and not in the model", "plan this model")
-        parameter = parameters[row.name]
-        if parameter.is_meta:
+        if parameters[row.name].is_meta:
             raise InputError("model", row.name, "has no values yet (meta device)", "initialise the model, then apply")
-        if tuple(parameter.shape) != row.shape and parameter.ndim == len(row.shape):
-            problem = f"has shape {tuple(parameter.shape)}, and {row.shape} in the plan"
+        if shapes[row.name] != row.shape:
+            problem = f"has shape {shapes[row.name]}, and {row.shape} in the plan"
             raise InputError("model", row.name, problem, "plan this model")
 
 

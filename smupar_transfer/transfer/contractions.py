@@ -76,7 +76,13 @@ def trace(network: nn.Module, sample: object) -> dict[str, Use]:
     Raises:
         InputError: the network does not run with the sample.
     """
-    watched = copy.deepcopy(network).eval()
+    try:
+        watched = copy.deepcopy(network).eval()
+    except Exception as error:  # whatever a module of somebody's raises
+        problem = f"the base cannot be copied ({type(error).__name__}: {error})"
+        raise InputError(
+            "sample", type(sample).__name__, problem, "prune the model, and leave the base alone"
+        ) from error
     watcher = _Watcher(watched)
     try:
         # under autograd a product of weights may be fused or transposed away; the numbers do not matter

@@ -56,8 +56,9 @@ class MaskRequest:
 
     def draw(self, name: str, seed: int) -> Tensor:
         """The mask, boolean and in the parameter's shape, from a generator of (seed, parameter name)."""
-        generator = named_generator(seed, "mask", name)
-        matrix = structure_of(self.structure).draw(self.matrix, self.density, generator)
+        with torch.device("cpu"):  # the same mask, whatever the default device
+            generator = named_generator(seed, "mask", name)
+            matrix = structure_of(self.structure).draw(self.matrix, self.density, generator)
         permuted = matrix.view([self.shape[axis] for axis in self.order])
         return permuted.permute([self.order.index(axis) for axis in range(len(self.order))]).contiguous()
 
@@ -127,7 +128,16 @@ def request_masks(
         shapes = {name: hidden[name].shape for name in names}
         for name, share in erdos_renyi_kernel(shapes, wish.density).items():
             requests[name] = _request(hidden[name], "random", share)
+    _require_unpruned(network, requests)
     return {name: request for name, request in requests.items() if request.density < 1}
+
+
+def _require_unpruned(network: nn.Module, requests: Mapping[str, MaskRequest]) -> None:
+    for name, request in requests.items():
+        held = held_mask(network, name)
+        if held is not None and held[1] and request.structure != FOUND:
+            problem = f"{name} is pruned already, by a mask that the network applies itself"
+            raise InputError("density", request.structure, problem, "say 'found'")
 
 
 def _wishes(hidden: Mapping[str, Claim], everything: set[str], density: Density) -> dict[str, _Wish]:
@@ -160,6 +170,8 @@ def _parse(key: str, asked: object) -> _Wish:
             structure = NOfMMask(int(match[1]), int(match[2]))
             return _Wish(asked, structure.density, key)
         name, colon, number = asked.rpartition(":")
+        if re.fullmatch(r"\d+:\d+", name):
+            raise InputError(key, asked, f"has one density too many: {name} says it already", f"as in {name}")
         try:
             value = float(number)
         except ValueError:
@@ -200,6 +212,8 @@ def _given_density(hidden: Mapping[str, Claim], everything: set[str], name: str,
     if not isinstance(mask, Tensor) or mask.dtype is not torch.bool or mask.shape != hidden[name].shape:
         found = f"{mask.dtype} {tuple(mask.shape)}" if isinstance(mask, Tensor) else type(mask).__name__
         raise InputError(key, found, f"must be a boolean tensor of shape {hidden[name].shape}")
+    if mask.is_meta:
+        raise InputError(key, "meta", "is on the meta device, without values")
     kept = int(mask.sum())
     if kept == 0:
         raise InputError(key, "all False", "leaves no weight")

@@ -13,7 +13,7 @@ from torch import nn
 from smupar_transfer.theory import InputError, Role
 from smupar_transfer.transfer.contractions import Use
 from smupar_transfer.transfer.layouts import Layout, layouts_of, stored_name
-from smupar_transfer.transfer.names import canonical, join
+from smupar_transfer.transfer.names import canonical_names, join
 
 Override = Role | str | tuple[Role | str, int]
 """A role or its name; with the axis that is summed over where that is not the last one."""
@@ -41,12 +41,18 @@ class Evidence:
 
     @cached_property
     def layouts(self) -> dict[str, Layout]:
-        """The layouts of weights whose module's type is known."""
-        return {
-            join(prefix, stored_name(module, leaf)): layout
-            for prefix, module in self.network.named_modules()
-            for leaf, layout in layouts_of(module).items()
-        }
+        """The layouts of weights whose module's type is known; of shared ones, the embedding's if there is one."""
+        named = {id(parameter): name for name, parameter in self.network.named_parameters()}
+        layouts: dict[str, Layout] = {}
+        for prefix, module in self.network.named_modules():
+            for leaf, layout in layouts_of(module).items():
+                name = join(prefix, stored_name(module, leaf))
+                path, _, last = name.rpartition(".")
+                stored = self.network.get_submodule(path)._parameters.get(last)
+                name = named.get(id(stored), name)
+                if name not in layouts or layout.role is Role.EMBEDDING:
+                    layouts[name] = layout
+        return layouts
 
     @cached_property
     def blocks(self) -> tuple[str, ...]:
@@ -57,7 +63,7 @@ class Evidence:
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shapes of the network's parameters."""
-        return _shapes(self.network)
+        return dense_shapes(self.network)
 
     @cached_property
     def base_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -84,11 +90,16 @@ class Evidence:
 
     def base_parameter(self, name: str) -> nn.Parameter:
         """The parameter of the base that stands where one of the network does."""
-        return self._base_parameters[canonical(name)]
+        return self._base_parameters[self._names[name]]
 
     @cached_property
     def _base_parameters(self) -> dict[str, nn.Parameter]:
-        return {canonical(name): parameter for name, parameter in self.base.named_parameters()}
+        parameters = dict(self.base.named_parameters())
+        return {name: parameters[stored] for stored, name in canonical_names(parameters).items()}
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        return canonical_names(self.shapes)
 
     def ratio(self, name: str, axes: tuple[int, ...]) -> float:
         """The product of some dimensions of a parameter over that of the base."""
@@ -96,11 +107,11 @@ class Evidence:
 
     def use(self, name: str) -> Use:
         """What a forward pass of the base did with a parameter; nothing, where there was none."""
-        return self._uses.get(canonical(name), Use())
+        return self._uses.get(self._names[name], Use())
 
     @cached_property
     def _uses(self) -> dict[str, Use]:
-        return {canonical(name): use for name, use in self.uses.items()}
+        return {name: self.uses[stored] for stored, name in canonical_names(self.uses).items()}
 
     def override(self, name: str) -> tuple[str, Override] | None:
         """What a person says of a parameter, with the pattern."""
@@ -114,13 +125,14 @@ def _aligned(shapes: Mapping[str, tuple[int, ...]], other: nn.Module, which: str
     Raises:
         InputError: it has other parameters, or of another number of dimensions.
     """
-    theirs = {canonical(name): shape for name, shape in _shapes(other).items()}
-    aligned = {}
+    stored = dense_shapes(other)
+    theirs = {name: stored[own] for own, name in canonical_names(stored).items()}
+    names, aligned = canonical_names(shapes), {}
     for name, shape in shapes.items():
-        if canonical(name) not in theirs:
+        if names[name] not in theirs:
             problem = f"the {which} has no such parameter"
             raise InputError("parameter", name, problem, "make both from one function, of one depth, at two widths")
-        aligned[name] = theirs.pop(canonical(name))
+        aligned[name] = theirs.pop(names[name])
         if len(aligned[name]) != len(shape):
             problem = f"has {len(shape)} dimensions, and {len(aligned[name])} in the {which}"
             raise InputError("parameter", name, problem, "make both from one function")
@@ -130,17 +142,19 @@ def _aligned(shapes: Mapping[str, tuple[int, ...]], other: nn.Module, which: str
     return aligned
 
 
-def _shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:
+def dense_shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:
     """The dense shapes of a network's parameters.
 
     Raises:
-        InputError: a lazy parameter has no shape yet.
+        InputError: a lazy parameter has no shape yet, or a parameter is empty.
     """
     shapes = {}
     for name, parameter in network.named_parameters():
         if isinstance(parameter, nn.UninitializedParameter):
             raise InputError("parameter", name, "has no shape yet", "run the lazy module once, then plan")
         shapes[name] = tuple(parameter.shape)
+        if 0 in shapes[name]:
+            raise InputError("parameter", name, f"is empty: {shapes[name]}", "plan before anything shards the model")
     for prefix, module in network.named_modules():
         for leaf, layout in layouts_of(module).items():
             name = join(prefix, leaf)

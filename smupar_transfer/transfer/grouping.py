@@ -64,6 +64,7 @@ def check_ratios(plan: PlanData, optimizer: Optimizer) -> None:
     Raises:
         InputError: a group's rate is not what the plan makes of the others', or groups are not those of the plan.
     """
+    require_planned(optimizer)
     bases = [(group, _base_rate(plan, group)) for group in optimizer.param_groups if group["params"]]
     typical = sorted(base for _, base in bases)[len(bases) // 2]
     for group, base in bases:
@@ -79,9 +80,22 @@ def check_ratios(plan: PlanData, optimizer: Optimizer) -> None:
             )
 
 
+def require_planned(optimizer: Optimizer) -> None:
+    """Make sure that all groups of an optimizer were made by a plan.
+
+    Raises:
+        InputError: one was not, or there is none.
+    """
+    for group in optimizer.param_groups:
+        if FACTOR not in group or "param_names" not in group:
+            raise InputError(
+                "optimizer", f"group of {_members(group)}", "was not made by plan.groups", "use plan.groups"
+            )
+    if not any(group["params"] for group in optimizer.param_groups):
+        raise InputError("optimizer", type(optimizer).__name__, "has no parameters")
+
+
 def _base_rate(plan: PlanData, group: dict[str, Any]) -> float:
-    if FACTOR not in group:
-        raise InputError("optimizer", f"group of {_members(group)}", "was not made by plan.groups", "use plan.groups")
     for name in group.get("param_names", ()):
         if plan[name].learning_rate_factor != group[FACTOR]:
             problem = f"has {group[FACTOR]:.4g} times the base rate, and {name} {plan[name].learning_rate_factor:.4g}"

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import functools
 from typing import Any
-from weakref import WeakSet
+from weakref import ReferenceType, WeakSet, ref
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
+from smupar_transfer.theory import InputError
 from smupar_transfer.transfer.densities import MASK_SUFFIX
 
 HELD = "_smupar_held_masks"
@@ -36,25 +37,35 @@ class HeldMask:
     """
 
     def __init__(self, module: nn.Module, leaf: str, buffer: str) -> None:
+        self._start(module, leaf, buffer)
+
+    def _start(self, module: nn.Module, leaf: str, buffer: str) -> None:
         self.module, self.leaf, self.buffer = module, leaf, buffer
-        self.__setstate__(self.__dict__)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"module": self.module, "leaf": self.leaf, "buffer": self.buffer}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._hooked: Tensor | None = None
-        self._made_for: tuple[int, int, int] | None = None
+        self._hooked: ReferenceType[Tensor] | None = None
+        self._hook: Any = None
+        self._made_for: tuple[ReferenceType[Tensor], ReferenceType[Tensor], int] | None = None
         self._made: Tensor | None = None
         _alive.add(self)
         _after_every_step()
 
+    def __getstate__(self) -> dict[str, Any]:
+        # with the parameter, since a copy of this may be made before the copy of its module has one
+        parameter = self.module._parameters.get(self.leaf)
+        return {"module": self.module, "leaf": self.leaf, "buffer": self.buffer, "parameter": parameter}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        parameter = state.pop("parameter")
+        self._start(**state)
+        if parameter is not None:
+            self._watch(parameter)
+
     @property
     def parameter(self) -> nn.Parameter:
         """The weight as it is now."""
-        parameter = self.module._parameters[self.leaf]
-        assert parameter is not None
+        parameter = self.module._parameters.get(self.leaf)
+        if parameter is None:
+            problem = "is held to a mask, and is no longer a parameter"
+            raise InputError("model", self.leaf, problem, "prune or parametrize first, then plan, then apply")
         return parameter
 
     @property
@@ -63,39 +74,73 @@ class HeldMask:
         mask: Tensor = getattr(self.module, self.buffer)
         return mask
 
-    def fitting(self, parameter: Tensor) -> Tensor:
-        """The mask, sharded as the weight is and on its device."""
-        key = (id(parameter), id(self.mask), self.mask._version)
-        if self._made is None or self._made_for != key:
-            mask = self.mask.to(parameter.device)
+    def off(self, parameter: Tensor) -> Tensor:
+        """True where there is no weight, sharded as the weight is and on its device."""
+        mask, kept = self.mask, self._made_for
+        if kept is None or kept[0]() is not parameter or kept[1]() is not mask or kept[2] != mask._version:
+            off = (mask == 0).to(parameter.device)
             if _is_sharded(parameter):
                 from torch.distributed.tensor import distribute_tensor  # takes a while to import
 
                 placed: Any = parameter
-                mask = distribute_tensor(mask, placed.device_mesh, placed.placements, src_data_rank=None)
-            self._made, self._made_for = mask, key
+                off = distribute_tensor(off, placed.device_mesh, placed.placements, src_data_rank=None)
+                off = off.to(parameter.device)  # shards may be offloaded to another device than the mesh's
+            self._made, self._made_for = off, (ref(parameter), ref(mask), mask._version)
+        assert self._made is not None
         return self._made
 
     @torch.no_grad()
+    def clear(self, values: Tensor, parameter: Tensor) -> None:
+        """Set to zero what is off the mask in values that belong to the weight, not-a-numbers included."""
+        values.masked_fill_(self.off(parameter), 0)
+
     def zero(self) -> None:
         """Take away what is off the mask."""
-        parameter = self.parameter
-        parameter.data.mul_(self.fitting(parameter))
+        self.clear(self.parameter.data, self.parameter)
 
     def watch_gradient(self) -> None:
         """Have gradients masked from now on, before they are clipped; harmless if they are already."""
-        parameter = self.parameter
-        if self._hooked is parameter or not parameter.requires_grad:
+        self._watch(self.parameter)
+
+    def after_step(self, stepped: set[int]) -> None:
+        """Take away what an optimizer wrote off the mask, if it trains the weight.
+
+        Under FSDP the module may have the gathered weight just now, and the optimizer has the shard.
+        """
+        now = self.module._parameters.get(self.leaf)
+        watched = None if self._hooked is None else self._hooked()
+        for parameter in (now, watched):
+            if parameter is not None and id(parameter) in stepped:
+                self.clear(parameter.data, parameter)
+                self._watch(parameter)
+                return
+
+    def forget(self) -> None:
+        """Hold the weight no longer."""
+        _alive.discard(self)
+        if self._hook is not None:
+            self._hook.remove()
+        self._hook = self._hooked = None
+
+    def _watch(self, parameter: Tensor) -> None:
+        watched = None if self._hooked is None else self._hooked()
+        if watched is parameter or not parameter.requires_grad:
             return
+        if self._hook is not None:
+            self._hook.remove()
         if _is_sharded(parameter):  # autograd sees the gathered weight; FSDP calls these with the shard
-            parameter.register_post_accumulate_grad_hook(self._mask_accumulated)  # type: ignore[no-untyped-call]
+            self._hook = parameter.register_post_accumulate_grad_hook(self._mask_accumulated)  # type: ignore[no-untyped-call]
         else:  # before it is accumulated, so that DistributedDataParallel reduces masked gradients
-            parameter.register_hook(lambda gradient: gradient * self.fitting(parameter))  # type: ignore[no-untyped-call]
-        self._hooked = parameter
+            self._hook = parameter.register_hook(self._masked)  # type: ignore[no-untyped-call]
+        self._hooked = ref(parameter)
+
+    def _masked(self, gradient: Tensor) -> Tensor:
+        parameter = None if self._hooked is None else self._hooked()
+        return gradient if parameter is None else gradient.masked_fill(self.off(parameter), 0)
 
     def _mask_accumulated(self, parameter: Tensor) -> None:
         if parameter.grad is not None:
-            parameter.grad.mul_(self.fitting(parameter))
+            self.clear(parameter.grad, parameter)
 
 
 _alive = WeakSet()
@@ -136,7 +181,7 @@ def release(network: nn.Module) -> None:
 
 def release_held(held: HeldMask) -> None:
     """Leave a weight as it is, without its mask."""
-    _alive.discard(held)
+    held.forget()
     delattr(held.module, held.buffer)
     held.module.__dict__[HELD].remove(held)
 
@@ -151,6 +196,4 @@ def _after_every_step() -> None:
 def _clean(optimizer: Optimizer) -> None:
     stepped = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
     for held in list(_alive):
-        if id(held.module._parameters.get(held.leaf)) in stepped:
-            held.zero()
-            held.watch_gradient()
+        held.after_step(stepped)

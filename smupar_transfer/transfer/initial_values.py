@@ -84,7 +84,8 @@ def std_of(values: Tensor) -> tuple[float, int]:
     count = int(torch.count_nonzero(values))
     if count == 0:
         return 0.0, 0
-    square = values.detach().abs().double().square().sum()
+    magnitudes = values.detach().abs() if values.is_complex() else values.detach()  # of booleans there are none
+    square = magnitudes.double().square().sum()
     return math.sqrt(float(square) / count), count
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from smupar_transfer.theory import InputError
+from smupar_transfer.transfer.layouts import stored_name
 from smupar_transfer.transfer.plan_data import ModuleMultiplier
 
 
@@ -32,7 +33,8 @@ class InputMultiplier:
         """As ``register_forward_pre_hook`` calls it."""
         if args:
             return (args[0] * self.factor, *args[1:]), kwargs
-        return args, {**kwargs, "input": kwargs["input"] * self.factor}
+        name = next(iter(kwargs))  # layers have one input, whatever they call it
+        return args, {**kwargs, name: kwargs[name] * self.factor}
 
 
 class OutputMultiplier:
@@ -67,13 +69,21 @@ def remove_hooks(module: nn.Module) -> float:
         Their product; 1 if there was none.
     """
     product = 1.0
-    for hooks in (module._forward_pre_hooks, module._forward_hooks):
-        for number, hook in list(hooks.items()):
-            if isinstance(hook, InputMultiplier | OutputMultiplier):
-                product *= hook.factor
-                del hooks[number]
-                module._forward_pre_hooks_with_kwargs.pop(number, None)
+    for hooks, number, hook in _multipliers(module):
+        product *= hook.factor
+        del hooks[number]
+        module._forward_pre_hooks_with_kwargs.pop(number, None)
     return product
+
+
+def _multipliers(module: nn.Module) -> list[tuple[Any, int, Any]]:
+    """Hooks that multiply: where each is kept, and under which number."""
+    return [
+        (hooks, number, hook)
+        for hooks in (module._forward_pre_hooks, module._forward_hooks)
+        for number, hook in hooks.items()
+        if isinstance(hook, InputMultiplier | OutputMultiplier)
+    ]
 
 
 @torch.no_grad()
@@ -83,17 +93,18 @@ def fold_multipliers(network: nn.Module) -> None:
     Weights that several modules share with different multipliers are shared no longer.
 
     Raises:
-        InputError: a module with a multiplier has no weight.
+        InputError: a module with a multiplier has no weight; nothing has changed then.
     """
+    for name, module in network.named_modules():
+        if _weight(module) is None and any(_multipliers(module)):
+            problem = "has a multiplier, and a weight that is computed from others"
+            raise InputError("model", name, problem, "remove its parametrization, then fold")
     first: dict[int, float] = {}
     originals: dict[int, Tensor] = {}
-    for name, module in network.named_modules():
-        weight = getattr(module, "weight", None)
-        if not isinstance(weight, nn.Parameter):
-            if remove_hooks(module) != 1:
-                raise InputError("model", name, "has a multiplier and no weight to fold it into")
+    for module in network.modules():
+        weight, factor = _weight(module), remove_hooks(module)
+        if weight is None:
             continue
-        factor = remove_hooks(module)
         if id(weight) not in first:
             first[id(weight)] = factor
             if factor != 1:
@@ -101,8 +112,14 @@ def fold_multipliers(network: nn.Module) -> None:
                 weight.mul_(factor)
         elif factor != first[id(weight)]:
             original = originals.get(id(weight), weight.detach())
-            module.weight = nn.Parameter(original * factor, requires_grad=weight.requires_grad)
+            own = nn.Parameter(original * factor, requires_grad=weight.requires_grad)
+            module._parameters[stored_name(module, "weight")] = own
             _say_untied(network)
+
+
+def _weight(module: nn.Module) -> nn.Parameter | None:
+    """The weight of a module; where ``torch.nn.utils.prune`` has taken it, what it is computed from."""
+    return module._parameters.get(stored_name(module, "weight"))
 
 
 def _say_untied(network: nn.Module) -> None:

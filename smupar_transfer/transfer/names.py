@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
+
 WRAPPERS = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 """Modules that DistributedDataParallel, ``torch.compile``, FSDP and activation checkpointing put around others."""
 PARAMETRIZED = ".parametrizations."
@@ -12,15 +14,19 @@ def join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def bare(name: str) -> str:
-    """A name without the wrappers around the network or around modules inside of it.
+def unwrapped(name: str) -> Iterator[str]:
+    """What a parameter may have been called before wrappers came around its network or around modules inside of it.
 
-    Only whole components are taken away, ``module`` at the front alone: a network may have a module of that name.
+    The name itself comes first, for a network may have a module called ``module``; only whole components are taken
+    away, ``module`` at the front alone.
     """
-    parts = name.split(".")
-    while len(parts) > 1 and parts[0] in WRAPPERS:
-        parts = parts[1:]
-    return ".".join([part for part in parts[:-1] if part not in WRAPPERS[1:]] + parts[-1:])
+    while True:
+        parts = name.split(".")
+        yield name
+        yield ".".join([part for part in parts[:-1] if part not in WRAPPERS[1:]] + parts[-1:])
+        if len(parts) == 1 or parts[0] not in WRAPPERS:
+            return
+        name = ".".join(parts[1:])
 
 
 def canonical(name: str) -> str:
@@ -32,3 +38,9 @@ def canonical(name: str) -> str:
     if middle and rest.endswith(".original"):
         return f"{owner}.{rest.removesuffix('.original')}"
     return name.removesuffix("_orig")
+
+
+def canonical_names(names: Collection[str]) -> dict[str, str]:
+    """Every name and its canonical one; a name whose canonical one is another parameter's keeps its own."""
+    every = set(names)
+    return {name: name if canonical(name) in every else canonical(name) for name in names}

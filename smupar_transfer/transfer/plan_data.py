@@ -13,7 +13,7 @@ from torch import Tensor
 from smupar_transfer.theory import InputError, OptimizerSettings, RelativeHyperparameters, Role
 from smupar_transfer.transfer.densities import MaskRequest
 from smupar_transfer.transfer.initial_values import InitialValues
-from smupar_transfer.transfer.names import bare, canonical
+from smupar_transfer.transfer.names import canonical, canonical_names, unwrapped
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,8 @@ class PlanData:
     @cached_property
     def by_name(self) -> dict[str, PlanRow]:
         """The rows, by the names that parameters have where nothing wraps them."""
-        return {canonical(row.name): row for row in self.rows}
+        names = canonical_names([row.name for row in self.rows])
+        return {names[row.name]: row for row in self.rows}
 
     def __getitem__(self, name: str) -> PlanRow:
         """The row of a parameter, whatever has wrapped the model since.
@@ -110,21 +111,22 @@ class PlanData:
         Raises:
             InputError: the plan has no parameter of that name.
         """
-        rows = self.by_name
-        row = rows.get(canonical(name)) or rows.get(canonical(bare(name)))
+        candidates = (same for candidate in unwrapped(name) for same in (candidate, canonical(candidate)))
+        found = (self.by_name.get(candidate) for candidate in candidates)
+        row = next((row for row in found if row is not None), None)
         if row is None:
             raise InputError("parameter", name, "is not in the plan", "plan the model as it is now")
         return row
 
     @cached_property
     def digest(self) -> str:
-        """A hash of everything that training depends on, 64 hexadecimal digits.
+        """A hash of everything that going on with training depends on, 64 hexadecimal digits.
 
-        Words about evidence and cautions are left out: they may change from version to version.
+        Words about evidence and cautions are left out: they may change from version to version. So is what was measured
+        on the base's values: they are drawn anew when a script is run again, and checkpoints have values of their own.
         """
-        content = asdict(
-            replace(self, own_masks={}, cautions=(), rows=tuple(replace(row, why="") for row in self.rows))
-        )
+        rows = tuple(replace(row, why="", init_std=None) for row in self.rows)
+        content = asdict(replace(self, own_masks={}, cautions=(), initial={}, rows=rows))
         masks = {
             name: hashlib.sha256(mask.cpu().numpy().tobytes()).hexdigest() for name, mask in self.own_masks.items()
         }

@@ -14,9 +14,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from smupar_transfer.records import from_plain, read_text, to_plain, write_atomically
+from smupar_transfer.records import from_plain, load_json, read_text, to_plain, write_atomically
 from smupar_transfer.theory import InputError, OptimizerSettings, RelativeHyperparameters
-from smupar_transfer.transfer.densities import MaskRequest
+from smupar_transfer.transfer.densities import GIVEN, MaskRequest
 from smupar_transfer.transfer.initial_values import InitialValues
 from smupar_transfer.transfer.plan_data import ModuleMultiplier, PlanData, PlanRow
 
@@ -60,27 +60,52 @@ def read_plan(path: Path, kind: type[Kind]) -> Kind:
     Raises:
         InputError: there is no such file, it holds something else, or its masks do not fit.
     """
+    text = read_text(path, "path", "plan.save writes one")
     try:
-        content = json.loads(read_text(path, "path", "plan.save writes one"))
-    except (ValueError, RecursionError) as error:
+        content = load_json(text)
+    except ValueError as error:
         raise InputError("path", str(path), f"is no JSON ({error})") from None
     if not isinstance(content, dict) or content.pop("plan", None) != SCHEMA:
         raise InputError("path", str(path), "is no plan of this version", "make it anew: plan.save writes one")
     stored = from_plain(content, _PlanFile, "path", path)
     values = {item.name: getattr(stored, item.name) for item in fields(_PlanFile)}
+    _require_whole(path, stored)
     masks = {name: _unpack(path, name, text, stored.masks) for name, text in stored.own_masks.items()}
     return kind(**{**values, "own_masks": masks})
 
 
+def _require_whole(path: Path, stored: _PlanFile) -> None:
+    """Refuse a file whose parts are not about the same parameters.
+
+    Raises:
+        InputError: a part is about others.
+    """
+    shapes = {row.name: row.shape for row in stored.rows}
+    own = {name for name, request in stored.masks.items() if request.structure == GIVEN}
+    is_whole = (
+        len(shapes) == len(stored.rows) > 0
+        and all(size > 0 for shape in shapes.values() for size in shape)
+        and stored.initial.keys() == shapes.keys()
+        and all(shapes.get(name) == request.shape for name, request in stored.masks.items())
+        and all(_is_usable(request) for request in stored.masks.values())
+        and own == stored.own_masks.keys()
+    )
+    if not is_whole:
+        raise InputError("path", str(path), "holds parts of different plans", "make it anew: plan.save writes one")
+
+
+def _is_usable(request: MaskRequest) -> bool:
+    axes = list(range(len(request.shape)))
+    return sorted(request.order) == axes and request.fan_in > 0 and math.prod(request.shape) % request.fan_in == 0
+
+
 def _pack(mask: Tensor) -> str:
     bits = torch.nn.functional.pad(mask.flatten().cpu(), (0, -mask.numel() % 8)).view(-1, 8)
-    weights = 2 ** torch.arange(8)
+    weights = 2 ** torch.arange(8, device="cpu")
     return base64.b64encode(zlib.compress(bytes((bits * weights).sum(1).tolist()))).decode()
 
 
 def _unpack(path: Path, name: str, text: str, requests: Mapping[str, MaskRequest]) -> Tensor:
-    if name not in requests:
-        raise InputError("path", str(path), f"has a mask of {name}, and no word about it")
     shape = requests[name].shape
     count = math.prod(shape)
     try:
@@ -90,7 +115,8 @@ def _unpack(path: Path, name: str, text: str, requests: Mapping[str, MaskRequest
         raise InputError("path", str(path), f"has a mask of {name} that cannot be read ({error})") from None
     if len(packed) != -(-count // 8):
         raise InputError("path", str(path), f"has a mask of {name} that does not fit its shape {shape}")
-    bits = torch.tensor(list(packed), dtype=torch.uint8)[:, None] >> torch.arange(8) & 1
+    places = torch.arange(8, device="cpu")
+    bits = torch.frombuffer(bytearray(packed), dtype=torch.uint8)[:, None] >> places & 1
     return bits.flatten()[:count].bool().view(shape)
 
 

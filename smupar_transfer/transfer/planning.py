@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from smupar_transfer.sparsity import SparseLinear
 from smupar_transfer.theory import (
     BaseHyperparameters,
+    InputError,
     OptimizerSettings,
     Parametrization,
     RelativeHyperparameters,
@@ -81,6 +82,8 @@ def plan(
         InputError: an argument cannot be used.
         OpenRolesError: the evidence does not decide on some parameters; all of them are listed.
     """
+    if next(model.parameters(), None) is None:
+        raise InputError("model", type(model).__name__, "has no parameters: there is nothing to plan")
     relative = as_relative(hparams)
     settings = optimizer if isinstance(optimizer, OptimizerSettings) else OptimizerSettings(name=optimizer)
     matters = density != 1.0 or bool(masks) or (relative.input_multiplier, relative.output_multiplier) != (1.0, 1.0)
@@ -90,7 +93,7 @@ def plan(
     requests = request_masks(model, claims, density, masks or {})
     table = parametrization if isinstance(parametrization, Parametrization) else table_of(parametrization)
     planner = _Planner(evidence, requests, table, settings, relative, seed)
-    return planner.plan(claims, {name: mask.clone() for name, mask in (masks or {}).items()})
+    return planner.plan(claims, {name: mask.clone() for name, mask in (masks or {}).items() if name in requests})
 
 
 @dataclass(frozen=True)
@@ -161,6 +164,8 @@ class _Planner:
         base = self.evidence.base_parameter(claim.name)
         is_vector = claim.role is Role.VECTOR
         std, count = (None, 0) if base.is_meta else std_of(base)
+        if std is not None and not math.isfinite(std):
+            raise InputError("base", claim.name, "has values that are not finite", "initialise it first")
         shaped = weight if is_vector else claim
         same = self.evidence.base_shapes[claim.name] == claim.shape
         laws = [1.0]

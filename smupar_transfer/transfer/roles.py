@@ -70,16 +70,28 @@ def _overridden(evidence: Evidence, name: str) -> Claim | None:
     if match is None:
         return None
     pattern, said = match
-    word, axis = said if isinstance(said, tuple) else (said, None)
+    word, axis = _said(pattern, said)
     role = choose(Role, f"roles[{pattern}]", word)
     shape, why = evidence.shapes[name], f"given: roles[{pattern!r}]"
     layout = None if role is Role.VECTOR else evidence.layouts.get(name) or _convention(shape)
+    if axis is not None and not -len(shape) <= axis < len(shape):
+        raise InputError(f"roles[{pattern}]", axis, f"is no axis of {name}, of shape {shape}")
     if axis is not None and layout is not None:
         layout = _contracting(shape, range(len(shape))[axis], evidence.growing[name])
     if layout is None and role is not Role.VECTOR:
         raise InputError(f"roles[{pattern}]", str(role), f"{name} of shape {shape} is no matrix", "say 'vector'")
     inner = role is Role.READOUT and layout is not None and _is_router(evidence, name, layout)
     return _claim(evidence, name, role, layout, why, is_end=not inner)
+
+
+def _said(pattern: str, said: object) -> tuple[object, int | None]:
+    """A role's word, and the axis that is summed over, where somebody says it."""
+    if not isinstance(said, tuple):
+        return said, None
+    match said:
+        case (word, int(axis)) if not isinstance(axis, bool):
+            return word, axis
+    raise InputError(f"roles[{pattern}]", said, "is no role and no (role, axis)", 'as in ("hidden", 1)')
 
 
 def _convention(shape: tuple[int, ...]) -> Layout | None:

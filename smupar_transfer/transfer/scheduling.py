@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from smupar_transfer.transfer.grouping import FACTOR
+from smupar_transfer.transfer.grouping import FACTOR, require_planned
 
 CYCLED = ("momentum", "betas")
 """What some schedules change beside the learning rate; the same for all groups."""
@@ -24,10 +25,14 @@ class ProportionalSchedule(LRScheduler):
     Args:
         optimizer: One whose groups a plan made.
         make: Makes the schedule from an optimizer; its numbers are those of the base rate.
+
+    Raises:
+        InputError: the optimizer's groups were not made by a plan.
     """
 
     def __init__(self, optimizer: Optimizer, make: Callable[[Optimizer], Any]) -> None:
         self.optimizer = optimizer
+        require_planned(optimizer)
         group = optimizer.param_groups[0]
         base = torch.nn.Parameter(torch.zeros(()))
         options = {name: group[name] for name in CYCLED if name in group}
@@ -45,9 +50,13 @@ class ProportionalSchedule(LRScheduler):
     def _write(self) -> None:
         base = self._base.param_groups[0]
         for group in self.optimizer.param_groups:
-            group["lr"] = float(base["lr"]) * group[FACTOR]
+            rate = float(base["lr"]) * group[FACTOR]
+            if isinstance(group["lr"], Tensor):  # a compiled optimizer looks at this very tensor
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
             group.update({name: base[name] for name in CYCLED if name in group})
-        self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
+        self._last_lr = [float(group["lr"]) for group in self.optimizer.param_groups]
 
     def state_dict(self) -> dict[str, Any]:
         """The state of the schedule, and the base rate it has come to."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, TypeGuard, TypeVar
 
@@ -14,10 +13,10 @@ from smupar_transfer.sparsity import SparseLinear
 from smupar_transfer.theory import BaseHyperparameters, InputError, Role, ScaleFactors, parametrization
 from smupar_transfer.transfer.applying import applied_digest, mark
 from smupar_transfer.transfer.densities import FOUND
-from smupar_transfer.transfer.grouping import DECAY_FACTOR, FACTOR
+from smupar_transfer.transfer.grouping import DECAY_FACTOR, FACTOR, require_planned
 from smupar_transfer.transfer.groups import PEAK
 from smupar_transfer.transfer.held_masks import HeldMask, held_masks
-from smupar_transfer.transfer.names import bare
+from smupar_transfer.transfer.names import join
 from smupar_transfer.transfer.plan_data import PlanData, PlanRow
 from smupar_transfer.transfer.rules import Rules
 
@@ -30,15 +29,22 @@ def updated_plan(plan: Kind, model: nn.Module, optimizer: Optimizer) -> Kind:
     """Follow the masks of a model (see ``Plan.update_``)."""
     if applied_digest(model) != plan.digest:
         raise InputError("model", type(model).__name__, "has not this plan applied", "use the plan of its last update")
-    paths = {id(module): bare(f"{path}.x").removesuffix("x") for path, module in model.named_modules()}
-    held = {f"{paths[id(mask.module)]}{mask.leaf}": mask for mask in held_masks(model)}
+    require_planned(optimizer)
+    for group in optimizer.param_groups:
+        for name in group["param_names"]:
+            plan[name]  # refused, if it is not planned, before anything is changed
+    paths = {id(module): path for path, module in model.named_modules()}
+    held = {plan[join(paths[id(mask.module)], mask.leaf)].name: mask for mask in held_masks(model)}
     densities = {name: _density(name, mask) for name, mask in held.items()}
-    densities |= {f"{paths[id(layer)]}weight": layer.density for layer in model.modules() if _is_sparse(layer)}
+    layers = {plan[join(paths[id(layer)], "weight")].name: layer for layer in model.modules() if _is_sparse(layer)}
+    densities |= {name: layer.density for name, layer in layers.items()}
     changed = {name for name, density in densities.items() if density != plan[name].m_rho}
     rules = Rules(parametrization(plan.parametrization), UNIT, plan.optimizer)
     rows = tuple(_rescaled(row, densities[row.name], rules, plan) if row.name in changed else row for row in plan.rows)
     requests = {
-        name: replace(plan.masks[name], structure=FOUND, density=density) for name, density in densities.items()
+        name: replace(plan.masks[name], structure=FOUND, density=density)
+        for name, density in densities.items()
+        if name in plan.masks  # a SparseLinear that the model had by itself has none
     }
     updated = replace(plan, rows=rows, masks={**plan.masks, **requests}, own_masks={})
     for mask in held.values():
@@ -54,7 +60,7 @@ def _is_sparse(module: nn.Module) -> TypeGuard[SparseLinear]:
 
 
 def _density(name: str, held: HeldMask) -> float:
-    kept = int(held.mask.sum())
+    kept = int(held.mask.count_nonzero())
     if kept == 0:
         raise InputError(f"masks[{name}]", "all False", "leaves no weight")
     return kept / held.mask.numel()
@@ -80,45 +86,48 @@ def _take_away(held: HeldMask, optimizer: Optimizer) -> None:
     parameter = held.parameter
     for value in optimizer.state.get(parameter, {}).values():
         if isinstance(value, Tensor) and value.shape == parameter.shape:
-            value.mul_(held.fitting(parameter))
+            held.clear(value, parameter)
     if parameter.grad is not None:
-        parameter.grad.mul_(held.fitting(parameter))
+        held.clear(parameter.grad, parameter)
 
 
 def _regroup(plan: PlanData, optimizer: Optimizer) -> None:
     """Give parameters their new rates, at the point where schedules have come to.
 
-    A group whose members now differ is split; the new groups come last, so that schedules find the old ones where they
-    were.
+    Groups come out as ``plan.groups`` makes them, members and order, so that the optimizer's state loads beside the new
+    plan: states are saved by place.
     """
-    for group in list(optimizer.param_groups):
-        parts: dict[tuple[float, float, float], list[int]] = {}
-        for place, name in enumerate(group.get("param_names", ())):
-            row = plan[name]
-            parts.setdefault((row.learning_rate_factor, row.weight_decay_factor, row.epsilon), []).append(place)
-        if not parts:
-            raise InputError("optimizer", type(optimizer).__name__, "has groups without names", "use plan.groups")
-        before = dict(group)
-        for number, ((rate, decay, epsilon), places) in enumerate(parts.items()):
-            part = group if number == 0 else dict(before)
-            _set(part, before, rate, decay, epsilon)
-            part["params"] = _chosen(before["params"], places)
-            part["param_names"] = _chosen(before["param_names"], places)
-            if number:
-                optimizer.param_groups.append(part)
+    place = {row.name: number for number, row in enumerate(plan.rows)}
+    members = [
+        (place[plan[name].name], name, parameter, _rescaled_group(plan[name], group))
+        for group in optimizer.param_groups
+        for name, parameter in zip(group["param_names"], group["params"], strict=True)
+    ]
+    groups: list[dict[str, Any]] = []
+    for _, name, parameter, options in sorted(members, key=lambda member: member[0]):
+        group = next((group for group in groups if _options(group) == options), None)
+        if group is None:
+            group = {**options, "params": [], "param_names": []}
+            groups.append(group)
+        group["params"].append(parameter)
+        group["param_names"].append(name)
+    optimizer.param_groups[:] = groups
 
 
-def _set(part: dict[str, Any], before: dict[str, Any], rate: float, decay: float, epsilon: float) -> None:
+def _options(group: dict[str, Any]) -> dict[str, Any]:
+    """What an optimizer does with a group, without the members."""
+    return {key: value for key, value in group.items() if key not in ("params", "param_names")}
+
+
+def _rescaled_group(row: PlanRow, group: dict[str, Any]) -> dict[str, Any]:
+    """The options of a group, as a parameter of it is to have them from now on."""
+    options = _options(group)
     for name in ("lr", PEAK, "initial_lr"):
-        if name in before:
-            part[name] = before[name] / before[FACTOR] * rate
-    part[FACTOR] = rate
-    if before.get(DECAY_FACTOR):
-        part["weight_decay"] = before["weight_decay"] / before[DECAY_FACTOR] * decay
-        part[DECAY_FACTOR] = decay
-    part["eps"] = epsilon
-
-
-def _chosen(values: Iterable[Any], places: list[int]) -> list[Any]:
-    every = list(values)
-    return [every[place] for place in places]
+        if name in options:
+            options[name] = options[name] / group[FACTOR] * row.learning_rate_factor
+    options[FACTOR] = row.learning_rate_factor
+    if group.get(DECAY_FACTOR):
+        options["weight_decay"] = options["weight_decay"] / group[DECAY_FACTOR] * row.weight_decay_factor
+        options[DECAY_FACTOR] = row.weight_decay_factor
+    options["eps"] = row.epsilon
+    return options
