@@ -63,8 +63,13 @@ def plan_own(network: nn.Module, spec: RunSpec, model: ModuleSpec) -> Plan:
     try:
         return planned(None)
     except OpenRolesError:
-        batch = next(iter(task.batches("train", spec.seed)))
-        return planned(lambda base: task.loss(base, batch))
+        batch = next(task.stream("train", spec.seed))
+    try:
+        return planned(lambda base: task.loss_of(base, batch))
+    except OpenRolesError as error:
+        names = ", ".join(parameter.name for parameter in error.parameters[:3])
+        problem = f"leaves open what {len(error.parameters)} parameters do ({names}, ...)"
+        raise InputError("model.factory", str(task.path), problem, f"say it in the file: {error.line}") from error
 
 
 @lru_cache(maxsize=8)

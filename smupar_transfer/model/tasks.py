@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import sys
-from collections.abc import Callable, Iterable, Mapping
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +19,7 @@ from smupar_transfer.theory import InputError
 
 REQUIRED = ("make_model", "batches", "loss")
 KEY = "model.factory"
+NOTHING = object()
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,42 @@ class Task:
             raise InputError(KEY, str(self.path), f"make_model({width}) gives {type(made).__name__}, not an nn.Module")
         return made
 
+    def stream(self, split: str, seed: int) -> Iterator[Any]:
+        """The batches of a split.
+
+        Raises:
+            InputError: the file's function fails, or gives none.
+        """
+        call = f"batches({split!r}, {seed})"
+        try:
+            batches = iter(self.batches(split, seed))
+            first = next(batches, NOTHING)
+        except Exception as error:  # whatever a person's code raises
+            raise self._failed(call, error) from error
+        if first is NOTHING:
+            raise InputError(KEY, str(self.path), f"{call} gives none")
+        return itertools.chain([first], batches)
+
+    def loss_of(self, model: nn.Module, batch: Any) -> Tensor:
+        """The loss of a batch, as a float32 scalar.
+
+        Raises:
+            InputError: the file's function fails, or gives no single number.
+        """
+        try:
+            value = self.loss(model, batch)
+        except Exception as error:  # whatever a person's code raises
+            raise self._failed("loss", error) from error
+        if not isinstance(value, Tensor) or value.numel() != 1:
+            shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            raise InputError(KEY, str(self.path), f"loss gives {shape}, not a single number")
+        return value.reshape(()).float()
+
     def _failed(self, call: str, error: Exception) -> InputError:
-        return InputError(KEY, str(self.path), f"{call} fails: {type(error).__name__}: {error}")
+        frames = traceback.extract_tb(error.__traceback__)
+        line = next((frame.lineno for frame in reversed(frames) if frame.filename == str(self.path)), None)
+        where = "" if line is None else f" (line {line} of it)"
+        return InputError(KEY, str(self.path), f"{call} fails: {type(error).__name__}: {error}{where}")
 
 
 _tasks: dict[str, Task] = {}

@@ -2,7 +2,7 @@
 
 from smupar_transfer.transfer.evidence import Evidence
 from smupar_transfer.transfer.groups import PEAK, parameter_groups
-from smupar_transfer.transfer.held_report import held_report
+from smupar_transfer.transfer.held_sparsity import held_report
 from smupar_transfer.transfer.initialisation import initialise
 from smupar_transfer.transfer.layers import Embedding, InputLinear, ReadoutLinear
 from smupar_transfer.transfer.open_roles import OpenParameter, OpenRolesError

@@ -78,6 +78,8 @@ def trace(network: nn.Module, sample: object) -> dict[str, Use]:
     """
     try:
         watched = copy.deepcopy(network).eval()
+    except InputError:
+        raise  # a caller's function has said what is wrong
     except Exception as error:  # whatever a module of somebody's raises
         problem = f"the base cannot be copied ({type(error).__name__}: {error})"
         raise InputError(
@@ -88,6 +90,8 @@ def trace(network: nn.Module, sample: object) -> dict[str, Use]:
         # under autograd a product of weights may be fused or transposed away; the numbers do not matter
         with torch.random.fork_rng(devices=[]), torch.no_grad(), watcher:
             _call(watched, sample)
+    except InputError:
+        raise  # a caller's function has said what is wrong
     except Exception as error:  # whatever the network raises on what it was given
         problem = f"the base does not run with it ({type(error).__name__}: {error})"
         raise InputError(

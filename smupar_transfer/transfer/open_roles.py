@@ -62,7 +62,7 @@ class OpenRolesError(InputError):
             lines.append(f"  {pattern}  {first.base} at the base, {first.shape} here{many}")
         if len(kinds) > SHOWN:
             lines.append(f"  and {len(kinds) - SHOWN} more patterns")
-        lines.append(self._remedy(list(kinds)[:SHOWN]))
+        lines.append(self._remedy())
         return "\n".join(lines)
 
     def _guess(self, pattern: str) -> str:
@@ -73,13 +73,19 @@ class OpenRolesError(InputError):
         grown = sum(own != base for own, base in zip(first.shape, first.base, strict=True))
         return "hidden" if grown != 1 else "readout"
 
-    def _remedy(self, patterns: list[str]) -> str:
+    @property
+    def line(self) -> str:
+        """The line to paste: a guess for every pattern of names."""
+        patterns = list(dict.fromkeys(parameter.pattern for parameter in self.parameters))[:SHOWN]
         said = ", ".join(f'"{pattern}": "{self._guess(pattern)}"' for pattern in patterns)
+        return f"roles={{{said}}}"
+
+    def _remedy(self) -> str:
         first = "give sample=(a tiny batch), which lets a forward pass decide"
         if not self.anything_grows:
             first = "the base has the network's own shape: give delta=(the same model at another width)"
         axis = 'a tuple ("hidden", axis) says which axis is summed over, if it is not the last'
-        return f"{first}; or say it (hidden, embedding, readout or vector; {axis}):\n  roles={{{said}}}"
+        return f"{first}; or say it (hidden, embedding, readout or vector; {axis}):\n  {self.line}"
 
 
 def _count(number: int, noun: str) -> str:

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from smupar_transfer.model import Task
 from smupar_transfer.records import DataSpec
-from smupar_transfer.theory import InputError
 
 NAME = "module"
 VALIDATION_SEED = 0
@@ -51,36 +50,21 @@ class OwnBatches:
 
     def _passes(self, seed: int) -> Iterator[Iterator[Any]]:
         for number in itertools.count(seed):
-            batches = self._batches("train", number)
+            batches = self.task.stream("train", number)
             yield itertools.chain([next(batches)], batches)
 
     def validation_batches(self, count: int, batch_size: int, sequence_length: int = 1) -> list[Any]:
         """The first ``count`` batches of the validation split, fewer if there are fewer."""
         del batch_size, sequence_length
-        return list(itertools.islice(self._batches("validation", VALIDATION_SEED), count))
-
-    def _batches(self, split: str, seed: int) -> Iterator[Any]:
-        try:
-            batches = iter(self.task.batches(split, seed))
-            first = next(batches, None)
-        except Exception as error:  # whatever a person's code raises
-            problem = f"batches({split!r}, {seed}) fails: {type(error).__name__}: {error}"
-            raise InputError("model.factory", str(self.task.path), problem) from error
-        if first is None:
-            raise InputError("model.factory", str(self.task.path), f"batches({split!r}, {seed}) gives none")
-        return itertools.chain([first], batches)
+        return list(itertools.islice(self.task.stream("validation", VALIDATION_SEED), count))
 
     def loss(self, network: nn.Module, batch: Any, device: torch.device) -> Tensor:
         """The task's loss of a batch.
 
         Raises:
-            InputError: it is no single number.
+            InputError: the task's function fails, or gives no single number.
         """
-        value = self.task.loss(network, moved(batch, device))
-        if not isinstance(value, Tensor) or value.numel() != 1:
-            shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
-            raise InputError("model.factory", str(self.task.path), f"loss gives {shape}, not a single number")
-        return value.reshape(()).float()
+        return self.task.loss_of(network, moved(batch, device))
 
 
 def moved(batch: Any, device: torch.device) -> Any:
