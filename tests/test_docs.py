@@ -133,7 +133,11 @@ def test_a_search_space_of_ones_own_has_the_ranges_that_it_says(
     if base:
         content = re.sub(r"defaults: .*", "defaults: [base, _self_]", content)
     tuning = composed_with(tmp_path, "tuning", content, monkeypatch, capsys)
-    shipped = {"learning_rate", "init_std", "input_multiplier", "output_multiplier"} if base else {"learning_rate"}
+    shipped = (
+        {"learning_rate", "init_std", "init_scale", "input_multiplier", "output_multiplier"}
+        if base
+        else {"learning_rate"}
+    )
     assert set(tuning["space"]) == {*shipped, "weight_decay"}
     assert tuning["space"]["learning_rate"] == {"low": 0.002, "high": 0.06, "log": True}
     assert tuning["n_trials"] == 20

@@ -71,7 +71,8 @@ def resolve_base(config: DictConfig) -> Base:
     if "tuned" not in keys_of(words_by_hand()):
         of_file = [key.removeprefix("hparams.") for key in keys_of(words_of_file()) if key.startswith("hparams.")]
         by_hand = [name for name in values if name in {*by_hand, *of_file}]
-    if set(by_hand) >= set(HYPERPARAMETERS):
+    unread = "init_std" if config.model.kind == OWN_BATCHES else "init_scale"
+    if set(by_hand) >= set(HYPERPARAMETERS) - {unread}:
         raise InputError("tuned", config.tuned, "has no say: every hparams.* is given by hand", "leave one of them out")
     merged = {**vars(tuned.hparams), **{name: values[name] for name in by_hand}}
     return Base(BaseHyperparameters(**merged), tuned, tuple(by_hand))

@@ -81,7 +81,7 @@ class ModuleConfig:
     """The proxy of a model of your own; the target is made by the same function, at its own width."""
 
     kind: str = key("which network this is; chosen by model=OPTION", "module")
-    factory: str = key("Python file with make_model(width), batches(split, seed) and loss(model, batch)")
+    factory: str = key("your own file, in Python, with make_model(width), batches(split, seed) and loss(model, batch)")
     width: int = key("width that the file's function is called with, for the proxy")
 
 

@@ -192,6 +192,8 @@ def _batch(budget: BudgetSpec) -> str:
 
 def _hyperparameters(hparams: Sequence[BaseHyperparameters]) -> str:
     base = [asdict(point) for point in hparams]
+    if all(point["init_scale"] == 1 for point in base):  # that of a model of one's own, at its default
+        base = [{name: value for name, value in point.items() if name != "init_scale"} for point in base]
     return ", ".join(
         f"{name.replace('_', ' ')} {'varied' if len({point[name] for point in base}) > 1 else f'{base[0][name]:g}'}"
         for name in base[0]

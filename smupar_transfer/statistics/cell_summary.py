@@ -167,8 +167,9 @@ def sensitivity(cell: Cell, low: float, high: float) -> float:
 
 
 def summary_table(summaries: Sequence[CellSummary]) -> pd.DataFrame:
-    """``summary.csv``: one row a cell, with all its settings."""
-    return pd.DataFrame([_cell_row(summary) for summary in summaries])
+    """``summary.csv``: one row a cell, with all its settings; the scale of initial values only where there is one."""
+    table = pd.DataFrame([_cell_row(summary) for summary in summaries])
+    return table.drop(columns="init_scale") if "init_scale" in table and (table["init_scale"] == 1).all() else table
 
 
 def _cell_row(summary: CellSummary) -> dict[str, object]:

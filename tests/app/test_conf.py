@@ -30,10 +30,16 @@ WITH_LEARNING_CURVES = {"ablations", "init_by_sparsity", "weight_decay", "contou
 CONFIGURED = sorted(set(COMMANDS) - {"plot"})  # plot reads records only
 
 
+TASK = Path(__file__).parents[1] / "model" / "own_task.py"
+"""A model of one's own, in a file."""
+
+
 def fitting(group: str, option: str, data: tuple[str, ...]) -> list[str]:
     """Overrides that make an option part of a run that could be trained."""
     if option in ("mlp", "digits"):
         return ["model=mlp", "data=digits", "budget=digits"]
+    if option == "module":
+        return ["model=module", f"model.factory={TASK}"]
     if group == "data":
         own = {"text": [data[1]], "bin": [data[1], "data.dtype=uint8"]}.get(option, [])
         return [f"data={option}", *own]
@@ -54,6 +60,8 @@ def test_every_option_composes_for_every_command(composed: Compose, corpus: Path
     words = [f"{group}={option}" for group, option in chosen.items()]
     if chosen["data"] in ("text", "bin"):
         words.append(f"data.path={corpus}")
+    if chosen["model"] == "module":
+        words.append(f"model.factory={TASK}")
     config = composed(command, *words)
     for group, option in chosen.items():
         content = OmegaConf.to_container(config[group], resolve=True, throw_on_missing=True)

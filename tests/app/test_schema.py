@@ -41,7 +41,7 @@ def test_registering_twice_changes_nothing() -> None:
     before = {group: sorted(ConfigStore.instance().list(f"schema/{group}")) for group in schema.GROUPS}
     schema.register()
     assert {group: sorted(ConfigStore.instance().list(f"schema/{group}")) for group in schema.GROUPS} == before
-    assert before["model"] == ["gpt.yaml", "mlp.yaml"]
+    assert before["model"] == ["gpt.yaml", "mlp.yaml", "module.yaml"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -55,7 +55,7 @@ def test_only_missing_runs_are_trained(
     first = run_missing.train_missing("title", seeds[:2], RunContext(request_, Execution(), tmp_path, 1, watch=watch))
     trained: list[str] = []
 
-    def counted(spec: RunSpec, data: Data, execution: Execution) -> RunRecord:
+    def counted(spec: RunSpec, data: Data, execution: Execution, *_: object, **__: object) -> RunRecord:
         trained.append(spec.key)
         return training.run(spec, data, execution)
 
@@ -73,7 +73,7 @@ def test_only_missing_runs_are_trained(
 def test_a_run_that_fails_keeps_those_before_it(
     seeds: list[RunSpec], request_: DataRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(spec: RunSpec, data: Data, execution: Execution) -> RunRecord:
+    def failing(spec: RunSpec, data: Data, execution: Execution, *_: object, **__: object) -> RunRecord:
         if spec.key == seeds[2].key:
             raise InputError("results_dir", "x", "cannot be written")
         return training.run(spec, data, execution)

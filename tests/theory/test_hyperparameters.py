@@ -13,6 +13,7 @@ GOOD = {
     "input_multiplier": 9.17,
     "output_multiplier": 1.095,
     "weight_decay": 0.1,
+    "init_scale": 1.5,
 }
 MUST_BE_POSITIVE = [name for name in GOOD if name != "weight_decay"]
 

@@ -93,7 +93,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Keys of the runs that are measured."""
     keys: list[str] = []
 
-    def counted(spec: RunSpec, data: Data, execution: Execution) -> CoordinateRecord:
+    def counted(spec: RunSpec, data: Data, execution: Execution, *_: object, **__: object) -> CoordinateRecord:
         keys.append(spec.key)
         return training.measure(spec, data, execution)
 
@@ -200,7 +200,7 @@ def test_again_it_measures_nothing_and_writes_the_same(
 def test_an_interrupted_check_goes_on(
     smupar: Run, data: tuple[str, ...], check: str, measured: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(spec: RunSpec, data: Data, execution: Execution) -> CoordinateRecord:
+    def interrupted(spec: RunSpec, data: Data, execution: Execution, *_: object, **__: object) -> CoordinateRecord:
         if len(measured) == 5:
             raise KeyboardInterrupt
         measured.append(spec.key)
@@ -330,7 +330,7 @@ def made_up(measured: list[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..
     """
 
     def set_up(power: Powers, late: float = 0.0, norm: float = 0.5) -> None:
-        def measure(spec: RunSpec, data: Data, execution: Execution) -> CoordinateRecord:
+        def measure(spec: RunSpec, data: Data, execution: Execution, *_: object) -> CoordinateRecord:
             measured.append(spec.key)
             steps = spec.budget.steps
             size = spec.sparsity.density ** power(spec)

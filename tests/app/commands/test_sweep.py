@@ -37,7 +37,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Keys of the runs that are trained."""
     keys: list[str] = []
 
-    def counted(spec: RunSpec, data: Data, execution: Execution) -> RunRecord:
+    def counted(spec: RunSpec, data: Data, execution: Execution, *_: object, **__: object) -> RunRecord:
         keys.append(spec.key)
         return training.run(spec, data, execution)
 
