@@ -63,7 +63,8 @@ def resolve_base(config: DictConfig) -> Base:
     assert isinstance(group, dict)
     values = {str(name): value for name, value in group.items()}
     if config.model.kind == OWN_BATCHES:
-        values |= {name: value for name, value in OWN.items() if name not in names_by_hand(config)}
+        of_file = {key.removeprefix("hparams.") for key in keys_of(words_of_file())}
+        values |= {name: value for name, value in OWN.items() if name not in {*names_by_hand(config), *of_file}}
     by_hand = names_by_hand(config)
     tuned = None if config.tuned is None else read_tuned(Path(config.tuned))
     if tuned is None:

@@ -177,6 +177,17 @@ def test_sweeps_in_worker_processes_and_their_pages(smupar: Run) -> None:
     assert smupar("plot", "grid").returncode == 0
 
 
+def test_what_the_file_of_a_sweep_sets_is_trained_with(smupar: Run) -> None:
+    """The defaults of such a model are not those of the package's own networks; they used to win over the file."""
+    own = {"input_multiplier": 3.0, "output_multiplier": 2.0, "init_scale": 1.5}
+    words = "".join(f"  - hparams.{name}={value}\n" for name, value in own.items())
+    Path("grid.yaml").write_text(GRID.replace("grids:", f"overrides:\n{words}grids:"))
+    assert smupar("sweep", "grid.yaml", *WORDS, "parametrization=sp", "target.sparsity=0").returncode == 0
+    for record in RunStore(Path("results/grid")):
+        assert {name: getattr(record.spec.hparams, name) for name in own} == own
+        assert record.spec.hparams.init_std == 1
+
+
 def test_coordinate_checks(smupar: Run) -> None:
     Path("check.yaml").write_text(CHECK)
     result = smupar("coordinates", "check.yaml", *WORDS[:3], "target.width=64", "budget.steps=2", "require=[]")
