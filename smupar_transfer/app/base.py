@@ -63,15 +63,14 @@ def resolve_base(config: DictConfig) -> Base:
     assert isinstance(group, dict)
     values = {str(name): value for name, value in group.items()}
     if config.model.kind == OWN_BATCHES:
-        of_file = {key.removeprefix("hparams.") for key in keys_of(words_of_file())}
-        values |= {name: value for name, value in OWN.items() if name not in {*names_by_hand(config), *of_file}}
+        said = {*names_by_hand(config), *_names_of_file()}
+        values |= {name: value for name, value in OWN.items() if name not in said}
     by_hand = names_by_hand(config)
     tuned = None if config.tuned is None else read_tuned(Path(config.tuned))
     if tuned is None:
         return Base(BaseHyperparameters(**values), None, tuple(by_hand))
     if "tuned" not in keys_of(words_by_hand()):
-        of_file = [key.removeprefix("hparams.") for key in keys_of(words_of_file()) if key.startswith("hparams.")]
-        by_hand = [name for name in values if name in {*by_hand, *of_file}]
+        by_hand = [name for name in values if name in {*by_hand, *_names_of_file()}]
     unread = "init_std" if config.model.kind == OWN_BATCHES else "init_scale"
     if set(by_hand) >= set(HYPERPARAMETERS) - {unread}:
         raise InputError("tuned", config.tuned, "has no say: every hparams.* is given by hand", "leave one of them out")
@@ -82,6 +81,11 @@ def resolve_base(config: DictConfig) -> Base:
 def names_by_hand(config: DictConfig) -> list[str]:
     """The names of the base hyperparameters that a person gave."""
     return [key.removeprefix("hparams.") for key in set_by_hand(config, "hparams")]
+
+
+def _names_of_file() -> list[str]:
+    """The names of the base hyperparameters that the file of a sweep sets."""
+    return [key.removeprefix("hparams.") for key in keys_of(words_of_file()) if key.startswith("hparams.")]
 
 
 def with_base(config: DictConfig, base: Base) -> DictConfig:

@@ -13,6 +13,7 @@ from smupar_transfer.records import Design
 from smupar_transfer.statistics.cell import SIZES, Cell, Family, Floats, families
 from smupar_transfer.statistics.optimum import Optimum, Status, estimate
 from smupar_transfer.statistics.regret import Regret, transferred_regret
+from smupar_transfer.statistics.varying import without_unit_scale
 
 LOST = Regret(math.nan, math.inf, math.inf, math.nan)
 """The regret of a cell in which no value trained."""
@@ -168,8 +169,7 @@ def sensitivity(cell: Cell, low: float, high: float) -> float:
 
 def summary_table(summaries: Sequence[CellSummary]) -> pd.DataFrame:
     """``summary.csv``: one row a cell, with all its settings; the scale of initial values only where there is one."""
-    table = pd.DataFrame([_cell_row(summary) for summary in summaries])
-    return table.drop(columns="init_scale") if "init_scale" in table and (table["init_scale"] == 1).all() else table
+    return without_unit_scale(pd.DataFrame([_cell_row(summary) for summary in summaries]))
 
 
 def _cell_row(summary: CellSummary) -> dict[str, object]:

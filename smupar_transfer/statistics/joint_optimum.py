@@ -16,6 +16,7 @@ from smupar_transfer.statistics.cell import Floats, Setup, apart, grouped
 from smupar_transfer.statistics.curve_fit import SOFTNESS, WINDOW, Status
 from smupar_transfer.statistics.labels import Setting, label
 from smupar_transfer.statistics.variance import moderate, student
+from smupar_transfer.statistics.varying import without_unit_scale
 
 QUADRATIC = 6  # coefficients of a quadratic in two variables
 
@@ -218,7 +219,7 @@ def surface_table(surfaces: Sequence[Surface], design: Design) -> pd.DataFrame:
                 ran = int((~np.isnan(losses)).sum())
                 rows.append({"family": name, "parametrization": surface.parametrization, **surface.settings, **values})
                 rows[-1]["seeds"] = ran
-    return pd.DataFrame(rows)
+    return without_unit_scale(pd.DataFrame(rows))
 
 
 def joint_table(surfaces: Sequence[Surface], optima: Sequence[JointOptimum], design: Design) -> pd.DataFrame:
@@ -231,7 +232,7 @@ def joint_table(surfaces: Sequence[Surface], optima: Sequence[JointOptimum], des
             row |= {f"log2_{swept}": optimum.log2_values[n], f"low_{swept}": optimum.low[n]}
             row[f"high_{swept}"] = optimum.high[n]
         rows.append(row)
-    return pd.DataFrame(rows)
+    return without_unit_scale(pd.DataFrame(rows))
 
 
 def _labels(surfaces: Sequence[Surface], design: Design) -> list[str]:

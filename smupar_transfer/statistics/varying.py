@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
+import pandas as pd
+
 from smupar_transfer.records import RunSpec, to_plain
 from smupar_transfer.statistics.labels import Setting
 from smupar_transfer.theory import BaseHyperparameters
@@ -64,3 +66,9 @@ def _leaves(plain: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield from _leaves(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
+
+
+def without_unit_scale(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of settings without the scale of initial values where it is 1 throughout: as in the package's own."""
+    unit = "init_scale" in table and bool((table["init_scale"] == 1).all())
+    return table.drop(columns="init_scale") if unit else table

@@ -12,6 +12,7 @@ import pandas as pd
 from smupar_transfer.statistics.cell import SIZES, Cell, Family, Floats
 from smupar_transfer.statistics.regret import paired
 from smupar_transfer.statistics.variance import student
+from smupar_transfer.statistics.varying import without_unit_scale
 from smupar_transfer.theory import InputError
 
 
@@ -112,7 +113,7 @@ def _difference(losses: Floats, references: Floats) -> tuple[float, float]:
 def gain_table(gains: Sequence[Gain]) -> pd.DataFrame:
     """``gain.csv``: one row a cell."""
     names = ("loss", "standard_error", "nats", "nats_error", "low", "high", "percent", "percent_error", "seeds")
-    return pd.DataFrame(
+    table = pd.DataFrame(
         [
             {
                 "family": gain.family.label,
@@ -123,3 +124,4 @@ def gain_table(gains: Sequence[Gain]) -> pd.DataFrame:
             for gain in gains
         ]
     )
+    return without_unit_scale(table)
