@@ -151,13 +151,16 @@ def _is_sharded(parameter: Tensor) -> bool:
     return hasattr(parameter, "device_mesh")
 
 
-def hold(module: nn.Module, leaf: str, mask: Tensor | None) -> None:
+def hold(module: nn.Module, leaf: str, mask: Tensor | None) -> HeldMask:
     """Hold a parameter of a module to a mask, and take away what is off it now.
 
     Args:
         module: The owner of the weight.
         leaf: The name of the weight in it.
         mask: Boolean, in the weight's shape; None for the one that the module has as ``<leaf>_mask`` already.
+
+    Returns:
+        The mask, as it is held from now on.
     """
     buffer = leaf + MASK_SUFFIX
     if mask is not None:
@@ -166,6 +169,7 @@ def hold(module: nn.Module, leaf: str, mask: Tensor | None) -> None:
     module.__dict__.setdefault(HELD, []).append(held)
     held.zero()
     held.watch_gradient()
+    return held
 
 
 def held_masks(network: nn.Module) -> list[HeldMask]:

@@ -80,7 +80,8 @@ class Plan(PlanData):
     def update_(self, model: nn.Module, optimizer: Optimizer) -> Plan:
         """Follow masks that changed: rates follow densities, and what is off the masks is taken away.
 
-        Masks are the buffers ``<parameter>_mask``: write the new one into them, then call this. Weights that are new
+        Masks are the buffers ``<parameter>_mask``: write the new one into them, or register one beside a hidden weight
+        that had none; or prune again what ``torch.nn.utils.prune`` had pruned. Then call this. Weights that are new
         start at zero, with moments of zero. Initial values are not touched. The optimizer's groups become those that
         the new plan would make; schedules of ``schedule`` go on, PyTorch's own may remember the rates of the old ones.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeGuard, TypeVar
 
 import torch
@@ -12,10 +12,10 @@ from torch.optim import Optimizer
 from smupar_transfer.sparsity import SparseLinear
 from smupar_transfer.theory import BaseHyperparameters, InputError, Role, ScaleFactors, parametrization
 from smupar_transfer.transfer.applying import applied_digest, mark
-from smupar_transfer.transfer.densities import FOUND
+from smupar_transfer.transfer.densities import FOUND, MaskRequest, held_mask
 from smupar_transfer.transfer.grouping import DECAY_FACTOR, FACTOR, require_planned
 from smupar_transfer.transfer.groups import PEAK
-from smupar_transfer.transfer.held_masks import HeldMask, held_masks
+from smupar_transfer.transfer.held_masks import HeldMask, held_masks, hold
 from smupar_transfer.transfer.names import join
 from smupar_transfer.transfer.plan_data import PlanData, PlanRow
 from smupar_transfer.transfer.rules import Rules
@@ -35,18 +35,21 @@ def updated_plan(plan: Kind, model: nn.Module, optimizer: Optimizer) -> Kind:
             plan[name]  # refused, if it is not planned, before anything is changed
     paths = {id(module): path for path, module in model.named_modules()}
     held = {plan[join(paths[id(mask.module)], mask.leaf)].name: mask for mask in held_masks(model)}
-    densities = {name: _density(name, mask) for name, mask in held.items()}
+    densities = {name: _density(name, mask.mask) for name, mask in held.items()}
+    others = _other_masks(plan, model, set(held))
+    densities |= {name: _density(name, other.mask) for name, other in others.items()}
     layers = {plan[join(paths[id(layer)], "weight")].name: layer for layer in model.modules() if _is_sparse(layer)}
     densities |= {name: layer.density for name, layer in layers.items()}
     changed = {name for name, density in densities.items() if density != plan[name].m_rho}
     rules = Rules(parametrization(plan.parametrization), UNIT, plan.optimizer)
     rows = tuple(_rescaled(row, densities[row.name], rules, plan) if row.name in changed else row for row in plan.rows)
     requests = {
-        name: replace(plan.masks[name], structure=FOUND, density=density)
+        name: replace(_request(plan, name), structure=FOUND, density=density)
         for name, density in densities.items()
-        if name in plan.masks  # a SparseLinear that the model had by itself has none
+        if name in plan.masks or name in others  # a SparseLinear that the model had by itself has none
     }
     updated = replace(plan, rows=rows, masks={**plan.masks, **requests}, own_masks={})
+    held |= {name: hold(other.module, other.leaf, None) for name, other in others.items() if not other.applied}
     for mask in held.values():
         _take_away(mask, optimizer)
     _regroup(updated, optimizer)
@@ -59,11 +62,39 @@ def _is_sparse(module: nn.Module) -> TypeGuard[SparseLinear]:
     return isinstance(module, SparseLinear)
 
 
-def _density(name: str, held: HeldMask) -> float:
-    kept = int(held.mask.count_nonzero())
+@dataclass(frozen=True)
+class _OtherMask:
+    """A mask that no plan holds: one that the model applies by itself, or that was registered since."""
+
+    module: nn.Module
+    leaf: str
+    mask: Tensor
+    applied: bool
+
+
+def _other_masks(plan: PlanData, model: nn.Module, held: set[str]) -> dict[str, _OtherMask]:
+    found = {}
+    for name, parameter in model.named_parameters():
+        row = plan[name]
+        mask = held_mask(model, name) if row.role is Role.HIDDEN and row.name not in held else None
+        if mask is not None and mask[0].shape == parameter.shape:
+            path, _, leaf = name.rpartition(".")
+            found[row.name] = _OtherMask(model.get_submodule(path), leaf, *mask)
+    return found
+
+
+def _request(plan: PlanData, name: str) -> MaskRequest:
+    """What the plan asked for; of a weight that it left dense, what it would have asked for."""
+    row = plan[name]
+    dense = MaskRequest(FOUND, 1.0, row.shape, tuple(range(len(row.shape))), row.fan_in)
+    return plan.masks.get(name, dense)
+
+
+def _density(name: str, mask: Tensor) -> float:
+    kept = int(mask.count_nonzero())
     if kept == 0:
         raise InputError(f"masks[{name}]", "all False", "leaves no weight")
-    return kept / held.mask.numel()
+    return kept / mask.numel()
 
 
 def _rescaled(row: PlanRow, density: float, rules: Rules, plan: PlanData) -> PlanRow:
