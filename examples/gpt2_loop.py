@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim.lr_scheduler import CosineAnnealingLR
 from transformers import GPT2Config, GPT2LMHeadModel
 
@@ -19,11 +19,10 @@ from smupar_transfer import Plan, plan
 STEPS = 30
 
 
-def make(width: int) -> nn.Module:
+def make(width: int) -> GPT2LMHeadModel:
     """A GPT-2 for bytes: as many heads as fit, so that the size of a head is the same at every width."""
     shape = {"vocab_size": 256, "n_positions": 64, "n_embd": width, "n_layer": 2, "n_head": width // 16}
-    model: nn.Module = GPT2LMHeadModel(GPT2Config(**shape, bos_token_id=0, eos_token_id=0))
-    return model
+    return GPT2LMHeadModel(GPT2Config(**shape, bos_token_id=0, eos_token_id=0))
 
 
 def batch() -> dict[str, Tensor]:

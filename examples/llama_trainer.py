@@ -20,11 +20,10 @@ from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArgumen
 from smupar_transfer import Plan, plan
 
 
-def make(width: int) -> nn.Module:
+def make(width: int) -> LlamaForCausalLM:
     """A Llama for bytes, of heads of 16 channels at every width."""
     shape = {"hidden_size": width, "intermediate_size": 3 * width, "num_attention_heads": width // 16, "head_dim": 16}
-    model: nn.Module = LlamaForCausalLM(LlamaConfig(vocab_size=256, num_hidden_layers=2, pad_token_id=0, **shape))
-    return model
+    return LlamaForCausalLM(LlamaConfig(vocab_size=256, num_hidden_layers=2, pad_token_id=0, **shape))
 
 
 def pieces() -> list[dict[str, Any]]:

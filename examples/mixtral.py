@@ -18,7 +18,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import MixtralConfig, MixtralForCausalLM
 
 from smupar_transfer import plan
@@ -26,13 +26,12 @@ from smupar_transfer import plan
 EXPERTS, ACTIVE = 4, 2
 
 
-def make(width: int) -> nn.Module:
+def make(width: int) -> MixtralForCausalLM:
     """A Mixtral for bytes. The loss that balances experts is part of ``loss`` where router logits are put out."""
     heads = {"num_attention_heads": width // 16, "num_key_value_heads": width // 16, "head_dim": 16}
     shape = {"hidden_size": width, "intermediate_size": 2 * width, "vocab_size": 256, "num_hidden_layers": 2, **heads}
     experts = {"num_local_experts": EXPERTS, "num_experts_per_tok": ACTIVE, "output_router_logits": True}
-    model: nn.Module = MixtralForCausalLM(MixtralConfig(**shape, **experts))
-    return model
+    return MixtralForCausalLM(MixtralConfig(**shape, **experts))
 
 
 def batch() -> dict[str, Tensor]:

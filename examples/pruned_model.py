@@ -6,6 +6,8 @@ density that it has. The masks of the first model are applied by ``torch`` itsel
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import prune
@@ -46,16 +48,16 @@ def train(model: nn.Module, optimizer: torch.optim.Optimizer) -> float:
 def main() -> None:
     """Prune, plan and train; then train, prune and go on."""
     torch.manual_seed(0)
-    pruned = make(256)
+    pruned: Any = make(256)
     for path, amount in (("2", 0.5), ("4", 0.875)):
-        prune.random_unstructured(pruned.get_submodule(path), "weight", amount)
+        prune.random_unstructured(pruned.get_submodule(path), "weight", amount)  # type: ignore[no-untyped-call]
     planned = plan(pruned, make(64), density="found")
     planned.apply_(pruned)
     print(planned)
     print(f"loss {train(pruned, optimizer_of(planned, pruned)):.2f}")
     print(f"pruned before: {pruned[4].weight.count_nonzero().item() / 256**2:.3f} of the weights are not zero\n")
 
-    model = make(256)
+    model: Any = make(256)
     planned = plan(model, make(64))
     planned.apply_(model)
     optimizer = optimizer_of(planned, model)

@@ -56,7 +56,7 @@ def main() -> None:
         images, labels = digits(start := step % 20 * 64, start + 64)
         loss = nn.functional.cross_entropy(model(images), labels)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     images, labels = digits(1280, 1797)
     right = (model.eval()(images).argmax(1) == labels).float().mean()

@@ -17,7 +17,7 @@ def hide_torchvision() -> None:
     imports first.
     """
     if sys.modules.setdefault("torchvision", None) is None:  # type: ignore[arg-type]
-        importlib.metadata.version = _version
+        importlib.metadata.version = _version  # type: ignore[assignment]
 
 
 def _version(name: str, _installed: Any = importlib.metadata.version) -> str:
