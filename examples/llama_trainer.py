@@ -2,8 +2,8 @@
 
 Run it with ``python examples/llama_trainer.py``; it needs the extra ``huggingface``. The data are the bytes of this
 file. The optimizer is made by a function that ``Trainer`` calls with the model as it trains it, sharded or not:
-``optimizers=(optimizer, None)`` is refused under FSDP, because it was made too early. Relative schedules (linear,
-cosine, constant) keep the ratios; one with an absolute bound does not, and ``plan.check`` says so.
+``optimizers=(optimizer, None)`` is refused under FSDP, because it was made too early. Schedules
+that multiply, which most of theirs do, keep the ratios; ``plan.check`` says so where one does not.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def trainer_of(planned: Plan, model: nn.Module, folder: str, steps: int) -> Any:
     """A ``Trainer`` that trains a planned model, and writes a checkpoint every ten steps."""
 
     def adamw(wrapped: nn.Module, **options: float) -> AdamW:
-        return AdamW(planned.groups(wrapped, **options))
+        return AdamW(planned.groups(wrapped, **options), lr=options["learning_rate"])  # floors count from there
 
     settings = {"save_steps": 10, "lr_scheduler_type": "cosine", "warmup_steps": 2, "max_grad_norm": 1.0}
     quiet = {"report_to": "none", "disable_tqdm": True, "use_cpu": True, "logging_steps": 10}
