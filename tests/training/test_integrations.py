@@ -63,7 +63,7 @@ each = pytest.mark.parametrize("name", list(INTEGRATIONS))
 def example(name: str) -> Any:
     """An example as a module."""
     if name == "lightning_module" and importlib.util.find_spec("lightning") is None:
-        pytest.skip("lightning is an extra")
+        pytest.skip("the extra 'lightning' is not installed")
     hide_torchvision()
     transformers()
     return importlib.import_module(f"examples.{name}")
