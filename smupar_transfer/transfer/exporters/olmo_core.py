@@ -1,0 +1,34 @@
+"""Parameter groups of OLMo-core."""
+
+from __future__ import annotations
+
+from smupar_transfer.transfer.exporters.exported import Export, Exported, Stack, require_adamw
+from smupar_transfer.transfer.exporters.headings import heading
+from smupar_transfer.transfer.exporters.losses import unsaid
+from smupar_transfer.transfer.exporters.patterns import as_glob, named_groups
+
+STACK = Stack("olmo-core", "OLMo-core fa6c501", "Globs are of the names of the model that was planned.")
+
+
+def to_olmo_core(exported: Exported) -> Export:
+    """Python: an ``AdamWConfig`` with group overrides, of which the first that matches takes a parameter."""
+    require_adamw(exported, STACK)
+    settings, names = exported.optimizer, {row.name for row in exported.rows}
+    losses = [
+        *unsaid(exported, initial=True, multipliers=True),
+        f"gradient clipping: max_grad_norm={settings.gradient_clip!r} of the train module (the recipe's; 0 is off)",
+        "wrappers inside of the model: a name without a star must be the one that the wrapped model has",
+    ]
+    overrides = "".join(
+        f"        OptimGroupOverride(\n            params=[\n"
+        f"{''.join(f'                {as_glob(name, names)!r},{chr(10)}' for name in group.patterns)}            ],\n"
+        f"            opts={{'lr': {group.learning_rate!r}, 'weight_decay': {group.weight_decay!r}, "
+        f"'eps': {group.epsilon!r}}},\n        ),\n"
+        for group in named_groups(exported.rows)
+    )
+    text = (
+        f"{heading(exported, STACK, losses)}from olmo_core.optim import AdamWConfig, OptimGroupOverride\n\n"
+        f"optim = AdamWConfig(\n    lr={exported.recipe.hparams.learning_rate!r},  # of no parameter: all are below\n"
+        f"    betas={(settings.beta1, settings.beta2)!r},\n    group_overrides=[\n{overrides}    ],\n)\n"
+    )
+    return Export(text, tuple(losses))
