@@ -11,7 +11,7 @@ from smupar_transfer.app.cautions import tell
 from smupar_transfer.app.recipes import announced_spec, configured_recipe, target_plan
 from smupar_transfer.records import read_text, write_atomically
 from smupar_transfer.theory import InputError
-from smupar_transfer.transfer import export_recipe, require_format
+from smupar_transfer.transfer import Export, export_recipe, require_format
 
 SIGN = "Written by smupar_transfer "
 """What the first lines of every exported file say: such a file may be written anew, another may not."""
@@ -29,12 +29,16 @@ def run(config: DictConfig) -> None:
     assert recipe is not None  # the key has no default
     exported = export_recipe(recipe, target_plan(announced_spec(config)), config.to)
     if exported.losses:
-        tell([f"{len(exported.losses)} things are not said to {config.to}, or otherwise: the file starts with them"])
+        tell([f"what {config.to} cannot say, and what else to know: the {_lines(exported)} at the start of the file"])
     if output is None:
         print(exported.text, end="")
     else:
         write_atomically(output, exported.text, "output")
         console.terminal().print(f"wrote {output}", markup=False, soft_wrap=True)
+
+
+def _lines(exported: Export) -> str:
+    return "point" if len(exported.losses) == 1 else f"{len(exported.losses)} points"
 
 
 def _require_ours(path: Path) -> None:

@@ -79,7 +79,8 @@ def _realised(exported: Exported, numbers: Uniform, multiplier: float, row: Para
 
 def _notes(exported: Exported) -> list[str]:
     lines = [
-        "--decoupled-lr holds for embedding and output layer: without it, an untied output layer would have that of hidden weights"
+        "--decoupled-lr holds for embedding and output layer; without it, an untied output layer would learn at the "
+        "rate of hidden weights"
     ]
     if exported.of_role(Role.READOUT) and not exported.is_own:
         lines.append("standard deviation of the untied output layer: Megatron's own choice")
