@@ -6,7 +6,7 @@ from smupar_transfer.theory import ADAMW, SGD, InputError
 from smupar_transfer.transfer.exporters.exported import Export, Exported, Stack
 from smupar_transfer.transfer.exporters.headings import heading
 from smupar_transfer.transfer.exporters.losses import unsaid
-from smupar_transfer.transfer.exporters.patterns import MATCHER, NamedGroup, named_groups
+from smupar_transfer.transfer.exporters.patterns import MATCHER, NamedGroup, named_groups, quoted
 
 STACK = Stack("hf-trainer", "transformers 5.24.0", "Patterns are of the names of the model that was planned.")
 FACTORY = '''
@@ -53,7 +53,6 @@ def to_hf_trainer(exported: Exported) -> Export:
 
 
 def _entry(group: NamedGroup, adam: bool) -> str:
-    names = "".join(f"            {name!r},\n" for name in group.patterns)
-    numbers = f"'lr': {group.learning_rate!r}, 'weight_decay': {group.weight_decay!r}"
-    numbers += f", 'eps': {group.epsilon!r}" if adam else ""
-    return f"    (\n        these(\n{names}        ),\n        {{{numbers}}},\n    ),\n"
+    numbers = f'"lr": {group.learning_rate!r}, "weight_decay": {group.weight_decay!r}'
+    numbers += f', "eps": {group.epsilon!r}' if adam else ""
+    return f"    (\n        these(\n{quoted(group.patterns, 12)}        ),\n        {{{numbers}}},\n    ),\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import json
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -76,3 +77,8 @@ def starred(names: Sequence[str], others: Collection[str]) -> list[str]:
 def as_glob(pattern: str, names: Collection[str]) -> str:
     """A pattern of ``starred`` as ``fnmatch`` reads it; the name of a parameter stands for itself."""
     return glob.escape(pattern) if pattern in names else pattern
+
+
+def quoted(names: Iterable[str], indent: int) -> str:
+    """Names as lines of a Python call or list, each with its comma."""
+    return "".join(f"{' ' * indent}{json.dumps(name)},\n" for name in names)

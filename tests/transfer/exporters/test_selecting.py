@@ -65,11 +65,11 @@ def test_hf_trainer_makes_the_optimizer(tied: bool, optimizer: str, monkeypatch:
 
     spec = gpt_spec(density=0.3001, tied=tied, bias=True, optimizer=OptimizerSettings(optimizer, momentum=0.75))
     case, network = case_of(spec), outline(spec)
-    network.tokens.weight.requires_grad_(False)  # type: ignore[union-attr, operator]
+    network.tokens.weight.requires_grad_(False)  # type: ignore[union-attr]
     factory = executed(text(case, "hf-trainer"), monkeypatch)["PlannedOptimizer"]
     names = {id(parameter): name for name, parameter in network.named_parameters()}
     rows = {row.name: row for row in case[1] if row.name != "tokens.weight"}
-    made = factory()(network)
+    made: torch.optim.Optimizer = factory()(network)
     assert type(made) is {"adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}[optimizer]
     for group in made.param_groups:
         for parameter in group["params"]:
@@ -95,4 +95,4 @@ def test_layers_alike_are_one_pattern() -> None:
     """Guards against files that grow with depth."""
     shallow, deep = (text(case_of(gpt_spec(depth=depth, density=0.25)), "torchtitan") for depth in (2, 12))
     assert len(shallow.splitlines()) == len(deep.splitlines())
-    assert "'blocks.*.mlp.up.weight'" in deep
+    assert '"blocks.*.mlp.up.weight"' in deep
