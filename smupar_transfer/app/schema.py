@@ -24,16 +24,7 @@ MEANING, CHOICES = "meaning", "choices"
 BACKENDS = ("auto", "masked", "csr", "native")
 DEVICES = ("cpu", "cuda")
 FORMATS = ("table", "json", "csv")
-EXPORT_FORMATS = (
-    "json",
-    "nanogpt-mup",
-    "megatron",
-    "cerebras",
-    "torchtitan",
-    "olmo-core",
-    "axolotl",
-    "hf-trainer",
-)
+EXPORT_FORMATS = ("json", "nanogpt-mup", "megatron", "cerebras", "torchtitan", "olmo-core", "axolotl", "hf-trainer")
 TRACKERS = ("none", "tensorboard", "wandb", "trackio", "mlflow")
 TOKEN_TYPES = ("uint8", "uint16", "uint32", "uint64", "int16", "int32", "int64")
 """Choices whose own modules import torch, which ``--help`` must not wait for; a test holds them to it."""
