@@ -50,7 +50,7 @@ def to_cerebras(exported: Exported) -> Export:
 def _model(exported: Exported, numbers: Uniform) -> dict[str, object]:
     model, multiplier = exported.model, numbers.multiplier
     filters = int(model.width * model.mlp_ratio) if isinstance(model, GPTSpec) else None
-    keys: dict[str, object] = {"mup_base_hidden_size": tidy(model.width / multiplier)}
+    keys: dict[str, object] = {"mup_base_hidden_size": tidy(exported.width / multiplier)}
     if filters:
         keys["mup_base_filter_size"] = tidy(filters / multiplier)
     keys |= {

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from smupar_transfer.records import GPTSpec, ModelSpec, ModuleSpec
+from smupar_transfer.records import GPTSpec, MLPSpec, ModelSpec
 from smupar_transfer.theory import (
     ADAMW,
     InputError,
     OptimizerSettings,
     Parametrization,
     Role,
-    ScaleFactors,
     parametrization,
 )
 from smupar_transfer.transfer.parameters import ParameterPlan
-from smupar_transfer.transfer.recipe import Recipe
 
 OTHERS = "torchtitan, olmo-core, hf-trainer and json take numbers by parameter"
 """What to do where a stack has too few numbers for a recipe."""
@@ -39,45 +37,45 @@ class Stack:
 
 @dataclass(frozen=True)
 class Exported:
-    """A recipe with the numbers of its parameters.
+    """The numbers that a network is trained with, and what they follow from.
 
     Attributes:
-        recipe: The recipe.
-        rows: What every parameter of its network is trained with.
+        rows: What every parameter is trained with; a standard deviation that is not known is not a number.
+        parametrization: The name of the table of rules.
+        optimizer: The settings of the update rule.
+        learning_rate: The base's peak learning rate.
+        input_multiplier: The factor on what the first layer gives.
+        output_multiplier: The factor on the logits.
+        multiplied: Where the forward pass multiplies, in words, and with what.
+        scale: How the network departs from its base, in words.
+        model: The network, where a specification makes it.
     """
 
-    recipe: Recipe
     rows: tuple[ParameterPlan, ...]
+    parametrization: str
+    optimizer: OptimizerSettings
+    learning_rate: float
+    input_multiplier: float
+    output_multiplier: float
+    multiplied: tuple[tuple[str, float], ...]
+    scale: str
+    model: ModelSpec | None = None
 
     @property
     def table(self) -> Parametrization:
         """The table of rules."""
-        return parametrization(self.recipe.parametrization)
-
-    @property
-    def optimizer(self) -> OptimizerSettings:
-        """The settings of the update rule."""
-        return self.recipe.optimizer
-
-    @property
-    def model(self) -> ModelSpec:
-        """The network that is trained."""
-        return self.recipe.model
+        return parametrization(self.parametrization)
 
     @property
     def is_own(self) -> bool:
         """Whether the network is a person's own, which initialises itself."""
-        return isinstance(self.model, ModuleSpec)
+        return not isinstance(self.model, GPTSpec | MLPSpec)
 
     @property
-    def input_multiplier(self) -> float:
-        """The factor on what the first layer gives."""
-        return self._multiplier(Role.EMBEDDING)
-
-    @property
-    def output_multiplier(self) -> float:
-        """The factor on the logits."""
-        return self._multiplier(Role.READOUT)
+    def width(self) -> int:
+        """The width of a network that a specification makes; ``require_transformer`` asks for one."""
+        assert self.model is not None
+        return self.model.width
 
     @property
     def attention_scale(self) -> float | None:
@@ -94,16 +92,6 @@ class Exported:
     def of_role(self, role: Role) -> list[ParameterPlan]:
         """The rows of a role."""
         return [row for row in self.rows if row.role is role]
-
-    def _multiplier(self, role: Role) -> float:
-        """That of the role's own row; a readout that is the embedding's own matrix has none, and grows as that does."""
-        own = self.of_role(role)
-        if own:
-            return own[0].forward_multiplier
-        shared = self.of_role(Role.EMBEDDING)
-        if not shared:
-            return self.recipe.roles[role].forward_multiplier
-        return self.recipe.rules.scaled(role, ScaleFactors(shared[0].width)).forward_multiplier
 
 
 @dataclass(frozen=True)
@@ -134,9 +122,12 @@ def require_transformer(exported: Exported, stack: Stack) -> None:
     """Refuse what a stack that builds its own transformer cannot train.
 
     Raises:
-        InputError: the recipe is of a network that is certainly none, or no hidden weights are in it.
+        InputError: the recipe is of a network that is certainly none, or has no embedding or no hidden weights, or
+            there is none, but a plan alone.
     """
-    if not isinstance(exported.model, GPTSpec | ModuleSpec):
+    if exported.model is None:
+        raise InputError("to", stack.format, "needs a recipe, which knows the width of its base", OTHERS)
+    if isinstance(exported.model, MLPSpec):
         problem = f"builds a transformer of its own, and the recipe is of an {exported.model.kind}"
         raise InputError("to", stack.format, problem, OTHERS)
     require_roles(exported, stack, (Role.HIDDEN, Role.EMBEDDING))

@@ -14,12 +14,10 @@ COLUMNS = 118
 
 def about(exported: Exported, stack: Stack) -> list[str]:
     """Where a file comes from and what it was written against, a sentence each."""
-    recipe = exported.recipe
     package = importlib.import_module("smupar_transfer")  # its face offers rooms that are above this one
-    scale = f"width {recipe.base_width} -> {recipe.model.width}, density 1 -> {recipe.sparsity.density:g}"
     return [
         f"Written by smupar_transfer {package.__version__} for {stack.title}.",
-        f"A recipe of {exported.table.name} with {exported.optimizer.name}: {scale}. {stack.selects}",
+        f"{exported.table.name}, {exported.optimizer.name}: {exported.scale}. {stack.selects}",
         f"Written after the sources of {stack.format}; nothing was trained there with it.",
     ]
 

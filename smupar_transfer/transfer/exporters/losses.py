@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from smupar_transfer.records import MLPSpec
 from smupar_transfer.theory import InputError, Role
@@ -77,22 +77,8 @@ def masks(exported: Exported) -> list[str]:
 
 def multiplier_lines(exported: Exported) -> list[str]:
     """The constants of the forward pass, each for somebody to write into the model."""
-    lines = [f"multiplier: {where} x {factor!r}" for where, factor in _places(exported) if factor != 1]
+    lines = [f"multiplier: {where} x {factor!r}" for where, factor in exported.multiplied if factor != 1]
     return lines if isinstance(exported.model, MLPSpec) else [*lines, attention_line(exported)]
-
-
-def _places(exported: Exported) -> Iterator[tuple[str, float]]:
-    """Where the forward pass multiplies, and with what."""
-    if exported.is_own:
-        for row in exported.rows:
-            side = "input of its layer" if row.role is Role.READOUT else "output of an embedding, else input"
-            yield f"{row.name}, {side},", row.forward_multiplier
-    else:
-        layer = "input layer" if isinstance(exported.model, MLPSpec) else "embeddings, positions among them"
-        yield f"output of the {layer},", exported.input_multiplier
-    if not exported.is_own or not exported.of_role(Role.READOUT):
-        where = "logits of the tied readout," if exported.is_own else "input of the readout,"
-        yield where, exported.output_multiplier
 
 
 def attention_line(exported: Exported) -> str:

@@ -22,7 +22,7 @@ def to_megatron(exported: Exported) -> Export:
     """A shell file: the array ``SMUPAR_ARGS``, for ``torchrun pretrain_gpt.py "${SMUPAR_ARGS[@]}" ...``."""
     require_adamw(exported, STACK)
     require_transformer(exported, STACK)
-    numbers, width = uniform(exported), exported.model.width
+    numbers, width = uniform(exported), exported.width
     base = max(1, round(width / numbers.multiplier))
     multiplier = width / base
 
@@ -41,7 +41,7 @@ def to_megatron(exported: Exported) -> Export:
 
 
 def _numbers(exported: Exported, numbers: Uniform, base: int) -> dict[str, object]:
-    settings, multiplier = exported.optimizer, exported.model.width / base
+    settings, multiplier = exported.optimizer, exported.width / base
     output = tidy(exported.output_multiplier)
     arguments: dict[str, object] = {
         "use-mup": None,

@@ -24,7 +24,7 @@ def to_olmo_core(exported: Exported) -> Export:
     overrides = "".join(_entry(group, names) for group in named_groups(exported.rows))
     text = (
         f"{heading(exported, STACK, losses)}from olmo_core.optim import AdamWConfig, OptimGroupOverride\n\n"
-        f"optim = AdamWConfig(\n    lr={exported.recipe.hparams.learning_rate!r},  # of no parameter: all are below\n"
+        f"optim = AdamWConfig(\n    lr={exported.learning_rate!r},  # of no parameter: all are below\n"
         f"    betas={(settings.beta1, settings.beta2)!r},\n    group_overrides=[\n{overrides}    ],\n)\n"
     )
     return Export(text, tuple(losses))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 from smupar_transfer.transfer.exporters.exported import Export, Exported, Stack
 from smupar_transfer.transfer.exporters.headings import about
@@ -24,6 +25,7 @@ def to_json(exported: Exported) -> Export:
         "parametrization": exported.table.name,
         "optimizer": {**vars(settings), "weight_decay_form": str(settings.weight_decay_form)},
         "multipliers": {"input": exported.input_multiplier, "output": exported.output_multiplier},
+        "multiplied": dict(exported.multiplied),
         "attention": {"exponent": exported.table.attention_exponent, "scale": exported.attention_scale},
         "parameters": {row.name: _numbers(row) for row in exported.rows},
     }
@@ -31,5 +33,6 @@ def to_json(exported: Exported) -> Export:
 
 
 def _numbers(row: ParameterPlan) -> dict[str, object]:
-    numbers = {name: getattr(row, name) for name in NUMBERS}
+    values = {name: float(getattr(row, name)) for name in NUMBERS}
+    numbers = {name: None if math.isnan(value) else value for name, value in values.items()}
     return {"shape": list(row.shape), "role": str(row.role), "density": row.density, **numbers}

@@ -14,8 +14,10 @@ from smupar_transfer.transfer.exporters.megatron import to_megatron
 from smupar_transfer.transfer.exporters.nanogpt_mup import to_nanogpt_mup
 from smupar_transfer.transfer.exporters.olmo_core import to_olmo_core
 from smupar_transfer.transfer.exporters.plain_json import to_json
+from smupar_transfer.transfer.exporters.sources import of_plan, of_recipe
 from smupar_transfer.transfer.exporters.torchtitan import to_torchtitan
 from smupar_transfer.transfer.parameters import ParameterPlan
+from smupar_transfer.transfer.plan_data import PlanData
 from smupar_transfer.transfer.recipe import Recipe
 
 EXPORTERS: Mapping[str, Callable[[Exported], Export]] = MappingProxyType(
@@ -60,4 +62,14 @@ def export_recipe(recipe: Recipe, rows: Iterable[ParameterPlan], to: str) -> Exp
         InputError: there is no such format, or that stack cannot train the recipe.
     """
     require_format(to)
-    return EXPORTERS[to](Exported(recipe, tuple(rows)))
+    return EXPORTERS[to](of_recipe(recipe, rows))
+
+
+def export_plan(plan: PlanData, to: str) -> Export:
+    """The same for a plan of anybody's model.
+
+    Raises:
+        InputError: there is no such format, that stack needs a recipe, or base hyperparameters are not known.
+    """
+    require_format(to)
+    return EXPORTERS[to](of_plan(plan))
