@@ -77,7 +77,7 @@ def masks(exported: Exported) -> list[str]:
 
 def multiplier_lines(exported: Exported) -> list[str]:
     """The constants of the forward pass, each for somebody to write into the model."""
-    lines = [f"multiplier: {where} x {factor!r}" for where, factor in exported.multiplied if factor != 1]
+    lines = [f"multiplier {factor!r}: {where}" for where, factor in exported.multiplied if factor != 1]
     return lines if isinstance(exported.model, MLPSpec) else [*lines, attention_line(exported)]
 
 

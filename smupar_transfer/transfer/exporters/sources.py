@@ -84,14 +84,14 @@ def _places(
     rows = list(rows)
     if not isinstance(recipe.model, ModuleSpec):
         layer = "input layer" if isinstance(recipe.model, MLPSpec) else "embeddings, positions among them"
-        yield f"output of the {layer},", input_multiplier
-        yield "input of the readout,", output_multiplier
+        yield f"output of the {layer}", input_multiplier
+        yield "input of the readout", output_multiplier
         return
     for row in rows:
         side = "input of its layer" if row.role is Role.READOUT else "output of an embedding, else input"
-        yield f"{row.name}, {side},", row.forward_multiplier
+        yield f"{row.name}, {side}", row.forward_multiplier
     if not any(row.role is Role.READOUT for row in rows):
-        yield "input of the tied readout,", output_multiplier
+        yield "input of the tied readout", output_multiplier
 
 
 def _absolute(row: PlanRow) -> ParameterPlan:

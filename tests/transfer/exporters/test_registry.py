@@ -70,9 +70,9 @@ def test_json_has_every_number(case: Case) -> None:
 def test_multipliers_of_a_model_of_ones_own_are_told_by_layer(tied: bool) -> None:
     losses = export_recipe(*own(case_of(gpt_spec(tied=tied))), "torchtitan").losses
     said = "\n".join(losses)
-    assert "multiplier: model.embed_tokens.weight, output of an embedding, else input, x 3.0" in said
-    where = "input of the tied readout," if tied else "lm_head.weight, input of its layer,"
-    assert f"multiplier: {where} x 0.5" in said
+    assert "multiplier 3.0: model.embed_tokens.weight, output of an embedding, else input" in said
+    where = "input of the tied readout" if tied else "lm_head.weight, input of its layer"
+    assert f"multiplier 0.5: {where}" in said
     assert "scale as d_head^-1" in said
 
 
