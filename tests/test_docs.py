@@ -45,7 +45,7 @@ def commands() -> list[list[str]]:
 
 
 def test_there_are_commands() -> None:
-    assert {words[0] for words in commands()} == {"explain", "train", "tune"}
+    assert {words[0] for words in commands()} == {"explain", "export", "train", "tune"}
 
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)

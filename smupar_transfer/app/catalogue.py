@@ -11,6 +11,7 @@ COMMANDS = {
     "coordinates": "check that activations, gradients and updates keep their size",
     "plot": "redraw a sweep from its stored records",
     "explain": "every parameter of a target with its learning rate, init std, ...",
+    "export": "a recipe as the configuration of another training stack",
     "plan": "what a sweep or a run would cost, without running it",
 }
 

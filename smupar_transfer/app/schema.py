@@ -24,6 +24,7 @@ MEANING, CHOICES = "meaning", "choices"
 BACKENDS = ("auto", "masked", "csr", "native")
 DEVICES = ("cpu", "cuda")
 FORMATS = ("table", "json", "csv")
+EXPORT_FORMATS = ("json", "nanogpt-mup", "megatron", "cerebras", "torchtitan", "olmo-core", "axolotl", "hf-trainer")
 TRACKERS = ("none", "tensorboard", "wandb", "trackio", "mlflow")
 TOKEN_TYPES = ("uint8", "uint16", "uint32", "uint64", "int16", "int32", "int64")
 """Choices whose own modules import torch, which ``--help`` must not wait for; a test holds them to it."""
@@ -269,6 +270,15 @@ class ExplainConfig(RunConfig):
 
 
 @dataclass
+class ExportConfig(RunConfig):
+    """Keys of this command."""
+
+    recipe: str = key("recipe to export")
+    to: str = key("stack whose configuration is written", choices=EXPORT_FORMATS)
+    output: str | None = key("file to write; null prints it on standard output", None)
+
+
+@dataclass
 class SweepConfig(RunConfig):
     """Keys of this command."""
 
@@ -339,6 +349,7 @@ COMMAND_SCHEMAS: dict[str, type] = {
     "coordinates": CoordinatesConfig,
     "plot": PlotConfig,
     "explain": ExplainConfig,
+    "export": ExportConfig,
     "plan": PlanConfig,
 }
 

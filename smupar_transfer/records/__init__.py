@@ -34,7 +34,7 @@ from smupar_transfer.records.spec import (
 )
 from smupar_transfer.records.store import COORDINATES_FILE, RECORDS_FILE, CoordinateStore, RunStore, Store
 from smupar_transfer.records.tuned import Tuned, read_tuned, write_tuned
-from smupar_transfer.records.yamls import load_yaml
+from smupar_transfer.records.yamls import dump_yaml, load_yaml
 
 __all__ = [
     "COORDINATES_FILE",
@@ -69,6 +69,7 @@ __all__ = [
     "SparsitySpec",
     "Store",
     "Tuned",
+    "dump_yaml",
     "from_plain",
     "identify",
     "load_json",

@@ -30,13 +30,18 @@ class PlainLoader(yaml.SafeLoader):
     }
 
 
+def dump_yaml(value: Any) -> str:
+    """Plain data as YAML, in the order that it has."""
+    return str(yaml.safe_dump(value, sort_keys=False, allow_unicode=True))
+
+
 def write_yaml(path: Path, value: Any, schema: int, heading: str, key: str) -> None:
     """Write a dataclass as YAML, behind a comment line and its schema version.
 
     Raises:
         InputError: the file cannot be written.
     """
-    body = yaml.safe_dump({"schema": schema, **to_plain(value)}, sort_keys=False, allow_unicode=True)
+    body = dump_yaml({"schema": schema, **to_plain(value)})
     write_atomically(path, f"# {heading}\n{body}", key)
 
 

@@ -1,6 +1,7 @@
 """The heart: from a module, its proxy and a table of rules to the numbers every parameter is trained with."""
 
 from smupar_transfer.transfer.evidence import Evidence
+from smupar_transfer.transfer.exporters import Export, export_recipe, require_format
 from smupar_transfer.transfer.groups import PEAK, parameter_groups
 from smupar_transfer.transfer.held_sparsity import held_report
 from smupar_transfer.transfer.initialisation import initialise
@@ -28,6 +29,7 @@ __all__ = [
     "Claim",
     "Embedding",
     "Evidence",
+    "Export",
     "InputLinear",
     "ModuleMultiplier",
     "Multipliers",
@@ -44,6 +46,7 @@ __all__ = [
     "Source",
     "claim_parameters",
     "compare_shapes",
+    "export_recipe",
     "held_report",
     "initialise",
     "make_recipe",
@@ -52,6 +55,7 @@ __all__ = [
     "plan_parameters",
     "read_recipe",
     "require_agreement",
+    "require_format",
     "role_table",
     "sparsify_",
     "width_factor",

@@ -10,6 +10,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from smupar_transfer.transfer.applying import apply_plan, fold_plan
+from smupar_transfer.transfer.exporters import Export, export_plan
 from smupar_transfer.transfer.grouping import check_ratios, make_groups
 from smupar_transfer.transfer.plan_data import PlanData
 from smupar_transfer.transfer.plan_files import plan_differences, read_plan, write_plan
@@ -124,6 +125,19 @@ class Plan(PlanData):
         return as_html(self)
 
     _repr_html_ = html
+
+    def export(self, to: str) -> Export:
+        """The plan as the configuration of another training stack, in absolute numbers; see docs/export.md.
+
+        Args:
+            to: The name of a stack that selects parameters by name (``torchtitan``, ``olmo-core``, ``axolotl``,
+                ``hf-trainer``), or ``json``.
+
+        Raises:
+            InputError: there is no such format, that stack needs a recipe, or ``hparams`` had no learning rate or no
+                weight decay.
+        """
+        return export_plan(self, to)
 
     def save(self, path: str | Path) -> None:
         """Write the plan as JSON, masks of a person's own included.

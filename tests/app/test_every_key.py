@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from smupar_transfer.app import config_to_spec
-from smupar_transfer.app.commands import coordinates, explain, plan, train, transfer, tune
+from smupar_transfer.app.commands import coordinates, explain, export, plan, train, transfer, tune
 from smupar_transfer.app.endings import CheckFailedError
 from smupar_transfer.app.overrides import flat
 from smupar_transfer.sweeps import run_missing, shipped
@@ -51,6 +51,7 @@ OTHER_WORDS: dict[str, str] = {
     "study.name": "other",
     "study.storage": "sqlite:///other.db",
     "target.width": "48",
+    "to": "axolotl",
     "tracker": "tensorboard",
     "tuned": "other.yaml",
 }
@@ -58,6 +59,7 @@ OTHER_WORDS: dict[str, str] = {
 NO_SAY: dict[str, frozenset[str]] = {
     "coordinates": frozenset({"max_seeds"}),  # read once the planned seeds are measured
     "explain": frozenset({"device", "sparsity.backend", "threads", "results_dir", "format"}),  # computes nothing
+    "export": frozenset({"device", "sparsity.backend", "threads", "results_dir", "output"}),  # computes nothing
     "plan": frozenset({"workers"}),  # divides what it prints last
     "train": frozenset({"sample"}),  # read once training is over
     "transfer": frozenset({"device", "sparsity.backend", "threads", "results_dir"}),  # recipe= says where to
@@ -67,6 +69,7 @@ NO_SAY: dict[str, frozenset[str]] = {
 SCENES = {
     "a recipe to train": ("train", ("recipe=results/recipe.yaml",)),
     "a recipe to explain": ("explain", ("recipe=results/recipe.yaml",)),
+    "a recipe to export": ("export", ("recipe=results/recipe.yaml", "to=json")),
     "a tuned point to train": ("train", ("tuned=results/proxy/tuned.yaml",)),
     "a tuned point to transfer": ("transfer", ("tuned=results/proxy/tuned.yaml", "recipe=mine.yaml")),
     "a tuned point to plan": ("plan", ("tuned=results/proxy/tuned.yaml",)),
@@ -114,6 +117,8 @@ def stopped(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(train, "run_spec", stop_training)
     monkeypatch.setattr(explain, "plan_of", lambda network, spec: stop(spec))
+    monkeypatch.setattr(export, "export_recipe", lambda recipe, plan, to: stop(plan, to))
+    monkeypatch.setattr(export, "target_plan", lambda spec: spec)
     monkeypatch.setattr(transfer, "recipe_of", lambda spec, source: (spec, source))
     monkeypatch.setattr(transfer, "_kept", stop)
     asked = plan.of_target

@@ -63,6 +63,7 @@ def test_a_search_leaves_a_study_a_point_and_figures(smupar: Run, tiny: tuple[st
         "input_multiplier",
         "output_multiplier",
         "weight_decay",
+        "init_scale",
     }
     assert content["proxy"]["model"]["width"] == 16
     assert "best of 2 trials: 2 complete, 0 pruned, 0 diverged" in result.stdout
