@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         sparsify_,
     )
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _ROOMS = {
     "records": ("RunRecord", "RunSpec"),
