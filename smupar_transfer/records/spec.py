@@ -114,7 +114,7 @@ class GPTSpec:
             raise InputError(
                 "model.head_dim", self.head_dim, f"does not divide width {self.width}", f"try width {nearest}"
             )
-        if not self.mlp_ratio > 0 or not (self.width * self.mlp_ratio).is_integer():
+        if not self.mlp_ratio > 0 or not float(self.width * self.mlp_ratio).is_integer():
             raise InputError(
                 "model.mlp_ratio", self.mlp_ratio, f"times width {self.width} is not a positive whole number"
             )

@@ -222,3 +222,9 @@ def test_settings_that_say_the_same_share_a_key(gpt_run: RunSpec) -> None:
 
 def test_data_of_a_run_may_have_no_bytes() -> None:
     assert DataSpec("digits", "0" * 64, 1, 1, bytes_per_token=None).bytes_per_token is None
+
+
+def test_a_whole_ratio_may_be_written_as_a_whole_number() -> None:
+    """Python 3.11 has no ``int.is_integer``."""
+    shape = GPTSpec(width=64, depth=1, head_dim=16, vocab_size=9, context=8, mlp_ratio=2)
+    assert shape == GPTSpec(width=64, depth=1, head_dim=16, vocab_size=9, context=8, mlp_ratio=2.0)
