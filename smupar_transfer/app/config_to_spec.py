@@ -33,7 +33,7 @@ def _plain(config: DictConfig, key: str) -> dict[str, Any]:
     try:
         content = OmegaConf.to_container(config[key], resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
-        missing = str(error).rpartition(": ")[2]
+        missing = error.full_key or key
         raise InputError(missing, "", "must be given") from error
     if not isinstance(content, dict):
         raise InputError(key, str(content), "is not a group of keys")

@@ -221,6 +221,11 @@ def test_words_that_such_a_model_does_not_read_are_refused(smupar: Run, words: t
     assert len(result.stderr.splitlines()) == 1
 
 
+def test_a_model_without_its_file_is_asked_for_it(smupar: Run) -> None:
+    result = smupar("train", "model=module")
+    assert (result.returncode, result.stderr) == (2, "smupar: model.factory=: must be given\n")
+
+
 def test_a_range_that_is_not_searched_is_refused(smupar: Run) -> None:
     result = smupar("tune", *WORDS, "tuning.space.init_std.low=0.01")
     assert result.returncode == 2
