@@ -18,6 +18,7 @@ from smupar_transfer.records import (
     DataSpec,
     Design,
     Manifest,
+    ModuleSpec,
     RunRecord,
     RunSpec,
     Tuned,
@@ -50,7 +51,8 @@ def samples(
     record: RunRecord, check: CoordinateRecord, mlp_run: RunSpec, tuned: Tuned, recipe: Recipe, manifest: Manifest
 ) -> dict[type[Any], Any]:
     """One instance of each dataclass that files hold."""
-    wholes = (record, check, mlp_run, tuned, recipe, manifest, Design())
+    own = ModuleSpec(width=8, sha256="ab" * 32, name="task")
+    wholes = (record, check, mlp_run, tuned, recipe, manifest, Design(), own)
     return {type(part): part for whole in wholes for part in parts(whole)}
 
 

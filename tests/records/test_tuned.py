@@ -30,6 +30,7 @@ def test_keys_that_others_build_on(tmp_path: Path, tuned: Tuned) -> None:
         "input_multiplier": 5.2,
         "output_multiplier": 2.2,
         "weight_decay": 0.1,
+        "init_scale": 1.0,
     }
     assert (content["value"], content["study"], content["trial"]) == (2.246, "proxy-64", 41)
 

@@ -38,6 +38,7 @@ def test_a_run_is_a_row(make_record: MakeRecord) -> None:
         "input_multiplier": 1.0,
         "output_multiplier": 1.75,
         "weight_decay": 0.0,
+        "init_scale": 1.0,
         "log2_learning_rate": -6.0,
         "weight_decay_form": "independent",
         "optimizer": "adamw",
@@ -117,7 +118,7 @@ def test_a_curve_does_not_jump_where_its_seeds_change(make_cell: MakeCell) -> No
     assert np.nanmean(losses, axis=0) != pytest.approx(curve), "the plain mean jumps"
 
 
-@pytest.mark.parametrize("name", ["init_std", "input_multiplier", "output_multiplier", "weight_decay"])
+@pytest.mark.parametrize("name", ["init_std", "input_multiplier", "output_multiplier", "weight_decay", "init_scale"])
 def test_any_positive_hyperparameter_may_be_swept(make_record: MakeRecord, name: str) -> None:
     records = [make_record(**{name: 2.0**x}, loss=3 + (x + 3) ** 2) for x in (-4, -3.5, -3)]
     (cell,) = cells(runs_table(records), Design(swept=(name,)))

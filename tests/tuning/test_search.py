@@ -54,12 +54,12 @@ def test_a_search_that_was_interrupted_goes_on_as_if_it_had_not_been(
 ) -> None:
     calls = 0
 
-    def interrupting(*arguments: object) -> RunRecord:
+    def interrupting(*arguments: object, **options: object) -> RunRecord:
         nonlocal calls
         calls += 1
         if calls == interrupted + 1:
             raise ending
-        return run(*arguments)  # type: ignore[arg-type]
+        return run(*arguments, **options)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
         patch.setattr("smupar_transfer.tuning.objective.run", interrupting)

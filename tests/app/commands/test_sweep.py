@@ -317,7 +317,7 @@ def test_an_adaptive_sweep_runs_in_rounds_and_tells_what_it_saved(
 def test_an_adaptive_sweep_that_was_killed_goes_on_to_the_same_runs(
     smupar: Run, tiny: tuple[str, ...], adaptive_file: Path, monkeypatch: pytest.MonkeyPatch, kept: int
 ) -> None:
-    def until_killed(spec: RunSpec, data: Data, execution: Execution) -> RunRecord:
+    def until_killed(spec: RunSpec, data: Data, execution: Execution, *_: object, **__: object) -> RunRecord:
         if len(RunStore(Path("results/adaptive")).keys()) >= kept:
             raise KeyboardInterrupt
         return training.run(spec, data, execution)
