@@ -55,18 +55,18 @@ def require_same_proxy(source: Source, spec: RunSpec, but_for: Container[str] = 
 
 def source_cautions(source: Source, spec: RunSpec) -> list[str]:
     """How a run departs from what its base hyperparameters were tuned for, beside width and density."""
-    found = []
+    cautions = []
     if source.proxy_parametrization != spec.parametrization:
         proxy, own = (PARAMETRIZATIONS[name] for name in (source.proxy_parametrization, spec.parametrization))
         if proxy.attention_exponent != own.attention_exponent and isinstance(spec.model, GPTSpec):
-            found.append(
+            cautions.append(
                 f"the proxy was tuned under {proxy.title}, which scales attention differently from {own.title}"
             )
     if source.proxy_optimizer is not None:
-        found += _optimizer_cautions(source.proxy_optimizer, spec)
+        cautions += _optimizer_cautions(source.proxy_optimizer, spec)
     if source.proxy_budget is not None:
-        found += _budget_cautions(source.proxy_budget, spec.budget)
-    return found
+        cautions += _budget_cautions(source.proxy_budget, spec.budget)
+    return cautions
 
 
 def _optimizer_cautions(tuned: OptimizerSettings, spec: RunSpec) -> list[str]:
@@ -86,22 +86,22 @@ def _shown(value: object) -> str:
 
 
 def _budget_cautions(tuned: BudgetSpec, budget: BudgetSpec) -> list[str]:
-    found = []
+    cautions = []
     if _differs(budget.tokens, tuned.tokens):
-        found.append(
+        cautions.append(
             f"{budget.tokens:,} tokens are {_ratio(budget.tokens, tuned.tokens)} times those that the proxy was tuned "
             "with: the optimal learning rate falls with tokens, so tune with the budget of the target"
         )
     if _differs(budget.tokens_per_step, tuned.tokens_per_step):
-        found.append(
+        cautions.append(
             f"steps of {budget.tokens_per_step:,} tokens are {_ratio(budget.tokens_per_step, tuned.tokens_per_step)} "
             "times those that the proxy was tuned with: the optimal learning rate depends on the batch"
         )
     for name in ("decay", "final_fraction"):
         before, now = getattr(tuned, name), getattr(budget, name)
         if before != now:
-            found.append(f"budget.{name}={_shown(now)}: the proxy was tuned with {_shown(before)}")
-    return found
+            cautions.append(f"budget.{name}={_shown(now)}: the proxy was tuned with {_shown(before)}")
+    return cautions
 
 
 def _differs(now: float, before: float) -> bool:
@@ -132,11 +132,11 @@ def network_cautions(specs: Iterable[RunSpec]) -> list[str]:
     runs = list(specs)
     networks = {(spec.model, spec.sparsity): spec for spec in runs}
     known = {network: _thinnest(spec) for network, spec in networks.items() if spec.sparsity.density < 1}
-    thin = {network: found for network, found in known.items() if _is_thin(found)}
+    thin = {network: layers for network, layers in known.items() if _is_thin(layers)}
     cautions = []
     if thin:
         count = sum((spec.model, spec.sparsity) in thin for spec in runs)
-        worst = min(thin.values(), key=lambda found: found.weights_per_neuron)
+        worst = min(thin.values(), key=lambda layers: layers.weights_per_neuron)
         where = "" if len(networks) == 1 else f"{count} of {len(runs)} runs: as few as "
         dead = _dead_words(worst)
         cautions.append(
@@ -157,8 +157,8 @@ def _dead_words(worst: _Thinnest) -> str:
     return f" (about {worst.dead:,.0f} of the {worst.outputs:,} outputs of sparse layers have no input at all)"
 
 
-def _is_thin(found: _Thinnest) -> bool:
-    return found.weights_per_neuron < MINIMUM_WEIGHTS_PER_NEURON * (1 - 1e-4)  # a sparsity has a few digits only
+def _is_thin(layers: _Thinnest) -> bool:
+    return layers.weights_per_neuron < MINIMUM_WEIGHTS_PER_NEURON * (1 - 1e-4)  # a sparsity has a few digits only
 
 
 def _thinnest(spec: RunSpec) -> _Thinnest:

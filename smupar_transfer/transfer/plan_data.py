@@ -112,8 +112,8 @@ class PlanData:
             InputError: the plan has no parameter of that name.
         """
         candidates = (same for candidate in unwrapped(name) for same in (candidate, canonical(candidate)))
-        found = (self.by_name.get(candidate) for candidate in candidates)
-        row = next((row for row in found if row is not None), None)
+        rows = (self.by_name.get(candidate) for candidate in candidates)
+        row = next((row for row in rows if row is not None), None)
         if row is None:
             raise InputError("parameter", name, "is not in the plan", "plan the model as it is now")
         return row
