@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -11,12 +11,10 @@ from omegaconf import DictConfig, OmegaConf
 from smupar_transfer.app.overrides import keys_of, set_by_hand, words_by_hand, words_of_file
 from smupar_transfer.model import require_same_proxy
 from smupar_transfer.records import RunSpec, Tuned, read_tuned
-from smupar_transfer.theory import BaseHyperparameters, InputError
+from smupar_transfer.theory import HYPERPARAMETERS, BaseHyperparameters, InputError
 from smupar_transfer.training import OWN_BATCHES
 from smupar_transfer.transfer import Recipe, Source
 
-HYPERPARAMETERS = tuple(item.name for item in fields(BaseHyperparameters))
-"""Names of the base hyperparameters."""
 OWN = {"init_std": 1.0, "input_multiplier": 1.0, "output_multiplier": 1.0}
 """Defaults of a model of a person's own: it initialises itself, and nothing is multiplied."""
 
@@ -71,11 +69,15 @@ def resolve_base(config: DictConfig) -> Base:
         return Base(BaseHyperparameters(**values), None, tuple(by_hand))
     if "tuned" not in keys_of(words_by_hand()):
         by_hand = [name for name in values if name in {*by_hand, *_names_of_file()}]
-    unread = "init_std" if config.model.kind == OWN_BATCHES else "init_scale"
-    if set(by_hand) >= set(HYPERPARAMETERS) - {unread}:
+    if set(by_hand) >= set(HYPERPARAMETERS) - {unread_scale(config)}:
         raise InputError("tuned", config.tuned, "has no say: every hparams.* is given by hand", "leave one of them out")
     merged = {**vars(tuned.hparams), **{name: values[name] for name in by_hand}}
     return Base(BaseHyperparameters(**merged), tuned, tuple(by_hand))
+
+
+def unread_scale(config: DictConfig) -> str:
+    """The name of the one of the two scales of initial values that the configured network has no need of."""
+    return "init_std" if config.model.kind == OWN_BATCHES else "init_scale"
 
 
 def names_by_hand(config: DictConfig) -> list[str]:

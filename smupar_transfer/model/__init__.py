@@ -1,7 +1,6 @@
 """Our GPT and MLP, and how a run specification makes one of them."""
 
 from smupar_transfer.model.cautions import (
-    MINIMUM_WEIGHTS_PER_NEURON,
     network_cautions,
     require_same_proxy,
     source_cautions,
@@ -25,7 +24,6 @@ from smupar_transfer.model.tasks import Task, load_task, task_of
 
 __all__ = [
     "GPT",
-    "MINIMUM_WEIGHTS_PER_NEURON",
     "MLP",
     "Cost",
     "Network",

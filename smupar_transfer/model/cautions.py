@@ -10,10 +10,8 @@ from smupar_transfer.model.networks import shapes_of
 from smupar_transfer.records import BudgetSpec, GPTSpec, Positions, RunSpec
 from smupar_transfer.sparsity import expected_dead_outputs, nominal_nonzero
 from smupar_transfer.theory import PARAMETRIZATIONS, InputError, OptimizerSettings, Role
-from smupar_transfer.transfer import Source
+from smupar_transfer.transfer import MINIMUM_WEIGHTS_PER_NEURON, Source, is_thin
 
-MINIMUM_WEIGHTS_PER_NEURON = 16
-"""Fewest non-zero weights per neuron that SuPar was tried with (arXiv 2405.15743: width 1024, density 1/64)."""
 NOTICEABLE = 2.0
 """Budgets that differ by less than this factor are taken for the same: the optimal learning rate falls with tokens D as
 about D^-0.32 (arXiv 2409.19913), by a third of an octave an octave."""
@@ -132,7 +130,7 @@ def network_cautions(specs: Iterable[RunSpec]) -> list[str]:
     runs = list(specs)
     networks = {(spec.model, spec.sparsity): spec for spec in runs}
     known = {network: _thinnest(spec) for network, spec in networks.items() if spec.sparsity.density < 1}
-    thin = {network: layers for network, layers in known.items() if _is_thin(layers)}
+    thin = {network: layers for network, layers in known.items() if is_thin(layers.weights_per_neuron)}
     cautions = []
     if thin:
         count = sum((spec.model, spec.sparsity) in thin for spec in runs)
@@ -155,10 +153,6 @@ def _dead_words(worst: _Thinnest) -> str:
     if worst.dead < 0.5:
         return ""
     return f" (about {worst.dead:,.0f} of the {worst.outputs:,} outputs of sparse layers have no input at all)"
-
-
-def _is_thin(layers: _Thinnest) -> bool:
-    return layers.weights_per_neuron < MINIMUM_WEIGHTS_PER_NEURON * (1 - 1e-4)  # a sparsity has a few digits only
 
 
 def _thinnest(spec: RunSpec) -> _Thinnest:

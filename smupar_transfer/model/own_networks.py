@@ -46,10 +46,12 @@ def plan_own(network: nn.Module, spec: RunSpec, model: ModuleSpec) -> Plan:
         weight_decay=hparams.weight_decay,
     )
 
+    base = task.model(spec.base_width, spec.seed)
+
     def planned(sample: object) -> Plan:
         return plan(
             network,
-            task.model(spec.base_width, spec.seed),
+            base,
             delta=_wider(model.sha256, spec.base_width),
             sample=sample,
             density=f"{spec.sparsity.mask}:{spec.sparsity.density!r}",
@@ -80,24 +82,4 @@ def _wider(sha256: str, base_width: int) -> nn.Module:
 
 def rows_of(made: Plan) -> tuple[ParameterPlan, ...]:
     """The rows of a plan as those of this package's own networks."""
-    rows = []
-    for row in made.rows:
-        assert row.init_std is not None
-        assert row.learning_rate is not None
-        assert row.weight_decay is not None
-        rows.append(
-            ParameterPlan(
-                name=row.name,
-                shape=row.shape,
-                role=row.role,
-                fan_in=row.fan_in,
-                width=row.m_d,
-                density=row.m_rho,
-                init_std=row.init_std,
-                learning_rate=row.learning_rate,
-                weight_decay=row.weight_decay,
-                epsilon=row.epsilon,
-                forward_multiplier=row.forward_multiplier,
-            )
-        )
-    return tuple(rows)
+    return tuple(row.absolute for row in made.rows)

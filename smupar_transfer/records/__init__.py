@@ -31,6 +31,7 @@ from smupar_transfer.records.spec import (
     Precision,
     RunSpec,
     SparsitySpec,
+    chance_loss,
 )
 from smupar_transfer.records.store import COORDINATES_FILE, RECORDS_FILE, CoordinateStore, RunStore, Store
 from smupar_transfer.records.tuned import Tuned, read_tuned, write_tuned
@@ -69,6 +70,7 @@ __all__ = [
     "SparsitySpec",
     "Store",
     "Tuned",
+    "chance_loss",
     "dump_yaml",
     "from_plain",
     "identify",

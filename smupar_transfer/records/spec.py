@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 from smupar_transfer.theory import (
     OWN_NAME_HINT,
@@ -165,6 +165,18 @@ class ModuleSpec:
 
 
 ModelSpec = GPTSpec | MLPSpec | ModuleSpec
+
+
+def chance_loss(model: ModelSpec) -> float:
+    """The loss of a uniform guess, in nats; infinite for a person's own model, of whose outputs nothing is known."""
+    match model:
+        case GPTSpec():
+            return math.log(model.vocab_size)
+        case MLPSpec():
+            return math.log(model.classes)
+        case ModuleSpec():
+            return math.inf
+    assert_never(model)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from smupar_transfer.sparsity.masks import (
     register_mask,
 )
 from smupar_transfer.sparsity.moments import LAYOUTS, change_mask, check_moments
-from smupar_transfer.sparsity.report import backends_in_use, sparsity_report
+from smupar_transfer.sparsity.report import backends_in_use, mask_sparsity, sparsity_report
 from smupar_transfer.sparsity.seeds import named_generator
 from smupar_transfer.sparsity.structures import BlockMask, NOfMMask, erdos_renyi_kernel
 
@@ -50,6 +50,7 @@ __all__ = [
     "expected_dead_outputs",
     "is_counted",
     "make_backend",
+    "mask_sparsity",
     "mask_structure",
     "named_generator",
     "nominal_nonzero",

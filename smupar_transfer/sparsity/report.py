@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from torch import nn
+from torch import Tensor, nn
 
 from smupar_transfer.records import LayerSparsity
 from smupar_transfer.sparsity.autotune.decision import DENSE
@@ -15,7 +15,7 @@ from smupar_transfer.sparsity.linear import SparseLinear
 def sparsity_report(network: nn.Module) -> tuple[LayerSparsity, ...]:
     """One entry per ``SparseLinear`` of a network whose masks are drawn, in the order of its modules."""
     return tuple(
-        _layer(f"{name}.weight" if name else "weight", module)
+        mask_sparsity(f"{name}.weight" if name else "weight", module.mask)
         for name, module in network.named_modules()
         if isinstance(module, SparseLinear)
     )
@@ -27,12 +27,19 @@ def backends_in_use(network: nn.Module) -> Counter[str]:
     return Counter(DENSE if isinstance(layer.backend, DenseBackend) else layer.backend_name for layer in layers)
 
 
-def _layer(name: str, layer: SparseLinear) -> LayerSparsity:
-    per_output = layer.mask.sum(dim=1)
+def mask_sparsity(name: str, mask: Tensor, inputs: tuple[int, ...] = (1,)) -> LayerSparsity:
+    """What a mask left of a weight.
+
+    Args:
+        name: The name of the parameter.
+        mask: Boolean, True where a weight exists.
+        inputs: The axes that an output sums over.
+    """
+    per_output = mask.sum(dim=inputs)
     return LayerSparsity(
         name=name,
         nonzero=int(per_output.sum()),
-        size=layer.mask.numel(),
+        size=mask.numel(),
         weights_per_neuron=float(per_output.double().mean()),
         dead_outputs=int((per_output == 0).sum()),
     )

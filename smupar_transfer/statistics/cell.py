@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import assert_never
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from smupar_transfer.records import Design, GPTSpec, MLPSpec, ModelSpec, ModuleSpec, RunRecord, RunSpec
+from smupar_transfer.records import Design, ModuleSpec, RunRecord, RunSpec, chance_loss
 from smupar_transfer.statistics.labels import Setting, label, said, variant
-from smupar_transfer.statistics.varying import FIELD, HYPERPARAMETERS, varying_fields
-from smupar_transfer.theory import PARAMETRIZATIONS, InputError
+from smupar_transfer.statistics.varying import FIELD, varying_fields
+from smupar_transfer.theory import HYPERPARAMETERS, PARAMETRIZATIONS, InputError
 
 Floats = NDArray[np.float64]
 
@@ -67,25 +65,13 @@ def _row(record: RunRecord) -> dict[str, object]:
         "train_loss": _number(record.train_loss),
         "validation_loss": _number(record.validation_loss),
         "bits_per_byte": _number(record.bits_per_byte),
-        "chance_loss": _chance_loss(spec.model),
+        "chance_loss": chance_loss(spec.model),
         "diverged": record.diverged,
         "weights_per_neuron": record.weights_per_neuron,
         "flops_dense": record.flops_dense,
         "flops_sparse": record.flops_sparse,
         "wall_seconds": record.wall_seconds,
     }
-
-
-def _chance_loss(model: ModelSpec) -> float:
-    """The loss of a uniform guess; infinite for a model of a person's own, of whose outputs nothing is known."""
-    match model:
-        case GPTSpec():
-            return math.log(model.vocab_size)
-        case MLPSpec():
-            return math.log(model.classes)
-        case ModuleSpec():
-            return math.inf
-    assert_never(model)
 
 
 def told_of(spec: RunSpec) -> dict[str, object]:

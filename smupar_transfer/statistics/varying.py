@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
 import pandas as pd
 
 from smupar_transfer.records import RunSpec, to_plain
 from smupar_transfer.statistics.labels import Setting
-from smupar_transfer.theory import BaseHyperparameters
-
-HYPERPARAMETERS = tuple(field.name for field in fields(BaseHyperparameters))
-"""Names of the base hyperparameters, each of which has a column of the table."""
+from smupar_transfer.theory import HYPERPARAMETERS
 
 FIELD = "spec."
 """What names of fields begin with, so that no column of another meaning is taken for one."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from smupar_transfer.records.design import AXES, Design
 from smupar_transfer.sweeps.axes import MOST_RUNS, Grid, GridAxis, expand_grid, keys_of, size_of
-from smupar_transfer.theory import PARAMETRIZATIONS, BaseHyperparameters, InputError, did_you_mean
+from smupar_transfer.theory import HYPERPARAMETERS, PARAMETRIZATIONS, InputError, did_you_mean
 
 COORDINATES = "coordinates"
 """The kind of coordinate checks, and the command that makes them."""
@@ -140,10 +140,9 @@ def check_definition(sweep: Sweep, path: Path) -> None:
 
 def _check_words(sweep: Sweep, path: Path) -> None:
     """Refuse words that no analysis knows."""
-    swept = tuple(item.name for item in fields(BaseHyperparameters))
     checks: list[tuple[str, tuple[str, ...], Sequence[str]]] = [
         ("kind", (sweep.kind,), tuple(SWEPT_BY_KIND)),
-        ("swept", sweep.swept, swept),
+        ("swept", sweep.swept, HYPERPARAMETERS),
         ("axis", (sweep.axis,), AXES),
         ("tied", sweep.tied, AXES),
         ("reference", () if sweep.reference is None else (sweep.reference,), tuple(PARAMETRIZATIONS)),

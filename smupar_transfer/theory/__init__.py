@@ -2,7 +2,7 @@
 
 from smupar_transfer.theory.choices import choose, with_choices
 from smupar_transfer.theory.errors import InputError, one_line, shown, shown_text
-from smupar_transfer.theory.hyperparameters import BaseHyperparameters, RelativeHyperparameters
+from smupar_transfer.theory.hyperparameters import HYPERPARAMETERS, BaseHyperparameters, RelativeHyperparameters
 from smupar_transfer.theory.parametrizations import (
     INIT_ONLY,
     LR_ONLY,
@@ -37,6 +37,7 @@ from smupar_transfer.theory.update_rules import (
 
 __all__ = [
     "ADAMW",
+    "HYPERPARAMETERS",
     "INIT_ONLY",
     "LR_ONLY",
     "MUP",

@@ -41,6 +41,10 @@ class BaseHyperparameters:
             _require_usable(field.name, getattr(self, field.name))
 
 
+HYPERPARAMETERS = tuple(item.name for item in fields(BaseHyperparameters))
+"""Names of the base hyperparameters."""
+
+
 @dataclass(frozen=True)
 class RelativeHyperparameters:
     """Base values of a model that initialises itself: what was tuned at its base, relative to the model's own ways.

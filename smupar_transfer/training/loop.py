@@ -7,23 +7,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, assert_never
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from smupar_transfer.model import Network
-from smupar_transfer.records import (
-    BudgetSpec,
-    Evaluation,
-    GPTSpec,
-    MLPSpec,
-    ModelSpec,
-    ModuleSpec,
-    Precision,
-    RunSpec,
-)
+from smupar_transfer.records import BudgetSpec, Evaluation, Precision, RunSpec, chance_loss
 from smupar_transfer.sparsity import named_generator
 from smupar_transfer.training.callbacks import Observer
 from smupar_transfer.training.checkpoint import Progress
@@ -221,20 +212,8 @@ def _is_lost(evaluation: Evaluation, session: Session) -> bool:
     if evaluation.validation_loss is None:
         return True
     start = session.progress.first_loss
-    known = [loss for loss in (_guessing(session.spec.model), start) if loss is not None]
-    return evaluation.validation_loss > EXPLODED * max(map(abs, known), default=math.inf)
-
-
-def _guessing(model: ModelSpec) -> float | None:
-    """The loss of a uniform guess; None for a person's own loss, of which nothing is known."""
-    match model:
-        case GPTSpec():
-            return math.log(model.vocab_size)
-        case MLPSpec():
-            return math.log(model.classes)
-        case ModuleSpec():
-            return None
-    assert_never(model)
+    known = [abs(loss) for loss in (chance_loss(session.spec.model), start) if loss is not None and math.isfinite(loss)]
+    return evaluation.validation_loss > EXPLODED * max(known, default=math.inf)
 
 
 def _finite(value: float) -> float | None:

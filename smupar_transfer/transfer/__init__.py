@@ -23,8 +23,10 @@ from smupar_transfer.transfer.recipe import (
 from smupar_transfer.transfer.roles import Claim, claim_parameters, role_table
 from smupar_transfer.transfer.rules import Multipliers, RoleValues, Rules
 from smupar_transfer.transfer.sparsifying import sparsify_
+from smupar_transfer.transfer.thin import MINIMUM_WEIGHTS_PER_NEURON, is_thin
 
 __all__ = [
+    "MINIMUM_WEIGHTS_PER_NEURON",
     "PEAK",
     "Claim",
     "Embedding",
@@ -49,6 +51,7 @@ __all__ = [
     "export_recipe",
     "held_report",
     "initialise",
+    "is_thin",
     "make_recipe",
     "parameter_groups",
     "plan",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 
 WRAPPERS = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
@@ -12,6 +13,11 @@ PARAMETRIZED = ".parametrizations."
 def join(path: str, name: str) -> str:
     """The name of what stands in a module, seen from the network; the network itself has no path."""
     return f"{path}.{name}" if path else name
+
+
+def without_numbers(name: str) -> str:
+    """A name with a ``*`` for every number that is a component or stands between signs: of a layer, say."""
+    return re.sub(r"(?<![A-Za-z_])\d+(?![A-Za-z_])", "*", name)
 
 
 def unwrapped(name: str) -> Iterator[str]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from smupar_transfer.theory import InputError
+from smupar_transfer.transfer.names import without_numbers
 
 SHOWN = 12
 """Patterns that the message lists; a network has few kinds of parameters, however many layers."""
@@ -30,7 +30,7 @@ class OpenParameter:
     @property
     def pattern(self) -> str:
         """The name with a ``*`` for every number in it, as ``roles`` takes it."""
-        return re.sub(r"(?<![A-Za-z_])\d+(?![A-Za-z_])", "*", self.name)
+        return without_numbers(self.name)
 
 
 class OpenRolesError(InputError):

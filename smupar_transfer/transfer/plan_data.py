@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -14,6 +15,7 @@ from smupar_transfer.theory import InputError, OptimizerSettings, RelativeHyperp
 from smupar_transfer.transfer.densities import MaskRequest
 from smupar_transfer.transfer.initial_values import InitialValues
 from smupar_transfer.transfer.names import canonical, canonical_names, unwrapped
+from smupar_transfer.transfer.parameters import ParameterPlan
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,28 @@ class PlanRow:
     epsilon: float
     forward_multiplier: float
     why: str
+
+    @property
+    def absolute(self) -> ParameterPlan:
+        """The numbers alone, as those of this package's own networks; to be asked for where base values are known.
+
+        The standard deviation is NaN where the base has no values.
+        """
+        assert self.learning_rate is not None
+        assert self.weight_decay is not None
+        return ParameterPlan(
+            name=self.name,
+            shape=self.shape,
+            role=self.role,
+            fan_in=self.fan_in,
+            width=self.m_d,
+            density=self.m_rho,
+            init_std=math.nan if self.init_std is None else self.init_std,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            epsilon=self.epsilon,
+            forward_multiplier=self.forward_multiplier,
+        )
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ import csv
 import html
 import io
 import json
-import re
 from collections.abc import Sequence
 from typing import Any
 
+from smupar_transfer.transfer.names import without_numbers
 from smupar_transfer.transfer.plan_data import PlanData, PlanRow
 
 FIELDS = (
@@ -88,7 +88,7 @@ def _folded(plan: PlanData) -> dict[str, list[PlanRow]]:
     """Rows that differ by a number in their name alone, by the name with a star for it."""
     kinds: dict[tuple[str, Any], list[PlanRow]] = {}
     for row in plan.rows:
-        pattern = re.sub(r"(?<![A-Za-z_])\d+(?![A-Za-z_])", "*", row.name)
+        pattern = without_numbers(row.name)
         kinds.setdefault((pattern, _numbers(row)), []).append(row)
     folded: dict[str, list[PlanRow]] = {}
     for (pattern, _), rows in kinds.items():

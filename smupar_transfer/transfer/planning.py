@@ -32,9 +32,7 @@ from smupar_transfer.transfer.plans import Plan
 from smupar_transfer.transfer.relative_hyperparameters import as_relative
 from smupar_transfer.transfer.roles import Claim, claim_parameters
 from smupar_transfer.transfer.rules import Rules
-
-FEWEST_WEIGHTS = 16
-"""Weights of an output below which transfer is untested (SuPar, arXiv 2405.15743: width 1024 at density 1/64)."""
+from smupar_transfer.transfer.thin import MINIMUM_WEIGHTS_PER_NEURON, is_thin
 
 
 def plan(
@@ -206,13 +204,13 @@ def _fans(claim: Claim, shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _cautions(rows: list[PlanRow], hooks: list[ModuleMultiplier]) -> Iterator[str]:
-    thin = [row for row in rows if row.m_rho < 1 and row.m_rho * row.fan_in < FEWEST_WEIGHTS * (1 - 1e-4)]
+    thin = [row for row in rows if row.m_rho < 1 and is_thin(row.m_rho * row.fan_in)]
     if thin:
         fewest = min(row.m_rho * row.fan_in for row in thin)
+        sparse = sum(row.m_rho < 1 for row in rows)
         yield (
-            f"{len(thin)} of {sum(row.m_rho < 1 for row in rows)} sparse weights keep fewer than the {FEWEST_WEIGHTS} "
-            f"weights an output that transfer was tested with, as few as {fewest:.3g}: use a higher density or a wider "
-            "model"
+            f"{len(thin)} of {sparse} sparse weights keep fewer than the {MINIMUM_WEIGHTS_PER_NEURON} weights an "
+            f"output that transfer was tested with, as few as {fewest:.3g}: use a higher density or a wider model"
         )
     has_readout = any(row.role is Role.READOUT for row in rows) or any(hook.side == "input" for hook in hooks)
     if not has_readout and any(row.m_d != 1 for row in rows):

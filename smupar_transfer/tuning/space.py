@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import optuna
 
-from smupar_transfer.theory import BaseHyperparameters, InputError
+from smupar_transfer.theory import HYPERPARAMETERS, BaseHyperparameters, InputError
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class SearchSpace:
     ranges: Mapping[str, Range]
 
     def __post_init__(self) -> None:
-        known = [field.name for field in fields(BaseHyperparameters)]
+        known = HYPERPARAMETERS
         if not self.ranges:
             raise InputError("tuning.space", "{}", "names no hyperparameter", f"choose among {', '.join(known)}")
         for name, axis in self.ranges.items():

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from smupar_transfer.model import (
-    MINIMUM_WEIGHTS_PER_NEURON,
     build,
     network_cautions,
     require_same_proxy,
@@ -18,7 +17,7 @@ from smupar_transfer.model import (
 from smupar_transfer.records import Activation, BudgetSpec, Decay, GPTSpec, MaskKind, MLPSpec, Positions, RunSpec
 from smupar_transfer.sparsity import sparsity_report
 from smupar_transfer.theory import UPDATE_RULES, BaseHyperparameters, InputError, OptimizerSettings, WeightDecayForm
-from smupar_transfer.transfer import Source
+from smupar_transfer.transfer import MINIMUM_WEIGHTS_PER_NEURON, Source
 
 MakeTarget = Callable[..., RunSpec]
 MakeSource = Callable[..., Source]

@@ -12,16 +12,16 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Group
 
 from smupar_transfer.app import config_to_spec, console
+from smupar_transfer.app.base import unread_scale
 from smupar_transfer.app.console import progress_bar
 from smupar_transfer.app.masking import masked, secrets_of
 from smupar_transfer.app.overrides import PROXY_WORDS, RUN_WORDS, next_command, path_word, set_by_hand, words_given
-from smupar_transfer.model import MINIMUM_WEIGHTS_PER_NEURON
 from smupar_transfer.records import write_tuned
 from smupar_transfer.reporting.number_format import loss, significant
 from smupar_transfer.sweeps.overwriting import refuse_other_page
 from smupar_transfer.theory import InputError
-from smupar_transfer.training import OWN_BATCHES
 from smupar_transfer.training.kernel_fallback import resolved
+from smupar_transfer.transfer import MINIMUM_WEIGHTS_PER_NEURON
 from smupar_transfer.tuning import (
     Range,
     Search,
@@ -101,7 +101,7 @@ def _space(config: DictConfig) -> dict[str, Range]:
     Raises:
         InputError: a person typed a range that is not read.
     """
-    unread = "init_std" if config.model.kind == OWN_BATCHES else "init_scale"
+    unread = unread_scale(config)
     for key in set_by_hand(config, "tuning"):
         if key.startswith(f"tuning.space.{unread}."):
             problem = f"is not searched with model={config.model.kind}"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from smupar_transfer.records import MLPSpec, ModuleSpec
 from smupar_transfer.theory import InputError, Role, ScaleFactors, parametrization
 from smupar_transfer.transfer.exporters.exported import Exported
 from smupar_transfer.transfer.parameters import ParameterPlan
-from smupar_transfer.transfer.plan_data import PlanData, PlanRow
+from smupar_transfer.transfer.plan_data import PlanData
 from smupar_transfer.transfer.recipe import Recipe
 
 
@@ -43,7 +42,7 @@ def of_plan(plan: PlanData) -> Exported:
     widths = sorted({row.m_d for row in plan.rows if row.role is Role.HIDDEN}) or [1.0]
     wider = " to ".join(dict.fromkeys(f"{width:g}" for width in (widths[0], widths[-1])))
     return Exported(
-        rows=tuple(_absolute(row) for row in plan.rows),
+        rows=tuple(row.absolute for row in plan.rows),
         parametrization=plan.parametrization,
         optimizer=plan.optimizer,
         learning_rate=_known(plan.hparams.learning_rate),
@@ -92,22 +91,6 @@ def _places(
         yield f"{row.name}, {side}", row.forward_multiplier
     if not any(row.role is Role.READOUT for row in rows):
         yield "input of the tied readout", output_multiplier
-
-
-def _absolute(row: PlanRow) -> ParameterPlan:
-    return ParameterPlan(
-        name=row.name,
-        shape=row.shape,
-        role=row.role,
-        fan_in=row.fan_in,
-        width=row.m_d,
-        density=row.m_rho,
-        init_std=math.nan if row.init_std is None else row.init_std,
-        learning_rate=_known(row.learning_rate),
-        weight_decay=_known(row.weight_decay),
-        epsilon=row.epsilon,
-        forward_multiplier=row.forward_multiplier,
-    )
 
 
 def _known(value: float | None) -> float:
