@@ -8,7 +8,14 @@ import pytest
 
 import smupar_transfer
 from smupar_transfer.app.schema import EXPORT_FORMATS
-from smupar_transfer.theory import InputError, OptimizerSettings, UpdateRule, like_adam, register_update_rule
+from smupar_transfer.theory import (
+    InputError,
+    OptimizerSettings,
+    UpdateRule,
+    like_adam,
+    register_update_rule,
+    update_rules,
+)
 from smupar_transfer.transfer.exporters import EXPORTERS, export_recipe
 from tests.model.conftest import gpt_spec
 from tests.transfer.exporters.recipes import Case, case_of, cases, own, text
@@ -85,7 +92,8 @@ def test_an_unknown_format(to: str, meant: str) -> None:
 
 
 @pytest.mark.parametrize("to", sorted(set(EXPORTERS) - {"json"}))
-def test_an_optimizer_of_ones_own_is_refused_but_by_json(to: str) -> None:
+def test_an_optimizer_of_ones_own_is_refused_but_by_json(to: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(update_rules, "_RULES", dict(update_rules._RULES))  # other tests know those of the package
     register_update_rule(UpdateRule("lion_of_export", "Lion", like_adam))
     case = case_of(gpt_spec(optimizer=OptimizerSettings("lion_of_export")))
     with pytest.raises(InputError, match=r"^optimizer\.name=lion_of_export: .*json"):
