@@ -91,6 +91,8 @@ class RunRecord:
         environment: Where it ran.
         same_as: The key of the run that was trained in place of this one, as it computes the same; None if this one
             was.
+        cpu_seconds: The processor time of training and evaluation, of all threads together; unlike ``wall_seconds`` it
+            does not grow where other programs have the cores. None in records of before version 0.3.
     """
 
     key: str
@@ -112,6 +114,7 @@ class RunRecord:
     layers: tuple[LayerSparsity, ...]
     environment: Environment
     same_as: str | None = None
+    cpu_seconds: float | None = None
 
     @property
     def weights_per_neuron(self) -> float | None:

@@ -71,6 +71,7 @@ def _row(record: RunRecord) -> dict[str, object]:
         "flops_dense": record.flops_dense,
         "flops_sparse": record.flops_sparse,
         "wall_seconds": record.wall_seconds,
+        "cpu_seconds": _number(record.cpu_seconds),
     }
 
 

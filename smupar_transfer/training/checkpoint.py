@@ -27,6 +27,7 @@ class Progress:
     Attributes:
         step: The number of optimizer steps done.
         wall_seconds: The time spent so far, over all sessions of the run.
+        cpu_seconds: The processor time of it, of all threads together.
         first_loss: The loss of the very first step; None before it.
         window: The training losses since the last evaluation.
         step_seconds: The time of each step so far.
@@ -35,6 +36,7 @@ class Progress:
 
     step: int = 0
     wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
     first_loss: float | None = None
     window: list[float] = field(default_factory=list)
     step_seconds: list[float] = field(default_factory=list)

@@ -80,9 +80,10 @@ def train(
     last_save = time.monotonic()
     observer.on_start(progress.step)
     while progress.step < budget.steps:
-        started = time.perf_counter()
-        loss = train_step(session)
-        _note_step(progress, loss, time.perf_counter() - started)
+        before = progress.wall_seconds
+        with _timed(progress):
+            loss = train_step(session)
+        _note_step(progress, loss, progress.wall_seconds - before)
         observer.on_step(progress.step, loss, budget.tokens_per_step)
         diverged = not math.isfinite(loss)
         if diverged or progress.step in due:
@@ -187,9 +188,17 @@ def evaluation_steps(budget: BudgetSpec) -> set[int]:
     return {round(budget.steps * (index + 1) / count) for index in range(count)}
 
 
+@contextmanager
+def _timed(progress: Progress) -> Iterator[None]:
+    """Count what the block takes, by the clock and of the processor."""
+    started, started_cpu = time.perf_counter(), time.process_time()
+    yield
+    progress.cpu_seconds += time.process_time() - started_cpu
+    progress.wall_seconds += time.perf_counter() - started
+
+
 def _note_step(progress: Progress, loss: float, seconds: float) -> None:
     progress.step += 1
-    progress.wall_seconds += seconds
     progress.step_seconds.append(seconds)
     progress.window.append(loss)
     if progress.first_loss is None:
@@ -197,11 +206,10 @@ def _note_step(progress: Progress, loss: float, seconds: float) -> None:
 
 
 def _evaluate(session: Session) -> Evaluation:
-    started = time.perf_counter()
     progress = session.progress
     train_loss = sum(progress.window) / len(progress.window)
-    validation_loss, accuracy = validate(session)
-    progress.wall_seconds += time.perf_counter() - started
+    with _timed(progress):
+        validation_loss, accuracy = validate(session)
     evaluation = Evaluation(progress.step, _finite(train_loss), _finite(validation_loss), accuracy)
     progress.window.clear()
     progress.history.append(evaluation)
