@@ -27,7 +27,8 @@ class Progress:
     Attributes:
         step: The number of optimizer steps done.
         wall_seconds: The time spent so far, over all sessions of the run.
-        cpu_seconds: The processor time of it, of all threads together.
+        cpu_seconds: The processor time of it, of all threads together; None if a version that did not count it began
+            the run.
         first_loss: The loss of the very first step; None before it.
         window: The training losses since the last evaluation.
         step_seconds: The time of each step so far.
@@ -36,7 +37,7 @@ class Progress:
 
     step: int = 0
     wall_seconds: float = 0.0
-    cpu_seconds: float = 0.0
+    cpu_seconds: float | None = 0.0
     first_loss: float | None = None
     window: list[float] = field(default_factory=list)
     step_seconds: list[float] = field(default_factory=list)
@@ -93,7 +94,7 @@ def load_checkpoint(
         raise InputError("checkpoint", str(path), problem, "delete it to start over") from error
     batches.set_state(content["batches"])
     state = content["progress"]
-    return Progress(**{**state, "history": [Evaluation(**row) for row in state["history"]]})
+    return Progress(**{"cpu_seconds": None, **state, "history": [Evaluation(**row) for row in state["history"]]})
 
 
 def _fitted(state: dict[str, Any], network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:

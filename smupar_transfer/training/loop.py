@@ -193,7 +193,8 @@ def _timed(progress: Progress) -> Iterator[None]:
     """Count what the block takes, by the clock and of the processor."""
     started, started_cpu = time.perf_counter(), time.process_time()
     yield
-    progress.cpu_seconds += time.process_time() - started_cpu
+    if progress.cpu_seconds is not None:
+        progress.cpu_seconds += time.process_time() - started_cpu
     progress.wall_seconds += time.perf_counter() - started
 
 

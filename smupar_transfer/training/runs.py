@@ -151,7 +151,7 @@ def _record(session: Session, plan: tuple[ParameterPlan, ...], execution: Execut
         history=tuple(progress.history),
         layers=(*sparsity_report(session.network), *held_report(session.network)),
         environment=describe_environment(execution, session.network),
-        cpu_seconds=round(progress.cpu_seconds, 3),
+        cpu_seconds=None if progress.cpu_seconds is None else round(progress.cpu_seconds, 3),
     )
 
 

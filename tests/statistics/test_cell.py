@@ -55,6 +55,7 @@ def test_a_run_is_a_row(make_record: MakeRecord) -> None:
         "flops_dense": 1e12,
         "flops_sparse": 6e11,
         "wall_seconds": 18.0,
+        "cpu_seconds": 17.5,
     }
 
 

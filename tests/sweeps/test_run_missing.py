@@ -112,7 +112,7 @@ def test_two_processes_that_share_a_folder_lose_no_record(
 
 
 def timeless(record: RunRecord) -> RunRecord:
-    return replace(record, wall_seconds=0.0, step_seconds=0.0)
+    return replace(record, wall_seconds=0.0, step_seconds=0.0, cpu_seconds=0.0)
 
 
 def named(spec: RunSpec) -> list[RunSpec]:

@@ -70,4 +70,4 @@ def digits_spec(spec: RunSpec) -> RunSpec:
 @pytest.fixture(scope="session")
 def timeless() -> Callable[[RunRecord], RunRecord]:
     """A record without what differs between two equal runs."""
-    return lambda record: replace(record, wall_seconds=0.0, step_seconds=0.0)
+    return lambda record: replace(record, wall_seconds=0.0, step_seconds=0.0, cpu_seconds=0.0)

@@ -75,6 +75,8 @@ def test_a_record_says_what_was_trained(spec: RunSpec, corpus: TokenData) -> Non
     )
     assert not record.diverged
     assert 0 < record.step_seconds < record.wall_seconds
+    assert record.cpu_seconds is not None
+    assert record.cpu_seconds > 0
 
 
 def test_parameters_and_operations_are_counted(spec: RunSpec, corpus: TokenData) -> None:

@@ -1,0 +1,256 @@
+"""What tuning costs: a search on a small proxy and a transfer, against a search on the target itself.
+
+The same random points are trained on proxies and on the target, under several seeds. A search is k of the points, drawn
+without replacement; it judges by the losses under one seed. What it reached is the target's loss at its winner, the
+mean of the *other* seeds: the loss that won is lower than what the point is worth, the more so the longer the search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from smupar_transfer.statistics.cell import SIZES, Floats
+from smupar_transfer.statistics.search_cost import interval
+from smupar_transfer.theory import InputError
+
+LENGTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+"""Of searches, in draws, as far as there are points; every second is a power of two."""
+FINALISTS = (1, 3)
+"""How many of a proxy's best points are trained on the target, of which the best is kept; fixed before any result."""
+RESAMPLES = 400
+"""Of points and seeds, for 95 % intervals: ten of them lie beyond each end."""
+
+
+@dataclass(frozen=True, eq=False)
+class WayToTune:
+    """Loss of the target against what tuning cost, for searches of several lengths.
+
+    Attributes:
+        proxy_width: The width of the proxy that is searched; None where the target is.
+        finalists: How many of the proxy's best points are trained on the target; 0 where the target is searched.
+        draws: The lengths of search, (lengths,).
+        seconds: The processor time of it all over that of training the target once, (lengths,); NaN if not known.
+        operations: The same of floating-point operations, counting the weights that exist, (lengths,).
+        loss: The expected validation loss of the target at the winner, nats, (lengths,).
+        resampled: A bootstrap of ``loss`` over points and seeds, the same resamples for every way, (resamples,
+            lengths).
+    """
+
+    proxy_width: int | None
+    finalists: int
+    draws: tuple[int, ...]
+    seconds: Floats
+    operations: Floats
+    loss: Floats
+    resampled: Floats
+
+    @cached_property
+    def band(self) -> Floats:
+        """95 % interval of ``loss``, (2, lengths)."""
+        return interval(self.resampled)
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A proxy beside the target.
+
+    Attributes:
+        width: Its width.
+        seconds_ratio: The processor time of training the target over that of training the proxy; NaN if not known.
+        operations_ratio: The same of operations.
+        rank_correlation: Spearman's, between the losses of proxy and target over all points, means of seeds.
+        low: The lower end of its 95 % interval.
+        high: The upper end.
+    """
+
+    width: int
+    seconds_ratio: float
+    operations_ratio: float
+    rank_correlation: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, eq=False)
+class TuningCost:
+    """The outcome of a sweep of this kind.
+
+    Attributes:
+        points: How many points all sizes of network trained.
+        seeds: The seeds under which they did.
+        proxies: The proxies, narrowest first.
+        direct: The search on the target.
+        transfers: The searches on proxies, by proxy and number of finalists.
+    """
+
+    points: int
+    seeds: tuple[int, ...]
+    proxies: tuple[Proxy, ...]
+    direct: WayToTune
+    transfers: tuple[WayToTune, ...]
+
+
+def tuning_cost(runs: pd.DataFrame, swept: Sequence[str]) -> TuningCost:
+    """Compare the ways to tune.
+
+    Args:
+        runs: The table of runs, as ``runs_table`` makes it, of one parametrization. The costliest size of network is
+            the target, every other a proxy. Points and seeds that one of them lacks do not count. A run that diverged,
+            or ended above it, has the loss of a uniform guess.
+        swept: The names of the hyperparameters that make a point.
+
+    Raises:
+        InputError: there is no proxy, or less than four points under one seed at least that all sizes trained.
+    """
+    sizes = [group for _, group in runs.groupby(list(SIZES))]
+    if len(sizes) < 2:
+        raise InputError("sweep", len(sizes), "sizes of network were trained, not proxies and a target")
+    ordered = sorted(sizes, key=lambda group: float(group["flops_sparse"].median()))
+    losses, seeds = _common_losses(ordered, swept)
+    target, target_losses = ordered[-1], losses[-1]
+    points = len(target_losses)
+    rows, judges = _resamples(points, len(seeds))
+    direct = _way(target, target, target_losses, target_losses, 0, rows, judges)
+    pairs = list(zip(ordered[:-1], losses[:-1], strict=True))
+    return TuningCost(
+        points=points,
+        seeds=seeds,
+        proxies=tuple(_proxy(proxy, target, proxy_losses, target_losses, rows) for proxy, proxy_losses in pairs),
+        direct=direct,
+        transfers=tuple(
+            _way(proxy, target, proxy_losses, target_losses, finalists, rows, judges)
+            for proxy, proxy_losses in pairs
+            for finalists in FINALISTS
+        ),
+    )
+
+
+def _common_losses(groups: Sequence[pd.DataFrame], swept: Sequence[str]) -> tuple[list[Floats], tuple[int, ...]]:
+    """Losses of the points that all sizes trained under all common seeds, a (points, seeds) array for each size."""
+    tables = []
+    for group in groups:
+        losses = np.fmin(group["validation_loss"].fillna(np.inf), group["chance_loss"])
+        tables.append(group.assign(loss=losses).pivot_table(index=list(swept), columns="seed", values="loss"))
+    # a seed that is only begun would leave few points: those count that leave the most
+    every_seed = sorted(set.intersection(*(set(table.columns.tolist()) for table in tables)))
+    counts = {seed: min(int(table[seed].notna().sum()) for table in tables) for seed in every_seed}
+    seeds = tuple(int(seed) for seed, count in counts.items() if count == max(counts.values()))
+    common = pd.concat([table[list(seeds)].dropna() for table in tables], axis=1, join="inner", keys=range(len(tables)))
+    if len(common) < max(FINALISTS) + 1:
+        raise InputError("sweep", len(common), "points were trained by proxies and target", "let more runs finish")
+    return [common[index].to_numpy() for index in range(len(tables))], seeds
+
+
+def _resamples(points: int, seeds: int) -> tuple[np.ndarray, np.ndarray]:
+    """Resampled points, (resamples, points), and resampled seeds to judge by, (resamples, seeds)."""
+    source = np.random.default_rng(0)
+    return source.integers(points, size=(RESAMPLES, points)), source.integers(seeds, size=(RESAMPLES, seeds))
+
+
+def _proxy(
+    proxy: pd.DataFrame, target: pd.DataFrame, proxy_losses: Floats, target_losses: Floats, rows: np.ndarray
+) -> Proxy:
+    means = np.stack([proxy_losses.mean(axis=1), target_losses.mean(axis=1)])
+    low, high = interval(np.array([_rank_correlation(means[:, row]) for row in rows]))
+    return Proxy(
+        width=int(proxy["width"].iloc[0]),
+        seconds_ratio=1 / _ratio(proxy, target, "cpu_seconds"),
+        operations_ratio=1 / _ratio(proxy, target, "flops_sparse"),
+        rank_correlation=_rank_correlation(means),
+        low=float(low),
+        high=float(high),
+    )
+
+
+def _rank_correlation(pair: Floats) -> float:
+    return float(np.corrcoef(pd.DataFrame(pair.T).rank().to_numpy().T)[0, 1])
+
+
+def _ratio(proxy: pd.DataFrame, target: pd.DataFrame, cost: str) -> float:
+    """Median cost of a run of the proxy over that of one of the target; runs that diverged stopped early."""
+    whole = [group.loc[~group["diverged"], cost].median() for group in (proxy, target)]
+    return float(whole[0] / whole[1])
+
+
+def _way(
+    searched: pd.DataFrame,
+    target: pd.DataFrame,
+    judged: Floats,
+    losses: Floats,
+    finalists: int,
+    rows: np.ndarray,
+    judges: np.ndarray,
+) -> WayToTune:
+    points, seeds = losses.shape
+    lengths = _lengths(points, max(1, finalists))
+    each = [_reached(judged, losses, finalists, seed) for seed in range(seeds)]
+    resampled = [
+        np.mean([_reached(judged[row], losses[row], finalists, seed) for seed in drawn], axis=0)
+        for row, drawn in zip(rows, judges, strict=True)
+    ]
+    return WayToTune(
+        proxy_width=int(searched["width"].iloc[0]) if finalists else None,
+        finalists=finalists,
+        draws=lengths,
+        seconds=finalists + _ratio(searched, target, "cpu_seconds") * np.array(lengths),
+        operations=finalists + _ratio(searched, target, "flops_sparse") * np.array(lengths),
+        loss=np.mean(each, axis=0),
+        resampled=np.stack(resampled),
+    )
+
+
+def _lengths(points: int, shortest: int) -> tuple[int, ...]:
+    return tuple(length for length in LENGTHS if shortest <= length <= points)
+
+
+def _reached(judged: Floats, losses: Floats, finalists: int, seed: int) -> Floats:
+    """Expected loss after searches of each length that judge by one seed, (lengths,), exactly."""
+    held_out = np.delete(losses, seed, axis=1) if losses.shape[1] > 1 else losses
+    worth = held_out.mean(axis=1)
+    order = judged[:, seed].argsort(kind="stable")
+    best = _best_sets(len(order), max(1, finalists))
+    members = order[best.members]  # points by their rank in the search
+    winners = members[np.arange(len(members)), losses[members, seed].argmin(axis=1)]
+    return np.asarray(worth[winners] @ best.chances)
+
+
+@dataclass(frozen=True, eq=False)
+class _BestSets:
+    """Which points may be the best of a search, and how likely.
+
+    Attributes:
+        members: Ranks of points, best first, a row a set, (sets, size).
+        chances: The probability that the set is the best of k points drawn, (sets, lengths).
+    """
+
+    members: np.ndarray
+    chances: Floats
+
+
+@cache
+def _best_sets(points: int, size: int) -> _BestSets:
+    """The sets of ``size`` best of k points drawn without replacement from ``points``.
+
+    Ranks a < b < c are the best of k if the other k - size points come from the points - 1 - c that are worse: with
+    probability C(points - 1 - c, k - size) / C(points, k).
+    """
+    members = np.array(list(combinations(range(points), size)))
+    lengths = np.array(_lengths(points, size))
+    worse = points - 1 - members[:, -1]
+    chances = np.exp(_log_choose(worse[:, None], lengths - size) - _log_choose(np.array(points), lengths))
+    return _BestSets(members, chances)
+
+
+def _log_choose(items: np.ndarray, taken: np.ndarray) -> Floats:
+    """Logarithm of the binomial coefficient; minus infinity where there is no way to take so many."""
+    logs = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, items.max() + 1)))])  # of factorials
+    left = items - taken
+    possible = left >= 0
+    value = logs[items] - logs[np.where(possible, taken, 0)] - logs[np.where(possible, left, items)]
+    return np.asarray(np.where(possible, value, -np.inf))
