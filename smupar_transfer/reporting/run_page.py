@@ -41,6 +41,7 @@ def publish_run(folder: Path, record: RunRecord, records: Sequence[RunRecord], c
     about, own_outcome = provenance(folder.name, record, command), outcome(record)
     others = _all_runs(folder, record, records)
     everything = replace(own_outcome, tables=(*own_outcome.tables, others)) if len(records) > 1 else own_outcome
+    # the list of results shows the cost of the folder; the page of one run shows its own
     total = sum(run.wall_seconds for run in records)
     publish(folder, replace(about, cost=cost(len(records), total)), everything, readme=False)
     write_atomically(folder / page_name(record.key), render_html(about, own_outcome, folder, files=[RECORDS_FILE]))
@@ -133,7 +134,7 @@ def _evaluations(record: RunRecord) -> Table:
                 f"{entry.step}",
                 loss(entry.train_loss),
                 loss(entry.validation_loss),
-                "" if entry.accuracy is None else fixed(entry.accuracy, 3),
+                _accuracy(entry),
             )
             for entry in history
         ),
@@ -194,6 +195,7 @@ def _all_runs(folder: Path, latest: RunRecord, records: Sequence[RunRecord]) -> 
     """The latest run first, then those whose pages are newest; a run of an earlier version has no page."""
     pages = {record.key: folder / page_name(record.key) for record in records}
     written = {key: page.stat().st_mtime for key, page in pages.items() if page.exists()}
+    # its page is written after this table
     written[latest.key] = math.inf
     ordered = sorted(records, key=lambda record: (-written.get(record.key, 0.0), record.key))
     return Table(

@@ -122,6 +122,7 @@ def _is_default(trial: Trial, study: Study) -> bool:
         (trial.hparams[name], min(max(getattr(study.proxy.hparams, name), axis.low), axis.high))
         for name, axis in study.space.items()
     )
+    # values have been through a database, which may have rounded their last bits
     return all(math.isclose(value, default, rel_tol=1e-9) for value, default in wanted)
 
 
@@ -241,6 +242,7 @@ def provenance(study: Study) -> Provenance:
         **optimization(study.proxy),
         **settings([study.proxy]),
     }
+    # the proxy of a search holds what the search began with, not what it found
     facts["Base hyperparameters"] = f"{facts['Base hyperparameters']} (the defaults)"
     return Provenance(
         name=study.name,

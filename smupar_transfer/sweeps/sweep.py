@@ -100,6 +100,7 @@ class Sweep:
         seen = set()
         for grid in self.grids:
             for point in expand_grid({**grid, **along}):
+                # grids are a union: where two of them meet, the point is run once
                 identity = tuple(sorted(point.items()))
                 if identity not in seen:
                     seen.add(identity)
@@ -153,6 +154,7 @@ def _check_words(sweep: Sweep, path: Path) -> None:
             if word not in known:
                 hint = did_you_mean(word, known, f"there are {', '.join(known)}")
                 raise InputError(key, word, f"in {path} is unknown", hint)
+    # a word that would be read and do nothing is refused as well as one that is missing
     if sweep.kind == "gain" and sweep.reference is None:
         raise InputError("reference", "", f"in {path} must be given", "kind gain compares with a parametrization")
     if sweep.kind != "gain" and sweep.reference is not None:
@@ -214,6 +216,7 @@ def _check_overrides(sweep: Sweep, path: Path) -> None:
 def _check_size(sweep: Sweep, path: Path) -> None:
     """Refuse too many runs, counted without making them, and a number that is not the stated one."""
     along = 1 if sweep.adaptive is None else sweep.adaptive.log2.size
+    # from above, as points that grids share count twice: that many are not worth expanding to find out
     total = sum(size_of(grid) for grid in sweep.grids) * along
     if total > MOST_RUNS:
         hint = "take larger steps or fewer values"

@@ -76,6 +76,7 @@ def stored(manifest: Manifest, store: Store[R]) -> list[R]:
     Raises:
         InputError: there is none.
     """
+    # a folder may hold more than its sweep asked for, as from a wider one before
     wanted = set(manifest.keys)
     records = [record for record in store if record.key in wanted]
     if not records:

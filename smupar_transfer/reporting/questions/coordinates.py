@@ -91,6 +91,7 @@ def summary(judgements: Sequence[Judgement], axis: str) -> Summary:
     return Summary(
         columns=("", f"largest slope (power of {scale})", "of", "in layer", "measured at", "theory expects", "verdict"),
         rows=tuple((title(item), *_worst(item)) for item in judgements),
+        # 6 is the column of the verdict
         best=frozenset((row, 6) for row, item in enumerate(judgements) if _is_settled(item) and _is_as_expected(item)),
         note="A slope of 0 means that a size does not change. Named is the size that comes closest to its allowance, "
         "or lies farthest beyond it, with the 95 % interval of its slope. A parametrization drifts if the interval "
@@ -109,6 +110,7 @@ def _worst(item: Judgement) -> tuple[str, ...]:
 
 
 def _overall(judgements: Sequence[Judgement]) -> str:
+    # an open verdict refutes nothing; a settled one that is wrong does, whatever else is open
     known = [item for item in judgements if _is_settled(item)]
     if not all(map(_is_as_expected, known)):
         return DOES_NOT_HOLD

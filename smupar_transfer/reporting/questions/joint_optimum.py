@@ -54,6 +54,7 @@ def by_family(surfaces: Sequence[Surface], design: Design) -> list[Surfaces]:
     members: dict[str, list[Surface]] = {}
     for surface, settings in zip(surfaces, apart(surfaces, design), strict=True):
         members.setdefault(label(surface.parametrization, settings), []).append(surface)
+    # density falls away from the proxy, other scales grow
     outwards = -1 if design.axis == "sparsity" else 1
     return [
         Surfaces(name, tuple(sorted(own, key=lambda surface: outwards * surface.position(design.axis))))
@@ -213,6 +214,7 @@ def contour_panels(
     for family in ordered:
         for surface in family.cells:
             optimum = optima[id(surface)]
+            # matplotlib would draw a path through NaN in pieces: no region rather than half of one
             region = optimum.ellipse()
             means = np.where(np.isfinite(surface.mean_losses), surface.mean_losses, np.nan)
             panels.append(

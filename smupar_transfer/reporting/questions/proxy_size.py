@@ -80,6 +80,7 @@ def within(size: ProxySize) -> str:
     """The verdict on the claim that a proxy costs its target at most ``LARGEST_REGRET``."""
     scale = _per_nat(size)
     return judged(
+        # an interval without an end is NaN or infinite, and neither is below anything
         [size.low * scale > LARGEST_REGRET or size.regret.percent == math.inf],
         [size.regret.percent <= LARGEST_REGRET and not math.isnan(size.high)],
         [size.high * scale <= LARGEST_REGRET],
@@ -120,6 +121,7 @@ def _target(size: ProxySize) -> str:
 
 def _smallest_good(members: Sequence[ProxySize]) -> ProxySize | None:
     """Of the proxies of a target, by width, the smallest from which on none costs more than ``LARGEST_REGRET``."""
+    # not "larger than": NaN, for a value outside of the grid of the target, fails as well
     failing = [index for index, size in enumerate(members) if not size.regret.percent <= LARGEST_REGRET]
     kept = members[failing[-1] + 1 :] if failing else members
     return kept[0] if kept else None

@@ -58,6 +58,7 @@ def equal_loss(transfer: SearchCurve, direct: SearchCurve) -> float | None:
 
 def at_cost(direct: SearchCurve, cost: float) -> int:
     """Index of the longest direct search for at most ``cost``."""
+    # costs are ratios of operations: equal ones may differ in the last bit
     return max(0, int(np.searchsorted(direct.cost, cost + 1e-9)) - 1)
 
 
@@ -177,6 +178,7 @@ def _table(curves: Sequence[SearchCurve]) -> Table:
             )
             for curve in curves
             for index, count in enumerate(curve.draws)
+            # costs double from one to the next, as the axis of the figure does
             if count & (count - 1) == 0 or count == curve.draws[-1]
         ),
     )

@@ -60,6 +60,7 @@ def sentence(family_summaries: Sequence[FamilySummary], design: Design) -> str:
     held = [summary for summary in family_summaries if held_by_theory(summary.family.cells[0])]
     if not held:
         return f"No runs here say whether SμPar's optimal {name} stays put."
+    # of all with the worst verdict that which drifts farthest: no sentence may sound better than its verdict
     decides = max(held, key=lambda summary: (SEVERITY.index(staying(summary)), summary.drift.value))
     first, last = (position_label(decides.family.cells[end], design) for end in (0, -1))
     what = f"SμPar's optimal {name}", f"from {design.axis} {first} to {last}"
@@ -75,6 +76,7 @@ def _amount(summary: FamilySummary) -> str:
 def staying(summary: FamilySummary) -> str:
     """The verdict on the claim that the optimum of a family, of any parametrization, stays within ``LARGEST_DRIFT``."""
     return judged(
+        # no comparison with NaN is true: without an interval there is no evidence (decision 15)
         [summary.drift.low > LARGEST_DRIFT or summary.surely > LARGEST_DRIFT],
         [summary.exact and summary.drift.value <= LARGEST_DRIFT],
         [summary.drift.high <= LARGEST_DRIFT],
@@ -87,6 +89,7 @@ def summary(family_summaries: Sequence[FamilySummary], summaries: Sequence[CellS
     of_cell = {id(cell_summary.cell): cell_summary for cell_summary in summaries}
     last = [of_cell[id(family_summary.family.cells[-1])] for family_summary in family_summaries]
     positions = {position_label(cell_summary.cell, design) for cell_summary in last}
+    # families may end at different places, as where one diverged further out
     where = f"{design.axis} {positions.pop()}" if len(positions) == 1 else f"the last {design.axis} of each"
     best = smallest(1, [own.drift.value for own in family_summaries], [not own.at_least for own in family_summaries])
     regrets = [family_summary.largest_zero_shot_regret for family_summary in family_summaries]

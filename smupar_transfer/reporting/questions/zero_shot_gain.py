@@ -88,6 +88,7 @@ def _difference(gain: Gain) -> str:
     if math.isinf(gain.nats):
         return "trains where the reference diverges" if gain.nats < 0 else "diverges"
     low, high = _percents(gain)
+    # a difference that is said as "less" turns around, and its ends change places
     turned = (-high, -low) if gain.nats < 0 else (low, high)
     word = "less" if gain.nats < 0 else "more"
     return f"has {abs(gain.percent):.1f} % {word} loss{bracketed(*turned, 1)}"
@@ -95,6 +96,7 @@ def _difference(gain: Gain) -> str:
 
 def _percents(gain: Gain) -> tuple[float, float]:
     """The interval of the difference in percent of the reference's loss."""
+    # the same factor that the difference has, as the losses of the reference are not at hand
     scale = abs(gain.percent / gain.nats) if gain.nats else 0.0
     return gain.low * scale, gain.high * scale
 
