@@ -105,7 +105,7 @@ class Outcome:
     verdict: str
     notes: tuple[str, ...]
     tables: tuple[Table, ...]
-    pictures: tuple[Picture, ...]
+    pictures: tuple[Picture, ...] = ()
 
     @property
     def judgement(self) -> str:

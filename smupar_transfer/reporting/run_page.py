@@ -16,6 +16,7 @@ from smupar_transfer.reporting.outcome import Outcome, Picture, Summary, Table
 from smupar_transfer.reporting.page import render_html
 from smupar_transfer.reporting.provenance import Provenance, cost, environment, optimization, settings
 from smupar_transfer.reporting.publish import publish
+from smupar_transfer.reporting.registry import TRAIN, pictures_of, register_figure
 from smupar_transfer.theory import PARAMETRIZATIONS
 
 CURVES, RECORD_FILE = "curves", "record.json"
@@ -56,7 +57,7 @@ def outcome(record: RunRecord) -> Outcome:
         verdict="diverged" if record.diverged else "",
         notes=_notes(record),
         tables=(_evaluations(record), _layers(record)),
-        pictures=(_picture(record),),
+        pictures=pictures_of(TRAIN, record),
     )
 
 
@@ -177,7 +178,9 @@ def _layers(record: RunRecord) -> Table:
     )
 
 
-def _picture(record: RunRecord) -> Picture:
+@register_figure(TRAIN)
+def learning_curve(record: RunRecord) -> Picture:
+    """Training and validation loss over steps."""
     history = record.history
     return Picture(
         CURVES,
