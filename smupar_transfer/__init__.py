@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from smupar_transfer.records import RunRecord, RunSpec
+    from smupar_transfer.reporting.outcome import Picture
+    from smupar_transfer.reporting.registry import register_figure
     from smupar_transfer.sparsity import SparseLinear, change_mask, register_mask
     from smupar_transfer.theory import (
         BaseHyperparameters,
@@ -42,6 +44,8 @@ __version__ = "0.2.0"
 
 _ROOMS = {
     "records": ("RunRecord", "RunSpec"),
+    "reporting.outcome": ("Picture",),
+    "reporting.registry": ("register_figure",),
     "sparsity": ("SparseLinear", "change_mask", "register_mask"),
     "theory": (
         "BaseHyperparameters",
@@ -76,6 +80,7 @@ __all__ = [
     "InputError",
     "OpenRolesError",
     "Parametrization",
+    "Picture",
     "Plan",
     "PlanRow",
     "Recipe",
@@ -93,6 +98,7 @@ __all__ = [
     "plan",
     "plan_parameters",
     "read_recipe",
+    "register_figure",
     "register_mask",
     "register_optimizer",
     "register_parametrization",

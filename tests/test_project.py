@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import ast
 import importlib
+import io
 import os
 import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tokenize
 import tomllib
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,6 +30,10 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "smupar_transfer"
 SHIPPED = ("conf", "sweeps")
 FILE_LINES, FUNCTION_LINES = 250, 40
+FEWEST_COMMENTS = 2.0
+"""Comments a hundred lines of code in every room; most have three or more."""
+SPARSE_ROOMS = {"theory": 1.0, "training": 1.0, "transfer": 0.8}
+"""Rooms that have fewer so far."""
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -66,6 +72,32 @@ def test_files_and_functions_are_short(path: Path) -> None:
         if isinstance(node, Function):
             length = len(lines & set(range(node.lineno, (node.end_lineno or node.lineno) + 1)))
             assert length <= FUNCTION_LINES, node.name
+
+
+def _comments_per_hundred(sources: Iterable[str]) -> float:
+    """Comments, instructions to tools left out, for a hundred lines of code."""
+    comments = lines = 0
+    for source in sources:
+        lines += len(code_lines(source))
+        tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+        words = [token.string for token in tokens if token.type == tokenize.COMMENT]
+        comments += sum(re.match(r"#\s*(type:|noqa)", word) is None for word in words)
+    return 100 * comments / lines
+
+
+def test_comments_are_counted_as_meant() -> None:
+    source = '"""A # in a docstring."""\n# why\nx = 1  # how much\ny = "# no comment"\nz = x  # type: ignore[misc]\n'
+    assert _comments_per_hundred([source, "a = 1\n"]) == pytest.approx(50)
+
+
+ROOMS = sorted(path.name for path in PACKAGE.iterdir() if (path / "__init__.py").is_file())
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_room_gives_reasons(room: str) -> None:
+    """Constants, tolerances and orders of operations need a reason on the line where a reader meets them."""
+    sources = [path.read_text(encoding="utf-8") for path in SOURCES if path.is_relative_to(PACKAGE / room)]
+    assert _comments_per_hundred(sources) >= SPARSE_ROOMS.get(room, FEWEST_COMMENTS)
 
 
 @pytest.fixture(scope="module")

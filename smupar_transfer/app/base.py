@@ -62,13 +62,17 @@ def resolve_base(config: DictConfig) -> Base:
     values = {str(name): value for name, value in group.items()}
     if config.model.kind == OWN_BATCHES:
         said = {*names_by_hand(config), *_names_of_file()}
+        # defaults of conf/ suit our networks; on another model a multiplier that nobody asked for would change what it
+        # computes
         values |= {name: value for name, value in OWN.items() if name not in said}
     by_hand = names_by_hand(config)
     tuned = None if config.tuned is None else read_tuned(Path(config.tuned))
     if tuned is None:
         return Base(BaseHyperparameters(**values), None, tuple(by_hand))
+    # a file that names a point and values beside it means these to win, as a person who types both does
     if "tuned" not in keys_of(words_by_hand()):
         by_hand = [name for name in values if name in {*by_hand, *_names_of_file()}]
+    # a word that would change nothing is refused, not ignored: it was typed for a reason
     if set(by_hand) >= set(HYPERPARAMETERS) - {unread_scale(config)}:
         raise InputError("tuned", config.tuned, "has no say: every hparams.* is given by hand", "leave one of them out")
     merged = {**vars(tuned.hparams), **{name: values[name] for name in by_hand}}
@@ -94,6 +98,7 @@ def with_base(config: DictConfig, base: Base) -> DictConfig:
     """The same configuration with the values written into ``hparams``, so that axes of a grid win over them."""
     resolved = config.copy()
     resolved.hparams.update(vars(base.hparams))
+    # read again for every run of a grid, it would win over the axes
     resolved.tuned = None
     return resolved
 
@@ -120,6 +125,7 @@ def require_source(config: DictConfig, source: Source, spec: RunSpec, but_for: C
 def chosen_data(config: DictConfig) -> bool:
     """Whether a person, or the file of a sweep, said which data to use."""
     words = keys_of([*words_of_file(), *words_by_hand()])
+    # the bare word data=NAME counts also where it names the default: saying so is choosing
     return bool(set_by_hand(config, "data")) or any(key.partition(".")[0] == "data" for key in words)
 
 

@@ -51,6 +51,7 @@ def with_budget(config: DictConfig, spec: RunSpec) -> RunSpec:
         if not 0 <= fraction <= 1:
             raise InputError("budget.warmup_fraction", fraction, "must lie in [0, 1]")
         warmup = round(fraction * steps)
+    # BudgetSpec would refuse it too, but could not say where the number of steps comes from
     elif warmup > steps and values["tokens_per_parameter"] is not None:
         problem = f"is more than the {steps} steps that {KEY}={values['tokens_per_parameter']:g} makes"
         raise InputError("budget.warmup_steps", warmup, problem, "leave it out: warm-up is then a part of the steps")
@@ -88,5 +89,6 @@ def _steps(tokens_per_parameter: float, spec: RunSpec) -> int:
     """As many as show ``tokens_per_parameter`` tokens for each parameter that exists."""
     if not (tokens_per_parameter > 0 and math.isfinite(tokens_per_parameter)):
         raise InputError(KEY, tokens_per_parameter, "must be positive and finite")
+    # of those that exist, since zeros learn nothing
     nonzero = network_cost(plan_of(outline(spec), spec), spec).nonzero_parameters
     return max(1, math.ceil(tokens_per_parameter * nonzero / spec.budget.tokens_per_step))

@@ -32,6 +32,7 @@ def tell_of_recipe(recipe: Recipe, spec: RunSpec) -> None:
 def tell_of_transfer(base: Base, spec: RunSpec) -> None:
     """Caution about a recipe that is being made."""
     source = None if base.tuned is None else Source.of(base.tuned)
+    # no error: a recipe of the proxy is a way to train it longer
     itself = spec.model.width == spec.base_width and spec.sparsity.density == 1
     target = ["the target is the proxy itself; give target.width and target.sparsity"] if itself else []
     tell([*([] if base.source else [str(base)]), *target, *network_cautions([spec]), *_about(source, [spec])])
@@ -40,6 +41,7 @@ def tell_of_transfer(base: Base, spec: RunSpec) -> None:
 def _about(source: Source | None, specs: Iterable[RunSpec]) -> list[str]:
     if source is None:
         return []
+    # runs of a sweep share most of them: each is said once
     said = [line for spec in specs for line in (*source_cautions(source, spec), *other_data(source, spec))]
     lines = list(dict.fromkeys(said))
     more = len(lines) - MOST_LINES

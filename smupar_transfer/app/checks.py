@@ -49,6 +49,7 @@ def check_composed(command: str, config: DictConfig) -> None:
         value = OmegaConf.select(config, name, throw_on_missing=False)
         if key.takes is Takes.TEXT and value is not None:
             _check_text(command, name, value)
+        # no more fits into a database or a tensor
         if key.takes is Takes.WHOLE and value is not None and abs(value) >= 2**63:
             raise InputError(name, value, "is out of range", "whole numbers have 64 bits")
 
@@ -64,6 +65,7 @@ def _check_group(name: str, config: DictConfig) -> None:
     """Refuse a group without option, or with one whose keys nobody checks."""
     if OmegaConf.is_missing(config, name):
         raise WordError(f"{name}: has no option; give {name}=OPTION")
+    # without a schema a misspelt key of that file would be ignored
     if OmegaConf.get_type(config, name) not in schema.GROUPS[name].values():
         option = HydraConfig.get().runtime.choices.get(name)
         begin = f"begin its file with defaults: [/schema/{name}@_here_: {next(iter(schema.GROUPS[name]))}, _self_]"

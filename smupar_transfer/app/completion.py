@@ -29,6 +29,7 @@ def complete(words: list[str]) -> int:
     command, *rest = done[1:]
     if command not in COMMANDS:
         return 0
+    # these need no name, so that a first word with a point or a sign is a key
     may_start_with_key = command == "plan" or command in DEFAULT_NAMES
     if command in TAKES_NAME and not rest and not (may_start_with_key and ("." in typed or "=" in typed)):
         return _offer(sweeps_for(command), typed)

@@ -120,6 +120,7 @@ def proxy_model(config: DictConfig, data: Data) -> ModelSpec:
     if isinstance(data, OwnBatches):
         _refuse_unknown("model", values, {"factory", "width"})
         return ModuleSpec(values["width"], data.task.sha256, data.task.name)
+    # torch would only say that shapes do not fit
     if (kind == "mlp") != isinstance(data, ExampleData):
         fitting = "mlp" if isinstance(data, ExampleData) else "gpt"
         raise InputError("model", kind, f"cannot learn from data={data.spec.name}", f"use model={fitting}")
@@ -166,8 +167,10 @@ def target_spec(config: DictConfig) -> RunSpec:
         seed=config.seed,
         precision=precision(config),
     )
+    # the proxy is part of what was tuned: the same numbers for another one would be guesses
     if base.tuned is not None:
         require_source(config, Source.of(base.tuned), spec)
+    # last: steps may follow from the number of parameters, and warm-up from the steps
     return with_budget(config, spec)
 
 

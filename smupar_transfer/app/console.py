@@ -49,6 +49,7 @@ class _Console(Console):
 def terminal(*, stderr: bool = False) -> Console:
     """A console on standard output or error, no wider than 100 columns; files and pipes get 100."""
     probe = Console(stderr=stderr)
+    # a file or a pipe gets the same from every window, so that outputs can be compared
     width = min(MAXIMUM_COLUMNS, probe.width) if probe.is_terminal else MAXIMUM_COLUMNS
     return _Console(width=width, highlight=False, soft_wrap=False, stderr=stderr)
 
@@ -239,6 +240,7 @@ class TrainingBar:
         """See ``Observer``."""
         del step
         self._tokens += tokens
+        # of the whole session: the rate of single steps jumps with every validation
         rate = self._tokens / (time.perf_counter() - self._started)
         self._bar.advance(f"loss {loss:.3f}{self._validation}  {rate:,.0f} tokens/s")
 

@@ -8,6 +8,7 @@ from enum import IntEnum
 class ExitCode(IntEnum):
     """What a shell sees. A check's verdict has codes of its own: a crash or bad input is never taken for one."""
 
+    # 1 and 2 as diff and grep have them: a difference, and trouble
     GOOD = 0
     CHECK_FAILED = 1
     """Something that was required of a result does not hold."""

@@ -122,6 +122,7 @@ def sorted_line(command: str, words: Sequence[str]) -> CommandLine:
 
 def _flag(name: str) -> Flag | None:
     """The flag of a name, or of its unambiguous beginning, as argparse has it."""
+    # a whole name wins over all that it is the beginning of
     exact = [flag for flag in FLAGS if name in (flag.name, flag.short)]
     begun = [flag for flag in FLAGS if name.startswith("--") and len(name) > 2 and flag.name.startswith(name)]
     return exact[0] if exact else begun[0] if len(begun) == 1 else None
@@ -133,6 +134,7 @@ def _value(flag: Flag, given: str | None, rest: list[str]) -> str | None:
         if given is not None:
             raise WordError(f"{flag.name}={given}: takes no value; write {flag.name}")
         return None
+    # a flag whose value may be left out takes the next word only if that is one of its values, as it may be a setting
     fits = bool(rest) and (rest[0] in flag.choices if flag.optional else not rest[0].startswith("-"))
     if given is None and fits:
         given = rest.pop(0)

@@ -42,6 +42,7 @@ def launch(command: str, words: list[str], program: str = "") -> int:
     Returns:
         The exit code, as ``main`` describes it.
     """
+    # files in conf/ have it in their search path, which Hydra fills in from the environment
     os.environ["SMUPAR_SWEEPS"] = str(shipped.SWEEPS)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through: they are reported here, in one line
     secrets = secrets_of(words)
@@ -72,9 +73,11 @@ def command_line(command: str, words: list[str]) -> CommandLine:
         InputError: a sweep that is named cannot be read.
     """
     typed = sorted_line(command, sweep_file_named(command, words))
+    # before the schema: what plugins register is among the words that keys take
     add_plugins(value for flag, value in typed.flags if flag == "--plugin" and value)
     schema.register()
     words = typed.without("--plugin").words()
+    # again, as the words of a sweep file have come to those that were typed
     line = sorted_line(command, _expand_name(command, words))
     multirun = line.has("--multirun") or "hydra.mode=MULTIRUN" in line.settings
     own_folder = _config_dir(words)
@@ -152,6 +155,7 @@ def _name_and_rest(words: list[str]) -> tuple[str | None, list[str]]:
     return None, words
 
 
+# by hand: a sweep is looked for in that folder before Hydra's parser has seen a word
 def _config_dir(words: list[str]) -> str | None:
     for index, word in enumerate(words):
         if word in ("--config-dir", "-cd"):

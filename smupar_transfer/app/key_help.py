@@ -27,7 +27,7 @@ FLAG_MEANINGS = {
     "--cfg job": "print the configuration instead of running it; --resolve writes out references",
     "--multirun": "run once for every combination of key=a,b,c",
     "--config-dir FOLDER": "look for options, search spaces and sweeps in a folder of your own, too",
-    "--plugin MODULE": "import a module of your own first, which registers rules, masks, optimizers or trackers",
+    "--plugin MODULE": "import a module of your own first, which registers rules, masks, optimizers, figures, trackers",
 }
 
 
@@ -83,6 +83,7 @@ def _written(parent: DictConfig, name: str) -> str:
     """A value as one would write it; references stay references."""
     if OmegaConf.is_missing(parent, name):
         return REQUIRED
+    # not resolved: that one key follows another is what a reader wants to know
     value = OmegaConf.to_container(OmegaConf.create({name: parent._get_node(name)}), resolve=False)
     assert isinstance(value, dict)
     return written(value[name])
@@ -109,6 +110,7 @@ def print_help(command: str, config: DictConfig, secrets: Sequence[str] = ()) ->
     """
     hydra = HydraConfig.get()
     folders = [Path(source.path) for source in hydra.runtime.config_sources if source.schema == "file"]
+    # with words the page shows what they make of the configuration, and these are no defaults
     given = [word for word in hydra.overrides.task if not word.startswith("sweep=")]
     out = console.terminal()
     name = " [NAME]" if command in TAKES_NAME else ""

@@ -114,6 +114,7 @@ def meant(word: str, command: str) -> list[str]:
     A word may be the last part of keys (``width``), another program's name (``lr``), misspelt, or in capitals.
     """
     plain = word.strip("-+~ ").replace("-", "_").casefold()
+    # who typed a point means a key of a group
     names = [name for name in keys_of(command) if name != word and ("." in name or "." not in plain)]
     if plain in names:
         return [plain]
@@ -124,6 +125,7 @@ def meant(word: str, command: str) -> list[str]:
     for name in names:
         ends.setdefault(name.rpartition(".")[2], []).append(name)
     close = close_words(plain, names)
+    # likeliest first: the last part of a key, then a misspelt key, then a misspelt last part
     return ends.get(last) or close or [name for end in close_words(plain, ends) for name in ends[end]]
 
 

@@ -52,12 +52,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = _help_last(list(sys.argv[1:] if arguments is None else arguments))
     if not words or words[0] in HELP_FLAGS:
+        # help that was asked for is a success; no command at all is a mistake that a script must notice
         print(help_text())
         return 0 if words else 2
     if words[0] in ("--version", "-V"):
         print(smupar_transfer.__version__)
         return 0
     if words[0] in ("-sc", "--shell-completion"):
+        # imported here, as Hydra is below: help and misspelt commands must not wait for it
         from smupar_transfer.app.completion import complete
 
         return complete(words)
@@ -81,6 +83,7 @@ def _help_last(words: list[str]) -> list[str]:
 
 def _unknown(word: str, rest: Sequence[str]) -> int:
     """Say what is wrong with a first word that is no command."""
+    # the word may be a setting in the wrong place, with the password of a database in it
     from smupar_transfer.app.masking import masked, secrets_of
 
     if word.startswith("-") or "=" in word:

@@ -21,6 +21,7 @@ _PARAMETER = re.compile(
 
 def secrets_of(words: Iterable[str]) -> list[str]:
     """Passwords in the words of a command line, as written and with their %-escapes read, longest first."""
+    # both forms, as a driver may print the password that it has read and not what was typed
     written = [secret for word in words for secret in _secrets(word)]
     forms = {form for secret in written for form in (secret, unquote(secret), quote(secret, safe=""))}
     return sorted(forms - {""}, key=len, reverse=True)
@@ -35,6 +36,7 @@ def _secrets(word: str) -> Iterator[str]:
 def masked(text: str, secrets: Iterable[str]) -> str:
     """A text in which stars stand for passwords: for those that are known, and for whatever looks like one."""
     for secret in secrets:
+        # a password of one letter would be starred in every word; patterns below still find it in an address
         if len(secret) >= SHORTEST_SECRET:
             text = text.replace(secret, MASK)
     text = _LIKELY.sub(rf"\1{MASK}@", text)

@@ -58,6 +58,7 @@ def keys_of(words: Sequence[str]) -> list[str]:
     for word in words:
         try:
             override = parser.parse_override(word)
+            # a,b under --multirun: which values come is not known here, but the key is
             value = None if override.is_sweep_override() else override.value()
         except HydraException:  # a word that a person typed badly is told where the configuration is composed
             value = None

@@ -75,6 +75,7 @@ def recipe_spec(config: DictConfig, recipe: Recipe) -> RunSpec:
         seed=config.seed,
         precision=precision(config),
     )
+    # a recipe that was edited, or made by other rules, must not be trained as if nothing had happened (decision 1)
     require_agreement(recipe, target_plan(spec))
     if recipe.source is not None:
         require_source(config, recipe.source, spec)

@@ -54,6 +54,7 @@ def refusal(error: BaseException, command: str) -> str | None:
     if not isinstance(error, HydraException | OmegaConfBaseException):
         return None
     message = _message(error)
+    # Hydra has no codes of errors: its messages, of the version in constraints.txt, are all there is to go by
     lines = (
         _option(message),
         _folder(message),
@@ -62,6 +63,7 @@ def refusal(error: BaseException, command: str) -> str | None:
         _removed(message, command),
         _missing(message, command),
     )
+    # the innermost knows the whole key; outer ones know the word
     inner = next((link for link in reversed(list(_chain(error))) if isinstance(link, OmegaConfBaseException)), None)
     return next(filter(None, lines), None) or _of_a_key(error, inner, message, command)
 
@@ -70,6 +72,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     """An error and its causes."""
     while error is not None:
         yield error
+        # in the order in which Python would show them
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
@@ -185,6 +188,7 @@ def no_such_key(key: str, command: str) -> str:
     names = meant(key, command)
     if names:
         return f"{key}: there is no such key; did you mean {either(names)}?"
+    # last: a slip is likelier than the wrong command
     others = [other for other in COMMAND_SCHEMAS if key in keys_of(other)]
     if others:
         return f"{key}: smupar {command} has no such key; {either(f'smupar {other}' for other in others)} has"
@@ -228,6 +232,7 @@ def _ending(error: Exception, command: str) -> tuple[str, ExitCode]:
         # the reader went away: what Python writes when it exits must go somewhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return "", ExitCode.GOOD
+    # by exact type: a subclass that somebody adds must choose its code
     codes = {CheckFailedError: ExitCode.CHECK_FAILED, CheckUndecidedError: ExitCode.UNDECIDED}
     if type(error) in codes:
         return str(error), codes[type(error)]

@@ -117,6 +117,7 @@ def _text(key: Key, value: str, *, multirun: bool) -> str:
     if override is None:
         return _unreadable_text(key, value, multirun=multirun)
     read = override.value()
+    # without --multirun a comma is a comma of the path
     if isinstance(read, Sweep):
         return value if multirun or _FUNCTION.fullmatch(value) else quoted(value)
     if _FUNCTION.fullmatch(value) or read is None:
@@ -131,6 +132,7 @@ def _unreadable_text(key: Key, value: str, *, multirun: bool) -> str:
     if value[0] in "'\"":
         meant_text = value[1:-1] if len(value) > 1 and value[0] == value[-1] else value
         raise WordError(f"{typed}: has a quote too many or too few; write {_as_typed(key.name, [meant_text])}")
+    # two readings are possible, and the wrong one would run other paths than were meant
     if multirun and "," in value:
         parts = [part.strip() for part in value.split(",")]
         raise WordError(
@@ -181,6 +183,7 @@ def _unreadable(command: str, prefix: str, key: str, value: str) -> str:
     described = keys_of(command).get(key)
     if described is None and not key.startswith(("hydra.", "hydra/", *(f"{mapping}." for mapping in ENTRIES))):
         return no_such_key(key, command)
+    # word processors and web pages turn minus signs and digits into others that look the same
     plain = unicodedata.normalize("NFKC", value).translate(_SIGNS).strip()
     problem = f"{typed}: is not {described.takes}" if described is not None else f"{typed}: cannot be read"
     if plain != value and _parsed(f"{prefix}{key}={plain}") is not None:

@@ -47,6 +47,7 @@ def narrowed(sweep: Sweep, config: DictConfig, words: Iterable[str]) -> Sweep:
         raise InputError(key, OmegaConf.select(config, key), f"is what {sweep.name} searches over", "leave it out")
     grids: list[Grid] = []
     for grid in sweep.grids:
+        # the proxy stays what it is whatever target is looked at
         kept = (TARGET_WIDTH, TARGET_SPARSITY) if _is_proxy(grid) else ()
         fixed = [key for key in grid if key != RANDOM and key not in kept and is_fixed(key)]
         grids.append({**grid, **{key: GridAxis(values=[OmegaConf.select(config, key)]) for key in fixed}})
@@ -99,6 +100,7 @@ def _taken(trial: DictConfig, key: str, value: Any) -> Any:
     try:
         try:
             OmegaConf.update(trial, key, value)
+        # axes of powers of two are floats, and a width of 64.0 is one
         except ValidationError:
             if not (isinstance(value, float) and value.is_integer()):
                 raise
@@ -106,6 +108,7 @@ def _taken(trial: DictConfig, key: str, value: Any) -> Any:
     except OmegaConfBaseException as error:
         raise InputError(key, value, f"is of a wrong type: {str(error).splitlines()[0]}") from error
     taken = OmegaConf.select(trial, key)
+    # OmegaConf takes 1 for true and true for 1, each without a word
     if isinstance(taken, bool) != isinstance(value, bool):
         raise InputError(key, value, "is of a wrong type", "true and false stand for themselves alone")
     return taken

@@ -60,10 +60,12 @@ class CoordinateRecord:
     @property
     def diverged(self) -> bool:
         """Whether the loss became infinite or undefined, which ended the measurement."""
+        # a run that went well is measured once more after its last step
         return len(self.losses) <= self.spec.budget.steps
 
     @property
     def clip_factors(self) -> tuple[float, ...]:
         """What clipping multiplied the gradients of each step with, in (0, 1]; empty if norms were not measured."""
+        # what torch multiplied gradients with: dividing an update by it takes the clip out again
         limit = self.spec.optimizer.gradient_clip
         return tuple(min(1.0, limit / (norm + CLIP_MARGIN)) if limit else 1.0 for norm in self.gradient_norms)

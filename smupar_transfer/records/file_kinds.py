@@ -71,7 +71,9 @@ def identify(path: Path) -> FileKind | None:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
     except OSError:
+        # nothing of that name can be read, so that it may be an address; a file of such a name comes first
         return FileKind.URL if _URL.match(str(path)) else None
+    # by content, not by name: people rename files, and a database or a checkpoint is no text to look for keys in
     if head.startswith(b"SQLite format 3\0"):
         return FileKind.DATABASE
     if head.startswith(b"PK\x03\x04"):  # torch.save writes a zip archive

@@ -19,6 +19,7 @@ def load_json(text: str) -> Any:
             Python reads; the message is one line.
     """
     try:
+        # Python's reader takes NaN and Infinity, which are no JSON and which records never hold: None stands for them
         return json.loads(text, parse_int=_whole, parse_constant=_refuse)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None

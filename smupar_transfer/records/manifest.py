@@ -94,6 +94,7 @@ def read_manifest(folder: Path) -> Manifest:
         content = load_json(text)
     except ValueError as error:
         raise InputError("sweep", str(path), f"is damaged: {error}", "run the sweep again") from error
+    # fields that later versions added have defaults, so that the number changes only where a meaning does
     if not isinstance(content, dict) or content.pop("schema", None) != SCHEMA_VERSION:
         raise InputError("sweep", str(path), f"is not of schema {SCHEMA_VERSION}", "run the sweep again")
     return from_plain(content, Manifest, "sweep", path)

@@ -17,5 +17,6 @@ def require_name(key: str, name: str) -> None:
     Raises:
         InputError: it is something else, as a path that leads out of the folder.
     """
+    # letters of any script; the two names that are left would lead elsewhere
     if not re.fullmatch(r"[\w.-]+", name) or name in (".", ".."):
         raise InputError(key, name, "is no name", "use letters, digits, _, - and . (results_dir says where it goes)")

@@ -119,9 +119,11 @@ class RunRecord:
     @property
     def weights_per_neuron(self) -> float | None:
         """Smallest mean number of non-zero weights per neuron over the sparse layers (WPN)."""
+        # the smallest: limits of many weights per neuron, which the rules rest on, fail there first
         return min((layer.weights_per_neuron for layer in self.layers), default=None)
 
 
 def trained_runs(records: Iterable[RunRecord]) -> list[RunRecord]:
     """One record of every training, for sums of time and operations: runs that share one count once."""
+    # a copy holds the time and the operations of the run that it copies
     return list({record.same_as or record.key: record for record in records}.values())

@@ -48,6 +48,7 @@ def check_trial(value: float, trial: int) -> None:
     Raises:
         InputError: the loss is not finite or negative, or the number is negative.
     """
+    # cross-entropies are never negative, and a search never keeps a trial that diverged
     if not (math.isfinite(value) and value >= 0):
         raise InputError("value", value, "is no loss: it must be finite and not negative")
     if trial < 0:

@@ -55,6 +55,7 @@ class _Finder(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes = dict(attrs)
+        # the first alone: further down a page may quote one
         if tag == "meta" and attributes.get("name") == CARD and self.content is None:
             self.content = attributes.get("content")
 
@@ -71,6 +72,7 @@ def read_card(page: Path) -> Card | None:
     finder.feed(head)
     with contextlib.suppress(ValueError):
         values = json.loads(finder.content or "")
+        # pages of later versions may say more
         if isinstance(values, Mapping) and set(values) >= {"kind", "question", "sentence", "verdict", "cost"}:
             return Card(*(str(values[name]) for name in ("kind", "question", "sentence", "verdict", "cost")))
     return None

@@ -58,6 +58,7 @@ def step_rows(sizes: pd.DataFrame, axis: str) -> list[PanelRow]:
 
 def log2_means(sizes: pd.DataFrame) -> pd.DataFrame:
     """Column ``height``: mean log2 size over layers and seeds, per parametrization, coordinate, step and scale."""
+    # a size of zero has no logarithm
     positive = sizes[sizes["size"] > 0]
     heights = positive.assign(height=np.log2(positive["size"]))
     keys = ["parametrization", "coordinate", "step", "scale"]
@@ -66,6 +67,7 @@ def log2_means(sizes: pd.DataFrame) -> pd.DataFrame:
 
 def chosen_steps(last: int) -> list[int]:
     """At most ``SHOWN_STEPS`` steps from 0 to the last, denser at the beginning."""
+    # sizes change most in the first steps
     fractions = np.linspace(0.0, 1.0, SHOWN_STEPS) ** 2
     return sorted({round(float(fraction) * last) for fraction in fractions})
 

@@ -33,6 +33,7 @@ def described(judgement: Judgement, axis: str) -> str:
     """A verdict with what it rests on: "drifts: activation ∝ density^0.50 [0.49, 0.51] in blocks.0.mlp.up (start)"."""
     if judgement.verdict is Verdict.OPEN:
         return f"{judgement.verdict}: {', and '.join(_why_open(judgement, axis))}"
+    # judge puts the steepest, in allowances, first
     worst = judgement.deciding[0]
     if judgement.verdict is Verdict.OUTSIDE:
         return f"{judgement.verdict}: {power(worst, axis)}"
@@ -117,6 +118,7 @@ def notes(
             f"{joined([str(seed) for seed in seeds])} were added. Its intervals are wider than those of one look at as "
             "many seeds: they hold for two looks at once."
         )
+    # also where the verdict is settled: without the clip, sizes may scale in another way
     said += [_clip_note(item, records, axis) for item in judgements if item.clipping is not None]
     said += [
         f"{PARAMETRIZATIONS[slope.parametrization].title} is not as theory predicts: the {slope.coordinate} in "

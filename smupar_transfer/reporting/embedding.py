@@ -54,6 +54,7 @@ def embedded(path: Path, caption: str) -> Image:
     if len(vectors) > 4 * len(pixels) / 3:  # base64 writes three bytes in four characters
         address = f"data:image/png;base64,{base64.b64encode(pixels).decode()}"
     smallest = min((100 * float(scale) for scale in _LETTERS.findall(drawing)), default=math.inf)
+    # never larger than it was drawn, however small its letters are
     least = min(1.0, LEGIBLE / (smallest * PIXELS_A_POINT))
     return Image(caption, address, round(width), round(height), math.ceil(least * width))
 

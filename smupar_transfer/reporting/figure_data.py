@@ -25,6 +25,7 @@ TrackPoint = tuple[float, float, float, bool, tuple[bool, bool]]
 
 def by_family(summaries: Sequence[CellSummary]) -> list[list[CellSummary]]:
     """Summaries of every family, in their order."""
+    # by identity, since labels need not be different
     families: dict[int, list[CellSummary]] = {}
     for summary in summaries:
         families.setdefault(id(summary.family), []).append(summary)
@@ -86,6 +87,7 @@ def _standard_errors(losses: np.ndarray) -> list[float]:
     """Of the mean of every column, over the seeds that ran; 0 with one."""
     errors = []
     for column in losses.T:
+        # of the seeds that ran; the mean beside it levels seeds that are missing, this does not
         own = column[np.isfinite(column)]
         errors.append(float(own.std(ddof=1) / math.sqrt(len(own))) if len(own) > 1 else 0.0)
     return errors
@@ -202,5 +204,6 @@ def _training(label: str, histories: Sequence[tuple[Evaluation, ...]]) -> Traini
         {entry.step: entry.validation_loss for entry in history if entry.validation_loss is not None}
         for history in histories
     ]
+    # a mean over other seeds at the next step would jump without anything having happened
     steps = sorted(set.intersection(*map(set, losses)))
     return Training(label, tuple(steps), tuple(float(np.mean([by_step[step] for by_step in losses])) for step in steps))

@@ -64,6 +64,7 @@ def _entry(folder: Path) -> Entry | None:
             return Entry(name, "", None, f"There is no page yet; {remedy}.")
         if notes.is_file():
             return Entry(name, f"{name}/{README}", Card("notes", _question(notes), "", "", ""), "")
+    # one folder that cannot be read must not hide all others
     except OSError as error:
         return Entry(name, "", None, f"This result cannot be read: {error.strerror or error}.")
     return None

@@ -40,5 +40,6 @@ def code(text: object) -> str:
     """A command as code, whatever quotes it has: the fence is longer than any run of backticks inside."""
     line = " ".join(str(text).split())
     longest = max((len(run) for run in re.findall("`+", line)), default=0)
+    # CommonMark takes one blank off either end, and would take a backtick there for part of the fence
     fence, pad = "`" * (longest + 1), " " if longest else ""
     return f"{fence}{pad}{line}{pad}{fence}"

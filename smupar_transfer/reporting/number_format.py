@@ -69,6 +69,7 @@ def with_error(value: float, error: float, digits: int = 4) -> str:
 
 def duration(seconds: float, hour_digits: int = 2) -> str:
     """A time for people, in the unit that suits it; hours have ``hour_digits`` digits after the point."""
+    # one and a half of a unit and less is said in the smaller one: 75 s, not 1.2 min
     if seconds < 90:
         return f"{seconds:.1f} s"
     if seconds < 5400:

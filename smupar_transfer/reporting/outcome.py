@@ -45,6 +45,7 @@ def smallest(column: int, values: Sequence[float], exact: Sequence[bool] | None 
     known = [value for value in values if math.isfinite(value)]
     if len(values) < 2 or not known:
         return frozenset()
+    # equal to the bit, as where parametrizations share a run: bold for one of them would be arbitrary
     rows = [row for row, value in enumerate(values) if value == min(known)]
     if exact is not None and not all(exact[row] for row in rows):
         return frozenset()
@@ -104,7 +105,7 @@ class Outcome:
     verdict: str
     notes: tuple[str, ...]
     tables: tuple[Table, ...]
-    pictures: tuple[Picture, ...]
+    pictures: tuple[Picture, ...] = ()
 
     @property
     def judgement(self) -> str:

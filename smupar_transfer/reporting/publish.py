@@ -39,6 +39,7 @@ def publish(folder: Path, about: Provenance, outcome: Outcome, *, readme: bool =
     outcome = with_remarks(outcome, folder)
     for table in outcome.tables:
         write_atomically(folder / f"{table.name}.csv", table.frame.to_csv(index=False, float_format="%.6g"))
+    # figures first: report.html holds the files as they were saved
     for picture in outcome.pictures:
         save(picture.figure, folder / picture.name)
     if readme:

@@ -16,6 +16,7 @@ from smupar_transfer.reporting.outcome import Outcome, Picture, Summary, Table
 from smupar_transfer.reporting.page import render_html
 from smupar_transfer.reporting.provenance import Provenance, cost, environment, optimization, settings
 from smupar_transfer.reporting.publish import publish
+from smupar_transfer.reporting.registry import TRAIN, pictures_of, register_figure
 from smupar_transfer.theory import PARAMETRIZATIONS
 
 CURVES, RECORD_FILE = "curves", "record.json"
@@ -41,6 +42,7 @@ def publish_run(folder: Path, record: RunRecord, records: Sequence[RunRecord], c
     about, own_outcome = provenance(folder.name, record, command), outcome(record)
     others = _all_runs(folder, record, records)
     everything = replace(own_outcome, tables=(*own_outcome.tables, others)) if len(records) > 1 else own_outcome
+    # the list of results shows the cost of the folder; the page of one run shows its own
     total = sum(run.wall_seconds for run in records)
     publish(folder, replace(about, cost=cost(len(records), total)), everything, readme=False)
     write_atomically(folder / page_name(record.key), render_html(about, own_outcome, folder, files=[RECORDS_FILE]))
@@ -55,7 +57,7 @@ def outcome(record: RunRecord) -> Outcome:
         verdict="diverged" if record.diverged else "",
         notes=_notes(record),
         tables=(_evaluations(record), _layers(record)),
-        pictures=(_picture(record),),
+        pictures=pictures_of(TRAIN, record),
     )
 
 
@@ -133,7 +135,7 @@ def _evaluations(record: RunRecord) -> Table:
                 f"{entry.step}",
                 loss(entry.train_loss),
                 loss(entry.validation_loss),
-                "" if entry.accuracy is None else fixed(entry.accuracy, 3),
+                _accuracy(entry),
             )
             for entry in history
         ),
@@ -176,7 +178,9 @@ def _layers(record: RunRecord) -> Table:
     )
 
 
-def _picture(record: RunRecord) -> Picture:
+@register_figure(TRAIN)
+def learning_curve(record: RunRecord) -> Picture:
+    """Training and validation loss over steps."""
     history = record.history
     return Picture(
         CURVES,
@@ -194,6 +198,7 @@ def _all_runs(folder: Path, latest: RunRecord, records: Sequence[RunRecord]) -> 
     """The latest run first, then those whose pages are newest; a run of an earlier version has no page."""
     pages = {record.key: folder / page_name(record.key) for record in records}
     written = {key: page.stat().st_mtime for key, page in pages.items() if page.exists()}
+    # its page is written after this table
     written[latest.key] = math.inf
     ordered = sorted(records, key=lambda record: (-written.get(record.key, 0.0), record.key))
     return Table(

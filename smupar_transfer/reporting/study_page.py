@@ -18,6 +18,7 @@ from smupar_transfer.reporting.number_format import duration, joined, loss
 from smupar_transfer.reporting.outcome import Outcome, Picture, Summary, Table
 from smupar_transfer.reporting.provenance import Provenance, cost, counted, optimization, settings
 from smupar_transfer.reporting.publish import publish
+from smupar_transfer.reporting.registry import TUNE, pictures_of, register_figure
 from smupar_transfer.reporting.vocabulary import HYPERPARAMETER_WORDS
 
 TRIALS_ON_PAGE = 10
@@ -78,7 +79,7 @@ def draw_study(folder: Path, study: Study) -> None:
     Raises:
         InputError: a file cannot be written.
     """
-    for picture in _pictures(study):
+    for picture in pictures_of(TUNE, study):
         save(picture.figure, folder / picture.name)
 
 
@@ -100,7 +101,7 @@ def outcome(study: Study) -> Outcome:
         verdict="",
         notes=_notes(study),
         tables=(_trials(study),),
-        pictures=_pictures(study),
+        pictures=pictures_of(TUNE, study),
     )
 
 
@@ -122,6 +123,7 @@ def _is_default(trial: Trial, study: Study) -> bool:
         (trial.hparams[name], min(max(getattr(study.proxy.hparams, name), axis.low), axis.high))
         for name, axis in study.space.items()
     )
+    # values have been through a database, which may have rounded their last bits
     return all(math.isclose(value, default, rel_tol=1e-9) for value, default in wanted)
 
 
@@ -211,23 +213,27 @@ def _trials(study: Study) -> Table:
     )
 
 
-def _pictures(study: Study) -> tuple[Picture, ...]:
-    logarithmic = {name: axis.log for name, axis in study.space.items()}
-    wedges = "Wedges at the top are trials above the axis."
-    return (
-        Picture(
-            "history",
-            "The loss of every trial that ran to its end, and the best so far. Marks at the bottom are trials that "
-            f"were pruned or diverged. {wedges}",
-            draw_history(study.trials),
-        ),
-        Picture(
-            "slices",
-            "Loss against each hyperparameter. The star is the best trial. Grey points were pruned, and are drawn at "
-            f"their last loss, which a longer training would have lowered. {wedges}",
-            draw_slices(study.trials, logarithmic),
-        ),
+WEDGES = "Wedges at the top are trials above the axis."
+
+
+@register_figure(TUNE)
+def history(study: Study) -> Picture:
+    """How the best loss fell."""
+    words = (
+        "The loss of every trial that ran to its end, and the best so far. Marks at the bottom are trials that "
+        f"were pruned or diverged. {WEDGES}"
     )
+    return Picture("history", words, draw_history(study.trials))
+
+
+@register_figure(TUNE)
+def slices(study: Study) -> Picture:
+    """Loss against each hyperparameter."""
+    words = (
+        "Loss against each hyperparameter. The star is the best trial. Grey points were pruned, and are drawn at "
+        f"their last loss, which a longer training would have lowered. {WEDGES}"
+    )
+    return Picture("slices", words, draw_slices(study.trials, {name: axis.log for name, axis in study.space.items()}))
 
 
 def provenance(study: Study) -> Provenance:
@@ -241,6 +247,7 @@ def provenance(study: Study) -> Provenance:
         **optimization(study.proxy),
         **settings([study.proxy]),
     }
+    # the proxy of a search holds what the search began with, not what it found
     facts["Base hyperparameters"] = f"{facts['Base hyperparameters']} (the defaults)"
     return Provenance(
         name=study.name,

@@ -104,6 +104,7 @@ def cell_table(summaries: Sequence[CellSummary], design: Design) -> Table:
 def _nats(regret: Regret | None, at_least: bool) -> str:
     if regret is None:
         return "-"
+    # a run that diverged is no bound of anything
     return least(not (at_least and math.isfinite(regret.nats)), with_error(regret.nats, regret.standard_error))
 
 

@@ -18,8 +18,11 @@ def address(path: str) -> str:
 
 _TEMPLATES = Environment(
     loader=PackageLoader("smupar_transfer.reporting"),
+    # a misspelt name is an error in a test, not a blank on a page
     undefined=StrictUndefined,
+    # in Markdown other characters have a meaning: its templates call the filters below
     autoescape=select_autoescape(enabled_extensions=("html.j2",), default=False),
+    # pages end with a line break, so that drawing them again changes no byte
     keep_trailing_newline=True,
 )
 _TEMPLATES.filters |= {

@@ -30,7 +30,9 @@ def proxy_log2(manifest: Manifest, name: str) -> float | None:
     """log2 of a base hyperparameter as it was tuned on the proxy; None if that is not known, or zero."""
     if name in manifest.proxy_hparams:
         value = manifest.proxy_hparams[name]
+        # a weight decay may be 0, which has no place on an axis of octaves
         return math.log2(value) if value > 0 else None
+    # manifests of earlier versions hold nothing but the rate
     return manifest.proxy_log2_learning_rate if name == "learning_rate" else None
 
 

@@ -264,6 +264,8 @@ def apart(sweep: Sequence[Setup], design: Design) -> list[tuple[tuple[str, Setti
     known = dict.fromkeys(name for setup in sweep for name in setup.settings)
     names = [name for name in known if name not in (design.axis, *design.tied, *design.swept)]
     varying: dict[str, list[str]] = {}
+    # each by itself: a setting that only varies under another parametrization tells nothing about the families of this
+    # one
     for parametrization in {setup.parametrization for setup in sweep}:
         own = [setup.settings for setup in sweep if setup.parametrization == parametrization]
         varying[parametrization] = [name for name in names if len({settings[name] for settings in own}) > 1]
@@ -276,6 +278,7 @@ def families(sweep: Sequence[Cell], design: Design | None = None) -> list[Family
     members: dict[tuple[str, tuple[tuple[str, Setting], ...]], list[Cell]] = {}
     for cell, settings in zip(sweep, apart(sweep, design), strict=True):
         members.setdefault((cell.parametrization, settings), []).append(cell)
+    # families of one cell, such as the proxy, have no say in what is usual
     usual = _usual([settings for (_, settings), own in members.items() if len(own) > 1])
     downwards = -1 if design.axis == "sparsity" else 1
     return [

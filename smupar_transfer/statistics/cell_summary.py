@@ -67,6 +67,7 @@ def summarise(
     Returns:
         A summary for each cell, family by family.
     """
+    # by identity: cells hold arrays, which have no hash and no single truth of equality
     optima = dict(zip(map(id, sweep), estimate(sweep), strict=True))
     trained = [(cell, optima[id(cell)]) for cell in sweep if optima[id(cell)].status is not Status.NOTHING]
     shared = _shared_range(sweep)
@@ -93,6 +94,7 @@ def _summarise(
         known = None if proxy is None else LOST
         return CellSummary(family, cell, optimum, LOST, known, known, sensitivity(cell, *shared))
     own = best_losses(cell, optimum)
+    # under any parametrization, but for the same compute: otherwise the best would be the most expensive
     rivals = [pair for pair in trained if _size(pair[0]) == _size(cell)]
     rival, best = min(rivals, key=lambda pair: pair[1].loss)
     of_all = _for_seeds(cell.seeds, rival, best)
@@ -117,6 +119,7 @@ def _for_seeds(seeds: Sequence[int], rival: Cell, best: Optimum) -> Floats:
     """The rival's losses at its best point for these seeds, NaN for those it did not run; its mean if it ran none."""
     known = dict(zip(rival.seeds, best_losses(rival, best), strict=True))
     losses = np.array([known.get(seed, math.nan) for seed in seeds])
+    # seeds in common are paired, which takes out what a seed adds; without any, the mean has to do
     return np.full(len(seeds), best.loss) if np.isnan(losses).all() else losses
 
 
@@ -157,6 +160,7 @@ def sensitivity(cell: Cell, low: float, high: float) -> float:
 
     The mean over seeds counts, linear between points; NaN if the range is empty.
     """
+    # as in the paper: who diverged could have guessed, so that one diverged run is bad and not infinitely bad
     means = np.minimum(cell.mean_losses, cell.chance_loss)
     inside = cell.log2_values[(cell.log2_values > low) & (cell.log2_values < high)]
     at = np.array([low, *inside, high])

@@ -46,6 +46,7 @@ def clipping_of(records: Sequence[CoordinateRecord]) -> Clipping | None:
     if not any(_is_reached(record) for record in records):
         return None
     known = all(record.clip_factors for record in records)
+    # sizes are measured once more after the last step, so that a run which ended has a loss more than it took steps
     taken = [len(record.losses) - (not record.diverged) for record in records]
     acted = [
         sum(factor < 1 for factor in record.clip_factors) if record.clip_factors else steps

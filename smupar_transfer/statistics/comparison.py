@@ -61,6 +61,7 @@ def compare(records: Sequence[RunRecord], zero_shot_log2_rate: float) -> list[Co
         points = sorted((r.spec.log2_learning_rate, _loss(r)) for r in records if r.spec.parametrization == name)
         if not points:
             continue
+        # the nearest, not an equal one: rates are products of powers and may differ in the last bit
         _, zero_shot = min(points, key=lambda point: abs(point[0] - zero_shot_log2_rate))
         tuned_rate, tuned = min(points, key=lambda point: point[1])
         comparisons.append(

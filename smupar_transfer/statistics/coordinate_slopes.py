@@ -270,6 +270,7 @@ def slopes(
 def slope_by_seed(group: pd.DataFrame, scales: Sequence[float]) -> dict[int, float]:
     """A slope for every seed that has a positive size at every scale; none of fewer than two scales."""
     table = group.pivot_table(index="seed", columns="scale", values="size").reindex(columns=list(scales))
+    # all scales or none: slopes over different scales cannot be averaged
     whole = table[(table > 0).all(axis=1)]
     if whole.empty or len(scales) < 2:
         return {}
@@ -301,6 +302,7 @@ def mean_of(estimates: Iterable[SlopeEstimate]) -> SlopeEstimate:
     looks = max(member.looks for member in members)
     if len({frozenset(member.by_seed) for member in members}) != 1:
         return SlopeEstimate({}, looks)
+    # seed by seed: layers of one run share its noise, and would make intervals far too narrow as independent ones
     means = {seed: float(np.mean([member.by_seed[seed] for member in members])) for seed in members[0].by_seed}
     return SlopeEstimate(means, looks)
 
@@ -346,6 +348,7 @@ def gaps(slopes: Sequence[LayerSlope], axis: str) -> list[Gap]:
     for name in others if reference else ():
         members = [slope for slope in first if slope.parametrization == name]
         layers = [difference(reference[slope.layer].estimate, slope.estimate) for slope in members]
+        # a layer that no seed measured has no gap, and must not be the least or the most
         means = [layer.mean for layer in layers if layer.by_seed] or [math.nan]
         own, other = members[0].predicted, reference[members[0].layer].predicted
         exponent = None if own is None or other is None else other - own

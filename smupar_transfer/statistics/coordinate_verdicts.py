@@ -112,6 +112,7 @@ def _judged(members: Sequence[LayerSlope], records: Sequence[CoordinateRecord], 
         *([Reason.DIVERGED] if diverged else []),
         *([Reason.CLIPPED] if of_the_clip else []),
     ]
+    # one size that surely drifts settles it: nothing that is still open could take that back
     if len(drifting) > len(of_the_clip):
         verdict, deciding = Verdict.OUTSIDE, [slope for slope in drifting if slope not in of_the_clip]
     elif reasons:
@@ -134,6 +135,7 @@ def _judged(members: Sequence[LayerSlope], records: Sequence[CoordinateRecord], 
 
 def _expected(exponents: Sequence[float | None]) -> Verdict:
     """What theory makes of its exponents, None among them where it has none."""
+    # None is no drift here: one that is predicted settles it, whatever of another size is not known
     if any(exponents):
         return Verdict.OUTSIDE
     return Verdict.OPEN if None in exponents else Verdict.INSIDE

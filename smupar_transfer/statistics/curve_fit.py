@@ -113,17 +113,21 @@ def local_fit(log2_values: Floats, losses: Floats, support: Floats | None = None
         return None, Status.NOTHING
     if _at_edge(losses, best):
         return None, Status.EDGE
+    # a part of the loss, not nats: estimates are the same in any unit. The weights below make its end soft, so that no
+    # optimum jumps because one point crosses it (decision 16)
     columns = _window(losses, best, WINDOW * losses[best])
     origin = float(log2_values[best])
     offsets = log2_values[columns] - origin
     doubt = (np.maximum(losses[columns] - losses[best], 0) / (SOFTNESS * losses[best])) ** 2
     powers = np.vander(offsets, min(4, len(columns)), increasing=True)  # three points still make a parabola
+    # a mean over fewer seeds has more noise, in proportion
     seen = support[columns]
     weights = seen / (1 + doubt)
     weighted = powers.T * weights
     maps = np.linalg.solve(weighted @ powers, weighted)
     coefficients = maps @ losses[columns]
     vertex = _minimum(coefficients)
+    # NaN, for no minimum, fails this comparison as well; beyond its points a cubic may do anything
     if not offsets[0] <= vertex <= offsets[-1]:
         return None, Status.NOT_CONVEX
     left = np.eye(len(columns)) - powers @ maps
@@ -152,6 +156,7 @@ def _at_edge(losses: Floats, best: int) -> bool:
 def _window(losses: Floats, best: int, height: float) -> np.ndarray:
     """Columns up to ``height`` above the best, its neighbours included; a dip beyond higher points is no part of it."""
     inside = losses <= losses[best] + height
+    # however steep: a minimum takes three points, and callers have seen that there is one on either side
     inside[best - 1 : best + 2] = True
     outside = np.flatnonzero(~inside)
     left = outside[outside < best].max(initial=-1) + 1
@@ -161,6 +166,7 @@ def _window(losses: Floats, best: int, height: float) -> np.ndarray:
 def _minimum(coefficients: Floats) -> float:
     """Offset of the minimum of a parabola or cubic that is convex at 0; NaN if it has none."""
     _, b, c, d = np.pad(coefficients, (0, 4 - len(coefficients)))
+    # b + 2 c x + 3 d x**2 = 0, solved in the form that divides by no d: it stays exact as the cubic becomes a parabola
     under = 4 * c * c - 12 * b * d
     if under < 0 or 2 * c + math.sqrt(under) <= 0:
         return math.nan

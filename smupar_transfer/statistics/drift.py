@@ -89,6 +89,7 @@ def spread(estimates: Floats, errors: Errors | None) -> Spread:
     value = float(np.ptp(estimates))
     if errors is None:
         return Spread(value)
+    # the pattern that was seen, at a range of 1: the test only asks how far it may be stretched (decision 18)
     shape = (estimates - estimates.mean()) / value if value > 0 else np.zeros(len(estimates))
     tail, upper = (1 - CONFIDENCE) / 2, shape > 0
     inward, outward = errors.stretched(~upper, upper), errors.stretched(upper, ~upper)
@@ -96,8 +97,10 @@ def spread(estimates: Floats, errors: Errors | None) -> Spread:
     def quantile(drawn: Floats, width: float, level: float) -> float:
         return float(np.quantile(np.ptp(width * shape + drawn, axis=1), level))
 
+    # at such a width even the largest error that was drawn leaves more than the range that was seen
     most = value + max(float(np.ptp(drawn, axis=1).max()) for drawn in (inward, outward))
     low, high = 0.0, value
+    # otherwise noise alone shows such a range often enough: the interval begins at 0
     if quantile(inward, 0.0, 1 - tail) < value:
         low = _crossing(lambda width: quantile(inward, width, 1 - tail) - value, most)
     if quantile(outward, value, tail) < value:
@@ -126,5 +129,6 @@ def slope(positions: Floats, values: Floats, errors: Floats | None) -> Slope:
     value = float(weights @ values)
     if errors is None:
         return Slope(value)
+    # from the errors that were drawn, since each estimate has tails of its own (Student, of its own degrees of freedom)
     half_width = float(np.quantile(np.abs(errors @ weights), CONFIDENCE))
     return Slope(value, value - half_width, value + half_width)

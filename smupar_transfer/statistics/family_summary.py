@@ -86,6 +86,7 @@ def _errors(members: Sequence[CellSummary]) -> Errors | None:
         return None
     half = np.array([student(optimum.degrees_of_freedom) * optimum.standard_error for optimum in optima])
     first, last = (np.array([member.cell.log2_values[end] for member in members]) for end in (0, -1))
+    # how many half widths the own intervals reach; never less than one, since a narrower one is luck
     below, above = (value - np.maximum(low, first)) / half, (np.minimum(high, last) - value) / half
     return Errors(draws(scale, degrees_of_freedom), np.maximum(below, 1), np.maximum(above, 1))
 
@@ -119,6 +120,7 @@ def _family_summary(every: Sequence[CellSummary]) -> FamilySummary:
     drift, statuses = spread(log2_optima, errors), {member.optimum.status for member in every}
     transferred = [(member.zero_shot.percent, member.at_edge) for member in every if member.zero_shot is not None]
     largest = largest_known(value for value, _ in transferred)
+    # the optimum of a flat cell may lie at the end of what was run, or anywhere beyond
     if Status.FLAT in statuses and errors is not None:
         drift = replace(drift, high=math.inf)
     return FamilySummary(

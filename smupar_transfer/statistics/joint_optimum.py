@@ -168,6 +168,7 @@ def _fit(offsets: Floats, losses: Floats) -> _Bowl | None:
     gradient = np.array([[0, 1, 0, 2 * at[0], at[1], 0], [0, 0, 1, 0, at[0], 2 * at[1]]])
     left = np.eye(len(x)) - powers @ maps
     squares = float(((left @ means) ** 2 / (1 + doubt)).sum())
+    # what the weighted squares would come to at a misfit of 1, as the variance of a point grows with its doubt
     degrees_of_freedom = float((np.diag(left.T @ (left / (1 + doubt)[:, None])) * doubt).sum())
     misfit = squares / degrees_of_freedom if len(x) > QUADRATIC and degrees_of_freedom > 0 else 0.0
     return _Bowl(at, -np.linalg.solve(bend, gradient @ maps), losses, doubt, misfit)
@@ -194,6 +195,7 @@ def _joint(
     nothing = np.full((2, 2), np.nan)
     loss = math.inf if status is Status.NOTHING else float(surface.mean_losses[best])
     grid = np.array([axis[index] for axis, index in zip(surface.log2_values, best, strict=True)])
+    # without a fit the best point of the grid stands in, and the status says so
     at = bowl.at if bowl is not None else np.full(2, np.nan) if status is Status.NOTHING else grid
     covariance, radius, half_widths = nothing, math.nan, np.full(2, np.nan)
     if bowl is not None and not math.isnan(noise):

@@ -24,6 +24,7 @@ def said(name: str, value: Setting) -> str:
     if name in ("optimizer", "mask"):
         return f"{value}".replace("_", " ")
     word = WORDS.get(name, name.rpartition(".")[2].replace("_", " "))
+    # eight of its digits tell files apart, and fit into a legend
     if word == "sha256":
         return f"data {value!s:.8}"
     start = f"{SYMBOLS[name]} = " if name in SYMBOLS else f"{word} "

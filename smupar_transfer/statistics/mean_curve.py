@@ -23,6 +23,8 @@ def complete(cell: Cell) -> tuple[np.ndarray, np.ndarray]:
     that has hardly begun nor one that diverged at all values but one costs the others theirs.
     """
     ran = ~np.isnan(cell.losses)
+    # candidates are the sets of seeds that ran, or that trained, at some value: as many as there are values, not all
+    # 2**seeds
     seeds_at = np.concatenate([ran, np.isfinite(cell.losses)], axis=1)
     patterns = [pattern for pattern in np.unique(seeds_at, axis=1).T if pattern.any()]
     assert patterns, "a cell has a run"
@@ -30,6 +32,8 @@ def complete(cell: Cell) -> tuple[np.ndarray, np.ndarray]:
     choices = [(np.flatnonzero(pattern), np.flatnonzero(ran[pattern].all(axis=0))) for pattern in patterns]
     good = [choice for choice in choices if _holds_a_minimum(cell.losses[np.ix_(*choice)], choice[1], edges)]
     if good:
+        # seeds before values: they are the degrees of freedom of the noise, and values that some of them lack enter the
+        # curve anyway
         return max(good, key=lambda choice: (len(choice[0]), len(choice[1])))
     return max(choices, key=lambda choice: (len(choice[1]), len(choice[0])))
 
@@ -86,6 +90,7 @@ def residual_variance(losses: Floats) -> tuple[float, float]:
     seeds, values = losses.shape
     if seeds < 2 or values < 2:
         return math.nan, math.nan
+    # both ways: what a seed adds at every value moves no optimum, and what a value does to every seed is the curve
     residuals = losses - losses.mean(axis=0) - losses.mean(axis=1, keepdims=True) + losses.mean()
     degrees_of_freedom = float((seeds - 1) * (values - 1))
     return float((residuals**2).sum()) / degrees_of_freedom, degrees_of_freedom

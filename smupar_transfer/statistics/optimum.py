@@ -76,8 +76,11 @@ class _Bottom:
         slope = (self.fit.gradient(np.array([self.fit.vertex])) @ self.fit.maps)[0, whole]
         if len(curve.rows) < 2:
             return math.nan
+        # no difference is left to see noise in: that of the whole curve stands in for it
         if len(slope) < 2:
             return residual_variance(curve.cell.losses[np.ix_(curve.rows, curve.columns)])[0]
+        # the weights of the whole fit sum to zero, those of some of its points need not: without this, what a seed adds
+        # to all of its losses would count as noise
         slope = slope - slope.mean()
         losses = curve.cell.losses[np.ix_(curve.rows, fitted[whole])]
         return float((losses @ slope).var(ddof=1) / (slope @ slope))
@@ -96,6 +99,7 @@ def estimate(sweep: Sequence[Cell]) -> list[Optimum]:
     the correlation between values, plus that of the misfit that the residuals of the mean curve show. Cells of the same
     losses, as parametrizations have them where they agree, count once.
     """
+    # dense cells are the same runs under several names; counted again, they would pretend to confirm each other
     losses = [(cell.seeds, cell.log2_values.tobytes(), cell.losses.tobytes()) for cell in sweep]
     different = list(dict(zip(losses, sweep, strict=True)).values())
     optima = dict(zip(dict.fromkeys(losses), _estimate(different), strict=True))
@@ -118,6 +122,7 @@ def _with_misfit(bottoms: Sequence[_Bottom]) -> list[_Bottom]:
     shown = [bottom.fit for bottom in bottoms if bottom.fit is not None and bottom.fit.degrees_of_freedom > 0]
     if not shown:
         return list(bottoms)
+    # not the mean: one curve that no cubic fits would widen every interval of the sweep
     lent, degrees_of_freedom = (
         float(np.median([fit.misfit for fit in shown])),
         float(sum(fit.degrees_of_freedom for fit in shown)),
@@ -142,6 +147,7 @@ def _optimum(bottom: _Bottom, noise: float, degrees_of_freedom: float) -> Optimu
             noise = noise / len(curve.rows)  # from one run to the mean over seeds
             error, curvature_error, degrees_of_freedom = _errors(fit, noise, degrees_of_freedom)
             low, high = _interval(fit, noise, student(degrees_of_freedom))
+            # the last resort: a run that is clearly worse bounds the optimum whatever the fit believes (decision 17)
             if not math.isfinite(high - low):
                 low, high = _bracket(bottom, low, high, noise, degrees_of_freedom)
             status = Status.FIT if math.isfinite(low) and math.isfinite(high) else Status.FLAT
@@ -178,6 +184,8 @@ def _errors(fit: LocalFit, noise: float, degrees_of_freedom: float) -> tuple[flo
     """
     at = np.array([fit.vertex])
     slope, bend = ((fit.gradient(at, order) @ fit.maps)[0] for order in (1, 2))
+    # the curvature errs by its own noise and because the minimum moves to where it is another; both come from the same
+    # losses, so their weights are added before they are squared
     third = float((fit.gradient(at, 3) @ fit.coefficients)[0])
     moved = slope / fit.curvature
     variance, curvature = _variances(fit, np.stack([moved, bend - third * moved]), noise)

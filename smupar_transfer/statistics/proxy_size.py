@@ -81,6 +81,7 @@ def _interval(target: Cell, optimum: Optimum, own: np.ndarray) -> tuple[float, f
     seeds = int((~np.isnan(own)).sum())
     if seeds < 2 or not math.isfinite(optimum.standard_error):
         return math.nan, math.nan
+    # by how many octaves the proxy errs, and, in standard errors, the luck of the seeds of the target
     errors = draws(
         np.array([optimum.standard_error, 1.0]), np.array([optimum.degrees_of_freedom, seeds - 1.0]), count=1000
     )

@@ -67,6 +67,7 @@ def transferred_regret(cell: Cell, log2_value: float, best_losses: Floats) -> Re
     transferred, best = transferred[known], best_losses[known]
     if len(transferred) == 0:
         return Regret(log2_value, math.nan, math.nan, math.nan)
+    # a person who trains once may be the one who diverges: the other seeds do not make good for it
     if not np.isfinite(transferred).all():
         return Regret(log2_value, math.inf, math.inf, math.nan)
     nats, error = paired(transferred, best)

@@ -110,6 +110,7 @@ def _same_but_for(parametrization: str, runs: pd.DataFrame, names: Sequence[str]
 
 
 def _points(runs: pd.DataFrame, swept: Sequence[str]) -> pd.Series:
+    # who searches learns from a run that diverged, too: that its point is no better than a guess
     losses = np.fmin(runs["validation_loss"].fillna(np.inf), runs["chance_loss"])
     return runs.assign(loss=losses).groupby(list(swept))["loss"].mean()
 
@@ -143,6 +144,7 @@ def _expected(judged: Floats, losses: Floats, lengths: np.ndarray) -> Floats:
     ((n - i) / n)**k - ((n - i - 1) / n)**k.
     """
     count = judged.shape[1]
+    # stable: of points that were judged equal the first wins, on the proxy as on the target
     ordered = np.take_along_axis(losses, judged.argsort(axis=1, kind="stable"), axis=1)
     left = (np.arange(count, -1, -1) / count)[:, None] ** lengths
     return np.asarray(ordered @ (left[:-1] - left[1:]))

@@ -17,6 +17,7 @@ import pandas as pd
 
 from smupar_transfer.statistics.cell import SIZES, Floats
 from smupar_transfer.statistics.search_cost import interval
+from smupar_transfer.statistics.variance import CONFIDENCE
 from smupar_transfer.theory import InputError
 
 LENGTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
@@ -50,10 +51,73 @@ class WayToTune:
     loss: Floats
     resampled: Floats
 
+    @property
+    def cost(self) -> Floats:
+        """What it cost in trainings of the target, by processor time, or by operations where time is not known."""
+        return self.seconds if np.isfinite(self.seconds).all() else self.operations
+
     @cached_property
     def band(self) -> Floats:
         """95 % interval of ``loss``, (2, lengths)."""
         return interval(self.resampled)
+
+
+@dataclass(frozen=True)
+class Saving:
+    """What a transfer saves, for one length of its search.
+
+    Attributes:
+        factor: What direct search costs for the same loss over what the transfer costs; infinite if the longest direct
+            search does not reach that loss.
+        low: The lower end of its 95 % interval.
+        high: The upper end.
+        least: What the factor is at least where it is infinite: that of the longest direct search.
+        difference: Loss after the transfer less that after the longest direct search for as much, nats.
+        difference_low: The lower end of its 95 % interval.
+        difference_high: The upper end.
+    """
+
+    factor: float
+    low: float
+    high: float
+    least: float
+    difference: float
+    difference_low: float
+    difference_high: float
+
+
+def saving(transfer: WayToTune, direct: WayToTune, index: int) -> Saving:
+    """Compare a transfer after ``transfer.draws[index]`` draws with direct search, resample by resample."""
+    cost = float(transfer.cost[index])
+    resampled = [
+        _cost_to_reach(float(loss), direct.cost, curve) / cost
+        for loss, curve in zip(transfer.resampled[:, index], direct.resampled, strict=True)
+    ]
+    # not interpolated between resamples: some of them are infinite
+    low, high = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], method="closest_observation")
+    equal = max(0, int(np.searchsorted(direct.cost, cost + 1e-9)) - 1)
+    difference_low, difference_high = interval(transfer.resampled[:, index] - direct.resampled[:, equal])
+    return Saving(
+        factor=_cost_to_reach(float(transfer.loss[index]), direct.cost, direct.loss) / cost,
+        low=float(low),
+        high=float(high),
+        least=float(direct.cost[-1]) / cost,
+        difference=float(transfer.loss[index] - direct.loss[equal]),
+        difference_low=float(difference_low),
+        difference_high=float(difference_high),
+    )
+
+
+def _cost_to_reach(loss: float, costs: Floats, losses: Floats) -> float:
+    """The cost after which a search has reached a loss, on lines over log cost between its lengths."""
+    reached = np.flatnonzero(losses <= loss)
+    if len(reached) == 0:
+        return float("inf")
+    last = int(reached[0])
+    if last == 0:
+        return float(costs[0])
+    part = (losses[last - 1] - loss) / (losses[last - 1] - losses[last])
+    return float(costs[last - 1] * (costs[last] / costs[last - 1]) ** part)
 
 
 @dataclass(frozen=True)
@@ -157,7 +221,8 @@ def _proxy(
     proxy: pd.DataFrame, target: pd.DataFrame, proxy_losses: Floats, target_losses: Floats, rows: np.ndarray
 ) -> Proxy:
     means = np.stack([proxy_losses.mean(axis=1), target_losses.mean(axis=1)])
-    low, high = interval(np.array([_rank_correlation(means[:, row]) for row in rows]))
+    correlations = np.array([_rank_correlation(means[:, row]) for row in rows])
+    low, high = interval(correlations[np.isfinite(correlations)])
     return Proxy(
         width=int(proxy["width"].iloc[0]),
         seconds_ratio=1 / _ratio(proxy, target, "cpu_seconds"),
@@ -169,7 +234,9 @@ def _proxy(
 
 
 def _rank_correlation(pair: Floats) -> float:
-    return float(np.corrcoef(pd.DataFrame(pair.T).rank().to_numpy().T)[0, 1])
+    """Spearman's; NaN where all losses of one of the two are equal, as those of points that all diverged."""
+    ranks = pd.DataFrame(pair.T).rank().to_numpy().T
+    return float(np.corrcoef(ranks)[0, 1]) if ranks.std(axis=1).all() else float("nan")
 
 
 def _ratio(proxy: pd.DataFrame, target: pd.DataFrame, cost: str) -> float:

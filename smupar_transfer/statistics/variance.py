@@ -25,10 +25,15 @@ def moderate(variances: Floats, degrees_of_freedom: Floats) -> tuple[Floats, Flo
     Returns:
         The moderated variances and their degrees of freedom, never more than all cells have together.
     """
+    # two variances cannot tell a spread of their own from chance: there is nothing to learn a prior from
     if len(variances) < 3:
         return variances, degrees_of_freedom
+    # the log of a chi-squared variance is too small by digamma(d / 2) - log(d / 2) on average; taken out, cells of few
+    # seeds do not pass for quiet ones. Chance alone spreads what is left by trigamma(d / 2): only what is more than
+    # that is a difference between cells
     logs = np.log(variances) - digamma(degrees_of_freedom / 2) + np.log(degrees_of_freedom / 2)
     excess = float(logs.var(ddof=1) - polygamma(1, degrees_of_freedom / 2).mean())
+    # what is shared is known as well as all other cells together know it, and never better
     most = degrees_of_freedom.sum() - degrees_of_freedom
     if excess <= 0:
         prior, common = most, np.full(len(logs), np.exp(logs.mean()))
@@ -53,6 +58,7 @@ def _inverse_trigamma(value: float) -> float:
 
 def student(degrees_of_freedom: float, comparisons: int = 1) -> float:
     """Half width, in standard errors, of the two-sided 95 % interval, for so many comparisons at once."""
+    # Bonferroni: each of the comparisons gets its part of the error, so that they hold all at once
     return float(stdtrit(degrees_of_freedom, 1 - (1 - CONFIDENCE) / 2 / comparisons))
 
 

@@ -51,6 +51,7 @@ def varying_fields(specs: Sequence[RunSpec]) -> dict[str, list[Setting]]:
 
 def _settings(values: Sequence[Any]) -> list[Setting]:
     """Numbers where all of them are; else words, which can be sorted and compared whatever they stand for."""
+    # to Python true is a number, to people it is none
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         return list(values)
     return ["none" if value is None else str(value).lower() for value in values]

@@ -66,6 +66,7 @@ def gains(families: Sequence[Family], reference: str = "sp") -> list[Gain]:
 
 def _counterpart(family: Family, cell: Cell, references: Sequence[Family]) -> Cell | None:
     own, size = set(family.apart), [cell.settings[name] for name in SIZES]
+    # most in common first; sorting is stable, so that equal ones stay in the order of the sweep
     for other in sorted(references, key=lambda other: -len(own & set(other.apart))):
         for candidate in other.cells:
             alike = size == [candidate.settings[name] for name in SIZES]

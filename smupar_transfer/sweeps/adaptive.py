@@ -52,6 +52,7 @@ def planned(search: CellSearch, loss_at: Callable[[GridPoint], float | None]) ->
         asked |= {grid_point: loss_at(grid_point) for grid_point in wanted if grid_point not in asked}
         known = {grid_point: loss for grid_point, loss in asked.items() if loss is not None}
         optimum = _running_optimum(known, search, best)
+        # a round is judged whole: else the order in which its runs end would decide what is asked for next
         if len(known) < len(asked) or optimum is None:
             break
         best = optimum
@@ -69,6 +70,7 @@ def _running_optimum(losses: Mapping[GridPoint, float], search: CellSearch, last
     whole = [row for row in table.values() if len(row) == len(search.seeds) and all(map(math.isfinite, row.values()))]
     reference = min(whole, key=lambda row: fmean(row.values()), default=dict.fromkeys(search.seeds, 0.0))
     means = {point: fmean(loss - reference[seed] for seed, loss in row.items()) for point, row in table.items()}
+    # equal losses must not move the optimum to and fro, or a search would not rest
     best = min(means, default=None, key=lambda point: (means[point], abs(point - last), point))
     return best if best is not None and math.isfinite(means[best]) else None
 

@@ -76,6 +76,7 @@ def plan_seeds(
     """
     plan = SeedPlan(tuple(planned))
     for look in range(1, LOOKS + 1):
+        # judged with some of them missing, the same check could end otherwise the next time
         if any(spec.key not in records for spec in plan.specs):
             break
         judgements = judge([records[spec.key] for spec in plan.specs], axis, plan.added)
@@ -99,6 +100,7 @@ def _seeds(planned: Sequence[RunSpec], name: str) -> set[int]:
 
 def _new_seeds(planned: Sequence[RunSpec], count: int) -> tuple[int, ...]:
     """The next ones, the same for every parametrization, so that differences stay paired."""
+    # beyond all planned ones, also of other parametrizations, which may have had more
     first = 1 + max(spec.seed for spec in planned)
     return tuple(range(first, first + count))
 

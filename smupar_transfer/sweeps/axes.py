@@ -39,6 +39,7 @@ class GridAxis:
         """All values, in order."""
         if self.values:
             return list(self.values)
+        # from the index: added up, steps of a tenth would miss the octaves, and with them the keys of finished runs
         return [2.0 ** (self.first + index * self.step) for index in range(self.size)]
 
 
@@ -66,6 +67,7 @@ class RandomPoints:
         source = random.Random(self.seed)
         ordered = sorted(self.space.items())  # the order of keys in a file means nothing
         return [
+            # four digits, so that a value copied from a table is the value that was trained
             {key: float(f"{2.0 ** source.uniform(first, last):.4g}") for key, (first, last) in ordered}
             for _ in range(self.count)
         ]
@@ -137,6 +139,7 @@ def parse_octaves(value: Any, key: str, path: Path) -> GridAxis | None:
         return None
     _refuse_extremes(numbers, key, path)
     steps = (numbers["last"] - numbers["first"]) / numbers["step"]
+    # before anything is expanded: a step of 1e-9 would fill the memory first
     if steps >= MOST_RUNS:
         raise InputError(key, value, f"in {path} has more than {MOST_RUNS:,} values", "take a larger step")
     if not is_whole(steps):

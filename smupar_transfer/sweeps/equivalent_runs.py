@@ -34,6 +34,7 @@ def computation(spec: RunSpec) -> Hashable:
     weight decay are one where nothing decays. What a mask's density comes out as is not known here; numbers, being
     products of powers, are compared at density 1 as well, and then agree at any density.
     """
+    # set to one value rather than left out: a field that is added later counts until somebody says that it does not
     neutral = replace(
         spec,
         optimizer=replace(spec.optimizer, weight_decay_form=WeightDecayForm.COUPLED, epsilon=1.0),  # both in numbers

@@ -38,6 +38,7 @@ def shipped_sweeps() -> dict[str, Path]:
 
 def sweeps_for(command: str) -> list[str]:
     """Names of shipped sweeps that a command takes; `sweep` takes no coordinate checks, `coordinates` nothing else."""
+    # by folder: help and completion would otherwise read and check every file
     checks = {name for name, path in shipped_sweeps().items() if path.parent.name == COORDINATES}
     if command == COORDINATES:
         return sorted(checks)
@@ -70,6 +71,7 @@ def find_sweep(name: str, config_dir: str | None = None) -> Path:
         if named:
             return named[0]
         known |= {path.stem for path in sweeps}
+    # a name close to that of a sweep is a slip, also where a file of that name happens to lie here
     if Path(name).exists() and not close_words(name, sorted(known)):
         refuse_other(Path(name), FileKind.SWEEP)
         raise InputError("sweep", name, "is no sweep file", f"the name of one ends in {FILE_ENDINGS[0]}")

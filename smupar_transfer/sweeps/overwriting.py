@@ -60,8 +60,10 @@ def refuse_to_replace(
     earlier = _earlier(folder)
     if earlier is not None and (earlier.kind == COORDINATES) != (kind == COORDINATES):
         raise _lost(folder, "holds the result of another command", earlier)
+    # without a manifest that can be read nobody knows which records the page shows: all of them count
     others = set(stored) if earlier is None else set(earlier.keys) & set(stored)
     others -= set(planned)
+    # asked last, since it expands the full grid
     if others and (others := others - set(possible())):
         raise _lost(folder, f"holds {len(others):,} finished runs that are not part of this sweep", earlier)
 

@@ -83,6 +83,7 @@ def comparable(records: Iterable[RunRecord], execution: Execution) -> dict[str, 
         record.key: record
         for record in records
         for made in [record.environment]
+        # one that diverged ended early; behind the colon stands what auto chose layer by layer
         if not record.diverged
         and (made.machine, made.device, made.threads) == here
         and made.backend.partition(":")[0] == execution.backend
@@ -126,6 +127,7 @@ def price(groups: Sequence[RunGroup], data: DataRequest, execution: Execution) -
     priced = []
     for group, estimate in zip(groups, estimates, strict=True):
         if measured is None or group.records:
+            # medians: a run beside another job on the machine would move a mean
             step = statistics.median(record.step_seconds for record in group.records)
             whole = statistics.median(record.wall_seconds for record in group.records)
         else:

@@ -28,6 +28,7 @@ def transferred_values(
     """
     members = [list(runs) for runs in sweep]
     table = runs_table(record for runs in members for record in runs)  # at once: what varies between cells is known
+    # rows are in the order of the records, so that a slice of the table is a cell
     starts = itertools.accumulate(map(len, members), initial=0)
     own_cells = []
     for start, runs in zip(starts, members, strict=False):

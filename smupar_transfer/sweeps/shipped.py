@@ -8,6 +8,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def _shipped(name: str) -> Path:
+    # a wheel carries them inside the package, a checkout beside it: pyproject.toml copies one to the other
     inside_wheel = PACKAGE / "shipped" / name
     return inside_wheel if inside_wheel.is_dir() else PACKAGE.parent / name
 

@@ -14,7 +14,15 @@ from smupar_transfer.theory import HYPERPARAMETERS, PARAMETRIZATIONS, InputError
 
 COORDINATES = "coordinates"
 """The kind of coordinate checks, and the command that makes them."""
-SWEPT_BY_KIND = {"stability": 1, "contours": 2, "gain": 1, "proxy_size": 1, "search": None, COORDINATES: None}
+SWEPT_BY_KIND = {
+    "stability": 1,
+    "contours": 2,
+    "gain": 1,
+    "proxy_size": 1,
+    "search": None,
+    "tuning_cost": None,
+    COORDINATES: None,
+}
 """Kinds of analysis, with the number of hyperparameters that each looks at; None for any."""
 SEARCHED = ("stability", "proxy_size")
 """Kinds that look for an optimum along one axis, which an adaptive grid may search."""
@@ -100,6 +108,7 @@ class Sweep:
         seen = set()
         for grid in self.grids:
             for point in expand_grid({**grid, **along}):
+                # grids are a union: where two of them meet, the point is run once
                 identity = tuple(sorted(point.items()))
                 if identity not in seen:
                     seen.add(identity)
@@ -153,6 +162,7 @@ def _check_words(sweep: Sweep, path: Path) -> None:
             if word not in known:
                 hint = did_you_mean(word, known, f"there are {', '.join(known)}")
                 raise InputError(key, word, f"in {path} is unknown", hint)
+    # a word that would be read and do nothing is refused as well as one that is missing
     if sweep.kind == "gain" and sweep.reference is None:
         raise InputError("reference", "", f"in {path} must be given", "kind gain compares with a parametrization")
     if sweep.kind != "gain" and sweep.reference is not None:
@@ -214,6 +224,7 @@ def _check_overrides(sweep: Sweep, path: Path) -> None:
 def _check_size(sweep: Sweep, path: Path) -> None:
     """Refuse too many runs, counted without making them, and a number that is not the stated one."""
     along = 1 if sweep.adaptive is None else sweep.adaptive.log2.size
+    # from above, as points that grids share count twice: that many are not worth expanding to find out
     total = sum(size_of(grid) for grid in sweep.grids) * along
     if total > MOST_RUNS:
         hint = "take larger steps or fewer values"

@@ -73,6 +73,7 @@ def run(config: DictConfig) -> None:
 def _added_before(folder: Path, stored: Sequence[CoordinateRecord], planned: Sequence[RunSpec]) -> set[str]:
     """Keys of records that this check, made before, added seeds for: it may find that it needs them again."""
     added = read_manifest(folder).added_seeds
+    # by network: a seed that was added to one that is no longer planned is not needed again
     networks = {replace(spec, seed=0) for spec in planned}
     return {
         record.key
@@ -166,6 +167,7 @@ def _required(config: DictConfig, planned: list[RunSpec]) -> set[str]:
         raise InputError("require", unknown[0], f"is not one of {', '.join(PARAMETRIZATIONS)}")
     names = set(config.require)
     measured = {spec.parametrization for spec in planned}
+    # the default requires what theory promises, also of a check that measures less
     by_hand = any(key_of(word) == "require" for word in words_given())
     if by_hand and names - measured:
         raise InputError(

@@ -70,6 +70,7 @@ def at_offset(target: RunSpec, name: str, octaves: float) -> RunSpec:
     parametrization(name)
     if not math.isfinite(octaves):
         raise InputError(f"grids.{name}", octaves, "must be a finite number of octaves")
+    # the base rate moves: how each parametrization rescales it stays its own
     rate = target.hparams.learning_rate * 2.0**octaves
     return replace(target, parametrization=name, hparams=replace(target.hparams, learning_rate=rate))
 

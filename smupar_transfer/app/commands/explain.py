@@ -42,6 +42,7 @@ def run(config: DictConfig) -> None:
     if config.format == "json":
         print(json.dumps([_plain(row) for row in plan], indent=1))
     elif config.format == "csv":
+        # csv's own line end is that of Windows, which shell tools take for a part of the last column
         writer = csv.DictWriter(sys.stdout, FIELDS, lineterminator="\n")
         writer.writeheader()
         writer.writerows({**_plain(row), "shape": "x".join(map(str, row.shape))} for row in plan)

@@ -28,6 +28,7 @@ def run(config: DictConfig) -> None:
     recipe = configured_recipe(config)
     assert recipe is not None  # the key has no default
     exported = export_recipe(recipe, target_plan(announced_spec(config)), config.to)
+    # on standard error, so that a file written by > holds the configuration alone
     if exported.losses:
         tell([f"what {config.to} cannot say, and what else to know: the {_lines(exported)} at the start of the file"])
     if output is None:

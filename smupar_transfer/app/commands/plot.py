@@ -20,7 +20,7 @@ from smupar_transfer.records import (
 )
 from smupar_transfer.reporting import provenance
 from smupar_transfer.reporting import publish as publishing
-from smupar_transfer.reporting.questions import coordinates, outcome_of
+from smupar_transfer.reporting.questions import outcome_of, outcome_of_check
 from smupar_transfer.sweeps.files import shipped_sweeps, sweep_name
 from smupar_transfer.sweeps.sweep import COORDINATES
 from smupar_transfer.theory import InputError, did_you_mean
@@ -61,7 +61,7 @@ def publish(folder: Path) -> None:
     manifest = read_manifest(folder)
     if manifest.kind == COORDINATES:
         checks = stored(manifest, CoordinateStore(folder))
-        about, outcome = provenance.of_coordinates(manifest, checks), coordinates.outcome(manifest, checks)
+        about, outcome = provenance.of_coordinates(manifest, checks), outcome_of_check(manifest, checks)
     else:
         runs = stored(manifest, RunStore(folder))
         about, outcome = provenance.of_sweep(manifest, runs), outcome_of(manifest, runs)
@@ -76,6 +76,7 @@ def stored(manifest: Manifest, store: Store[R]) -> list[R]:
     Raises:
         InputError: there is none.
     """
+    # a folder may hold more than its sweep asked for, as from a wider one before
     wanted = set(manifest.keys)
     records = [record for record in store if record.key in wanted]
     if not records:

@@ -42,12 +42,15 @@ def draw_compute_curves(curves: Sequence[ComputeCurve]) -> Figure:
             colour, line = colour_of(curve.name), "--" if curve.dashed else "-"
             marker = marker_of(curve.name, int(curve.dashed))
             band, border = (colour, 0.15), (colour, 0.7)
+            # a border of its own line style: where two bands lie on each other, colours alone do not tell which is
+            # which
             axes.fill_between(
                 curve.cost, curve.low, curve.high, facecolor=band, edgecolor=border, linestyle=line, linewidth=0.7
             )
             axes.plot(
                 curve.cost, curve.losses, color=colour, linestyle=line, marker=marker, markevery=0.12, label=curve.title
             )
+        # costs span a decade or two, in which powers of ten alone would be two ticks
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

@@ -53,8 +53,10 @@ def draw_contours(panels: Sequence[Contours], levels: Sequence[float], x: str, y
         figure, axes = grid_of_panels(len(panels), 3.1, 2.8, share=True, beside=1.0)
         shades = None
         for each, panel in zip(axes, panels, strict=True):
+            # shows through wherever nothing is coloured: above the scale, or diverged
             each.set_facecolor("#dddddd")
             losses = np.ma.masked_invalid(np.array(panel.losses))
+            # contourf refuses a single row and a panel without numbers
             if losses.count() and min(losses.shape) > 1:
                 shades = each.contourf(panel.x, panel.y, losses, levels=levels, cmap="viridis")
                 each.contour(panel.x, panel.y, losses, levels=levels, colors="white", linewidths=0.5)

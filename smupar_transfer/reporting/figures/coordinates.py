@@ -51,6 +51,7 @@ def draw_panels(rows: Sequence[PanelRow], position_label: str, legend_title: str
     looks = ordered_looks(line.label for row in rows for panel in row.panels for line in panel.lines)
     with style():
         figure = Figure(figsize=(2.7 * columns + 1.2, 2.3 * len(rows) + 0.6))
+        # a row is one quantity: its slopes are compared by eye from one parametrization to the next
         grid = figure.subplots(len(rows), columns, sharex=True, sharey="row", squeeze=False)
         for line_of_axes, row in zip(grid, rows, strict=True):
             for axes, panel in zip(line_of_axes, row.panels, strict=True):
@@ -63,6 +64,7 @@ def draw_panels(rows: Sequence[PanelRow], position_label: str, legend_title: str
         figure.supxlabel(position_label, fontsize="medium")
         if flipped:
             grid[0][0].invert_xaxis()
+        # a line that has no points in one panel may have some in another
         handles = {line.get_label(): line for axes in grid.flat for line in axes.get_lines()}
         shared_legend(figure, {label: handles[label] for label in looks}, legend_title)
     return figure
@@ -72,6 +74,7 @@ def _draw_panel(axes: Axes, panel: SizePanel, looks: dict[str, Look]) -> None:
     for line in panel.lines:
         colour, marker = looks[line.label]
         axes.plot(line.positions, line.heights, color=colour, marker=marker, label=line.label)
+    # room for the note below the lines
     axes.margins(y=0.25)
     axes.annotate(
         panel.note,

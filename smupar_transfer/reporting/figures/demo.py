@@ -36,6 +36,7 @@ def draw_demo(comparisons: Sequence[Comparison], title: str) -> Figure:
                 axes.annotate(
                     f"{item.title}: {item.zero_shot:.3f}",
                     (item.zero_shot_log2_rate, item.zero_shot),
+                    # on the side away from the curve
                     xytext=(10, -9 if _rises(item) else 8),
                     textcoords="offset points",
                     va="center",

@@ -79,6 +79,7 @@ def draw_loss_curves(panels: Sequence[LossPanel], floor: float, ceiling: float, 
                 line = each.axvline(panel.proxy, color="#555555", linewidth=1, linestyle=":", zorder=1)
                 handles.setdefault("from the proxy", line)
             head(each, panel.title)
+            # not found by matplotlib: one bad run would flatten all curves
             each.set_ylim(floor, ceiling)
             each.xaxis.set_major_locator(MaxNLocator(7, integer=True))
         figure.supxlabel(swept, fontsize=10)
@@ -133,6 +134,7 @@ def draw_regret(tracks: Sequence[Track], ticks: Ticks) -> Figure:
     def scaled(axes: Axes, _: Sequence[Track]) -> None:
         axes.set_yscale("symlog", linthresh=1.0, linscale=0.6)  # a regret may be 0 or, with noise, less
         axes.axhline(0, color="#555555", linewidth=0.8)
+        # ticks of its own would be powers of ten alone
         axes.yaxis.set_major_locator(FixedLocator([-0.5, 0, 0.5, 1, 2, 5, 10, 20, 50, 100]))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_locator(NullLocator())

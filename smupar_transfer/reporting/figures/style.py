@@ -64,6 +64,7 @@ def save(figure: Figure, path: Path) -> list[Path]:
         InputError: a file cannot be written.
     """
     written = []
+    # neither version nor date in a file: the same numbers draw the same bytes
     for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None})):
         buffer = io.BytesIO()
         with style():
@@ -84,6 +85,7 @@ def marker_of(parametrization: str, variant: int = 0) -> str:
     """The marker of a parametrization, another for further curves of the same."""
     names = list(PARAMETRIZATION_COLOURS)
     index = names.index(parametrization) if parametrization in names else len(names)
+    # 3 and 10 have no common divisor: variants go through all markers before one comes again
     return MARKERS[(index + 3 * variant) % len(MARKERS)]
 
 
@@ -151,4 +153,5 @@ def ordered_looks(labels: Iterable[str]) -> dict[str, Look]:
 def sequential(count: int) -> list[Shade]:
     """``count`` colours from dark to light, of even steps in lightness, for an ordered quantity."""
     colours = mpl.colormaps["viridis"]
+    # not to its end: the yellow there is hardly seen on white
     return [colours(0.0 if count == 1 else 0.88 * index / (count - 1)) for index in range(count)]

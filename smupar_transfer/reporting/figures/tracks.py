@@ -82,6 +82,7 @@ def panels_of(tracks: Sequence[Track]) -> list[tuple[str, list[Track]]]:
     In a panel, tracks differ in parametrization or all have the same.
     """
     names = [track.name for track in tracks]
+    # colour tells parametrizations apart, or variants of a single one, but not both at once
     if len(set(names)) in (1, len(names)):
         return [("", list(tracks))]
     variants = dict.fromkeys(track.variant for track in tracks)
@@ -109,6 +110,7 @@ def draw_panels(
     """
     panels = panels_of(tracks)
     if len(panels) == 1:
+        # kept free by count of letters: the layout measures text only when it is drawn
         longest = max((len(track.label) for track in tracks), default=0)
         figure, (axes,) = grid_of_panels(1, 4.2, 3.8, beside=0.5 + longest * CHARACTER)
         draw_tracks(axes, tracks, ticks)
@@ -133,6 +135,7 @@ def draw_tracks(
 ) -> None:
     """Tracks beside each other at their positions, and the axis of scale; ``title`` names one in the legend."""
     for index, (track, look) in enumerate(zip(tracks, looks_of(tracks), strict=True)):
+        # in points, so that the distance is the same whatever the axis spans
         beside = ScaledTranslation((index - (len(tracks) - 1) / 2) * APART / 72, 0, axes.figure.dpi_scale_trans)
         _draw_track(axes, track, title(track), look, beside)
     axes.xaxis.set_major_locator(FixedLocator(list(ticks.positions)))
@@ -162,4 +165,5 @@ def _draw_track(axes: Axes, track: Track, title: str, look: Look, beside: Transf
     for artist in artists:  # only now: axes scale to what is added to them without
         artist.set_transform(axes.transData + beside)
     for x in track.lost:
+        # at the top: worse than everything that is drawn
         axes.plot(x, 0.98, "x", color=colour, transform=axes.get_xaxis_transform() + beside, clip_on=False)

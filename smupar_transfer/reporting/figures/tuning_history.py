@@ -76,6 +76,7 @@ def given_up(trials: Sequence[Trial]) -> list[tuple[Trial, float]]:
 
 def beyond(points: Sequence[float], losses: Sequence[float], best: float) -> tuple[float, list[float]]:
     """Top of the loss axis, and the points whose losses lie above it."""
+    # trials that were nearly lost would set the scale, and press all good ones onto one line
     top = CEILING * best
     return top, [point for point, loss in zip(points, losses, strict=True) if loss > top]
 
@@ -128,6 +129,7 @@ def draw_slices(trials: Sequence[Trial], logarithmic: Mapping[str, bool]) -> Fig
             axes.set_xlabel(AXIS_LABELS.get(name, name))
         panels[0].set_ylabel("validation loss (nats)")
         figure.colorbar(shades, ax=panels, label="trial", ticks=MaxNLocator(6, integer=True))
+        # panels share the axis: the wedge is explained once, if any of them has one
         lowest = min(loss for _, loss in complete)
         is_cut = any(loss > CEILING * lowest for _, loss in [*complete, *pruned])
         shown = _explained(panels[0], trials, is_cut)

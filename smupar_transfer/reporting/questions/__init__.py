@@ -1,26 +1,29 @@
-"""What a sweep can ask: a module a kind, each of which makes records into an ``Outcome``."""
+"""What a sweep can ask: a module a kind, each of which makes findings into an ``Outcome`` and draws its figures.
+
+Modules of this package register themselves (see ``reporting.registry``); nothing lists them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-from smupar_transfer.records import Manifest, RunRecord
+from smupar_transfer.records import CoordinateRecord, Manifest, RunRecord
+from smupar_transfer.reporting.findings import CheckFindings, Findings
 from smupar_transfer.reporting.outcome import Outcome
-from smupar_transfer.reporting.questions import joint_optimum, proxy_size, search_cost, stability, zero_shot_gain
-
-Analysis = Callable[[Manifest, Sequence[RunRecord]], Outcome]
-
-ANALYSES: Mapping[str, Analysis] = {
-    "stability": stability.outcome,
-    "contours": joint_optimum.outcome,
-    "gain": zero_shot_gain.outcome,
-    "proxy_size": proxy_size.outcome,
-    "search": search_cost.outcome,
-}
+from smupar_transfer.reporting.registry import answered
 
 
 def outcome_of(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
     """What the finished runs of a sweep, at least one, say; with a verdict where the sweep tests a claim."""
-    outcome = ANALYSES[manifest.kind](manifest, records)
+    outcome = answered(Findings(manifest, records))
     return outcome if manifest.claim else replace(outcome, claim="", verdict="")
+
+
+def outcome_of_check(manifest: Manifest, records: Sequence[CoordinateRecord]) -> Outcome:
+    """What the finished runs of a coordinate check, at least one, say.
+
+    Raises:
+        InputError: see ``coordinate_slopes.sizes_table`` and ``coordinate_slopes.slopes``.
+    """
+    return answered(CheckFindings(manifest, records))

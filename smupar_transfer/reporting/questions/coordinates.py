@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from smupar_transfer.records import CoordinateRecord, Manifest
 from smupar_transfer.reporting.coordinate_figure_data import scale_rows, shown, step_rows
 from smupar_transfer.reporting.coordinate_sentences import SCALE_NAMES, interval, notes, title
 from smupar_transfer.reporting.figures.coordinates import draw_panels
+from smupar_transfer.reporting.findings import CheckFindings
 from smupar_transfer.reporting.number_format import joined
 from smupar_transfer.reporting.outcome import Outcome, Picture, Summary, Table
 from smupar_transfer.reporting.questions.verdicts import DOES_NOT_HOLD, HOLDS, OPEN
+from smupar_transfer.reporting.registry import question, register_figure
 from smupar_transfer.statistics.coordinate_slopes import (
     EXACT,
     JUDGED,
@@ -24,9 +25,8 @@ from smupar_transfer.statistics.coordinate_slopes import (
     Verdict,
     gaps,
     mean_of,
-    sizes_table,
 )
-from smupar_transfer.statistics.coordinate_verdicts import Judgement, judge, slopes_of
+from smupar_transfer.statistics.coordinate_verdicts import Judgement
 from smupar_transfer.theory import PARAMETRIZATIONS, Coordinate
 
 SPOKEN = {
@@ -36,37 +36,47 @@ SPOKEN = {
 }
 
 
-def outcome(manifest: Manifest, records: Sequence[CoordinateRecord]) -> Outcome:
-    """Sentence, tables and pictures of a check; ``records`` are its finished runs, at least one.
+@question("coordinates")
+def outcome(findings: CheckFindings) -> Outcome:
+    """Sentence and tables of a check.
 
     Raises:
         InputError: see ``slopes.sizes_table`` and ``slopes.slopes``.
     """
-    axis, scale, added = manifest.axis, SCALE_NAMES[manifest.axis], manifest.added_seeds
-    sizes = sizes_table(records, axis)
-    slopes = slopes_of(records, axis, added)
-    judgements = judge(records, axis, added)
-    position = f"log2 {scale}" + (" of hidden weights (dense on the left)" if axis == "sparsity" else "")
+    axis, added = findings.manifest.axis, findings.manifest.added_seeds
+    slopes, judgements, scale = findings.slopes, findings.judgements, SCALE_NAMES[axis]
     return Outcome(
         sentence=sentence(judgements, axis),
         summary=summary(judgements, axis),
         claim=f"over {scale}, sizes stay or drift under every parametrization as its exponents predict",
         verdict=_overall(judgements),
-        notes=notes(judgements, slopes, records, axis, added),
+        notes=notes(judgements, slopes, findings.records, axis, added),
         tables=(verdict_table(judgements), slope_table(slopes), gap_table(gaps(slopes, axis))),
-        pictures=(
-            Picture(
-                manifest.name,
-                f"Sizes against {scale}: geometric means over layers and seeds, with a line for each number of steps "
-                "that were taken. Updates are those of the step that follows, so that there are none after the last.",
-                draw_panels(scale_rows(sizes, slopes), position, "step", flipped=axis == "sparsity"),
-            ),
-            Picture(
-                "steps",
-                f"The size of layer outputs over the first steps, with a line for each {scale}.",
-                draw_panels(step_rows(sizes, axis), "optimizer step", scale),
-            ),
-        ),
+    )
+
+
+@register_figure("coordinates")
+def sizes_over_scale(findings: CheckFindings) -> Picture:
+    """All sizes against density or width."""
+    axis, scale = findings.manifest.axis, SCALE_NAMES[findings.manifest.axis]
+    position = f"log2 {scale}" + (" of hidden weights (dense on the left)" if axis == "sparsity" else "")
+    rows = scale_rows(findings.sizes, findings.slopes)
+    return Picture(
+        findings.manifest.name,
+        f"Sizes against {scale}: geometric means over layers and seeds, with a line for each number of steps "
+        "that were taken. Updates are those of the step that follows, so that there are none after the last.",
+        draw_panels(rows, position, "step", flipped=axis == "sparsity"),
+    )
+
+
+@register_figure("coordinates")
+def outputs_over_steps(findings: CheckFindings) -> Picture:
+    """Layer outputs over the first steps, whose fan shows at a glance whether scale matters."""
+    scale = SCALE_NAMES[findings.manifest.axis]
+    return Picture(
+        "steps",
+        f"The size of layer outputs over the first steps, with a line for each {scale}.",
+        draw_panels(step_rows(findings.sizes, findings.manifest.axis), "optimizer step", scale),
     )
 
 
@@ -91,6 +101,7 @@ def summary(judgements: Sequence[Judgement], axis: str) -> Summary:
     return Summary(
         columns=("", f"largest slope (power of {scale})", "of", "in layer", "measured at", "theory expects", "verdict"),
         rows=tuple((title(item), *_worst(item)) for item in judgements),
+        # 6 is the column of the verdict
         best=frozenset((row, 6) for row, item in enumerate(judgements) if _is_settled(item) and _is_as_expected(item)),
         note="A slope of 0 means that a size does not change. Named is the size that comes closest to its allowance, "
         "or lies farthest beyond it, with the 95 % interval of its slope. A parametrization drifts if the interval "
@@ -109,6 +120,7 @@ def _worst(item: Judgement) -> tuple[str, ...]:
 
 
 def _overall(judgements: Sequence[Judgement]) -> str:
+    # an open verdict refutes nothing; a settled one that is wrong does, whatever else is open
     known = [item for item in judgements if _is_settled(item)]
     if not all(map(_is_as_expected, known)):
         return DOES_NOT_HOLD

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smupar_transfer.records import Design, Manifest, RunRecord
+from smupar_transfer.records import Design
 from smupar_transfer.reporting.figures.contours import Contours, draw_contours
+from smupar_transfer.reporting.findings import Findings
 from smupar_transfer.reporting.number_format import bracketed, fixed, loss, signed, span
 from smupar_transfer.reporting.outcome import Outcome, Picture, Summary, Table, smallest
 from smupar_transfer.reporting.questions.verdicts import (
@@ -23,8 +24,9 @@ from smupar_transfer.reporting.questions.verdicts import (
     said_of,
     worst,
 )
+from smupar_transfer.reporting.registry import question, register_figure
 from smupar_transfer.reporting.vocabulary import HYPERPARAMETER_WORDS, position_label, proxy_log2
-from smupar_transfer.statistics import Status, runs_table
+from smupar_transfer.statistics import Status
 from smupar_transfer.statistics.cell import apart
 from smupar_transfer.statistics.joint_optimum import (
     JointOptimum,
@@ -54,6 +56,7 @@ def by_family(surfaces: Sequence[Surface], design: Design) -> list[Surfaces]:
     members: dict[str, list[Surface]] = {}
     for surface, settings in zip(surfaces, apart(surfaces, design), strict=True):
         members.setdefault(label(surface.parametrization, settings), []).append(surface)
+    # density falls away from the proxy, other scales grow
     outwards = -1 if design.axis == "sparsity" else 1
     return [
         Surfaces(name, tuple(sorted(own, key=lambda surface: outwards * surface.position(design.axis))))
@@ -87,16 +90,18 @@ class Move:
         return max(map(abs, self.octaves))
 
 
-def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
-    """What came out, from the finished runs of a sweep, at least one."""
-    design = manifest.design
-    every_surface = surfaces(runs_table(records), design)
-    optima = dict(zip(map(id, every_surface), joint_optima(every_surface), strict=True))
+def _estimated(findings: Findings) -> tuple[list[Surface], dict[int, JointOptimum]]:
+    """The surfaces of a sweep, and the optimum of each by its identity."""
+    every_surface = surfaces(findings.runs, findings.design)
+    return every_surface, dict(zip(map(id, every_surface), joint_optima(every_surface), strict=True))
+
+
+@question("contours")
+def outcome(findings: Findings) -> Outcome:
+    """What came out."""
+    design, (every_surface, optima) = findings.design, findings.once(_estimated)
     ordered = by_family(every_surface, design)
     moves = [move for family in ordered if (move := moved(family, optima)) is not None]
-    rate, other = (proxy_log2(manifest, name) for name in design.swept)
-    panels = contour_panels(ordered, optima, design, None if rate is None or other is None else (rate, other))
-    (first, x), (second, y) = (HYPERPARAMETER_WORDS[name] for name in design.swept)
     return Outcome(
         sentence=sentence(moves, design),
         summary=summary(moves, optima, design),
@@ -107,15 +112,23 @@ def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
             _optimum_table(ordered, optima, design),
             Table("contours", "", "", surface_table(every_surface, design), (), ()),
         ),
-        pictures=(
-            Picture(
-                manifest.name,
-                f"Loss over {first} and {second}, mean over seeds. The star is the optimum, open where it is a "
-                "bound, with its 95 % region as a dashed line; the cross is what was tuned on the proxy; dots are "
-                "runs. Grey is what lies above the scale, or diverged.",
-                draw_contours(panels, contour_levels(panels), f"log2 base {first} {x}", f"log2 base {second} {y}"),
-            ),
-        ),
+    )
+
+
+@register_figure("contours")
+def contours(findings: Findings) -> Picture:
+    """Loss over both hyperparameters, a panel a cell."""
+    design, (every_surface, optima) = findings.design, findings.once(_estimated)
+    rate, other = (proxy_log2(findings.manifest, name) for name in design.swept)
+    proxy = None if rate is None or other is None else (rate, other)
+    panels = contour_panels(by_family(every_surface, design), optima, design, proxy)
+    (first, x), (second, y) = (HYPERPARAMETER_WORDS[name] for name in design.swept)
+    return Picture(
+        findings.manifest.name,
+        f"Loss over {first} and {second}, mean over seeds. The star is the optimum, open where it is a "
+        "bound, with its 95 % region as a dashed line; the cross is what was tuned on the proxy; dots are "
+        "runs. Grey is what lies above the scale, or diverged.",
+        draw_contours(panels, contour_levels(panels), f"log2 base {first} {x}", f"log2 base {second} {y}"),
     )
 
 
@@ -213,6 +226,7 @@ def contour_panels(
     for family in ordered:
         for surface in family.cells:
             optimum = optima[id(surface)]
+            # matplotlib would draw a path through NaN in pieces: no region rather than half of one
             region = optimum.ellipse()
             means = np.where(np.isfinite(surface.mean_losses), surface.mean_losses, np.nan)
             panels.append(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from smupar_transfer.records import Design, Manifest, RunRecord
+from smupar_transfer.records import Design
 from smupar_transfer.reporting.figures.stability import draw_proxy_sizes
 from smupar_transfer.reporting.figures.tracks import Ticks, Track
+from smupar_transfer.reporting.findings import Findings
 from smupar_transfer.reporting.number_format import bracketed, fixed, percent, span, with_error
 from smupar_transfer.reporting.outcome import Outcome, Picture, Summary, Table
 from smupar_transfer.reporting.questions.verdicts import (
@@ -20,31 +21,39 @@ from smupar_transfer.reporting.questions.verdicts import (
     judged,
     worst,
 )
+from smupar_transfer.reporting.registry import question, register_figure
 from smupar_transfer.reporting.vocabulary import HYPERPARAMETER_WORDS
-from smupar_transfer.statistics import cells, runs_table
 from smupar_transfer.statistics.proxy_size import ProxySize, proxy_size_table, proxy_sizes
 from smupar_transfer.theory import PARAMETRIZATIONS
 
 
-def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
-    """What came out, from the finished runs of a sweep, at least one."""
-    design = manifest.design
-    sizes = proxy_sizes(cells(runs_table(records), design))
+def _sizes(findings: Findings) -> list[ProxySize]:
+    return proxy_sizes(findings.cells)
+
+
+@question("proxy_size")
+def outcome(findings: Findings) -> Outcome:
+    """What came out."""
+    sizes = findings.once(_sizes)
     return Outcome(
         sentence=sentence(sizes),
         summary=summary(sizes),
         claim=f"under SμPar, proxies of base width and more cost the target at most {LARGEST_REGRET} % of its loss",
         verdict=verdict(sizes),
         notes=(),
-        tables=(_table(sizes, design),),
-        pictures=(
-            Picture(
-                manifest.name,
-                "On the left what it costs the target to use the proxy's optimum as it is, with 95 % intervals; on the "
-                "right the FLOPs of the whole search on the proxy, over those of training the target once.",
-                draw_proxy_sizes(regret_tracks(sizes), cost_tracks(sizes), ticks_of_sizes(sizes)),
-            ),
-        ),
+        tables=(_table(sizes, findings.design),),
+    )
+
+
+@register_figure("proxy_size")
+def regret_and_cost(findings: Findings) -> Picture:
+    """What each proxy costs the target, and what its search costs."""
+    sizes = findings.once(_sizes)
+    return Picture(
+        findings.manifest.name,
+        "On the left what it costs the target to use the proxy's optimum as it is, with 95 % intervals; on the "
+        "right the FLOPs of the whole search on the proxy, over those of training the target once.",
+        draw_proxy_sizes(regret_tracks(sizes), cost_tracks(sizes), ticks_of_sizes(sizes)),
     )
 
 
@@ -80,6 +89,7 @@ def within(size: ProxySize) -> str:
     """The verdict on the claim that a proxy costs its target at most ``LARGEST_REGRET``."""
     scale = _per_nat(size)
     return judged(
+        # an interval without an end is NaN or infinite, and neither is below anything
         [size.low * scale > LARGEST_REGRET or size.regret.percent == math.inf],
         [size.regret.percent <= LARGEST_REGRET and not math.isnan(size.high)],
         [size.high * scale <= LARGEST_REGRET],
@@ -120,6 +130,7 @@ def _target(size: ProxySize) -> str:
 
 def _smallest_good(members: Sequence[ProxySize]) -> ProxySize | None:
     """Of the proxies of a target, by width, the smallest from which on none costs more than ``LARGEST_REGRET``."""
+    # not "larger than": NaN, for a value outside of the grid of the target, fails as well
     failing = [index for index, size in enumerate(members) if not size.regret.percent <= LARGEST_REGRET]
     kept = members[failing[-1] + 1 :] if failing else members
     return kept[0] if kept else None

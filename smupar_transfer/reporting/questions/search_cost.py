@@ -6,21 +6,26 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from smupar_transfer.records import Manifest, RunRecord
 from smupar_transfer.reporting.figures.compute import ComputeCurve, draw_compute_curves
+from smupar_transfer.reporting.findings import Findings
 from smupar_transfer.reporting.number_format import bracketed, fixed, signed, span
 from smupar_transfer.reporting.outcome import Outcome, Picture, Summary, Table
 from smupar_transfer.reporting.questions.verdicts import DOES_NOT_HOLD, HOLDS, LIKELY, OPEN, judged, worst
-from smupar_transfer.statistics import runs_table
+from smupar_transfer.reporting.registry import question, register_figure
 from smupar_transfer.statistics.search_cost import SearchCurve, interval, search_curves, search_table
 from smupar_transfer.theory import PARAMETRIZATIONS
 
 WAYS = {"transfer": "tuned on the proxy", "direct": "tuned directly"}
 
 
-def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
-    """What came out, from the finished runs of a sweep, at least one."""
-    curves = search_curves(runs_table(records), manifest.design.swept)
+def _curves(findings: Findings) -> list[SearchCurve]:
+    return search_curves(findings.runs, findings.design.swept)
+
+
+@question("search")
+def outcome(findings: Findings) -> Outcome:
+    """What came out."""
+    curves = findings.once(_curves)
     return Outcome(
         sentence=sentence(curves),
         summary=summary(curves),
@@ -28,14 +33,17 @@ def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
         verdict=verdict(curves),
         notes=(),
         tables=(_table(curves),),
-        pictures=(
-            Picture(
-                manifest.name,
-                "The expected loss of the target against compute, after a random search over the same points; bands "
-                "are 95 % intervals. The search on the proxy includes one training of the target, at its winner.",
-                draw_compute_curves(drawn_curves(curves)),
-            ),
-        ),
+    )
+
+
+@register_figure("search")
+def loss_for_compute(findings: Findings) -> Picture:
+    """Loss of the target against everything spent, for both ways to tune."""
+    return Picture(
+        findings.manifest.name,
+        "The expected loss of the target against compute, after a random search over the same points; bands "
+        "are 95 % intervals. The search on the proxy includes one training of the target, at its winner.",
+        draw_compute_curves(drawn_curves(findings.once(_curves))),
     )
 
 
@@ -58,6 +66,7 @@ def equal_loss(transfer: SearchCurve, direct: SearchCurve) -> float | None:
 
 def at_cost(direct: SearchCurve, cost: float) -> int:
     """Index of the longest direct search for at most ``cost``."""
+    # costs are ratios of operations: equal ones may differ in the last bit
     return max(0, int(np.searchsorted(direct.cost, cost + 1e-9)) - 1)
 
 
@@ -177,6 +186,7 @@ def _table(curves: Sequence[SearchCurve]) -> Table:
             )
             for curve in curves
             for index, count in enumerate(curve.draws)
+            # costs double from one to the next, as the axis of the figure does
             if count & (count - 1) == 0 or count == curve.draws[-1]
         ),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from smupar_transfer.records import Design, Manifest, RunRecord
+from smupar_transfer.records import Design
 from smupar_transfer.reporting.figure_data import (
     learning_curves,
     loss_panels,
@@ -16,6 +16,7 @@ from smupar_transfer.reporting.figure_data import (
 )
 from smupar_transfer.reporting.figures.curves import draw_learning_curves
 from smupar_transfer.reporting.figures.stability import draw_loss_curves, draw_optimum_tracks, draw_regret
+from smupar_transfer.reporting.findings import Findings
 from smupar_transfer.reporting.number_format import bracketed, joined, least, loss, percent
 from smupar_transfer.reporting.outcome import Outcome, Picture, Summary, smallest
 from smupar_transfer.reporting.questions.verdicts import (
@@ -30,17 +31,17 @@ from smupar_transfer.reporting.questions.verdicts import (
     said_of,
     worst,
 )
+from smupar_transfer.reporting.registry import question, register_figure
 from smupar_transfer.reporting.tables import cell_table, family_table
-from smupar_transfer.reporting.vocabulary import HYPERPARAMETER_WORDS, position_label, proxy_log2
-from smupar_transfer.statistics import CellSummary, FamilySummary, cells, runs_table, summarise, summarise_families
+from smupar_transfer.reporting.vocabulary import HYPERPARAMETER_WORDS, position_label
+from smupar_transfer.statistics import CellSummary, FamilySummary
 from smupar_transfer.statistics.cell import shared_words
 
 
-def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
-    """What came out, from the finished runs of a sweep, at least one."""
-    design = manifest.design
-    summaries = summarise(cells(runs_table(records), design), design, proxy_log2(manifest, design.swept[0]))
-    family_summaries = summarise_families(summaries)
+@question("stability")
+def outcome(findings: Findings) -> Outcome:
+    """What came out."""
+    design, summaries, family_summaries = findings.design, findings.summaries, findings.families
     return Outcome(
         sentence=sentence(family_summaries, design),
         summary=summary(family_summaries, summaries, design),
@@ -48,7 +49,6 @@ def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
         verdict=verdict(family_summaries),
         notes=_notes(summaries, design),
         tables=(family_table(family_summaries, design), cell_table(summaries, design)),
-        pictures=_pictures(manifest.name, summaries, design, records),
     )
 
 
@@ -60,6 +60,7 @@ def sentence(family_summaries: Sequence[FamilySummary], design: Design) -> str:
     held = [summary for summary in family_summaries if held_by_theory(summary.family.cells[0])]
     if not held:
         return f"No runs here say whether SμPar's optimal {name} stays put."
+    # of all with the worst verdict that which drifts farthest: no sentence may sound better than its verdict
     decides = max(held, key=lambda summary: (SEVERITY.index(staying(summary)), summary.drift.value))
     first, last = (position_label(decides.family.cells[end], design) for end in (0, -1))
     what = f"SμPar's optimal {name}", f"from {design.axis} {first} to {last}"
@@ -75,6 +76,7 @@ def _amount(summary: FamilySummary) -> str:
 def staying(summary: FamilySummary) -> str:
     """The verdict on the claim that the optimum of a family, of any parametrization, stays within ``LARGEST_DRIFT``."""
     return judged(
+        # no comparison with NaN is true: without an interval there is no evidence (decision 15)
         [summary.drift.low > LARGEST_DRIFT or summary.surely > LARGEST_DRIFT],
         [summary.exact and summary.drift.value <= LARGEST_DRIFT],
         [summary.drift.high <= LARGEST_DRIFT],
@@ -87,6 +89,7 @@ def summary(family_summaries: Sequence[FamilySummary], summaries: Sequence[CellS
     of_cell = {id(cell_summary.cell): cell_summary for cell_summary in summaries}
     last = [of_cell[id(family_summary.family.cells[-1])] for family_summary in family_summaries]
     positions = {position_label(cell_summary.cell, design) for cell_summary in last}
+    # families may end at different places, as where one diverged further out
     where = f"{design.axis} {positions.pop()}" if len(positions) == 1 else f"the last {design.axis} of each"
     best = smallest(1, [own.drift.value for own in family_summaries], [not own.at_least for own in family_summaries])
     regrets = [family_summary.largest_zero_shot_regret for family_summary in family_summaries]
@@ -147,38 +150,53 @@ def _lost(summary: CellSummary) -> bool:
     return math.isnan(summary.optimum.log2_value)
 
 
-def _pictures(
-    name: str, summaries: Sequence[CellSummary], design: Design, records: Sequence[RunRecord]
-) -> tuple[Picture, ...]:
-    word, symbol = HYPERPARAMETER_WORDS[design.swept[0]]
-    panels, ticks = loss_panels(summaries, design), ticks_of(summaries, design)
-    swept = f"log2 base {word} {symbol}"
-    curves = draw_loss_curves(panels, *loss_range(panels), swept, ticks.label)
-    pictures = [
-        Picture(
-            name,
-            f"Loss against {word}: means over seeds with standard errors. Open points have fewer seeds than others. "
-            f"Stars are optima, open where they are bounds. The dotted line is the {word} that was tuned on the proxy.",
-            curves,
-        ),
-        Picture(
-            "optimum",
-            f"The optimal {word} with 95 % intervals. Open markers are bounds, arrows are intervals without an end. "
-            "Dotted lines show where it would be if it stayed put.",
-            draw_optimum_tracks(optimum_tracks(summaries), ticks, f"log2 of the optimal base {word}"),
-        ),
-    ]
-    if regrets := regret_tracks(summaries):
-        words = (
-            f"What it costs to use the proxy's {word} as it is. Bars are a standard error each way, which a single "
-            "seed does not give. Open markers are lower bounds, crosses runs that diverged. The axis is linear up to "
-            "1 % and logarithmic beyond."
-        )
-        pictures.append(Picture("regret", words, draw_regret(regrets, ticks)))
-    if trained := learning_curves(summaries, records, design):
-        words = (
-            f"Validation loss during training, at the {word} of the grid that is nearest to the optimum: means over "
-            "seeds."
-        )
-        pictures.append(Picture("learning", words, draw_learning_curves(trained, ticks.label)))
-    return tuple(pictures)
+@register_figure("stability")
+def loss_curves(findings: Findings) -> Picture:
+    """Loss against the swept hyperparameter, a panel a family; the figure that stands for the sweep has its name."""
+    word, symbol = HYPERPARAMETER_WORDS[findings.design.swept[0]]
+    panels, ticks = loss_panels(findings.summaries, findings.design), ticks_of(findings.summaries, findings.design)
+    return Picture(
+        findings.manifest.name,
+        f"Loss against {word}: means over seeds with standard errors. Open points have fewer seeds than others. "
+        f"Stars are optima, open where they are bounds. The dotted line is the {word} that was tuned on the proxy.",
+        draw_loss_curves(panels, *loss_range(panels), f"log2 base {word} {symbol}", ticks.label),
+    )
+
+
+@register_figure("stability")
+def optima_over_scale(findings: Findings) -> Picture:
+    """The optimum along the axis, a track a family."""
+    word, _ = HYPERPARAMETER_WORDS[findings.design.swept[0]]
+    ticks = ticks_of(findings.summaries, findings.design)
+    return Picture(
+        "optimum",
+        f"The optimal {word} with 95 % intervals. Open markers are bounds, arrows are intervals without an end. "
+        "Dotted lines show where it would be if it stayed put.",
+        draw_optimum_tracks(optimum_tracks(findings.summaries), ticks, f"log2 of the optimal base {word}"),
+    )
+
+
+@register_figure("stability")
+def regret_over_scale(findings: Findings) -> Picture | None:
+    """Zero-shot regret along the axis; nothing where no proxy is known."""
+    word, _ = HYPERPARAMETER_WORDS[findings.design.swept[0]]
+    regrets = regret_tracks(findings.summaries)
+    words = (
+        f"What it costs to use the proxy's {word} as it is. Bars are a standard error each way, which a single "
+        "seed does not give. Open markers are lower bounds, crosses runs that diverged. The axis is linear up to "
+        "1 % and logarithmic beyond."
+    )
+    ticks = ticks_of(findings.summaries, findings.design)
+    return Picture("regret", words, draw_regret(regrets, ticks)) if regrets else None
+
+
+@register_figure("stability")
+def training_at_the_optimum(findings: Findings) -> Picture | None:
+    """Learning curves at the best point of every cell; nothing where runs have too few validations."""
+    word, _ = HYPERPARAMETER_WORDS[findings.design.swept[0]]
+    trained = learning_curves(findings.summaries, findings.records, findings.design)
+    words = (
+        f"Validation loss during training, at the {word} of the grid that is nearest to the optimum: means over seeds."
+    )
+    legend = ticks_of(findings.summaries, findings.design).label
+    return Picture("learning", words, draw_learning_curves(trained, legend)) if trained else None

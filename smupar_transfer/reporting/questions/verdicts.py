@@ -20,6 +20,8 @@ STAYS = f"SμPar's optimum drifts by at most {LARGEST_DRIFT} octaves, as in the 
 
 def held_by_theory(cell: Setup) -> bool:
     """Whether the optimum of a family with this cell should stay: SuPar's does, unless unscaled weight decay pulls."""
+    # coupled decay shrinks weights by learning rate times decay, so that it becomes another as the rate is rescaled
+    # (decision 15)
     pulled = cell.settings.get("weight_decay") != 0 and cell.settings["weight_decay_form"] == "coupled"
     return cell.parametrization == "smupar" and not pulled
 
@@ -37,6 +39,7 @@ def judged(against: Sequence[bool], in_favour: Sequence[bool], surely: Sequence[
         That it does not hold, if anything refutes it; else that it holds, surely or by its estimate, if everything
         supports it; else that it is open.
     """
+    # first: nothing in favour makes up for what refutes
     if any(against):
         return DOES_NOT_HOLD
     if not in_favour or not all(in_favour):

@@ -5,24 +5,33 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from smupar_transfer.records import Design, Manifest, RunRecord
+from smupar_transfer.records import Design
 from smupar_transfer.reporting.figures.stability import draw_gain
 from smupar_transfer.reporting.figures.tracks import Ticks, Track
+from smupar_transfer.reporting.findings import Findings
 from smupar_transfer.reporting.number_format import bracketed, loss, signed, span, with_error
 from smupar_transfer.reporting.outcome import Outcome, Picture, Summary, Table, smallest
 from smupar_transfer.reporting.questions.verdicts import BOLD, DOES_NOT_HOLD, HOLDS, OPEN, judged, worst
+from smupar_transfer.reporting.registry import question, register_figure
 from smupar_transfer.reporting.vocabulary import AXIS_WORDS, position_label
-from smupar_transfer.statistics import cells, families, runs_table
+from smupar_transfer.statistics import families
 from smupar_transfer.statistics.cell import shared_words
 from smupar_transfer.statistics.zero_shot_gain import Gain, gain_table, gains
 from smupar_transfer.theory import PARAMETRIZATIONS
 
 
-def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
-    """What came out, from the finished runs of a sweep, at least one."""
-    design = manifest.design
-    reference = manifest.reference or "sp"
-    every_gain = gains(families(cells(runs_table(records), design), design), reference)
+def _reference(findings: Findings) -> str:
+    return findings.manifest.reference or "sp"
+
+
+def _gains(findings: Findings) -> list[Gain]:
+    return gains(families(findings.cells, findings.design), _reference(findings))
+
+
+@question("gain")
+def outcome(findings: Findings) -> Outcome:
+    """What came out."""
+    design, reference, every_gain = findings.design, _reference(findings), findings.once(_gains)
     title = PARAMETRIZATIONS[reference].title
     return Outcome(
         sentence=sentence(every_gain, design, reference),
@@ -31,19 +40,19 @@ def outcome(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
         verdict=verdict(every_gain),
         notes=(),
         tables=(_table(every_gain, design, reference),),
-        pictures=(
-            Picture(
-                manifest.name,
-                f"On the left the loss at transferred hyperparameters, on the right its difference to {title}, with "
-                "seeds paired. Bars are standard errors, crosses are runs that diverged.",
-                draw_gain(
-                    loss_tracks(every_gain),
-                    gain_tracks(every_gain, reference),
-                    ticks_of_gain(every_gain, design),
-                    title,
-                ),
-            ),
-        ),
+    )
+
+
+@register_figure("gain")
+def loss_and_difference(findings: Findings) -> Picture:
+    """Loss at transferred hyperparameters, and its difference to the reference."""
+    reference, every_gain = _reference(findings), findings.once(_gains)
+    title, ticks = PARAMETRIZATIONS[reference].title, ticks_of_gain(every_gain, findings.design)
+    return Picture(
+        findings.manifest.name,
+        f"On the left the loss at transferred hyperparameters, on the right its difference to {title}, with "
+        "seeds paired. Bars are standard errors, crosses are runs that diverged.",
+        draw_gain(loss_tracks(every_gain), gain_tracks(every_gain, reference), ticks, title),
     )
 
 
@@ -88,6 +97,7 @@ def _difference(gain: Gain) -> str:
     if math.isinf(gain.nats):
         return "trains where the reference diverges" if gain.nats < 0 else "diverges"
     low, high = _percents(gain)
+    # a difference that is said as "less" turns around, and its ends change places
     turned = (-high, -low) if gain.nats < 0 else (low, high)
     word = "less" if gain.nats < 0 else "more"
     return f"has {abs(gain.percent):.1f} % {word} loss{bracketed(*turned, 1)}"
@@ -95,6 +105,7 @@ def _difference(gain: Gain) -> str:
 
 def _percents(gain: Gain) -> tuple[float, float]:
     """The interval of the difference in percent of the reference's loss."""
+    # the same factor that the difference has, as the losses of the reference are not at hand
     scale = abs(gain.percent / gain.nats) if gain.nats else 0.0
     return gain.low * scale, gain.high * scale
 

@@ -9,7 +9,8 @@ import pytest
 
 from smupar_transfer.records import CoordinateRecord, Manifest
 from smupar_transfer.reporting.outcome import Outcome, Table
-from smupar_transfer.reporting.questions.coordinates import outcome, sentence, summary
+from smupar_transfer.reporting.questions import outcome_of_check as outcome
+from smupar_transfer.reporting.questions.coordinates import sentence, summary
 from smupar_transfer.statistics.coordinate_slopes import Verdict
 from smupar_transfer.statistics.coordinate_verdicts import judge
 from smupar_transfer.theory import PARAMETRIZATIONS

@@ -10,11 +10,13 @@ import pytest
 
 from smupar_transfer.records import Design, Evaluation, Manifest, RunRecord
 from smupar_transfer.reporting.outcome import Outcome
-from smupar_transfer.reporting.questions import ANALYSES, outcome_of
+from smupar_transfer.reporting.questions import outcome_of
 from smupar_transfer.reporting.questions.stability import summary, verdict
 from smupar_transfer.reporting.questions.verdicts import said_of
+from smupar_transfer.reporting.registry import kinds
 from smupar_transfer.statistics import cells, runs_table, summarise, summarise_families
 from smupar_transfer.statistics.drift import Spread
+from smupar_transfer.sweeps.sweep import SWEPT_BY_KIND
 from smupar_transfer.theory import WeightDecayForm
 
 MakeManifest = Callable[..., Manifest]
@@ -42,7 +44,7 @@ def has_nan(made: Outcome) -> bool:
 
 
 def test_every_kind_has_its_module() -> None:
-    assert set(ANALYSES) == {"stability", "contours", "gain", "proxy_size", "search"}
+    assert {*SWEPT_BY_KIND, "train", "tune"} == set(kinds())
 
 
 def test_the_sentence_is_short_and_says_the_verdict_in_plain_words(outcome: Callable[..., Outcome]) -> None:
