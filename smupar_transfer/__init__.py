@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from smupar_transfer.reporting.outcome import Picture
     from smupar_transfer.reporting.registry import register_figure
     from smupar_transfer.sparsity import SparseLinear, change_mask, register_mask
+    from smupar_transfer.sweeps.module_sweep import StabilitySweep, stability_sweep
     from smupar_transfer.theory import (
         BaseHyperparameters,
         InputError,
@@ -47,6 +48,7 @@ _ROOMS = {
     "reporting.outcome": ("Picture",),
     "reporting.registry": ("register_figure",),
     "sparsity": ("SparseLinear", "change_mask", "register_mask"),
+    "sweeps.module_sweep": ("StabilitySweep", "stability_sweep"),
     "theory": (
         "BaseHyperparameters",
         "InputError",
@@ -89,6 +91,7 @@ __all__ = [
     "RunRecord",
     "RunSpec",
     "SparseLinear",
+    "StabilitySweep",
     "UpdateRule",
     "change_mask",
     "coordinate_check",
@@ -106,6 +109,7 @@ __all__ = [
     "role_table",
     "run",
     "sparsify_",
+    "stability_sweep",
 ]
 
 

@@ -27,7 +27,7 @@ FLAG_MEANINGS = {
     "--cfg job": "print the configuration instead of running it; --resolve writes out references",
     "--multirun": "run once for every combination of key=a,b,c",
     "--config-dir FOLDER": "look for options, search spaces and sweeps in a folder of your own, too",
-    "--plugin MODULE": "import a module of your own first, which registers rules, masks, optimizers, figures, trackers",
+    "--plugin MODULE": "import a module of your own first, which registers rules, masks, optimizers, trackers, figures",
 }
 
 

@@ -20,7 +20,7 @@ from smupar_transfer.model.networks import (
     rules_of,
     shapes_of,
 )
-from smupar_transfer.model.tasks import Task, load_task, task_of
+from smupar_transfer.model.tasks import Task, load_task, task_of, task_of_functions
 
 __all__ = [
     "GPT",
@@ -43,4 +43,5 @@ __all__ = [
     "shapes_of",
     "source_cautions",
     "task_of",
+    "task_of_functions",
 ]

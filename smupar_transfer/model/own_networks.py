@@ -7,7 +7,7 @@ from functools import lru_cache
 import torch
 from torch import nn
 
-from smupar_transfer.model.tasks import task_of
+from smupar_transfer.model.tasks import KEY, task_of
 from smupar_transfer.records import ModuleSpec, RunSpec
 from smupar_transfer.theory import InputError, RelativeHyperparameters
 from smupar_transfer.transfer import OpenRolesError, ParameterPlan, Plan, plan, sparsify_
@@ -71,7 +71,8 @@ def plan_own(network: nn.Module, spec: RunSpec, model: ModuleSpec) -> Plan:
     except OpenRolesError as error:
         names = ", ".join(parameter.name for parameter in error.parameters[:3])
         problem = f"leaves open what {len(error.parameters)} parameters do ({names}, ...)"
-        raise InputError("model.factory", str(task.path), problem, f"say it in the file: {error.line}") from error
+        where = "say it in the file" if task.key == KEY else "give"
+        raise InputError(task.key, str(task.path), problem, f"{where}: {error.line}") from error
 
 
 @lru_cache(maxsize=8)

@@ -1,4 +1,4 @@
-"""A person's own task: a Python file that makes a model, gives batches and computes the loss."""
+"""A person's own task: a Python file, or functions, that make a model, give batches and compute the loss."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import itertools
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -24,17 +25,18 @@ NOTHING = object()
 
 @dataclass(frozen=True)
 class Task:
-    """What a task file says.
+    """What a task file says, or what functions of a program do.
 
     Attributes:
-        path: The file.
-        sha256: The hash of its content, by which records know it.
+        path: The file; of functions, the name of the one that makes the model.
+        sha256: The hash of its content, by which records know it; of functions, that of a number of their own.
         make_model: From a width to a model that initialises itself.
         batches: From ``"train"`` or ``"validation"``, and a seed, to batches of any kind; where they end, training goes
             on with those of the next seed.
         loss: From a model and a batch to a loss without dimensions, in nats or whatever is to become small.
         roles: What the file knows of roles, as ``plan`` takes it; optional.
         tokens_per_step: The number of tokens (or examples) of a batch, by which FLOPs are counted; optional, else 1.
+        key: What errors name, which is the configuration key of a file, or the argument that functions are given as.
     """
 
     path: Path
@@ -44,6 +46,7 @@ class Task:
     loss: Callable[[nn.Module, Any], Tensor]
     roles: Mapping[str, Any] = field(default_factory=dict)
     tokens_per_step: int = 1
+    key: str = KEY
 
     @property
     def name(self) -> str:
@@ -63,7 +66,9 @@ class Task:
             except Exception as error:  # whatever a person's code raises
                 raise self._failed(f"make_model({width})", error) from error
         if not isinstance(made, nn.Module):
-            raise InputError(KEY, str(self.path), f"make_model({width}) gives {type(made).__name__}, not an nn.Module")
+            raise InputError(
+                self.key, str(self.path), f"make_model({width}) gives {type(made).__name__}, not an nn.Module"
+            )
         return made
 
     def stream(self, split: str, seed: int) -> Iterator[Any]:
@@ -79,7 +84,7 @@ class Task:
         except Exception as error:  # whatever a person's code raises
             raise self._failed(call, error) from error
         if first is NOTHING:
-            raise InputError(KEY, str(self.path), f"{call} gives none")
+            raise InputError(self.key, str(self.path), f"{call} gives none")
         return itertools.chain([first], batches)
 
     def loss_of(self, model: nn.Module, batch: Any) -> Tensor:
@@ -90,18 +95,20 @@ class Task:
         """
         try:
             value = self.loss(model, batch)
+        except InputError:  # says by itself what is wrong
+            raise
         except Exception as error:  # whatever a person's code raises
             raise self._failed("loss", error) from error
         if not isinstance(value, Tensor) or value.numel() != 1:
             shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
-            raise InputError(KEY, str(self.path), f"loss gives {shape}, not a single number")
+            raise InputError(self.key, str(self.path), f"loss gives {shape}, not a single number")
         return value.reshape(()).float()
 
     def _failed(self, call: str, error: Exception) -> InputError:
         frames = traceback.extract_tb(error.__traceback__)
         line = next((frame.lineno for frame in reversed(frames) if frame.filename == str(self.path)), None)
         where = "" if line is None else f" (line {line} of it)"
-        return InputError(KEY, str(self.path), f"{call} fails: {type(error).__name__}: {error}{where}")
+        return InputError(self.key, str(self.path), f"{call} fails: {type(error).__name__}: {error}{where}")
 
 
 _tasks: dict[str, Task] = {}
@@ -158,6 +165,29 @@ def _task(file: Path, sha256: str, module: ModuleType) -> Task:
     if not isinstance(tokens, int) or tokens < 1:
         raise InputError(KEY, str(file), f"has tokens_per_step={tokens!r}", "use a whole number of at least 1")
     return Task(file, sha256, module.make_model, module.batches, module.loss, roles, tokens)
+
+
+_counter = itertools.count()
+
+
+@contextmanager
+def task_of_functions(
+    make_model: Callable[[int], nn.Module],
+    batches: Callable[[str, int], Iterable[Any]],
+    loss: Callable[[nn.Module, Any], Tensor],
+    roles: Mapping[str, Any],
+    tokens_per_step: int,
+) -> Iterator[Task]:
+    """A task that a program has no file of; this process knows it within the block."""
+    name = f"{make_model.__module__}.{getattr(make_model, '__qualname__', type(make_model).__qualname__)}"
+    # a number, not the name: two functions may share one, and what is remembered of a model goes by this hash
+    sha256 = hashlib.sha256(f"{name} {next(_counter)}".encode()).hexdigest()
+    task = Task(Path(name), sha256, make_model, batches, loss, roles, tokens_per_step, key="make_model")
+    _tasks[sha256] = task
+    try:
+        yield task
+    finally:
+        del _tasks[sha256]
 
 
 def task_of(sha256: str) -> Task:

@@ -113,11 +113,11 @@ def coordinate_check(
         InputError: nothing is varied, or a model cannot be planned or measured.
     """
     names = list(dict.fromkeys(parametrizations))
-    axes = _axes(widths, densities)
+    axes = axes_of(widths, densities)
     base = base_width or min(widths)
     # at the base's own width no dimension grows: what would is seen on the widest model
     delta = planning.pop("delta", None) or _seeded(make_model, max(widths), 0)
-    setting = _Setting(make_model, batch, loss or _own_loss, base, learning_rate, steps, {**planning, "delta": delta})
+    setting = _Setting(make_model, batch, loss or own_loss, base, learning_rate, steps, {**planning, "delta": delta})
     sizes = {
         axis: pd.DataFrame(_rows(setting, axis, cells, names, seeds), columns=list(COLUMNS))
         for axis, cells in axes.items()
@@ -127,8 +127,16 @@ def coordinate_check(
     return CoordinateCheck(sizes, fitted)
 
 
-def _axes(widths: Sequence[int], densities: Sequence[float]) -> dict[str, list[tuple[int, float]]]:
+def axes_of(widths: Sequence[int], densities: Sequence[float]) -> dict[str, list[tuple[int, float]]]:
+    """By axis, the widths and densities along it: widths at the first density, densities at the last width.
+
+    Raises:
+        InputError: nothing is varied, or there is no width or no density.
+    """
     axes = {}
+    for key, values in (("widths", widths), ("densities", densities)):
+        if not values:
+            raise InputError(key, list(values), "is empty", "give one at least")
     if len(set(widths)) > 1:
         axes["width"] = [(width, densities[0]) for width in dict.fromkeys(widths)]
     if len(set(densities)) > 1:
@@ -188,7 +196,12 @@ def _sizes(
                 yield layer, str(coordinate), step, size
 
 
-def _own_loss(model: nn.Module, batch: Any) -> Tensor:
+def own_loss(model: nn.Module, batch: Any) -> Tensor:
+    """The loss that a model gives by itself, as models of ``transformers`` do.
+
+    Raises:
+        InputError: it gives none.
+    """
     output = model(**batch) if isinstance(batch, Mapping) else model(batch)
     loss = getattr(output, "loss", None)
     if not isinstance(loss, Tensor):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import platform
 import statistics
@@ -11,7 +12,6 @@ from pathlib import Path
 
 import torch
 
-import smupar_transfer
 from smupar_transfer.model import GPT, Network, build, network_cost
 from smupar_transfer.records import Environment, GPTSpec, ModelSpec, RunRecord, RunSpec
 from smupar_transfer.sparsity import (
@@ -165,7 +165,8 @@ def describe_environment(execution: Execution, network: Network) -> Environment:
         versions={
             "python": platform.python_version(),
             "torch": torch.__version__,
-            "smupar_transfer": smupar_transfer.__version__,
+            # by name: the face of the package offers rooms that are above this one
+            "smupar_transfer": importlib.import_module("smupar_transfer").__version__,
         },
     )
 

@@ -9,7 +9,7 @@ import pytest
 
 from smupar_transfer.reporting.card import TONES
 from smupar_transfer.reporting.outcome import smallest
-from smupar_transfer.reporting.questions.verdicts import DOES_NOT_HOLD, HOLDS
+from smupar_transfer.statistics.drift_verdicts import DOES_NOT_HOLD, HOLDS
 from tests.reporting.results import an_outcome
 
 

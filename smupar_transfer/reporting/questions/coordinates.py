@@ -13,7 +13,6 @@ from smupar_transfer.reporting.figures.coordinates import draw_panels
 from smupar_transfer.reporting.findings import CheckFindings
 from smupar_transfer.reporting.number_format import joined
 from smupar_transfer.reporting.outcome import Outcome, Picture, Summary, Table
-from smupar_transfer.reporting.questions.verdicts import DOES_NOT_HOLD, HOLDS, OPEN
 from smupar_transfer.reporting.registry import question, register_figure
 from smupar_transfer.statistics.coordinate_slopes import (
     EXACT,
@@ -27,6 +26,7 @@ from smupar_transfer.statistics.coordinate_slopes import (
     mean_of,
 )
 from smupar_transfer.statistics.coordinate_verdicts import Judgement
+from smupar_transfer.statistics.drift_verdicts import DOES_NOT_HOLD, HOLDS, OPEN
 from smupar_transfer.theory import PARAMETRIZATIONS, Coordinate
 
 SPOKEN = {

@@ -13,21 +13,12 @@ from smupar_transfer.reporting.figures.contours import Contours, draw_contours
 from smupar_transfer.reporting.findings import Findings
 from smupar_transfer.reporting.number_format import bracketed, fixed, loss, signed, span
 from smupar_transfer.reporting.outcome import Outcome, Picture, Summary, Table, smallest
-from smupar_transfer.reporting.questions.verdicts import (
-    BOLD,
-    LARGEST_DRIFT,
-    SEVERITY,
-    STAYING,
-    STAYS,
-    held_by_theory,
-    judged,
-    said_of,
-    worst,
-)
+from smupar_transfer.reporting.questions.verdicts import BOLD, STAYS, said_of
 from smupar_transfer.reporting.registry import question, register_figure
 from smupar_transfer.reporting.vocabulary import HYPERPARAMETER_WORDS, position_label, proxy_log2
 from smupar_transfer.statistics import Status
 from smupar_transfer.statistics.cell import apart
+from smupar_transfer.statistics.drift_verdicts import LARGEST_DRIFT, SEVERITY, STAYING, held_by_theory, judged, worst
 from smupar_transfer.statistics.joint_optimum import (
     JointOptimum,
     Surface,

@@ -11,18 +11,10 @@ from smupar_transfer.reporting.figures.tracks import Ticks, Track
 from smupar_transfer.reporting.findings import Findings
 from smupar_transfer.reporting.number_format import bracketed, fixed, percent, span, with_error
 from smupar_transfer.reporting.outcome import Outcome, Picture, Summary, Table
-from smupar_transfer.reporting.questions.verdicts import (
-    DOES_NOT_HOLD,
-    HOLDS,
-    LARGEST_REGRET,
-    LIKELY,
-    OPEN,
-    SEVERITY,
-    judged,
-    worst,
-)
+from smupar_transfer.reporting.questions.verdicts import LARGEST_REGRET
 from smupar_transfer.reporting.registry import question, register_figure
 from smupar_transfer.reporting.vocabulary import HYPERPARAMETER_WORDS
+from smupar_transfer.statistics.drift_verdicts import DOES_NOT_HOLD, HOLDS, LIKELY, OPEN, SEVERITY, judged, worst
 from smupar_transfer.statistics.proxy_size import ProxySize, proxy_size_table, proxy_sizes
 from smupar_transfer.theory import PARAMETRIZATIONS
 

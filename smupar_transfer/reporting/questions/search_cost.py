@@ -10,8 +10,8 @@ from smupar_transfer.reporting.figures.compute import ComputeCurve, draw_compute
 from smupar_transfer.reporting.findings import Findings
 from smupar_transfer.reporting.number_format import bracketed, fixed, signed, span
 from smupar_transfer.reporting.outcome import Outcome, Picture, Summary, Table
-from smupar_transfer.reporting.questions.verdicts import DOES_NOT_HOLD, HOLDS, LIKELY, OPEN, judged, worst
 from smupar_transfer.reporting.registry import question, register_figure
+from smupar_transfer.statistics.drift_verdicts import DOES_NOT_HOLD, HOLDS, LIKELY, OPEN, judged, worst
 from smupar_transfer.statistics.search_cost import SearchCurve, interval, search_curves, search_table
 from smupar_transfer.theory import PARAMETRIZATIONS
 

@@ -19,23 +19,20 @@ from smupar_transfer.reporting.figures.stability import draw_loss_curves, draw_o
 from smupar_transfer.reporting.findings import Findings
 from smupar_transfer.reporting.number_format import bracketed, joined, least, loss, percent
 from smupar_transfer.reporting.outcome import Outcome, Picture, Summary, smallest
-from smupar_transfer.reporting.questions.verdicts import (
-    BOLD,
-    BOUND,
-    LARGEST_DRIFT,
-    SEVERITY,
-    STAYING,
-    STAYS,
-    held_by_theory,
-    judged,
-    said_of,
-    worst,
-)
+from smupar_transfer.reporting.questions.verdicts import BOLD, BOUND, STAYS, said_of
 from smupar_transfer.reporting.registry import question, register_figure
 from smupar_transfer.reporting.tables import cell_table, family_table
 from smupar_transfer.reporting.vocabulary import HYPERPARAMETER_WORDS, position_label
 from smupar_transfer.statistics import CellSummary, FamilySummary
 from smupar_transfer.statistics.cell import shared_words
+from smupar_transfer.statistics.drift_verdicts import (
+    LARGEST_DRIFT,
+    SEVERITY,
+    STAYING,
+    held_by_theory,
+    staying,
+    worst,
+)
 
 
 @question("stability")
@@ -71,16 +68,6 @@ def sentence(family_summaries: Sequence[FamilySummary], design: Design) -> str:
 def _amount(summary: FamilySummary) -> str:
     bound = "at least " if summary.at_least else ""
     return f"{bound}{summary.drift.value:.2f} octaves{bracketed(summary.drift.low, summary.drift.high)}"
-
-
-def staying(summary: FamilySummary) -> str:
-    """The verdict on the claim that the optimum of a family, of any parametrization, stays within ``LARGEST_DRIFT``."""
-    return judged(
-        # no comparison with NaN is true: without an interval there is no evidence (decision 15)
-        [summary.drift.low > LARGEST_DRIFT or summary.surely > LARGEST_DRIFT],
-        [summary.exact and summary.drift.value <= LARGEST_DRIFT],
-        [summary.drift.high <= LARGEST_DRIFT],
-    )
 
 
 def summary(family_summaries: Sequence[FamilySummary], summaries: Sequence[CellSummary], design: Design) -> Summary:

@@ -11,11 +11,12 @@ from smupar_transfer.reporting.figures.tracks import Ticks, Track
 from smupar_transfer.reporting.findings import Findings
 from smupar_transfer.reporting.number_format import bracketed, loss, signed, span, with_error
 from smupar_transfer.reporting.outcome import Outcome, Picture, Summary, Table, smallest
-from smupar_transfer.reporting.questions.verdicts import BOLD, DOES_NOT_HOLD, HOLDS, OPEN, judged, worst
+from smupar_transfer.reporting.questions.verdicts import BOLD
 from smupar_transfer.reporting.registry import question, register_figure
 from smupar_transfer.reporting.vocabulary import AXIS_WORDS, position_label
 from smupar_transfer.statistics import families
 from smupar_transfer.statistics.cell import shared_words
+from smupar_transfer.statistics.drift_verdicts import DOES_NOT_HOLD, HOLDS, OPEN, judged, worst
 from smupar_transfer.statistics.zero_shot_gain import Gain, gain_table, gains
 from smupar_transfer.theory import PARAMETRIZATIONS
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from smupar_transfer.reporting.questions.verdicts import held_by_theory, judged
 from smupar_transfer.statistics import Cell
+from smupar_transfer.statistics.drift_verdicts import held_by_theory, judged
 
 
 @pytest.mark.parametrize(
