@@ -243,6 +243,10 @@ def test_trials_that_end_while_the_best_point_is_written_are_seen(
     trials = [TrialOutcome(number, value, "complete", {}) for number, value in enumerate(values)]
     looks = iter([trials[:1], trials[:2], trials[:2], trials, trials, trials])
     monkeypatch.setattr(tune, "outcomes", lambda _: next(looks))
-    assert tune.settled(search, tmp_path / "tuned.yaml") == trials
+    monkeypatch.setattr(tune, "repeats", lambda _: [])
+    confirmed: list[int] = []
+    found = tune.settled(search, tmp_path / "tuned.yaml", lambda trials: confirmed.append(len(trials)))
+    assert found == (trials, [])
+    assert confirmed == [1, 2, 3], "what came meanwhile is confirmed, too"
     assert read_tuned(tmp_path / "tuned.yaml").value == 1.0
     assert next(looks, None) is None, "it looked again after every time it wrote"
