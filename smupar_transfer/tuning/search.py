@@ -191,6 +191,13 @@ def _held_by_others(shared: SharedStudy, command: str, finished: Sequence[Frozen
     return len(held - {OPENING, *places(finished)})
 
 
+def others_at_work(search: Search) -> int:
+    """How many places of a study other commands are at work on, on this machine or another."""
+    with reachable(search.settings.storage):
+        shared = shared_study(search)
+        return _held_by_others(shared, this_process(), finished_trials(shared.study))
+
+
 @cache
 def _opened(settings: StudySettings, proxy: RunSpec, ranges: tuple[tuple[str, Range], ...]) -> SharedStudy:
     return open_study(settings, proxy, SearchSpace(dict(ranges)))

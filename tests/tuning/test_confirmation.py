@@ -26,6 +26,7 @@ from smupar_transfer.tuning import (
 )
 from smupar_transfer.tuning import confirmation as module
 from smupar_transfer.tuning.liveness import this_process
+from smupar_transfer.tuning.search import shared_study
 
 MakeSearch = Callable[..., Search]
 
@@ -128,7 +129,7 @@ def test_what_another_command_is_at_is_waited_for_and_not_trained(
     def wait(count: int) -> None:
         waits.append(count)
         if len(waits) == 3:  # now the other command is done
-            study = module.shared_study(search).study
+            study = shared_study(search).study
             study.set_user_attr(f"confirmed {first.number} {search.proxy.seed + 1}", {"loss": 1.25, "seconds": 1.0})
 
     ended = list(run_repeats(search, outcomes(search), workers=1, waiting=wait))
@@ -162,9 +163,7 @@ def trials() -> list[TrialOutcome]:
     ]
 
 
-def test_the_best_mean_wins_and_the_point_says_how(
-    search: Search, trials: list[TrialOutcome], tmp_path: Path
-) -> None:
+def test_the_best_mean_wins_and_the_point_says_how(search: Search, trials: list[TrialOutcome], tmp_path: Path) -> None:
     seed = search.proxy.seed
     known = [*made(1, (2.5, 2.4), seed), *made(2, (2.2, 2.3), seed)]
     tuned = best(search, trials, known)
@@ -173,7 +172,8 @@ def test_the_best_mean_wins_and_the_point_says_how(
     again = tuned.confirmation
     assert again is not None
     assert (again.candidates, again.seeds, again.tied) == (2, (seed + 1, seed + 2), ())
-    assert (again.mean, again.standard_error) == (pytest.approx(2.25), pytest.approx(0.05))
+    assert again.mean == pytest.approx(2.25)
+    assert again.standard_error == pytest.approx(0.05)
     assert tuned.searched is SearchedOn.PROXY
     write_tuned(tmp_path / "tuned.yaml", tuned)
     assert read_tuned(tmp_path / "tuned.yaml") == tuned

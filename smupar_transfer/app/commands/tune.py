@@ -36,6 +36,7 @@ from smupar_transfer.tuning import (
     close_study,
     confirmed,
     file_storage,
+    others_at_work,
     outcomes,
     repeats,
     run_repeats,
@@ -205,6 +206,8 @@ def _found(search: Search, done: list[TrialOutcome], workers: int, path: Path) -
 def settled(search: Search, path: Path, confirm: Callable[[list[TrialOutcome]], None]) -> Found:
     """Confirm and write the best point, again if trials ended meanwhile: the last of several commands has seen all.
 
+    Where another command searches on for more trials, that one is the last.
+
     Args:
         search: What was searched.
         path: Where the best point is written.
@@ -218,7 +221,7 @@ def settled(search: Search, path: Path, confirm: Callable[[list[TrialOutcome]], 
         confirm(trials)
         found = Found(trials, repeats(search))
         write_tuned(path, best(search, *found))
-        if len(outcomes(search)) == len(trials):
+        if len(outcomes(search)) == len(trials) or others_at_work(search):
             return found
 
 

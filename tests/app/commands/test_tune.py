@@ -45,7 +45,7 @@ def test_a_search_leaves_a_study_a_point_and_figures(smupar: Run, tiny: tuple[st
     assert result.returncode == 0, result.stderr
     folder = Path("results/proxy")
     figures = {"history.png", "history.svg", "slices.png", "slices.svg"}
-    pages = {"report.html", "trials.csv"}
+    pages = {"report.html", "trials.csv", "confirmation.csv"}
     assert {path.name for path in folder.iterdir()} == {"study.db", "tuned.yaml"} | figures | pages
     report = (folder / "report.html").read_text(encoding="utf-8")
     assert "2 of 2 planned: 2 complete, 0 pruned, 0 diverged" in report
@@ -244,6 +244,7 @@ def test_trials_that_end_while_the_best_point_is_written_are_seen(
     looks = iter([trials[:1], trials[:2], trials[:2], trials, trials, trials])
     monkeypatch.setattr(tune, "outcomes", lambda _: next(looks))
     monkeypatch.setattr(tune, "repeats", lambda _: [])
+    monkeypatch.setattr(tune, "others_at_work", lambda _: 0)
     confirmed: list[int] = []
     found = tune.settled(search, tmp_path / "tuned.yaml", lambda trials: confirmed.append(len(trials)))
     assert found == (trials, [])
