@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from smupar_transfer.app.overrides import keys_of, set_by_hand, words_by_hand, words_of_file
 from smupar_transfer.model import require_same_proxy
-from smupar_transfer.records import RunSpec, Tuned, read_tuned
+from smupar_transfer.records import RunSpec, SearchedOn, Tuned, read_tuned
 from smupar_transfer.theory import HYPERPARAMETERS, BaseHyperparameters, InputError
 from smupar_transfer.training import OWN_BATCHES
 from smupar_transfer.transfer import Recipe, Source
@@ -45,7 +45,11 @@ class Base:
             given = f"given by hand: {', '.join(self.by_hand)}; the others are" if self.by_hand else "are"
             return f"base hyperparameters {given} defaults, which nobody tuned"
         own = f"; by hand: {', '.join(self.by_hand)}" if self.by_hand else ""
-        return f"base hyperparameters of trial {self.tuned.trial} of study {self.tuned.study}{own}"
+        on = ""
+        if self.tuned.searched is SearchedOn.TARGET:
+            proxy = self.tuned.proxy
+            on = f", searched on width {proxy.model.width} at sparsity {1 - proxy.sparsity.density:g} itself"
+        return f"base hyperparameters of trial {self.tuned.trial} of study {self.tuned.study}{on}{own}"
 
 
 def resolve_base(config: DictConfig) -> Base:

@@ -14,7 +14,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
-from smupar_transfer.records import MASK_NAMES, Activation, Decay, MaskKind, Positions, Precision
+from smupar_transfer.records import MASK_NAMES, Activation, Decay, MaskKind, Positions, Precision, SearchedOn
 from smupar_transfer.sweeps import shipped
 from smupar_transfer.theory import PARAMETRIZATIONS, UPDATE_RULES, OptimizerSettings, WeightDecayForm
 
@@ -186,11 +186,14 @@ class RangeConfig:
 
 @dataclass
 class TuningConfig:
-    """The search on the proxy."""
+    """The search."""
 
     n_trials: int = key("finished trials, pruned ones included, that the study shall have in the end")
     startup_trials: int = key("first trials, at random points, before the search models anything")
     pruner_startup_trials: int = key("trials that must complete before any is pruned")
+    confirm: int = key("best points that are trained again with other seeds, of which the best mean wins; 0 is none", 5)
+    confirm_seeds: int = key("seeds that each of them is trained again with", 3)
+    on: str = key("whether trials train the proxy, or the target itself, to compare", "proxy", choices=SearchedOn)
     space: dict[str, RangeConfig] = field(
         default_factory=dict, metadata=about("range of hparams.NAME, with keys .low, .high and .log")
     )

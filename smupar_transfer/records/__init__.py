@@ -34,7 +34,7 @@ from smupar_transfer.records.spec import (
     chance_loss,
 )
 from smupar_transfer.records.store import COORDINATES_FILE, RECORDS_FILE, CoordinateStore, RunStore, Store
-from smupar_transfer.records.tuned import Tuned, read_tuned, write_tuned
+from smupar_transfer.records.tuned import Confirmation, SearchedOn, Tuned, read_tuned, write_tuned
 from smupar_transfer.records.yamls import dump_yaml, load_yaml
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "Activation",
     "BudgetSpec",
+    "Confirmation",
     "CoordinateRecord",
     "CoordinateStore",
     "DataSpec",
@@ -67,6 +68,7 @@ __all__ = [
     "RunRecord",
     "RunSpec",
     "RunStore",
+    "SearchedOn",
     "SparsitySpec",
     "Store",
     "Tuned",

@@ -1,4 +1,4 @@
-"""The page about a search for base hyperparameters on a proxy."""
+"""The page about a search for base hyperparameters, on a proxy or on the target itself."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from smupar_transfer.reporting.provenance import Provenance, cost, counted, opti
 from smupar_transfer.reporting.publish import publish
 from smupar_transfer.reporting.registry import TUNE, pictures_of, register_figure
 from smupar_transfer.reporting.vocabulary import HYPERPARAMETER_WORDS
+from smupar_transfer.statistics.confirmed import Confirmed, tied_with, winner
 
 TRIALS_ON_PAGE = 10
 """On the page; ``trials.csv`` has all."""
@@ -57,6 +58,8 @@ class Study:
         space: What was searched, by name.
         planned: Trials that it shall have in the end.
         trials: The trials that have ended; at least one is complete.
+        confirmed: The best of them that were trained again, in the order in which the search ranks them.
+        confirmation_seconds: How long that took, all together.
     """
 
     name: str
@@ -66,11 +69,22 @@ class Study:
     space: Mapping[str, SearchedRange]
     planned: int
     trials: Sequence[Trial]
+    confirmed: Sequence[Confirmed] = ()
+    confirmation_seconds: float = 0.0
 
     @property
     def best(self) -> tuple[Trial, float]:
-        """The best trial and its loss."""
-        return min(completed(self.trials), key=lambda pair: (pair[1], pair[0].number))  # of equal ones the first
+        """The best trial and its loss: by its mean over further seeds, where there are any."""
+        complete = completed(self.trials)
+        if self.confirmed:
+            number = winner(self.confirmed).trial
+            return next(pair for pair in complete if pair[0].number == number)
+        return min(complete, key=lambda pair: (pair[1], pair[0].number))  # of equal ones the first
+
+    @property
+    def on_target(self) -> bool:
+        """Whether the target itself was searched: what is trained is wider than the base, or sparse."""
+        return self.proxy.model.width != self.proxy.base_width or self.proxy.sparsity.density < 1
 
 
 def draw_study(folder: Path, study: Study) -> None:
@@ -100,7 +114,7 @@ def outcome(study: Study) -> Outcome:
         claim="",
         verdict="",
         notes=_notes(study),
-        tables=(_trials(study),),
+        tables=(*([_confirmations(study)] if study.confirmed else []), _trials(study)),
         pictures=pictures_of(TUNE, study),
     )
 
@@ -108,6 +122,8 @@ def outcome(study: Study) -> Outcome:
 def sentence(study: Study) -> str:
     """Which trial is best, how good it is, and how good the defaults are."""
     trial, lowest = study.best
+    if study.confirmed:
+        return _confirmed_sentence(study, trial)
     told = f"Trial {trial.number} of {len(study.trials)} is best, with a validation loss of {lowest:.4f} nats"
     first = next((tried for tried in study.trials if _is_default(tried, study)), None)
     if first is None:
@@ -115,6 +131,23 @@ def sentence(study: Study) -> str:
     if first is trial:
         return f"{told}; its hyperparameters are the defaults."
     return f"{told}; the defaults {'were ' + first.outcome if first.value is None else f'reach {first.value:.4f}'}."
+
+
+def _confirmed_sentence(study: Study, trial: Trial) -> str:
+    best = winner(study.confirmed)
+    seeds = counted(len(best.losses), "further seed")
+    if math.isinf(best.mean):
+        return f"Every one of the best {counted(len(study.confirmed), 'trial')} diverged with one of {seeds}."
+    error = "" if best.standard_error is None else f" (standard error {best.standard_error:.4f})"
+    told = f"Trial {trial.number} of {len(study.trials)} is best: its mean validation loss over {seeds} is "
+    told += f"{best.mean:.4f} nats{error}"
+    if len(study.confirmed) > 1:
+        told += f", the lowest of the {len(study.confirmed)} best trials, which were trained again"
+    tied = tied_with(best, study.confirmed)
+    if tied:
+        word = "ties" if len(tied) == 1 else "tie"
+        told += f"; {joined([f'trial {number}' for number in tied])} {word} with it, within the standard error"
+    return f"{told}."
 
 
 def _is_default(trial: Trial, study: Study) -> bool:
@@ -155,8 +188,8 @@ def summary(study: Study) -> Summary:
 
 
 def _near(study: Study) -> list[Trial]:
-    """Completed trials whose loss is nearly the best."""
-    _, lowest = study.best
+    """Completed trials whose loss is nearly the lowest."""
+    lowest = min(value for _, value in completed(study.trials))
     return [trial for trial, value in completed(study.trials) if value <= NEARLY_BEST * lowest]
 
 
@@ -181,6 +214,44 @@ def _notes(study: Study) -> tuple[str, ...]:
         return ()
     where = joined(ends)
     return (f"The best value of {where} lies at the end of what was searched: a wider range may hold a better one.",)
+
+
+def _confirmations(study: Study) -> Table:
+    """The candidates, best mean first."""
+    best = winner(study.confirmed)
+    ordered = sorted(study.confirmed, key=lambda each: each.mean)
+    tied = {best.trial, *tied_with(best, study.confirmed)}
+    values = {trial.number: value for trial, value in completed(study.trials)}
+    rows = [
+        {
+            "trial": each.trial,
+            "loss": values[each.trial],
+            "mean": None if math.isinf(each.mean) else each.mean,
+            "standard_error": each.standard_error,
+            "ties_with_best": each.trial in tied,
+            **{f"loss_{index}": value for index, value in enumerate(each.losses, 1)},
+        }
+        for each in ordered
+    ]
+    return Table(
+        name="confirmation",
+        title="The best trials, trained again",
+        note=f"The mean is over {counted(len(best.losses), 'further seed')}, which had no part in choosing these "
+        "trials; the loss of the search did, and so tends to be too low for the trial that leads it. A trial ties with "
+        "the best if it is worse by no more than the standard error of the difference, seed by seed.",
+        frame=pd.DataFrame(rows),
+        columns=("trial", "loss in the search", "mean", "standard error", "ties with the best"),
+        rows=tuple(
+            (
+                f"{each.trial}",
+                loss(values[each.trial]),
+                loss(None if math.isinf(each.mean) else each.mean),
+                "-" if each.standard_error is None else f"{each.standard_error:.4f}",
+                "best" if each == best else "yes" if each.trial in tied else "no",
+            )
+            for each in ordered
+        ),
+    )
 
 
 def _trials(study: Study) -> Table:
@@ -233,7 +304,18 @@ def slices(study: Study) -> Picture:
         "Loss against each hyperparameter. The star is the best trial. Grey points were pruned, and are drawn at "
         f"their last loss, which a longer training would have lowered. {WEDGES}"
     )
-    return Picture("slices", words, draw_slices(study.trials, {name: axis.log for name, axis in study.space.items()}))
+    return Picture(
+        "slices",
+        words,
+        draw_slices(study.trials, {name: axis.log for name, axis in study.space.items()}, study.best[0]),
+    )
+
+
+def _confirmation_time(study: Study) -> str:
+    if not study.confirmed:
+        return ""
+    trainings = sum(len(each.losses) for each in study.confirmed)
+    return f", {duration(study.confirmation_seconds)} of {counted(trainings, 'training')} that confirm the best"
 
 
 def provenance(study: Study) -> Provenance:
@@ -243,7 +325,7 @@ def provenance(study: Study) -> Provenance:
     ended = ", ".join(f"{counts[outcome]} {outcome}" for outcome in ("complete", "pruned", "diverged"))
     facts = {
         "Trials": f"{len(study.trials)} of {study.planned} planned: {ended}",
-        "Time": f"{duration(seconds)} of all trials together",
+        "Time": f"{duration(seconds)} of all trials together" + _confirmation_time(study),
         **optimization(study.proxy),
         **settings([study.proxy]),
     }
@@ -251,13 +333,13 @@ def provenance(study: Study) -> Provenance:
     facts["Base hyperparameters"] = f"{facts['Base hyperparameters']} (the defaults)"
     return Provenance(
         name=study.name,
-        question="Which base hyperparameters train the dense proxy best?",
+        question=f"Which base hyperparameters train the {'target itself' if study.on_target else 'dense proxy'} best?",
         expected="",
         command=study.command,
         again="",
         facts=tuple(facts.items()),
         files=("tuned.yaml",),
         kind="search",
-        cost=cost(len(study.trials), seconds, "trial"),
+        cost=cost(len(study.trials), seconds + study.confirmation_seconds, "trial"),
         go_on=study.go_on,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass, field, fields
+from dataclasses import astuple, dataclass, field, fields, replace
 from pathlib import Path
 
 from smupar_transfer.records import SCHEMA_VERSION, BudgetSpec, FileKind, ModelSpec, ModuleSpec, SparsitySpec, Tuned
@@ -64,7 +64,7 @@ class Source:
             study=tuned.study,
             trial=tuned.trial,
             value=tuned.value,
-            proxy_model=proxy.model,
+            proxy_model=replace(proxy.model, width=proxy.base_width),
             proxy_parametrization=proxy.parametrization,
             data_sha256=proxy.data.sha256,
             proxy_optimizer=proxy.optimizer,

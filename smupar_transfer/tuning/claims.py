@@ -58,15 +58,15 @@ class TrialClaims:
     """
 
     def __init__(self, engine: sa.Engine, study: str) -> None:
-        self._engine, self._study = engine, study
+        self.engine, self._study = engine, study
         self._clock = _seconds(engine)
 
     def create_table(self) -> None:
         """Make room for claims in the database, where there is none yet."""
         try:
-            TABLE.metadata.create_all(self._engine)
+            TABLE.metadata.create_all(self.engine)
         except DBAPIError:
-            if not sa.inspect(self._engine).has_table(TABLE.name):  # else another command made it at this moment
+            if not sa.inspect(self.engine).has_table(TABLE.name):  # else another command made it at this moment
                 raise
 
     def take(self, ordinals: Iterable[int], command: str) -> TrialClaim | None:
@@ -109,7 +109,7 @@ class TrialClaims:
 
     def holds(self, claim: TrialClaim) -> bool:
         """Whether nobody has taken a claim over, as happens to a process that slept for longer than a claim lives."""
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             return connection.execute(sa.select(TABLE.c.ordinal).where(self._is(claim))).first() is not None
 
     def alive(self) -> list[TrialClaim]:
@@ -119,7 +119,7 @@ class TrialClaims:
     def _rows(self) -> list[sa.Row[tuple[int, str, str, int, int]]]:
         columns = (TABLE.c.ordinal, TABLE.c.command, TABLE.c.process, TABLE.c.heartbeat)
         age = (self._clock - TABLE.c.heartbeat).label("age")
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             return list(connection.execute(sa.select(*columns, age).where(TABLE.c.study == self._study)))
 
     def _insert(self, claim: TrialClaim) -> bool:
@@ -143,7 +143,7 @@ class TrialClaims:
 
     def _execute(self, statement: object) -> bool:
         """Whether a statement changed anything."""
-        with self._engine.begin() as connection:
+        with self.engine.begin() as connection:
             return bool(connection.execute(statement).rowcount)  # type: ignore[call-overload]
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import optuna
 
 from smupar_transfer.records import Evaluation, RunSpec
 from smupar_transfer.training import Data, Execution, Silent, Tracking, run
 from smupar_transfer.tuning.space import SearchSpace
+from smupar_transfer.tuning.storage import patiently
 
 DIVERGED = "diverged"
 """Attribute of a trial that ended as pruned because its loss was lost."""
@@ -28,8 +30,8 @@ class PruningObserver(Silent):
         """
         if evaluation.validation_loss is None:
             return
-        self.trial.report(evaluation.validation_loss, evaluation.step)
-        if self.trial.should_prune():
+        patiently(partial(self.trial.report, evaluation.validation_loss, evaluation.step))
+        if patiently(self.trial.should_prune):
             raise optuna.TrialPruned
 
 
@@ -60,9 +62,11 @@ class Objective:
         spec = replace(self.proxy, hparams=self.space.suggest(trial, self.proxy.hparams))
         tracking = replace(self.tracking, run=f"trial-{trial.number}")
         record = run(spec, self.data, self.execution, PruningObserver(trial), tracking=tracking)
-        trial.set_user_attr("wall_seconds", record.wall_seconds)
-        trial.set_user_attr("tokens", record.tokens)
+        known: dict[str, float] = {"wall_seconds": record.wall_seconds, "tokens": record.tokens}
         if record.validation_loss is None:
-            trial.set_user_attr(DIVERGED, True)
+            known[DIVERGED] = True
+        for name, value in known.items():
+            patiently(partial(trial.set_user_attr, name, value))
+        if record.validation_loss is None:
             raise optuna.TrialPruned
         return record.validation_loss

@@ -5,20 +5,19 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache, partial
 
 from optuna.trial import FrozenTrial, TrialState
 
 from smupar_transfer.launchers import run_jobs
-from smupar_transfer.records import RunSpec, Tuned
-from smupar_transfer.theory import InputError
+from smupar_transfer.records import RunSpec, SearchedOn
 from smupar_transfer.training import DataRequest, Execution, Tracking, load
 from smupar_transfer.tuning.claims import TrialClaim
 from smupar_transfer.tuning.liveness import this_process
 from smupar_transfer.tuning.objective import DIVERGED, Objective
 from smupar_transfer.tuning.space import Range, SearchSpace
-from smupar_transfer.tuning.storage import TROUBLE, patiently, reachable
+from smupar_transfer.tuning.storage import TROUBLE, close_storage, patiently, reachable
 from smupar_transfer.tuning.study import (
     OPENING,
     SharedStudy,
@@ -37,7 +36,17 @@ POLL_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched, where and how."""
+    """What is searched, where and how.
+
+    Attributes:
+        settings: How the study searches.
+        proxy: The run that is tuned.
+        space: What is searched.
+        data: What is learned from.
+        execution: How trials are computed.
+        tracking: Who keeps the curves of trials.
+        on: Whether ``proxy`` is the proxy, or the target itself.
+    """
 
     settings: StudySettings
     proxy: RunSpec
@@ -45,6 +54,7 @@ class Search:
     data: DataRequest
     execution: Execution
     tracking: Tracking = field(default_factory=Tracking)
+    on: SearchedOn = SearchedOn.PROXY
 
 
 @dataclass(frozen=True)
@@ -80,7 +90,7 @@ def describe(trial: FrozenTrial) -> TrialOutcome:
 def outcomes(search: Search) -> list[TrialOutcome]:
     """Finished trials of a study so far."""
     with reachable(search.settings.storage):
-        return [describe(trial) for trial in finished_trials(_shared(search).study)]
+        return [describe(trial) for trial in finished_trials(shared_study(search).study)]
 
 
 def run_search(
@@ -104,7 +114,7 @@ def run_search(
         Each trial of the study as it ends, of this command or another.
     """
     with reachable(search.settings.storage):
-        shared, command = _shared(search), this_process()
+        shared, command = shared_study(search), this_process()
         finished = finished_trials(shared.study)
         seen = {trial.number for trial in (finished if known is None else known)}
 
@@ -149,7 +159,7 @@ def _run_place(job: PlaceJob) -> bool:
         Whether there was one.
     """
     with reachable(job.search.settings.storage):
-        ran = patiently(partial(_try_place, job, _shared(job.search)))
+        ran = patiently(partial(_try_place, job, shared_study(job.search)))
     if not ran:
         time.sleep(POLL_SECONDS)
     return ran
@@ -181,39 +191,24 @@ def _held_by_others(shared: SharedStudy, command: str, finished: Sequence[Frozen
     return len(held - {OPENING, *places(finished)})
 
 
+def others_at_work(search: Search) -> int:
+    """How many places of a study other commands are at work on, on this machine or another."""
+    with reachable(search.settings.storage):
+        shared = shared_study(search)
+        return _held_by_others(shared, this_process(), finished_trials(shared.study))
+
+
 @cache
 def _opened(settings: StudySettings, proxy: RunSpec, ranges: tuple[tuple[str, Range], ...]) -> SharedStudy:
     return open_study(settings, proxy, SearchSpace(dict(ranges)))
 
 
-def _shared(search: Search) -> SharedStudy:
+def shared_study(search: Search) -> SharedStudy:
+    """The study of a search, opened once a process."""
     return _opened(search.settings, search.proxy, tuple(search.space.ranges.items()))
 
 
-def best(search: Search, trials: Sequence[TrialOutcome]) -> Tuned:
-    """The best completed trial with everything needed to use it.
-
-    Args:
-        search: What was searched.
-        trials: The trials of its study that have an outcome.
-
-    Raises:
-        InputError: none of them completed.
-    """
-    complete = [(trial.value, trial.number, trial) for trial in trials if trial.value is not None]
-    if not complete:
-        raise InputError(
-            "study.name",
-            search.settings.name,
-            "has no completed trial",
-            "every point was pruned or diverged: narrow tuning.space or raise tuning.n_trials",
-        )
-    value, number, trial = min(complete, key=lambda ranked: ranked[:2])
-    return Tuned(
-        hparams=replace(search.proxy.hparams, **trial.hparams),
-        value=value,
-        study=search.settings.name,
-        trial=number,
-        trials=len(trials),
-        proxy=search.proxy,
-    )
+def close_study(search: Search) -> None:
+    """Leave the study of a search; it is opened again when it is asked for."""
+    close_storage(shared_study(search).claims.engine)
+    _opened.cache_clear()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +13,8 @@ from typing import Any, TypeVar
 
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy import NullPool
+from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from smupar_transfer.theory import InputError
@@ -23,10 +26,16 @@ BUSY_SECONDS = 20
 CREATION_ATTEMPTS = 10
 """At making tables, which other processes may be making at the same moment."""
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
-"""Seconds between attempts: a server that restarts, or a file that is busy, is given half a minute."""
+"""Seconds between attempts: a server that restarts is given half a minute."""
+PATIENCE_SECONDS = 30
+"""After so long there is no further attempt: each may have waited for a busy file by itself."""
 DRIVER = "pip install 'smupar-transfer[postgresql]' brings psycopg, for postgresql+psycopg://user@host/database"
 BARE_AT_SIGN = re.compile(r"[^:]*://[^:/@?]*:[^@]*@[^?]*@")
 """A user, a password and two @ before the parameters: the second ends the password, the first does for SQLAlchemy."""
+MOUNTS = Path("/proc/self/mounts")
+"""What Linux says of the file systems that there are."""
+LOCAL = ("btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "tmpfs", "xfs", "zfs")
+"""File systems of one machine: all processes that open a file there share its memory."""
 SECRETS = ("password", "passwd", "sslpassword")
 """Parameters of a URL that are not shown."""
 
@@ -67,10 +76,13 @@ def open_storage(url: str) -> RDBStorage:
 
 def patiently(work: Callable[[], T]) -> T:
     """Do something that needs the database; again, after a pause, where the database fails."""
+    started = time.monotonic()
     for pause in PAUSES:
         try:
             return work()
         except TROUBLE:
+            if time.monotonic() - started > PATIENCE_SECONDS:
+                raise
             time.sleep(pause)
     return work()
 
@@ -130,9 +142,66 @@ def _refuse_memory(url: str, database: URL) -> None:
 
 def _engine_options(database: URL) -> dict[str, Any]:
     if database.get_backend_name() != "sqlite":
-        # a server may restart between two trials, and counts connections
-        return {"pool_pre_ping": True, "pool_size": 1}
-    return {} if "timeout" in database.query else {"connect_args": {"timeout": BUSY_SECONDS}}
+        return {"poolclass": NullPool}  # a server counts connections, and may restart between two trials
+    options: dict[str, Any] = {} if "timeout" in database.query else {"timeout": BUSY_SECONDS}
+    if database.get_driver_name() == "pysqlite" and "uri" not in database.query and _is_local(str(database.database)):
+        options["factory"] = WriteAheadConnection
+    return {"connect_args": options}
+
+
+class WriteAheadConnection(sqlite3.Connection):
+    """A connection to a file that is written ahead: no transaction waits for the disk.
+
+    A process that is killed loses nothing; a machine that loses its power may lose the last trials, and no more. Where
+    the file cannot be brought into that mode, as when it is locked or may not be written, the mode stays as it is.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        with contextlib.suppress(sqlite3.Error):
+            if self._set_journal("wal") == "wal":
+                self.execute("PRAGMA synchronous=NORMAL")
+
+    def leave(self) -> None:
+        """Bring the file back into SQLite's usual mode, one file that can be copied, unless others have it open."""
+        with contextlib.suppress(sqlite3.Error):
+            self._set_journal("delete")
+
+    def _set_journal(self, mode: str) -> str:
+        (patience,) = self.execute("PRAGMA busy_timeout").fetchone()
+        self.execute("PRAGMA busy_timeout=0")
+        try:
+            return str(self.execute(f"PRAGMA journal_mode={mode}").fetchone()[0])
+        finally:
+            self.execute(f"PRAGMA busy_timeout={patience}")
+
+
+def close_storage(engine: Engine) -> None:
+    """End the connections to a database, and leave an SQLite file without others beside it."""
+    engine.dispose()
+    if engine.dialect.name != "sqlite":
+        return
+    with contextlib.suppress(*TROUBLE), engine.connect() as connection:
+        own: object = connection.connection.dbapi_connection
+        if isinstance(own, WriteAheadConnection):
+            own.leave()
+    engine.dispose()
+
+
+def _is_local(path: str) -> bool:
+    """Whether a file is known to lie in a file system of this machine alone; writing ahead needs shared memory."""
+    try:
+        mounts = [line.split()[1:3] for line in MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()]
+    except OSError:
+        return False
+    folder = Path(path).resolve()
+    around = [(len(where), kind) for where, kind in mounts if folder.is_relative_to(_unescaped(where))]
+    return max(around, default=(0, ""), key=lambda mount: mount[0])[1] in LOCAL
+
+
+def _unescaped(mount: str) -> str:
+    """A mount point as it is; Linux writes blanks in it as octal numbers."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), mount)
 
 
 def _is_race(error: BaseException) -> bool:

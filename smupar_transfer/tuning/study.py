@@ -9,9 +9,11 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from smupar_transfer.records import RunSpec, require_name, to_plain
@@ -20,7 +22,7 @@ from smupar_transfer.tuning.claims import TrialClaims
 from smupar_transfer.tuning.liveness import this_process
 from smupar_transfer.tuning.objective import Objective
 from smupar_transfer.tuning.space import SearchSpace
-from smupar_transfer.tuning.storage import DRIVER, TROUBLE, open_storage, reason, shown
+from smupar_transfer.tuning.storage import DRIVER, TROUBLE, open_storage, patiently, reason, shown
 
 SPECIFICATION = "specification"
 """Attribute of a study: what it asks."""
@@ -30,6 +32,8 @@ OPENING = -1
 """Instead of a place in the plan: held by the command that writes down what a new study asks."""
 OPENING_SECONDS = 0.1
 """Between two looks whether that has been done."""
+MOST_SEEDS = 1000
+"""That a point is trained again with; more say nothing new, and have no place of their own (see ``confirmation``)."""
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 """Trials with an outcome; one that diverged counts as pruned."""
 
@@ -46,6 +50,8 @@ class StudySettings:
         startup_trials: The number of random points before the sampler models anything.
         pruner_startup_trials: The number of trials that must complete before any is pruned.
         seed: The seed of the sampler; any whole number.
+        confirm: How many of the best points are trained again once the search is complete; 0 is none.
+        confirm_seeds: The number of seeds, beside that of the search, that each of them is trained with.
     """
 
     name: str
@@ -54,9 +60,16 @@ class StudySettings:
     startup_trials: int = 10
     pruner_startup_trials: int = 5
     seed: int = 0
+    confirm: int = 5
+    confirm_seeds: int = 3
 
     def __post_init__(self) -> None:
         require_name("study.name", self.name)
+        if self.confirm < 0:
+            raise InputError("tuning.confirm", self.confirm, "must not be negative", "0 trusts a single training")
+        if not 1 <= self.confirm_seeds <= MOST_SEEDS:
+            problem = f"must be from 1 to {MOST_SEEDS:,}"
+            raise InputError("tuning.confirm_seeds", self.confirm_seeds, problem, "tuning.confirm=0 trains none again")
         for key in ("n_trials", "startup_trials", "pruner_startup_trials"):
             if getattr(self, key) < 1:
                 raise InputError(f"tuning.{key}", getattr(self, key), "must be at least 1")
@@ -86,7 +99,7 @@ def open_study(settings: StudySettings, proxy: RunSpec, space: SearchSpace) -> S
         claims = TrialClaims(storage.engine, settings.name)
         claims.create_table()
         known = _settled_question(study, claims, _question(proxy, space))
-    except (*TROUBLE, ImportError, OSError, ValueError) as error:
+    except (*TROUBLE, ImportError, OSError, RuntimeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(
@@ -95,6 +108,8 @@ def open_study(settings: StudySettings, proxy: RunSpec, space: SearchSpace) -> S
             f"cannot be opened: {reason(error)}",
             DRIVER if isinstance(error, ImportError) else "check the URL, the folder and the server",
         ) from error
+    if study.directions != [StudyDirection.MINIMIZE]:
+        raise InputError("study.name", settings.name, "is a study of another program", "choose another study.name")
     _check_question(known, _question(proxy, space), settings)
     study.pruner = optuna.pruners.MedianPruner(
         n_startup_trials=settings.pruner_startup_trials, n_warmup_steps=proxy.budget.steps // 3
@@ -138,9 +153,9 @@ def run_next_trial(
         with contextlib.suppress(*TROUBLE):
             study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
         raise
-    if not is_held():
+    if not patiently(is_held):
         return None
-    told = study.tell(trial, value, state, skip_if_finished=True)
+    told = patiently(partial(study.tell, trial, value, state, skip_if_finished=True))
     return told if told.state in FINISHED else None
 
 

@@ -139,9 +139,9 @@ def claimed_elsewhere(search: Search, ordinal: int, seconds: float) -> None:
     """A place is held by a command on another machine, whose heart beat last some seconds ago."""
     claims = shared(search).claims
     row = {"study": search.settings.name, "ordinal": ordinal, "command": "elsewhere/1/1", "process": "elsewhere/1/1"}
-    with claims._engine.begin() as connection:
+    with claims.engine.begin() as connection:
         connection.execute(sa.insert(TABLE).values(heartbeat=claims._clock - seconds, **row))
-    claims._engine.dispose()
+    claims.engine.dispose()
 
 
 def test_the_last_places_of_other_commands_are_waited_for(

@@ -389,5 +389,5 @@ def test_several_processes_may_make_a_database_at_the_same_moment(
         thread.join()
     assert len(opened) == 6
     for shared in opened:
-        shared.claims._engine.dispose()
+        shared.claims.engine.dispose()
     gc.collect()

@@ -1,12 +1,13 @@
-"""``smupar tune``: search base hyperparameters on the dense proxy."""
+"""``smupar tune``: search base hyperparameters on the dense proxy, or on the target itself to compare."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Group
@@ -16,21 +17,29 @@ from smupar_transfer.app.base import unread_scale
 from smupar_transfer.app.console import progress_bar
 from smupar_transfer.app.masking import masked, secrets_of
 from smupar_transfer.app.overrides import PROXY_WORDS, RUN_WORDS, next_command, path_word, set_by_hand, words_given
-from smupar_transfer.records import write_tuned
-from smupar_transfer.reporting.number_format import loss, significant
+from smupar_transfer.records import SearchedOn, Tuned, write_tuned
+from smupar_transfer.reporting.number_format import joined, loss, significant
+from smupar_transfer.reporting.provenance import counted
 from smupar_transfer.sweeps.overwriting import refuse_other_page
-from smupar_transfer.theory import InputError
+from smupar_transfer.theory import InputError, choose
 from smupar_transfer.training.kernel_fallback import resolved
 from smupar_transfer.transfer import MINIMUM_WEIGHTS_PER_NEURON
 from smupar_transfer.tuning import (
     Range,
+    Repeat,
     Search,
     SearchSpace,
     StudySettings,
     TrialOutcome,
     best,
+    candidates,
+    close_study,
+    confirmed,
     file_storage,
+    others_at_work,
     outcomes,
+    repeats,
+    run_repeats,
     run_search,
 )
 
@@ -44,29 +53,27 @@ def run(config: DictConfig) -> None:
     """Search, print the best trials, write ``tuned.yaml`` and a page about the search.
 
     Raises:
-        InputError: a value is impossible, or a person set a target, of which a search on the proxy knows nothing.
+        InputError: a value is impossible, or a person set a target where the proxy is searched, or none where it is the
+            target.
     """
-    for key in set_by_hand(config, "target"):
-        problem = "has no say in a search, which is for the dense proxy"
-        raise InputError(key, OmegaConf.select(config, key), problem, "give it to smupar transfer")
+    _check_target(config)
     search, folder = make_search(config), Path(config.results_dir) / config.study.name
     refuse_other_page(folder, "tune", "study.name")
-    trials = tune(config, search)
-    tuned = best(search, trials)
+    found = tune(config, search)
     go_on = suggested(config, folder)
-    publish(folder, search, trials, go_on)
-    console.terminal().print(trial_table(search, trials))
-    console.terminal().print(
-        f"\nwrote {folder / 'tuned.yaml'}: trial {tuned.trial}, validation loss {tuned.value:.4f} nats"
-    )
+    publish(folder, search, found, go_on)
+    console.terminal().print(trial_table(search, found))
+    console.line(f"\nwrote {folder / 'tuned.yaml'}: {told(best(search, *found))}")
     console.terminal().print(f"wrote {folder / 'report.html'}", soft_wrap=True)
     console.terminal().print(f"next: {go_on}", soft_wrap=True)
 
 
 def suggested(config: DictConfig, folder: Path) -> str:
-    """How to transfer to four times the width, as sparse as the theory has been tested."""
-    width = 4 * config.model.width
-    sparsity = max(0.0, 1 - MINIMUM_WEIGHTS_PER_NEURON / width)
+    """How to transfer to the target that was searched; else to four times the width, as sparse as has been tested."""
+    width, sparsity = config.target.width or config.model.width, config.target.sparsity
+    if config.tuning.on == SearchedOn.PROXY:
+        width = 4 * config.model.width
+        sparsity = max(0.0, 1 - MINIMUM_WEIGHTS_PER_NEURON / width)
     words = [path_word("tuned", folder / "tuned.yaml"), f"target.width={width}", f"target.sparsity={sparsity:g}"]
     return next_command("transfer", words, PROXY_WORDS | RUN_WORDS)
 
@@ -75,6 +82,7 @@ def make_search(config: DictConfig) -> Search:
     """The search that a configuration describes."""
     tuning = config.tuning
     space = _space(config)
+    on = choose(SearchedOn, "tuning.on", tuning.on)
     search = Search(
         settings=StudySettings(
             name=config.study.name,
@@ -83,16 +91,31 @@ def make_search(config: DictConfig) -> Search:
             startup_trials=tuning.startup_trials,
             pruner_startup_trials=tuning.pruner_startup_trials,
             seed=config.seed,
+            confirm=tuning.confirm,
+            confirm_seeds=tuning.confirm_seeds,
         ),
-        proxy=config_to_spec.proxy_spec(config),
+        proxy=(config_to_spec.proxy_spec if on is SearchedOn.PROXY else config_to_spec.target_spec)(config),
         space=SearchSpace(space),
         data=config_to_spec.data_request(config),
         execution=config_to_spec.execution(config),
         tracking=config_to_spec.tracking(config, Path(config.results_dir) / config.study.name),
+        on=on,
     )
     for key in set_by_hand(config, "hparams"):
         _refuse_outside(key, search)
     return search
+
+
+def _check_target(config: DictConfig) -> None:
+    given = set_by_hand(config, "target")
+    if config.tuning.on == SearchedOn.TARGET and not given:
+        problem = "needs to know the target"
+        raise InputError("tuning.on", config.tuning.on, problem, "give target.width, target.sparsity or both")
+    if config.tuning.on == SearchedOn.PROXY:
+        for key in given:
+            problem = "has no say in a search, which is for the dense proxy"
+            remedy = "give it to smupar transfer; to search on the target itself, say tuning.on=target"
+            raise InputError(key, OmegaConf.select(config, key), problem, remedy)
 
 
 def _space(config: DictConfig) -> dict[str, Range]:
@@ -122,23 +145,44 @@ def _refuse_outside(key: str, search: Search) -> None:
         raise InputError(key, value, problem, "widen the range, or leave it out")
 
 
-def tune(config: DictConfig, search: Search) -> list[TrialOutcome]:
-    """Have the missing trials run, by this command and others that search the same study, and write ``tuned.yaml``.
+class Found(NamedTuple):
+    """What a study has found.
+
+    Attributes:
+        trials: The finished trials.
+        repeats: The best of them, trained again.
+    """
+
+    trials: list[TrialOutcome]
+    repeats: list[Repeat]
+
+
+def tune(config: DictConfig, search: Search) -> Found:
+    """Have what is missing run, by this command and others that search the same study, and write ``tuned.yaml``.
 
     Returns:
-        The finished trials, of which ``tuned.yaml`` has the best.
+        What the study has found, of which ``tuned.yaml`` has the best.
     """
     workers = config_to_spec.workers(config)
-    done = outcomes(search)
     path = Path(config.results_dir) / search.settings.name / "tuned.yaml"
-    if not done and path.exists():  # as in a clone, whose published study came without its database
-        problem = f"is new, but {path} is there, of another study: it would be lost"
-        raise InputError("study.name", search.settings.name, problem, "choose another study.name or results_dir")
+    try:
+        done = outcomes(search)
+        if not done and path.exists():  # as in a clone, whose published study came without its database
+            problem = f"is new, but {path} is there, of another study: it would be lost"
+            raise InputError("study.name", search.settings.name, problem, "choose another study.name or results_dir")
+        return _found(search, done, workers, path)
+    finally:
+        close_study(search)
+
+
+def _found(search: Search, done: list[TrialOutcome], workers: int, path: Path) -> Found:
     lowest = min((_value(trial) for trial in done), default=float("inf"))
     total = max(search.settings.n_trials, len(done))
-    if len(done) < total:
+    again = min(search.settings.confirm, total) * search.settings.confirm_seeds
+    known = [repeat for repeat in repeats(search) if repeat.trial in {it.number for it in candidates(search, done)}]
+    if len(done) < total or len(known) < again:
         search = replace(search, execution=resolved(search.execution))
-    with progress_bar(f"tuning {search.settings.name}", total, len(done)) as bar:
+    with progress_bar(f"tuning {search.settings.name}", total + again, len(done) + len(known)) as bar:
 
         def wait(count: int) -> None:
             bar.say(f"best {loss(lowest)}, waiting for {count} of another command")
@@ -147,28 +191,65 @@ def tune(config: DictConfig, search: Search) -> list[TrialOutcome]:
             for trial in ended:
                 lowest = min(lowest, _value(trial))
                 bar.advance(f"best {loss(lowest)}")
-    return settled(search, path)
+
+        def confirm(trials: list[TrialOutcome]) -> None:
+            chosen = candidates(search, trials)
+            bar.expect(len(trials) + len(chosen) * search.settings.confirm_seeds)
+            with closing(run_repeats(search, trials, workers, wait, known)) as ended:
+                for repeat in ended:
+                    known.append(repeat)
+                    bar.advance(f"trial {repeat.trial} with seed {repeat.seed}: {loss(repeat.loss)}")
+
+        return settled(search, path, confirm)
 
 
-def settled(search: Search, path: Path) -> list[TrialOutcome]:
-    """Write the best point, again if trials ended meanwhile: of several commands, the last has seen all trials.
+def settled(search: Search, path: Path, confirm: Callable[[list[TrialOutcome]], None]) -> Found:
+    """Confirm and write the best point, again if trials ended meanwhile: the last of several commands has seen all.
+
+    Where another command searches on for more trials, that one is the last.
+
+    Args:
+        search: What was searched.
+        path: Where the best point is written.
+        confirm: Trains the best of some trials again, where that is missing.
 
     Returns:
-        The trials among which it is the best.
+        What the study had found then.
     """
     while True:
         trials = outcomes(search)
-        write_tuned(path, best(search, trials))
-        if len(outcomes(search)) == len(trials):
-            return trials
+        confirm(trials)
+        found = Found(trials, repeats(search))
+        write_tuned(path, best(search, *found))
+        if len(outcomes(search)) == len(trials) or others_at_work(search):
+            return found
 
 
-def trial_table(search: Search, trials: Sequence[TrialOutcome]) -> Group:
-    """The best of some trials, best first."""
+def told(tuned: Tuned) -> str:
+    """Which trial is best, and how good it is."""
+    again = tuned.confirmation
+    if again is None or again.mean is None:
+        return f"trial {tuned.trial}, validation loss {tuned.value:.4f} nats"
+    error = "" if again.standard_error is None else f" (standard error {again.standard_error:.4f})"
+    tied = f"; {joined([f'trial {number}' for number in again.tied])} within the noise of it" if again.tied else ""
+    seeds = counted(len(again.seeds), "further seed")
+    return f"trial {tuned.trial}, validation loss {again.mean:.4f} nats over {seeds}{error}{tied}"
+
+
+def trial_table(search: Search, found: Found) -> Group:
+    """The best of some trials, best first: by the mean over further seeds, where there is one."""
+    trials = found.trials
     complete = sorted((trial for trial in trials if trial.value is not None), key=_value)
+    again = {each.trial: each.mean for each in confirmed(search, *found)}
+    complete.sort(key=lambda trial: again.get(trial.number, math.inf))  # stable
     names = list(search.space.ranges)
     rows = [
-        [str(trial.number), loss(trial.value), *(significant(trial.hparams[name]) for name in names)]
+        [
+            str(trial.number),
+            loss(trial.value),
+            *([loss(again.get(trial.number))] if again else []),
+            *(significant(trial.hparams[name]) for name in names),
+        ]
         for trial in complete[:TRIALS_IN_TERMINAL]
     ]
     lost = sum(trial.outcome == "diverged" for trial in trials)
@@ -176,31 +257,42 @@ def trial_table(search: Search, trials: Sequence[TrialOutcome]) -> Group:
         f"best of {len(trials)} trials: {len(complete)} complete, {len(trials) - len(complete) - lost} pruned, "
         f"{lost} diverged"
     )
-    return console.table(title, ["trial", "loss (nats)", *names], rows)
+    means = [f"mean of {counted(search.settings.confirm_seeds, 'more seed')}"] if again else []
+    return console.table(title, ["trial", "loss (nats)", *means, *names], rows)
 
 
 def _value(trial: TrialOutcome) -> float:
     return float("inf") if trial.value is None else trial.value
 
 
-def draw(folder: Path, search: Search, trials: Sequence[TrialOutcome]) -> None:
+def draw(folder: Path, search: Search, found: Found) -> None:
     """The figures of a search: the history of its trials, and a slice per hyperparameter."""
     from smupar_transfer.reporting.study_page import draw_study
 
-    draw_study(folder, _study(search, trials, ""))
+    draw_study(folder, _study(search, found, ""))
 
 
-def publish(folder: Path, search: Search, trials: Sequence[TrialOutcome], go_on: str) -> None:
+def publish(folder: Path, search: Search, found: Found, go_on: str) -> None:
     """The figures, the table and the page of a search; ``go_on`` is the command line that makes use of it."""
     from smupar_transfer.reporting.study_page import publish_study
 
-    publish_study(folder, _study(search, trials, go_on))
+    publish_study(folder, _study(search, found, go_on))
 
 
-def _study(search: Search, trials: Sequence[TrialOutcome], go_on: str) -> Study:
+def _study(search: Search, found: Found, go_on: str) -> Study:
     from smupar_transfer.reporting.study_page import Study
 
     settings, words = search.settings, words_given()
     secrets = secrets_of(words)  # a page is there to be shown to others
     command = next_command("tune", [masked(word, secrets) for word in words], ())
-    return Study(settings.name, command, go_on, search.proxy, search.space.ranges, settings.n_trials, list(trials))
+    return Study(
+        settings.name,
+        command,
+        go_on,
+        search.proxy,
+        search.space.ranges,
+        settings.n_trials,
+        found.trials,
+        confirmed(search, *found),
+        sum(repeat.seconds for repeat in found.repeats),
+    )

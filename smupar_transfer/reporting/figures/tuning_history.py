@@ -112,19 +112,20 @@ def draw_history(trials: Sequence[Trial]) -> Figure:
     return figure
 
 
-def draw_slices(trials: Sequence[Trial], logarithmic: Mapping[str, bool]) -> Figure:
+def draw_slices(trials: Sequence[Trial], logarithmic: Mapping[str, bool], best: Trial | None = None) -> Figure:
     """A panel per hyperparameter: loss against it, the best trial marked; pruned trials are grey, at their last loss.
 
     Args:
         trials: The trials of the search, at least one of them complete.
         logarithmic: The searched hyperparameters, and whether each was searched on a logarithmic axis.
+        best: The one that is marked, a complete one; that with the lowest loss, if left out.
     """
     complete, pruned = completed(trials), given_up(trials)
     with style():
         figure = Figure(figsize=(2.6 * len(logarithmic) + 0.6, 3.2))
         panels = figure.subplots(1, len(logarithmic), sharey=True, squeeze=False)[0].tolist()
         for axes, (name, is_logarithmic) in zip(panels, logarithmic.items(), strict=True):
-            shades = _draw_slice(axes, trials, name)
+            shades = _draw_slice(axes, trials, name, best)
             _scale(axes, name, is_logarithmic)
             axes.set_xlabel(AXIS_LABELS.get(name, name))
         panels[0].set_ylabel("validation loss (nats)")
@@ -137,17 +138,18 @@ def draw_slices(trials: Sequence[Trial], logarithmic: Mapping[str, bool]) -> Fig
     return figure
 
 
-def _draw_slice(axes: Axes, trials: Sequence[Trial], name: str) -> PathCollection:
+def _draw_slice(axes: Axes, trials: Sequence[Trial], name: str, best: Trial | None) -> PathCollection:
     """One panel; returns the completed trials, which are shaded by their number."""
     complete, pruned = completed(trials), given_up(trials)
-    best, lowest = min(complete, key=lambda pair: pair[1])
+    first, lowest = min(complete, key=lambda pair: pair[1])
+    starred = first if best is None else best
     at_end, lost_at = ([trial.hparams[name] for trial, _ in some] for some in (complete, pruned))
     losses, last_losses = ([loss for _, loss in some] for some in (complete, pruned))
     axes.plot(lost_at, last_losses, ".", color=PRUNED, markersize=4)
     numbers = [trial.number for trial, _ in complete]
     shades = axes.scatter(at_end, losses, c=numbers, cmap="viridis_r", s=18, edgecolors="none", zorder=3)
     star = {"color": BEST, "markersize": 13, "markeredgecolor": "black", "label": "best", "zorder": 4}
-    axes.plot(best.hparams[name], lowest, "*", **star)  # type: ignore[arg-type]
+    axes.plot(starred.hparams[name], starred.value or lowest, "*", **star)  # type: ignore[arg-type]
     diverged = [trial.hparams[name] for trial in trials if trial.outcome == "diverged"]
     axes.plot(diverged, [0.97] * len(diverged), "x", color=DIVERGED, transform=axes.get_xaxis_transform())
     _cut(axes, lost_at, last_losses, lowest, PRUNED)

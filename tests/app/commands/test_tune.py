@@ -45,7 +45,7 @@ def test_a_search_leaves_a_study_a_point_and_figures(smupar: Run, tiny: tuple[st
     assert result.returncode == 0, result.stderr
     folder = Path("results/proxy")
     figures = {"history.png", "history.svg", "slices.png", "slices.svg"}
-    pages = {"report.html", "trials.csv"}
+    pages = {"report.html", "trials.csv", "confirmation.csv"}
     assert {path.name for path in folder.iterdir()} == {"study.db", "tuned.yaml"} | figures | pages
     report = (folder / "report.html").read_text(encoding="utf-8")
     assert "2 of 2 planned: 2 complete, 0 pruned, 0 diverged" in report
@@ -243,6 +243,11 @@ def test_trials_that_end_while_the_best_point_is_written_are_seen(
     trials = [TrialOutcome(number, value, "complete", {}) for number, value in enumerate(values)]
     looks = iter([trials[:1], trials[:2], trials[:2], trials, trials, trials])
     monkeypatch.setattr(tune, "outcomes", lambda _: next(looks))
-    assert tune.settled(search, tmp_path / "tuned.yaml") == trials
+    monkeypatch.setattr(tune, "repeats", lambda _: [])
+    monkeypatch.setattr(tune, "others_at_work", lambda _: 0)
+    confirmed: list[int] = []
+    found = tune.settled(search, tmp_path / "tuned.yaml", lambda trials: confirmed.append(len(trials)))
+    assert found == (trials, [])
+    assert confirmed == [1, 2, 3], "what came meanwhile is confirmed, too"
     assert read_tuned(tmp_path / "tuned.yaml").value == 1.0
     assert next(looks, None) is None, "it looked again after every time it wrote"
