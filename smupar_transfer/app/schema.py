@@ -191,6 +191,9 @@ class TuningConfig:
     n_trials: int = key("finished trials, pruned ones included, that the study shall have in the end")
     startup_trials: int = key("first trials, at random points, before the search models anything")
     pruner_startup_trials: int = key("trials that must complete before any is pruned")
+    evaluation_batches: int = key(
+        "largest number of batches of a trial's validations before its last, which has budget.evaluation_batches", 4
+    )
     space: dict[str, RangeConfig] = field(
         default_factory=dict, metadata=about("range of hparams.NAME, with keys .low, .high and .log")
     )

@@ -18,7 +18,7 @@ from smupar_transfer.training.estimate import (
     run_seconds,
     step_seconds,
 )
-from smupar_transfer.training.loop import cross_entropy
+from smupar_transfer.training.loop import EarlyValidation, cross_entropy
 from smupar_transfer.training.machine import machine_name
 from smupar_transfer.training.optimizer import make_optimizer, register_optimizer, schedule
 from smupar_transfer.training.process import prepare_process
@@ -38,6 +38,7 @@ __all__ = [
     "OWN_BATCHES",
     "Data",
     "DataRequest",
+    "EarlyValidation",
     "Estimate",
     "ExampleData",
     "Execution",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import optuna
 
 from smupar_transfer.records import Evaluation, RunSpec
-from smupar_transfer.training import Data, Execution, Silent, Tracking, run
+from smupar_transfer.training import Data, EarlyValidation, Execution, Silent, Tracking, run
 from smupar_transfer.tuning.space import SearchSpace
 
 DIVERGED = "diverged"
@@ -43,6 +43,7 @@ class Objective:
         data: What every trial learns from.
         execution: How every trial is computed.
         tracking: Who keeps the curves of trials, each under its number.
+        early: How trials are validated before their end; as the proxy's budget says if left out.
     """
 
     proxy: RunSpec
@@ -50,6 +51,7 @@ class Objective:
     data: Data
     execution: Execution
     tracking: Tracking = field(default_factory=Tracking)
+    early: EarlyValidation | None = None
 
     def __call__(self, trial: optuna.Trial) -> float:
         """Train one point.
@@ -59,7 +61,8 @@ class Objective:
         """
         spec = replace(self.proxy, hparams=self.space.suggest(trial, self.proxy.hparams))
         tracking = replace(self.tracking, run=f"trial-{trial.number}")
-        record = run(spec, self.data, self.execution, PruningObserver(trial), tracking=tracking)
+        observer = PruningObserver(trial)
+        record = run(spec, self.data, self.execution, observer, tracking=tracking, early=self.early)
         trial.set_user_attr("wall_seconds", record.wall_seconds)
         trial.set_user_attr("tokens", record.tokens)
         if record.validation_loss is None:
