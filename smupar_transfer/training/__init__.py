@@ -16,6 +16,7 @@ from smupar_transfer.training.estimate import (
     estimate_step,
     measure_steps,
     run_seconds,
+    spread,
     step_seconds,
 )
 from smupar_transfer.training.loop import EarlyValidation, cross_entropy
@@ -71,6 +72,7 @@ __all__ = [
     "run_seconds",
     "sample",
     "schedule",
+    "spread",
     "step_seconds",
     "tracker_names",
 ]
