@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
-from smupar_transfer.app.base import require_source, resolve_base
+from smupar_transfer.app.base import Base, require_source, resolve_base
 from smupar_transfer.app.budget import provisional_budget, with_budget
 from smupar_transfer.app.overrides import keys_of, set_by_hand, words_by_hand
 from smupar_transfer.records import (
@@ -144,8 +144,12 @@ def _refuse_unknown(group: str, values: dict[str, Any], known: set[str]) -> None
             raise InputError(f"{group}.{name}", value, "is no such key")
 
 
-def target_spec(config: DictConfig) -> RunSpec:
+def target_spec(config: DictConfig, base: Base | None = None) -> RunSpec:
     """The run that trains the target.
+
+    Args:
+        config: The configuration of a command.
+        base: Its base hyperparameters, where they are known already.
 
     Raises:
         InputError: a value is impossible, or base hyperparameters were tuned on another proxy or other data; the
@@ -154,7 +158,7 @@ def target_spec(config: DictConfig) -> RunSpec:
     data = load(data_request(config))
     proxy = proxy_model(config, data)
     data.check(config.budget.sequence_length)
-    base = resolve_base(config)
+    base = base or resolve_base(config)
     spec = RunSpec(
         model=proxy if config.target.width is None else _widened(proxy, config.target.width),
         base_width=proxy.width,

@@ -220,8 +220,12 @@ def watch(title: str, total: int, done: int) -> Iterator[RunsBar]:
 
 
 def time_left(price: Price, workers: int) -> str:
-    """How long it takes to train what is to be trained, in words."""
-    return f"{seconds(price.seconds_left / workers)} with workers={workers} ({price.source})"
+    """How long it takes to train what is to be trained, in words, with a range where something was timed repeatedly."""
+    if not any(item.group.missing for item in price.groups):
+        return "0.0 s, nothing is missing"
+    low, high = (seconds(value / workers) for value in price.range_left)
+    between = "" if low == high else f", {low} to {high},"
+    return f"{seconds(price.seconds_left / workers)}{between} with workers={workers} ({price.source})"
 
 
 class TrainingBar:

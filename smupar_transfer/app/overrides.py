@@ -53,6 +53,12 @@ def _end_of_file(words: Sequence[str]) -> int:
 
 def keys_of(words: Sequence[str]) -> list[str]:
     """Dotted keys that words set, those inside ``group={key: value}`` too; a chosen group is its bare name."""
+    return list(_keys_of(tuple(words)))
+
+
+@functools.cache
+def _keys_of(words: tuple[str, ...]) -> tuple[str, ...]:
+    """``keys_of``, once for the same words: a sweep asks for every one of its runs."""
     parser = OverridesParser.create()
     keys: list[str] = []
     for word in words:
@@ -63,7 +69,7 @@ def keys_of(words: Sequence[str]) -> list[str]:
         except HydraException:  # a word that a person typed badly is told where the configuration is composed
             value = None
         keys += [name for name, _ in flat({key_of(word): value})]
-    return list(dict.fromkeys(keys))
+    return tuple(dict.fromkeys(keys))
 
 
 def flat(value: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

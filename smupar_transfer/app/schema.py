@@ -194,6 +194,9 @@ class TuningConfig:
     confirm: int = key("best points that are trained again with other seeds, of which the best mean wins; 0 is none", 5)
     confirm_seeds: int = key("seeds that each of them is trained again with", 3)
     on: str = key("whether trials train the proxy, or the target itself, to compare", "proxy", choices=SearchedOn)
+    evaluation_batches: int = key(
+        "largest number of batches of a trial's validations before its last, which has budget.evaluation_batches", 4
+    )
     space: dict[str, RangeConfig] = field(
         default_factory=dict, metadata=about("range of hparams.NAME, with keys .low, .high and .log")
     )

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException, ValidationError
 
 from smupar_transfer.app import schema
+from smupar_transfer.app.overrides import flat
 from smupar_transfer.sweeps.axes import RANDOM, Grid, GridAxis, RandomPoints, keys_of
 from smupar_transfer.sweeps.sweep import Sweep, key_of
 from smupar_transfer.theory import InputError, did_you_mean
@@ -114,13 +115,40 @@ def _taken(trial: DictConfig, key: str, value: Any) -> Any:
     return taken
 
 
+class Points:
+    """The configurations of the runs of a sweep, one at a time: to copy one for every run takes most of planning.
+
+    Args:
+        config: What the runs share; it stays as it is.
+        keys: The keys that points may set.
+    """
+
+    def __init__(self, config: DictConfig, keys: Iterable[str]) -> None:
+        self._config = config.copy()
+        plain = OmegaConf.to_container(config, resolve=False)  # what follows from another key shall go on doing so
+        assert isinstance(plain, dict)
+        usual = dict(flat(plain))
+        self._usual = {key: usual[key] for key in keys if key in usual}
+        self._set: set[str] = set()
+
+    def at(self, point: Mapping[str, Any]) -> DictConfig:
+        """The configuration of one run, to be read before the next one is asked for.
+
+        Raises:
+            omegaconf.errors.ConfigKeyError: a key does not exist.
+        """
+        for key in self._set - point.keys():
+            OmegaConf.update(self._config, key, self._usual[key], merge=True)
+        for key, value in point.items():
+            OmegaConf.update(self._config, key, value, merge=True)
+        self._set = set(point)
+        return self._config
+
+
 def at_point(config: DictConfig, point: Mapping[str, Any]) -> DictConfig:
     """The configuration of one run of a sweep.
 
     Raises:
         omegaconf.errors.ConfigKeyError: a key of the sweep does not exist.
     """
-    run = config.copy()
-    for key, value in point.items():
-        OmegaConf.update(run, key, value, merge=True)
-    return run
+    return Points(config, point).at(point)

@@ -9,9 +9,10 @@ from typing import Any
 from omegaconf import DictConfig
 
 from smupar_transfer.app import config_to_spec, console
-from smupar_transfer.app.base import require_source, resolve_base, with_base
-from smupar_transfer.app.sweep_config import at_point, typed
+from smupar_transfer.app.base import Base, require_source, resolve_base, with_base
+from smupar_transfer.app.sweep_config import Points, typed
 from smupar_transfer.records import RunSpec
+from smupar_transfer.sweeps.axes import keys_of
 from smupar_transfer.sweeps.planner import Planner
 from smupar_transfer.sweeps.run_missing import Elsewhere, RunContext
 from smupar_transfer.sweeps.sweep import Sweep
@@ -25,11 +26,12 @@ def planner_of(config: DictConfig, sweep: Sweep) -> Planner:
         InputError: a run is impossible.
     """
     sweep, base = typed(sweep, config), resolve_base(config)
-    shared = with_base(config, base)
+    points = Points(with_base(config, base), {key for grid in sweep.grids for key in keys_of(grid)})
     axes = frozenset(key for grid in sweep.grids for key in grid)
+    shared = Base(base.hparams, None, ())  # axes of the sweep win over it: see ``Planner``
 
     def make(point: Mapping[str, Any]) -> RunSpec:
-        spec = config_to_spec.target_spec(at_point(shared, point))
+        spec = config_to_spec.target_spec(points.at(point), shared)
         if base.tuned is not None:  # what a grid varies on purpose need not be as the proxy was tuned
             require_source(config, Source.of(base.tuned), spec, axes)
         return spec

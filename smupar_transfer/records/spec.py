@@ -332,8 +332,10 @@ class RunSpec:
         Data counts by its content: where it lies does not enter. Fields at their default do not enter either, so that a
         new field leaves the keys of old records as they were.
         """
-        model = replace(self.model, name="") if isinstance(self.model, ModuleSpec) else self.model
-        described = _content(replace(self, model=model, data=replace(self.data, path=None)))
+        described = _content(self)
+        described["data"].pop("path", None)
+        if isinstance(self.model, ModuleSpec):
+            described["model"].pop("name", None)
         content = json.dumps([SCHEMA_VERSION, described], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 

@@ -26,6 +26,22 @@ never gives one the record of another.
 """
 
 
+class _Computation:
+    """What a run computes, with its hash: sets of ten thousand runs ask for it several times a run."""
+
+    __slots__ = ("_content", "_hash")
+
+    def __init__(self, content: Hashable) -> None:
+        self._content, self._hash = content, hash(content)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Computation) and self._content == other._content
+
+    def __hash__(self) -> int:
+        return self._hash
+
+
+@lru_cache(maxsize=2**15)
 def computation(spec: RunSpec) -> Hashable:
     """Equal for two runs only if they train the same network on the same data with the same numbers, bit for bit.
 
@@ -43,7 +59,7 @@ def computation(spec: RunSpec) -> Hashable:
     rest = tuple(getattr(neutral, item.name) for item in fields(RunSpec) if item.name not in IN_NUMBERS)
     widths = tuple({(shape.role, shape.width): None for shape in shapes_of(spec)})
     numbers = _numbers(spec.parametrization, spec.hparams, spec.optimizer, widths, spec.sparsity.density)
-    return numbers, multipliers_of(spec), rest
+    return _Computation((numbers, multipliers_of(spec), rest))
 
 
 @lru_cache(maxsize=4096)

@@ -6,17 +6,20 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from smupar_transfer.model import Cost, network_cost, outline, plan_of
 from smupar_transfer.records import RunRecord, RunSpec
 from smupar_transfer.sweeps.equivalent_runs import computation
 from smupar_transfer.training import (
     DataRequest,
     Estimate,
     Execution,
+    Measurement,
     estimate_step,
     load,
     machine_name,
     measure_steps,
     run_seconds,
+    spread,
     step_seconds,
 )
 
@@ -42,12 +45,23 @@ class RunGroup:
 
 @dataclass(frozen=True)
 class Priced:
-    """A group of runs and what one of them takes, in seconds."""
+    """A group of runs and what one of them takes.
+
+    Attributes:
+        group: The runs.
+        cost: The cost of their network, per token.
+        estimate: Its sparse layers, one by one; None where nothing is to be trained.
+        step_seconds: The seconds of a training step; None where nothing is to be trained and no record tells.
+        run_seconds: The seconds of a whole run, likewise.
+        spread: The first and the third quartile of such times, over the median.
+    """
 
     group: RunGroup
-    estimate: Estimate
-    step_seconds: float
-    run_seconds: float
+    cost: Cost
+    estimate: Estimate | None = None
+    step_seconds: float | None = None
+    run_seconds: float | None = None
+    spread: tuple[float, float] = (1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -56,7 +70,7 @@ class Price:
 
     Attributes:
         groups: All runs.
-        source: Where the times come from, in words.
+        source: Where the times come from, in words; empty where there are none.
     """
 
     groups: tuple[Priced, ...]
@@ -65,12 +79,23 @@ class Price:
     @property
     def seconds_left(self) -> float:
         """Seconds of the runs that are to be trained."""
-        return sum(item.run_seconds * item.group.missing for item in self.groups)
+        return sum((item.run_seconds or 0.0) * item.group.missing for item in self.groups)
 
     @property
-    def seconds_anew(self) -> float:
-        """Seconds of all runs, as if none had a record."""
-        return sum(item.run_seconds * item.group.trainings for item in self.groups)
+    def range_left(self) -> tuple[float, float]:
+        """Seconds of the runs that are to be trained if each takes as long as the quicker, or the slower, of its kind.
+
+        These are the quartiles of what was measured; on a machine that others use, it may take longer.
+        """
+        left = [((item.run_seconds or 0.0) * item.group.missing, item.spread) for item in self.groups]
+        return sum(seconds * low for seconds, (low, _) in left), sum(seconds * high for seconds, (_, high) in left)
+
+    @property
+    def seconds_anew(self) -> float | None:
+        """Seconds of all runs, as if none had a record; None where they are not known of every run."""
+        seconds = [(item.run_seconds, item.group.trainings) for item in self.groups]
+        known = [each * trainings for each, trainings in seconds if each is not None]
+        return sum(known) if len(known) == len(seconds) else None
 
 
 def comparable(records: Iterable[RunRecord], execution: Execution) -> dict[str, RunRecord]:
@@ -115,23 +140,30 @@ def group(planned: Sequence[RunSpec], missing: set[str], timed: dict[str, RunRec
 
 
 def price(groups: Sequence[RunGroup], data: DataRequest, execution: Execution) -> Price:
-    """What a run of each group takes: by its records if there are any, else by calibration and a few real steps."""
-    estimates = [estimate_step(group.spec, execution) for group in groups]
-    unknown = [group.spec for group in groups if not group.records]
-    measured = None
-    sources = [f"{sum(len(group.records) for group in groups)} records"] if len(unknown) < len(groups) else []
+    """What a run of each group takes: by its records if there are any, else by calibration and a few real steps.
+
+    Where nothing is to be trained, nothing is measured either.
+    """
+    unknown = [group.spec for group in groups if group.missing and not group.records]
+    count, measured = sum(len(group.records) for group in groups), None
+    sources = [f"{count} records"] if count else []
     if unknown:
         smallest = min(unknown, key=lambda spec: spec.model.width)  # its steps are the quickest to measure
         measured = measure_steps(smallest, load(data), execution)
-        sources.append(f"calibrated layers and {measured.spec.budget.steps} steps at width {measured.spec.model.width}")
-    priced = []
-    for group, estimate in zip(groups, estimates, strict=True):
-        if measured is None or group.records:
-            # medians: a run beside another job on the machine would move a mean
-            step = statistics.median(record.step_seconds for record in group.records)
-            whole = statistics.median(record.wall_seconds for record in group.records)
-        else:
-            step = step_seconds(group.spec, estimate, measured)
-            whole = run_seconds(group.spec, step)
-        priced.append(Priced(group, estimate, step, whole))
-    return Price(tuple(priced), "from " + ", and from ".join(sources))
+        sources.append(f"calibrated layers and {measured.steps} steps at width {measured.spec.model.width}")
+    priced = tuple(_priced(group, measured, execution) for group in groups)
+    return Price(priced, "from " + ", and from ".join(sources) if sources else "")
+
+
+def _priced(group: RunGroup, measured: Measurement | None, execution: Execution) -> Priced:
+    estimate = estimate_step(group.spec, execution) if group.missing else None
+    cost = network_cost(plan_of(outline(group.spec), group.spec), group.spec) if estimate is None else estimate.cost
+    if group.records:
+        seconds = [record.wall_seconds for record in group.records]
+        # medians: a run beside another job on the machine would move a mean
+        step = statistics.median(record.step_seconds for record in group.records)
+        return Priced(group, cost, estimate, step, statistics.median(seconds), spread(seconds))
+    if estimate is None or measured is None:
+        return Priced(group, cost)
+    step = step_seconds(group.spec, estimate, measured)
+    return Priced(group, cost, estimate, step, run_seconds(group.spec, step), measured.spread)

@@ -16,9 +16,10 @@ from smupar_transfer.training.estimate import (
     estimate_step,
     measure_steps,
     run_seconds,
+    spread,
     step_seconds,
 )
-from smupar_transfer.training.loop import cross_entropy
+from smupar_transfer.training.loop import EarlyValidation, cross_entropy
 from smupar_transfer.training.machine import machine_name
 from smupar_transfer.training.optimizer import make_optimizer, register_optimizer, schedule
 from smupar_transfer.training.process import prepare_process
@@ -38,6 +39,7 @@ __all__ = [
     "OWN_BATCHES",
     "Data",
     "DataRequest",
+    "EarlyValidation",
     "Estimate",
     "ExampleData",
     "Execution",
@@ -70,6 +72,7 @@ __all__ = [
     "run_seconds",
     "sample",
     "schedule",
+    "spread",
     "step_seconds",
     "tracker_names",
 ]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+import statistics
+import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -23,10 +26,13 @@ from smupar_transfer.sparsity import (
 )
 from smupar_transfer.theory import InputError
 from smupar_transfer.training.data.load import Data
+from smupar_transfer.training.loop import train_step
 from smupar_transfer.training.process import prepare_process
-from smupar_transfer.training.runs import Execution, run
+from smupar_transfer.training.runs import Execution, open_session
 
-MEASURED_STEPS = 3
+MEASURED_STEPS, FEWEST_STEPS = 9, 3
+"""Of a network that is measured, and of one so slow that these take long."""
+LONG_SECONDS = 5.0
 MOST_MEASURED_WIDTH = 1024
 STATE_BYTES = 16
 """Of a stored weight: itself, its gradient and two moments, in float32."""
@@ -89,13 +95,18 @@ class Measurement:
 
     Attributes:
         spec: What was trained.
-        step_seconds: The median time of a step.
+        step_seconds: The median time of a step. On one thread of a processor it is the processor's time, to which other
+            programs on the machine add nothing.
         rest_seconds: What the step took beyond the sparse layers as they are estimated, per FLOP of ``rest_flops``.
+        steps: The number of steps that were timed.
+        spread: The first and the third quartile of these times, over the median.
     """
 
     spec: RunSpec
     step_seconds: float
     rest_seconds: float
+    steps: int = MEASURED_STEPS
+    spread: tuple[float, float] = (1.0, 1.0)
 
 
 def estimate_step(spec: RunSpec, execution: Execution) -> Estimate:
@@ -161,12 +172,37 @@ def measure_steps(spec: RunSpec, data: Data, execution: Execution) -> Measuremen
     Raises:
         InputError: see ``run``.
     """
-    budget = replace(spec.budget, steps=MEASURED_STEPS, warmup_steps=0, evaluations=1, evaluation_batches=1)
+    budget = replace(spec.budget, steps=MEASURED_STEPS + 1, warmup_steps=0, evaluations=1, evaluation_batches=1)
     trial = replace(_narrow(spec), budget=budget)
-    record = run(trial, data, execution)
+    seconds = _timed_steps(trial, data, execution)
+    step = statistics.median(seconds)
     estimate = estimate_step(trial, execution)
-    beyond = max(0.0, record.step_seconds - estimate.layer_seconds)
-    return Measurement(trial, record.step_seconds, beyond / estimate.rest_flops)
+    beyond = max(0.0, step - estimate.layer_seconds)
+    return Measurement(trial, step, beyond / estimate.rest_flops, len(seconds), spread(seconds))
+
+
+def _timed_steps(spec: RunSpec, data: Data, execution: Execution) -> list[float]:
+    """Seconds of single steps; the first, which prepares what later ones use, is not among them."""
+    session, _ = open_session(spec, data, execution)
+    alone = execution.device == "cpu" and execution.threads == 1
+    now = time.process_time if alone else time.perf_counter  # the loss, a number, has waited for the device
+    train_step(session)
+    seconds: list[float] = []
+    while len(seconds) < (MEASURED_STEPS if sum(seconds) < LONG_SECONDS else FEWEST_STEPS):
+        session.progress.step += 1
+        started = now()
+        train_step(session)
+        seconds.append(now() - started)
+    return seconds
+
+
+def spread(values: Sequence[float]) -> tuple[float, float]:
+    """The first and the third quartile of some times, over their median; 1 and 1 if there is a single one, or none."""
+    middle = statistics.median(values) if values else 0.0
+    if len(values) < 2 or middle <= 0:
+        return 1.0, 1.0
+    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+    return low / middle, high / middle
 
 
 def _narrow(spec: RunSpec) -> RunSpec:

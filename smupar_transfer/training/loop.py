@@ -27,6 +27,21 @@ CHECKPOINT_SECONDS = 30.0
 EXPLODED = 2.0
 
 
+@dataclass(frozen=True)
+class EarlyValidation:
+    """How a run is validated before its end by somebody who needs to know whether to end it, and no record of it.
+
+    The validation at the end is the same as without it.
+
+    Attributes:
+        batches: The largest number of batches of a validation before the last, at least 1.
+        first_step: The first step after which there may be one.
+    """
+
+    batches: int
+    first_step: int = 0
+
+
 @dataclass
 class Session:
     """A run in progress: what the loop changes and what it reads."""
@@ -40,6 +55,14 @@ class Session:
     progress: Progress
     device: torch.device
     stream: Iterator[Any] | None = None
+    early: EarlyValidation | None = None
+
+    def validation_batches(self) -> list[Any]:
+        """The batches of a validation now: all of them at the end, before it perhaps a few that lie evenly spaced."""
+        count = len(self.validation)
+        if self.early is None or self.progress.step >= self.spec.budget.steps or self.early.batches >= count:
+            return self.validation
+        return [self.validation[index * count // self.early.batches] for index in range(self.early.batches)]
 
     def next_batch(self) -> Any:
         """The batch of the next step; the first call comes after a checkpoint was loaded."""
@@ -76,7 +99,7 @@ def train(
         training began and guessing uniformly.
     """
     progress, budget = session.progress, session.spec.budget
-    due = evaluation_steps(budget)
+    due = evaluation_steps(budget, 0 if session.early is None else session.early.first_step)
     last_save = time.monotonic()
     observer.on_start(progress.step)
     while progress.step < budget.steps:
@@ -161,11 +184,11 @@ def update_weights(session: Session) -> None:
 
 @torch.no_grad()
 def validate(session: Session) -> tuple[float, float | None]:
-    """Mean validation loss in nats and accuracy over the fixed batches; no accuracy for a person's own loss."""
+    """Mean validation loss in nats and accuracy over fixed batches; no accuracy for a person's own loss."""
     if isinstance(session.data, OwnBatches):
         return _own_validation(session), None
     losses, hits = [], []
-    for inputs, targets in session.validation:
+    for inputs, targets in session.validation_batches():
         logits = _logits(session, inputs)
         targets = targets.to(session.device)
         losses.append(float(cross_entropy(logits, targets)))
@@ -177,15 +200,16 @@ def _own_validation(session: Session) -> float:
     """The mean of the task's own loss, with the model as it is used: dropout off, statistics of batches fixed."""
     session.network.eval()
     with _repeatable(session):
-        losses = [float(_loss(session, batch)) for batch in session.validation]
+        losses = [float(_loss(session, batch)) for batch in session.validation_batches()]
     session.network.train()
     return sum(losses) / len(losses)
 
 
-def evaluation_steps(budget: BudgetSpec) -> set[int]:
-    """Steps (from 1) after which a run is validated; the last step is always among them."""
+def evaluation_steps(budget: BudgetSpec, first_step: int = 0) -> set[int]:
+    """Steps (from 1) after which a run is validated: none before ``first_step``, and always the last."""
     count = min(budget.evaluations, budget.steps)
-    return {round(budget.steps * (index + 1) / count) for index in range(count)}
+    steps = {round(budget.steps * (index + 1) / count) for index in range(count)}
+    return {step for step in steps if step >= first_step or step == budget.steps}
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from smupar_transfer.training.checkpoint import Progress, load_checkpoint, save_
 from smupar_transfer.training.data.load import Data
 from smupar_transfer.training.data.tokens import TokenData
 from smupar_transfer.training.interruption import endings_held_back, never
-from smupar_transfer.training.loop import Session, train
+from smupar_transfer.training.loop import EarlyValidation, Session, train
 from smupar_transfer.training.machine import machine_name
 from smupar_transfer.training.optimizer import make_optimizer
 from smupar_transfer.training.process import prepare_process
@@ -67,6 +67,7 @@ def run(
     observer: Observer | None = None,
     checkpoint: Path | None = None,
     tracking: Tracking | None = None,
+    early: EarlyValidation | None = None,
 ) -> RunRecord:
     """Train one network. The same specification on the same machine and threads gives the same record, times aside.
 
@@ -78,12 +79,15 @@ def run(
         checkpoint: file from which the run resumes if it exists, and which is kept up to date. Ctrl-C and SIGTERM then
             wait for the step in progress, and for the state after it to be written.
         tracking: who keeps its curves; nobody if left out. It changes nothing of the record.
+        early: cheaper validations before the last one; the record's ``history`` has what they found, the rest of the
+            record is the same. As the specification says if left out.
 
     Raises:
         InputError: data do not match the specification, or the checkpoint is of another run.
     """
     execution = execution or Execution()
     session, plan = open_session(spec, data, execution)
+    session.early = early
     if checkpoint is not None and checkpoint.exists():
         session.progress = load_checkpoint(checkpoint, spec.key, session.network, session.optimizer, session.batches)
 

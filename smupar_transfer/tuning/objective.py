@@ -8,7 +8,7 @@ from functools import partial
 import optuna
 
 from smupar_transfer.records import Evaluation, RunSpec
-from smupar_transfer.training import Data, Execution, Silent, Tracking, run
+from smupar_transfer.training import Data, EarlyValidation, Execution, Silent, Tracking, run
 from smupar_transfer.tuning.space import SearchSpace
 from smupar_transfer.tuning.storage import patiently
 
@@ -45,6 +45,7 @@ class Objective:
         data: What every trial learns from.
         execution: How every trial is computed.
         tracking: Who keeps the curves of trials, each under its number.
+        early: How trials are validated before their end; as the proxy's budget says if left out.
     """
 
     proxy: RunSpec
@@ -52,6 +53,7 @@ class Objective:
     data: Data
     execution: Execution
     tracking: Tracking = field(default_factory=Tracking)
+    early: EarlyValidation | None = None
 
     def __call__(self, trial: optuna.Trial) -> float:
         """Train one point.
@@ -61,7 +63,8 @@ class Objective:
         """
         spec = replace(self.proxy, hparams=self.space.suggest(trial, self.proxy.hparams))
         tracking = replace(self.tracking, run=f"trial-{trial.number}")
-        record = run(spec, self.data, self.execution, PruningObserver(trial), tracking=tracking)
+        observer = PruningObserver(trial)
+        record = run(spec, self.data, self.execution, observer, tracking=tracking, early=self.early)
         known: dict[str, float] = {"wall_seconds": record.wall_seconds, "tokens": record.tokens}
         if record.validation_loss is None:
             known[DIVERGED] = True

@@ -22,6 +22,7 @@ from smupar_transfer.tuning.study import (
     OPENING,
     SharedStudy,
     StudySettings,
+    early_validation,
     fail_dead_trials,
     finished_trials,
     missing_ordinals,
@@ -181,7 +182,8 @@ def _train(search: Search, shared: SharedStudy, claim: TrialClaim) -> bool:
     finished = fail_dead_trials(shared, own=claim.ordinal)
     if claim.ordinal not in missing_ordinals(finished, search.settings):  # others were quicker
         return False
-    objective = Objective(search.proxy, search.space, load(search.data), search.execution, search.tracking)
+    early = early_validation(search.settings, search.proxy)
+    objective = Objective(search.proxy, search.space, load(search.data), search.execution, search.tracking, early)
     holds = partial(shared.claims.holds, claim)
     return run_next_trial(shared.study, search.settings, objective, claim.ordinal, holds) is not None
 

@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from smupar_transfer.records import RunSpec, require_name, to_plain
 from smupar_transfer.theory import InputError
+from smupar_transfer.training import EarlyValidation
 from smupar_transfer.tuning.claims import TrialClaims
 from smupar_transfer.tuning.liveness import this_process
 from smupar_transfer.tuning.objective import Objective
@@ -34,6 +35,8 @@ OPENING_SECONDS = 0.1
 """Between two looks whether that has been done."""
 MOST_SEEDS = 1000
 """That a point is trained again with; more say nothing new, and have no place of their own (see ``confirmation``)."""
+PRUNED_FROM = 3
+"""One over the part of a run that every trial is given."""
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 """Trials with an outcome; one that diverged counts as pruned."""
 
@@ -49,6 +52,8 @@ class StudySettings:
         n_trials: The number of finished trials (completed or pruned) that the study shall have in the end.
         startup_trials: The number of random points before the sampler models anything.
         pruner_startup_trials: The number of trials that must complete before any is pruned.
+        evaluation_batches: The largest number of batches of a validation before a trial's last, which has as many as
+            the proxy's budget says.
         seed: The seed of the sampler; any whole number.
         confirm: How many of the best points are trained again once the search is complete; 0 is none.
         confirm_seeds: The number of seeds, beside that of the search, that each of them is trained with.
@@ -59,6 +64,7 @@ class StudySettings:
     n_trials: int
     startup_trials: int = 10
     pruner_startup_trials: int = 5
+    evaluation_batches: int = 4
     seed: int = 0
     confirm: int = 5
     confirm_seeds: int = 3
@@ -70,9 +76,17 @@ class StudySettings:
         if not 1 <= self.confirm_seeds <= MOST_SEEDS:
             problem = f"must be from 1 to {MOST_SEEDS:,}"
             raise InputError("tuning.confirm_seeds", self.confirm_seeds, problem, "tuning.confirm=0 trains none again")
-        for key in ("n_trials", "startup_trials", "pruner_startup_trials"):
+        for key in ("n_trials", "startup_trials", "pruner_startup_trials", "evaluation_batches"):
             if getattr(self, key) < 1:
                 raise InputError(f"tuning.{key}", getattr(self, key), "must be at least 1")
+
+
+def early_validation(settings: StudySettings, proxy: RunSpec) -> EarlyValidation:
+    """How trials are validated before their end: on few batches, and not before the pruner may give a trial up.
+
+    All trials see the same batches, so that one is worse than another on these few nearly whenever it is on all.
+    """
+    return EarlyValidation(settings.evaluation_batches, proxy.budget.steps // PRUNED_FROM)
 
 
 @dataclass(frozen=True)
@@ -98,7 +112,8 @@ def open_study(settings: StudySettings, proxy: RunSpec, space: SearchSpace) -> S
         )
         claims = TrialClaims(storage.engine, settings.name)
         claims.create_table()
-        known = _settled_question(study, claims, _question(proxy, space))
+        question = _question(settings, proxy, space)
+        known = _settled_question(study, claims, question)
     except (*TROUBLE, ImportError, OSError, RuntimeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
@@ -110,9 +125,10 @@ def open_study(settings: StudySettings, proxy: RunSpec, space: SearchSpace) -> S
         ) from error
     if study.directions != [StudyDirection.MINIMIZE]:
         raise InputError("study.name", settings.name, "is a study of another program", "choose another study.name")
-    _check_question(known, _question(proxy, space), settings)
+    _check_question(known, question, settings)
     study.pruner = optuna.pruners.MedianPruner(
-        n_startup_trials=settings.pruner_startup_trials, n_warmup_steps=proxy.budget.steps // 3
+        n_startup_trials=settings.pruner_startup_trials,
+        n_warmup_steps=early_validation(settings, proxy).first_step,
     )
     return SharedStudy(study, claims)
 
@@ -206,10 +222,13 @@ def places(trials: Iterable[FrozenTrial]) -> list[int | None]:
     return [trial.user_attrs.get(ORDINAL) for trial in trials]
 
 
-def _question(proxy: RunSpec, space: SearchSpace) -> dict[str, object]:
+def _question(settings: StudySettings, proxy: RunSpec, space: SearchSpace) -> dict[str, object]:
     """What a study asks, as it comes back from the storage."""
     proxy = replace(proxy, data=replace(proxy.data, path=None))  # data count by content, not by where they lie
     content = {"proxy": to_plain(proxy), "space": to_plain(dict(space.ranges))}
+    early = early_validation(settings, proxy).batches
+    if early < proxy.budget.evaluation_batches:  # else as studies of before this could be set
+        content["tuning.evaluation_batches"] = early
     plain: dict[str, object] = json.loads(json.dumps(content))
     return plain
 

@@ -141,12 +141,20 @@ def test_it_answers_at_once(python: Run, words: list[str], code: int, seconds: f
     pytest.fail(f"the fastest of three calls took {min(times):.2f} s")
 
 
+TARGET = ("target.width=256", "target.sparsity=0.9375")
+HEAVY = {"torch._dynamo", "sympy", "optuna", "sqlalchemy", "matplotlib", "pandas", "scipy", "jinja2"}
+"""What takes longest to import beside PyTorch itself, and is not needed to tell of a network that nobody trains."""
+
+
 @pytest.mark.parametrize(
     ("words", "unwanted"),
     [
         (["--help"], {"torch", "hydra", "omegaconf", "optuna", "numpy", "yaml", "rich"}),
         (["tarin"], {"torch", "hydra", "omegaconf", "optuna", "numpy", "yaml", "rich"}),
         (["tune", "--help"], {"torch", "optuna", "matplotlib", "pandas"}),
+        (["explain", *TARGET], HEAVY),
+        (["transfer", *TARGET], HEAVY),
+        (["export", "--help"], HEAVY),
     ],
 )
 def test_it_imports_nothing_heavy_to_answer(python: Run, words: list[str], unwanted: set[str]) -> None:

@@ -12,6 +12,7 @@ import pytest
 from omegaconf import DictConfig
 
 from smupar_transfer.app import config_to_spec
+from smupar_transfer.app.base import Base
 from smupar_transfer.app.hydra_entry import _expand_name
 from smupar_transfer.app.sweep_config import at_point, narrowed
 from smupar_transfer.app.sweep_planning import planner_of
@@ -173,9 +174,9 @@ def test_what_differs_in_seed_and_hyperparameters_alone_is_composed_once(
     composed: list[DictConfig] = []
     compose = config_to_spec.target_spec
 
-    def counted(point: DictConfig) -> RunSpec:
+    def counted(point: DictConfig, base: Base | None = None) -> RunSpec:
         composed.append(point)
-        return compose(point)
+        return compose(point, base)
 
     monkeypatch.setattr(config_to_spec, "target_spec", counted)
     runs = planner_of(config, sweep).planned({})

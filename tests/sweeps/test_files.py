@@ -14,7 +14,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from smupar_transfer.app import overrides
 from smupar_transfer.app.hydra_entry import _expand_name
-from smupar_transfer.app.sweep_config import at_point, narrowed, typed
+from smupar_transfer.app.sweep_config import Points, at_point, narrowed, typed
 from smupar_transfer.sweeps import shipped
 from smupar_transfer.sweeps.axes import Grid, GridAxis, parse_grids
 from smupar_transfer.sweeps.files import (
@@ -431,6 +431,17 @@ def test_a_point_changes_its_keys_and_leaves_the_configuration_alone(composed: C
     assert (config.parametrization.name, config.target.sparsity, config.seed) == ("smupar", 0.0, 0)
     with pytest.raises((ConfigAttributeError, ConfigKeyError), match="sparsty"):
         at_point(config, {"target.sparsty": 0.5})
+
+
+def test_a_point_keeps_nothing_of_the_one_before_it(composed: Callable[..., DictConfig]) -> None:
+    """One configuration serves all points, and what follows from another key goes on following from it."""
+    config = composed("sweep", "sweep=x")
+    points = Points(config, {"target.sparsity", "model.context", "budget.sequence_length"})
+    first = points.at({"target.sparsity": 0.5, "model.context": 7})
+    assert (first.target.sparsity, first.model.context) == (0.5, 7)
+    second = points.at({"budget.sequence_length": 32})
+    assert (second.target.sparsity, second.model.context) == (0.0, 32)
+    assert points.at({}) == config == composed("sweep", "sweep=x")
 
 
 @pytest.mark.parametrize(

@@ -45,12 +45,43 @@ def test_runs_of_one_cost_are_one_row(composed: Callable[..., DictConfig], tiny:
     groups = pricing.group([*dense, sparse], {dense[1].key}, {})
     assert [(item.runs, item.missing, item.records) for item in groups] == [(2, 1, ()), (1, 0, ())]
     price = pricing.price(groups, config_to_spec.data_request(composed("plan", *tiny)), Execution())
-    costs = [item.estimate.cost for item in price.groups]
+    costs = [item.cost for item in price.groups]
     # embedding 256 x 16, hidden 16 x 16 x (3 + 1 + 4 + 4), three norms
     assert [cost.parameters for cost in costs] == [7216, 7216]
     assert [cost.nonzero_parameters for cost in costs] == [7216, 7216 - 1536]
     assert costs[1].flops_sparse < costs[0].flops_sparse
-    assert all(item.run_seconds >= item.step_seconds * 4 > 0 for item in price.groups)
+    trained, other = price.groups
+    assert trained.step_seconds is not None
+    assert trained.run_seconds is not None
+    assert trained.run_seconds >= trained.step_seconds * 4 > 0
+    assert (other.estimate, other.step_seconds, other.run_seconds) == (None, None, None), "nothing of it is to be done"
+    low, high = price.range_left
+    assert 0 < low <= price.seconds_left <= high
+    assert price.seconds_anew is None
+
+
+def test_where_nothing_is_missing_nothing_is_measured(
+    composed: Callable[..., DictConfig], tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pricing, "measure_steps", None)
+    monkeypatch.setattr(pricing, "estimate_step", None)
+    groups = pricing.group([config_to_spec.target_spec(composed("train", *tiny))], set(), {})
+    price = pricing.price(groups, config_to_spec.data_request(composed("plan", *tiny)), Execution())
+    assert (price.seconds_left, price.seconds_anew, price.source) == (0.0, None, "")
+    assert console.time_left(price, 1) == "0.0 s, nothing is missing"
+
+
+def test_records_that_took_different_times_give_a_range(
+    composed: Callable[..., DictConfig], tiny: tuple[str, ...], records: list[RunRecord]
+) -> None:
+    spec = config_to_spec.target_spec(composed("train", *tiny))
+    runs = [replace(spec, seed=seed) for seed in range(4)]
+    timed = {run.key: replace(records[0], wall_seconds=10.0 * (1 + run.seed)) for run in runs[:3]}
+    price = pricing.price(
+        pricing.group(runs, {runs[3].key}, timed), config_to_spec.data_request(composed("plan", *tiny)), Execution()
+    )
+    assert (price.seconds_left, price.range_left) == (20.0, (15.0, 25.0))
+    assert console.time_left(price, 1) == "20.0 s, 15.0 s to 25.0 s, with workers=1 (from 3 records)"
 
 
 def test_what_is_left_is_part_of_the_whole_and_what_computes_the_same_counts_once(
@@ -73,7 +104,8 @@ def test_what_costs_nothing_makes_no_row_and_equal_layers_one_table(
         return config_to_spec.target_spec(composed("train", *tiny, "target.sparsity=0.5", *words))
 
     longer, warmer, wider = at("budget.steps=8"), at("budget.warmup_steps=2"), at("target.width=32")
-    groups = pricing.group([at(), longer, warmer, at("optimizer.epsilon=1e-6"), wider], set(), {})
+    runs = [at(), longer, warmer, at("optimizer.epsilon=1e-6"), wider]
+    groups = pricing.group(runs, {run.key for run in runs}, {})
     assert [item.runs for item in groups] == [3, 1, 1]
     price = pricing.price(groups, config_to_spec.data_request(composed("plan", *tiny)), Execution())
     assert [item.group.spec.model.width for item in plan.one_a_layout(price.groups)] == [16, 32]

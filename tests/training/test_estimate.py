@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -19,6 +20,7 @@ from smupar_transfer.training import (
     make_optimizer,
     measure_steps,
     run_seconds,
+    spread,
     step_seconds,
 )
 
@@ -131,11 +133,34 @@ def test_a_few_steps_are_measured_on_a_network_of_bearable_width(
 ) -> None:
     monkeypatch.setattr(f"{MODULE}.MOST_MEASURED_WIDTH", 32)
     measured = measure_steps(replace(two_layers, model=replace(two_layers.model, width=64)), corpus, Execution())
-    assert (measured.spec.model.width, measured.spec.budget.steps) == (32, 3)
+    assert (measured.spec.model.width, measured.steps) == (32, 9)
     assert measured.step_seconds > 0
+    assert 0 < measured.spread[0] <= 1 <= measured.spread[1]
     assert measured.rest_seconds >= 0
     odd = replace(two_layers, model=replace(two_layers.model, width=40))  # halves do not hold whole heads
     assert measure_steps(odd, corpus, Execution()).spec.model.width == 40
+
+
+def test_steps_on_one_thread_are_timed_by_what_the_processor_gave_them(
+    two_layers: RunSpec, corpus: TokenData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wall time would count what other programs did meanwhile; here they take a minute a step."""
+    walls = itertools.count(0, 60.0)
+    monkeypatch.setattr(f"{MODULE}.time.perf_counter", lambda: next(walls))
+    assert measure_steps(two_layers, corpus, Execution()).step_seconds < 60
+    assert measure_steps(two_layers, corpus, Execution(threads=2)).step_seconds == 60.0
+
+
+def test_of_a_slow_network_fewer_steps_are_timed(
+    two_layers: RunSpec, corpus: TokenData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{MODULE}.LONG_SECONDS", 0.0)
+    assert measure_steps(two_layers, corpus, Execution()).steps == 3
+
+
+def test_a_spread_is_the_quartiles_over_the_median() -> None:
+    assert spread([2.0, 4.0, 1.0, 3.0, 5.0]) == (2 / 3, 4 / 3)
+    assert spread([7.0]) == spread([]) == (1.0, 1.0)
 
 
 def test_estimates_of_this_machine_are_finite_and_of_every_candidate(two_layers: RunSpec) -> None:

@@ -20,7 +20,16 @@ from smupar_transfer.sparsity import named_generator
 from smupar_transfer.sparsity.backends.base import DenseBackend, MaskedBackend
 from smupar_transfer.sparsity.mask_bits import unpack_bits
 from smupar_transfer.theory import BaseHyperparameters, OptimizerSettings
-from smupar_transfer.training import Execution, Silent, TokenData, cross_entropy, make_optimizer, read_checkpoint, run
+from smupar_transfer.training import (
+    EarlyValidation,
+    Execution,
+    Silent,
+    TokenData,
+    cross_entropy,
+    make_optimizer,
+    read_checkpoint,
+    run,
+)
 from smupar_transfer.training.checkpoint import Progress
 from smupar_transfer.training.loop import EXPLODED, Session, evaluation_steps, train, train_step, validate
 
@@ -65,6 +74,30 @@ def open_session(corpus: TokenData) -> OpenSession:
 
 def nothing() -> None:
     pass
+
+
+def test_cheaper_validations_before_the_end_leave_the_end_as_it_is(spec: RunSpec, corpus: TokenData) -> None:
+    spec = replace(spec, budget=replace(spec.budget, evaluation_batches=8))
+    full, cheap = run(spec, corpus), run(spec, corpus, early=EarlyValidation(batches=2, first_step=6))
+    assert [evaluation.step for evaluation in full.history] == [5, 10, 15, 20]
+    assert [evaluation.step for evaluation in cheap.history] == [10, 15, 20]
+    assert cheap.history[-1] == full.history[-1]
+    assert (cheap.key, cheap.validation_loss, cheap.train_loss) == (full.key, full.validation_loss, full.train_loss)
+    assert cheap.history[0].validation_loss != full.history[1].validation_loss  # of fewer batches
+
+
+def test_few_validation_batches_are_those_evenly_spaced_among_all(open_session: OpenSession, spec: RunSpec) -> None:
+    session = open_session(spec)
+    session.validation, session.early = list(range(10)), EarlyValidation(batches=3)
+    assert session.validation_batches() == [0, 3, 6]
+    session.progress.step = spec.budget.steps
+    assert session.validation_batches() == list(range(10))
+    session.progress.step, session.early = 1, EarlyValidation(batches=10)
+    assert session.validation_batches() == list(range(10))
+
+
+def test_what_has_only_one_validation_is_validated_at_its_end_however_late_the_first_may_be() -> None:
+    assert evaluation_steps(BudgetSpec(20, batch_size=1, evaluations=1), first_step=99) == {20}
 
 
 @settings(deadline=None)

@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 
 from smupar_transfer.records import RunRecord, RunSpec, read_tuned, write_tuned
 from smupar_transfer.theory import BaseHyperparameters, InputError
-from smupar_transfer.training import Data, run
+from smupar_transfer.training import Data, load, run
 from smupar_transfer.tuning import Range, Search, SearchSpace, TrialOutcome, best, outcomes, run_search
 from smupar_transfer.tuning.claims import EXPIRY_SECONDS, TABLE, TrialClaim, TrialClaims
 from smupar_transfer.tuning.objective import Objective
@@ -45,6 +45,20 @@ def test_a_search_that_is_extended_equals_one_that_was_long_from_the_start(make_
     whole = list(run_search(make_search(5, name="whole"), workers=1))
     parts = [trial for count in (3, 5) for trial in run_search(make_search(count, name="parts"), workers=1)]
     assert parts == whole
+
+
+def test_trials_are_validated_cheaply_before_their_end_and_fully_at_it(make_search: MakeSearch, proxy: RunSpec) -> None:
+    proxy = replace(proxy, budget=replace(proxy.budget, evaluations=9, evaluation_batches=8))
+    search = make_search(1, proxy=proxy)
+    search = replace(search, settings=replace(search.settings, evaluation_batches=2))
+    (trial,) = run_search(search, workers=1)
+    (stored,) = open_study(search.settings, search.proxy, search.space).study.trials
+    full = run(replace(proxy, hparams=replace(proxy.hparams, **trial.hparams)), load(search.data))
+    assert trial.value == full.validation_loss
+    whole = {evaluation.step: evaluation.validation_loss for evaluation in full.history}
+    assert sorted(stored.intermediate_values) == [3, 4, 5, 6, 7, 8, 9], "the pruner is deaf in the first third"
+    alike = [step for step, value in stored.intermediate_values.items() if value == whole[step]]
+    assert alike == [9]
 
 
 @pytest.mark.parametrize("interrupted", [0, 2])

@@ -23,6 +23,7 @@ from smupar_transfer.tuning.objective import Objective
 from smupar_transfer.tuning.storage import DRIVER
 from smupar_transfer.tuning.study import (
     ORDINAL,
+    SPECIFICATION,
     SharedStudy,
     fail_dead_trials,
     finished_trials,
@@ -43,6 +44,7 @@ from smupar_transfer.tuning.study import (
         ({"n_trials": 0}, "tuning.n_trials"),
         ({"startup_trials": 0}, "tuning.startup_trials"),
         ({"pruner_startup_trials": -1}, "tuning.pruner_startup_trials"),
+        ({"evaluation_batches": 0}, "tuning.evaluation_batches"),
     ],
 )
 def test_impossible_settings_are_refused(storage: str, changes: dict[str, object], key: str) -> None:
@@ -163,6 +165,22 @@ def test_the_same_question_may_be_asked_with_more_trials(storage: str, proxy: Ru
     first = open_study(settings, proxy, space)
     again = open_study(replace(settings, n_trials=7, seed=3, pruner_startup_trials=2), proxy, space)
     assert again.study.study_name == first.study.study_name
+
+
+def test_a_study_whose_trials_are_validated_otherwise_is_refused_by_the_key(
+    storage: str, proxy: RunSpec, space: SearchSpace
+) -> None:
+    proxy = replace(proxy, budget=replace(proxy.budget, evaluation_batches=8))
+    settings = StudySettings("study", storage, 1, evaluation_batches=4)
+    study = open_study(settings, proxy, space).study
+    with pytest.raises(InputError, match=r"exists with another tuning\.evaluation_batches;"):
+        open_study(replace(settings, evaluation_batches=2), proxy, space)
+    # studies of before the key existed are validated in full, and go on so
+    content = {key: value for key, value in study.user_attrs[SPECIFICATION].items() if key in ("proxy", "space")}
+    study.set_user_attr(SPECIFICATION, content)
+    open_study(replace(settings, evaluation_batches=8), proxy, space)
+    with pytest.raises(InputError, match=r"exists with another tuning\.evaluation_batches;"):
+        open_study(settings, proxy, space)
 
 
 def test_the_pruner_waits_for_trials_and_for_a_third_of_the_run(

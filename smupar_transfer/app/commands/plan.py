@@ -20,9 +20,9 @@ from smupar_transfer.theory import InputError
 
 if TYPE_CHECKING:
     from smupar_transfer.sweeps.planner import Planner
-    from smupar_transfer.sweeps.pricing import Priced
+    from smupar_transfer.sweeps.pricing import Price, Priced
     from smupar_transfer.sweeps.run_missing import Todo
-    from smupar_transfer.training import Execution
+    from smupar_transfer.training import Estimate, Execution
 
 MIB = 2**20
 CANDIDATES = ("dense", "masked", "csr", "native")
@@ -51,7 +51,8 @@ def run(config: DictConfig) -> None:
     groups = pricing.group(todo.planned, missing, pricing.comparable(records, execution))
     price = pricing.price(groups, config_to_spec.data_request(config), execution)
     for item in one_a_layout(price.groups):
-        out.print(layer_table(item, execution))
+        assert item.estimate is not None
+        out.print(layer_table(item, item.estimate, execution))
         out.print()
     if execution.device == "cpu" and execution.backend == AUTO and (problem := native_problem()) is not None:
         out.print(f"not measured: native, {problem}\n", soft_wrap=True)
@@ -59,9 +60,16 @@ def run(config: DictConfig) -> None:
     console.line(f"\n{todo}")
     if sweep is not None:
         console.stated_cost(sweep)
-    anew = f"; {console.seconds(price.seconds_anew / workers)} if none of them existed"
-    more = anew if price.seconds_anew > price.seconds_left else ""
-    console.line(f"estimated time: {console.time_left(price, workers)}{more}")
+    console.line(f"estimated time: {console.time_left(price, workers)}{_anew(price, workers)}")
+
+
+def _anew(price: Price, workers: int) -> str:
+    """How long all runs would take, in words, where it is known and more than what is left."""
+    anew = price.seconds_anew
+    if anew is None or anew <= price.seconds_left:
+        return ""
+    source = "" if price.seconds_left else f" ({price.source})"
+    return f"; {console.seconds(anew / workers)} if none of them existed{source}"
 
 
 def of_target(config: DictConfig) -> tuple[Todo, list[RunRecord]]:
@@ -113,17 +121,19 @@ def _by_key(folder: Path, planned: list[RunSpec], stored: set[str]) -> Todo:
 
 
 def one_a_layout(priced: Sequence[Priced]) -> list[Priced]:
-    """The first of those whose layers are the same, with the same number of tokens a step."""
+    """The first of those to be trained whose layers are the same, with the same number of tokens a step."""
     by_layout: dict[tuple[object, ...], Priced] = {}
     for item in priced:
+        if item.estimate is None:
+            continue
         spec = item.group.spec
         by_layout.setdefault((spec.model, spec.sparsity, spec.budget.tokens_per_step, spec.precision), item)
     return list(by_layout.values())
 
 
-def layer_table(item: Priced, execution: Execution) -> Group:
+def layer_table(item: Priced, estimate: Estimate, execution: Execution) -> Group:
     """One row for equal layers; numbers are of one: size, milliseconds a step, what computes, operations, bytes."""
-    spec, layers = item.group.spec, item.estimate.layers
+    spec, layers = item.group.spec, estimate.layers
     names = [name for name in CANDIDATES if any(name in layer.seconds for layer in layers)]
     rows = [
         [
@@ -141,7 +151,7 @@ def layer_table(item: Priced, execution: Execution) -> Group:
     ]
     title = (
         f"sparse layers at width {spec.model.width}, sparsity {1 - spec.sparsity.density:g}: "
-        f"{_milliseconds(item.estimate.layer_seconds)} ms of a step "
+        f"{_milliseconds(estimate.layer_seconds)} ms of a step "
         f"({spec.budget.tokens_per_step:,} tokens, threads={execution.threads})"
     )
     columns = ["layer", "shape", "density", "weights", *names, "takes", "GFLOP", "if dense", "MiB"]
@@ -161,13 +171,13 @@ def _table(priced: Sequence[Priced]) -> Group:
             f"{1 - item.group.spec.sparsity.density:g}",
             f"{item.group.runs}",
             f"{item.group.missing}",
-            f"{item.estimate.cost.parameters:,}",
-            f"{item.estimate.cost.nonzero_parameters:,}",
+            f"{item.cost.parameters:,}",
+            f"{item.cost.nonzero_parameters:,}",
             f"{item.group.spec.budget.tokens:,}",
-            f"{item.estimate.cost.flops_sparse * item.group.spec.budget.tokens:.2e}",
-            f"{item.estimate.state_bytes / MIB:,.1f}",
+            f"{item.cost.flops_sparse * item.group.spec.budget.tokens:.2e}",
+            "-" if item.estimate is None else f"{item.estimate.state_bytes / MIB:,.1f}",
             significant(item.step_seconds, 3),
-            console.seconds(item.run_seconds),
+            "-" if item.run_seconds is None else console.seconds(item.run_seconds),
         ]
         for item in priced
     ]

@@ -90,6 +90,7 @@ def make_search(config: DictConfig) -> Search:
             n_trials=tuning.n_trials,
             startup_trials=tuning.startup_trials,
             pruner_startup_trials=tuning.pruner_startup_trials,
+            evaluation_batches=tuning.evaluation_batches,
             seed=config.seed,
             confirm=tuning.confirm,
             confirm_seeds=tuning.confirm_seeds,
