@@ -1,86 +1,74 @@
-"""Independent jobs on the processes of one machine."""
+"""A worker that is a process of this machine, and how processes begin and end."""
 
 from __future__ import annotations
 
-import itertools
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import connection, resource_tracker
-from typing import TypeVar
+from typing import Any
 
 from smupar_transfer.launchers.plugins import import_plugins
-from smupar_transfer.theory import InputError
-
-Job = TypeVar("Job")
-JobResult = TypeVar("JobResult")
 
 ENDING_SECONDS = 5.0
 """For processes that were told to end."""
+PARENT_SECONDS = 1.0
+"""Between two looks whether the parent of a process lives, where the kernel does not tell."""
 
 
-def run_jobs(work: Callable[[Job], JobResult], jobs: Iterable[Job], workers: int) -> Generator[JobResult, None, None]:
-    """Carry out jobs and yield their outcomes as they come.
+class ProcessWorker:
+    """One fresh process: never a fork, which torch's thread pools do not survive. See ``jobs.Worker``."""
 
-    One worker means this process, in order. More mean fresh processes (never forks: torch's thread pools do not
-    survive them), so ``work`` is a module's function and jobs can be pickled. The first exception ends all; closing the
-    iterator, or Ctrl-C, ends the processes at once. They end with this process, too, however it ends.
+    def __init__(self) -> None:
+        self._executor = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), begin, (os.getpid(),))
+        self._processes: list[multiprocessing.process.BaseProcess] = []
 
-    Args:
-        work: What is done with a job.
-        jobs: The jobs, each taken when a worker is free for it, so that they may depend on outcomes.
-        workers: The number of processes.
+    def submit(self, work: Callable[[Any], Any], job: object) -> Future[Any]:
+        """See ``Worker``."""
+        before = multiprocessing.active_children()
+        with _interrupts_blocked():  # a pool starts its process when it is given a job
+            future = self._executor.submit(work, job)
+        self._processes += [child for child in multiprocessing.active_children() if child not in before]
+        return future
 
-    Raises:
-        InputError: ``workers`` is less than 1, or a process was killed from outside (most often for its memory).
-    """
-    if workers < 1:
-        raise InputError("workers", workers, "must be at least 1")
-    if workers == 1:
-        yield from map(work, jobs)
-        return
-    rest = iter(jobs)
-    first = list(itertools.islice(rest, 2))
-    if len(first) < 2:
-        yield from map(work, first)
-        return
-    yield from _in_processes(work, itertools.chain(first, rest), workers)
+    def why_dead(self) -> str:
+        """See ``Worker``."""
+        codes = []
+        for process in self._processes:
+            process.join(ENDING_SECONDS)
+            codes.append(process.exitcode)
+        killed = [code for code in codes if code]
+        return _told(killed[0]) if killed else "its process ended"
+
+    def close(self) -> None:
+        """See ``Worker``."""
+        self._executor.shutdown(wait=True)
+
+    def kill(self) -> None:
+        """See ``Worker``."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            process.join(ENDING_SECONDS)
+            if process.is_alive():
+                process.kill()
 
 
-def _in_processes(
-    work: Callable[[Job], JobResult], jobs: Iterable[Job], workers: int
-) -> Generator[JobResult, None, None]:
-    executor = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin)
-    ended = False
-
-    def start(job: Job) -> Future[JobResult]:
-        with _interrupts_blocked():  # a pool starts its processes when it is given jobs
-            return executor.submit(work, job)
-
+def _told(code: int) -> str:
+    """What became of a process, by its exit code."""
+    if code >= 0:
+        return f"its process ended with exit code {code}"
     try:
-        pending = {start(job) for job in itertools.islice(jobs, workers)}
-        while pending:
-            done, pending = wait(pending, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield future.result()
-            pending |= {start(job) for job in itertools.islice(jobs, workers - len(pending))}
-        ended = True
-    except BrokenProcessPool as error:
-        raise InputError(
-            "workers",
-            workers,
-            "one of the processes was killed",
-            "if memory ran out, use fewer; run again to resume",
-        ) from error
-    finally:
-        executor.shutdown(wait=ended, cancel_futures=True)
-        if not ended:
-            _end_children()
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return f"its process was killed by {name}" + (", as it is when memory runs out" if name == "SIGKILL" else "")
 
 
 @contextmanager
@@ -98,31 +86,24 @@ def _interrupts_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _begin() -> None:
-    """What a worker does first."""
+def begin(parent: int) -> None:
+    """What a worker on this machine does first.
+
+    Args:
+        parent: The number of the process that started it.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # blocked until here: what came meanwhile is dropped
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    _end_with_parent()
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     import_plugins()
 
 
-def _end_with_parent() -> None:
-    """Have this process end when the one that started it does: nobody else could tell it to, after a ``kill -9``."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch(sentinel: int) -> None:
-        connection.wait([sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, args=(parent.sentinel,), daemon=True).start()
-
-
-def _end_children() -> None:
-    children = multiprocessing.active_children()
-    for child in children:
-        child.terminate()
-    for child in children:
-        child.join(ENDING_SECONDS)
-        if child.is_alive():
-            child.kill()
+def _end_with(parent: int) -> None:
+    """End this process when the one that started it has: nobody else could tell it to, after a ``kill -9``."""
+    process = multiprocessing.parent_process()
+    if process is not None and process.sentinel is not None:
+        connection.wait([process.sentinel])
+    else:  # another library started it, which does not tell
+        while os.getppid() == parent:
+            time.sleep(PARENT_SECONDS)
+    os._exit(1)

@@ -1,9 +1,10 @@
 """Run specifications, run records and manifests, and the only code that knows their file formats."""
 
+from smupar_transfer.records.claims import FileClaims, lock_of
 from smupar_transfer.records.coordinates import CoordinateRecord, LayerSizes
 from smupar_transfer.records.design import Design
 from smupar_transfer.records.file_kinds import FileKind, identify, refuse_other
-from smupar_transfer.records.files import from_plain, lock_of, read_text, require_writable, to_plain, write_atomically
+from smupar_transfer.records.files import from_plain, read_text, require_writable, to_plain, write_atomically
 from smupar_transfer.records.jsons import load_json
 from smupar_transfer.records.manifest import (
     MANIFEST_FILE,
@@ -54,6 +55,7 @@ __all__ = [
     "Design",
     "Environment",
     "Evaluation",
+    "FileClaims",
     "FileKind",
     "GPTSpec",
     "LayerSizes",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import tempfile
 from collections.abc import Mapping
@@ -13,7 +12,6 @@ from typing import Any, TypeVar, get_args, get_origin
 
 import cattrs
 from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError
-from filelock import FileLock
 
 from smupar_transfer.theory import InputError, shown, shown_text
 
@@ -157,12 +155,6 @@ def write_atomically(path: Path, content: str | bytes, key: str = "results_dir")
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
-
-
-def lock_of(path: Path) -> FileLock:
-    """A lock on a file that several processes of this machine write; it leaves nothing beside the file."""
-    name = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
-    return FileLock(Path(tempfile.gettempdir()) / f"smupar_transfer-{name}.lock")
 
 
 def require_writable(folder: Path, key: str = "results_dir") -> None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, Generic, Protocol, TypeVar
 
+from smupar_transfer.records.claims import lock_of
 from smupar_transfer.records.coordinates import CoordinateRecord
-from smupar_transfer.records.files import from_plain, lock_of, read_text, to_plain, write_atomically
+from smupar_transfer.records.files import from_plain, read_text, to_plain, write_atomically
 from smupar_transfer.records.jsons import load_json
 from smupar_transfer.records.record import RunRecord
 from smupar_transfer.records.spec import SCHEMA_VERSION
@@ -50,6 +52,7 @@ class Store(Generic[Record]):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._read: tuple[tuple[int, int, int], dict[str, str]] | None = None
 
     def __contains__(self, key: str) -> bool:
         return self._pending(key).exists() or key in self._gathered()
@@ -58,10 +61,16 @@ class Store(Generic[Record]):
         """Store a record; an equal key is replaced."""
         write_atomically(self._pending(record.key), _line(record))
 
+    def drop(self, key: str) -> None:
+        """Remove a record that is not yet gathered, if there is one."""
+        with contextlib.suppress(OSError):
+            self._pending(key).unlink()
+            self._pending(key).parent.rmdir()
+
     def keys(self) -> set[str]:
         """Keys of all stored runs."""
-        pending = self.folder / self.pending
-        return set(self._gathered()) | {path.stem for path in pending.glob("*.json")}
+        pending = self._pending_keys()  # first: what another process gathers meanwhile is seen twice, not missed
+        return pending | self._gathered().keys()
 
     def get(self, key: str) -> Record:
         """One record.
@@ -79,32 +88,61 @@ class Store(Generic[Record]):
         return self._parse(self._gathered()[key], self.folder / self.file)
 
     def __iter__(self) -> Iterator[Record]:
-        pending = {path.stem for path in (self.folder / self.pending).glob("*.json")}
+        pending = self._pending_keys()
         gathered = self._gathered()
         for key in sorted(pending | gathered.keys()):
             yield self.get(key) if key in pending else self._parse(gathered[key], self.folder / self.file)
 
     def compact(self) -> None:
-        """Gather all records into one file; safe to interrupt at any point, and from several processes at once."""
+        """Gather all records into one file; safe to interrupt at any point, and from several machines at once."""
+        if not (self.folder / self.pending).is_dir():
+            return
         with lock_of(self.folder / self.file):
-            pending = sorted((self.folder / self.pending).glob("*.json"))
+            pending = self._pending_keys()
             records = list(self)
-            if not pending:
-                return
-            # first all records in one file, then the single ones away: at no moment is a record nowhere
-            write_atomically(self.folder / self.file, "".join(_line(record) for record in records))
-            for path in pending:
+            if pending:
+                # first all records in one file, then the single ones away: at no moment is a record nowhere
+                write_atomically(self.folder / self.file, "".join(_line(record) for record in records))
+            self._clear(pending, {record.key for record in records})
+
+    def _clear(self, gathered: set[str], stored: set[str]) -> None:
+        """Remove the files of what was gathered, and those that a killed process left of what is stored."""
+        folder = self.folder / self.pending
+        half_written = [path for path in folder.glob(".*.json.*") if path.name.split(".")[1] in stored]
+        try:
+            for path in [*map(self._pending, gathered), *half_written]:
                 path.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # another process may have put a record in it by now
-                (self.folder / self.pending).rmdir()
+        except OSError as error:  # another user's, in a folder where only they may remove them
+            problem = f"cannot be removed: {error.strerror or error}"
+            raise InputError(
+                "results_dir", str(folder), problem, "no record is lost; let its owner run this"
+            ) from error
+        with contextlib.suppress(OSError):  # another process may have put a record in it by now
+            folder.rmdir()
+
+    def _pending_keys(self) -> set[str]:
+        try:
+            with os.scandir(self.folder / self.pending) as entries:
+                return {entry.name.removesuffix(".json") for entry in entries if entry.name.endswith(".json")}
+        except FileNotFoundError:
+            return set()
 
     def _pending(self, key: str) -> Path:
         return self.folder / self.pending / f"{key}.json"
 
     def _gathered(self) -> dict[str, str]:
         path = self.folder / self.file
-        if not path.exists():
+        try:
+            about = path.stat()
+        except FileNotFoundError:
             return {}
+        version = (about.st_ino, about.st_size, about.st_mtime_ns)
+        if self._read is None or self._read[0] != version:
+            self._read = version, self._lines(path)
+        return self._read[1]
+
+    @staticmethod
+    def _lines(path: Path) -> dict[str, str]:
         lines = [line for line in read_text(path, "results_dir").splitlines() if line.strip()]
         return {_key(line, path): line for line in lines}
 

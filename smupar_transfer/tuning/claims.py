@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
-from smupar_transfer.tuning.liveness import has_died, this_process
+from smupar_transfer.records.liveness import has_died, this_process
 
 HEARTBEAT_SECONDS = 15.0
 """Between two; several may fail before a claim expires."""

@@ -15,11 +15,11 @@ from functools import partial
 
 from smupar_transfer.launchers import run_jobs
 from smupar_transfer.records import Confirmation, Tuned
+from smupar_transfer.records.liveness import this_process
 from smupar_transfer.statistics.confirmed import Confirmed, tied_with, winner
 from smupar_transfer.theory import InputError
 from smupar_transfer.training import load, run
 from smupar_transfer.tuning.claims import TrialClaims
-from smupar_transfer.tuning.liveness import this_process
 from smupar_transfer.tuning.search import POLL_SECONDS, Search, TrialOutcome, shared_study
 from smupar_transfer.tuning.storage import patiently, reachable
 from smupar_transfer.tuning.study import MOST_SEEDS

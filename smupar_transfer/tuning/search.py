@@ -12,9 +12,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from smupar_transfer.launchers import run_jobs
 from smupar_transfer.records import RunSpec, SearchedOn
+from smupar_transfer.records.liveness import this_process
 from smupar_transfer.training import DataRequest, Execution, Tracking, load
 from smupar_transfer.tuning.claims import TrialClaim
-from smupar_transfer.tuning.liveness import this_process
 from smupar_transfer.tuning.objective import DIVERGED, Objective
 from smupar_transfer.tuning.space import Range, SearchSpace
 from smupar_transfer.tuning.storage import TROUBLE, close_storage, patiently, reachable

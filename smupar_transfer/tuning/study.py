@@ -17,10 +17,10 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from smupar_transfer.records import RunSpec, require_name, to_plain
+from smupar_transfer.records.liveness import this_process
 from smupar_transfer.theory import InputError
 from smupar_transfer.training import EarlyValidation
 from smupar_transfer.tuning.claims import TrialClaims
-from smupar_transfer.tuning.liveness import this_process
 from smupar_transfer.tuning.objective import Objective
 from smupar_transfer.tuning.space import SearchSpace
 from smupar_transfer.tuning.storage import DRIVER, TROUBLE, open_storage, patiently, reason, shown

@@ -23,7 +23,6 @@ from smupar_transfer.records import (
     RunSpec,
     Tuned,
     from_plain,
-    lock_of,
     read_text,
     to_plain,
     write_atomically,
@@ -245,14 +244,6 @@ def test_a_file_in_the_place_of_a_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be written: Not a directory"):
         write_atomically(tmp_path / "results" / "file", "x")
     assert (tmp_path / "results").read_text() == "not a folder"
-
-
-def test_a_lock_is_that_of_a_file_however_it_is_named_and_lies_elsewhere(tmp_path: Path) -> None:
-    (tmp_path / "inner").mkdir()
-    names = [lock_of(path).lock_file for path in (tmp_path / "a", tmp_path / "inner" / ".." / "a", tmp_path / "b")]
-    assert names[0] == names[1] != names[2]
-    with lock_of(tmp_path / "a"):
-        assert [path.name for path in tmp_path.iterdir()] == ["inner"]
 
 
 def test_read_text(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
+from smupar_transfer.records.liveness import this_process
 from smupar_transfer.tuning import claims as module
 from smupar_transfer.tuning.claims import TABLE, TrialClaim, TrialClaims
-from smupar_transfer.tuning.liveness import this_process
 
 ELSEWHERE = "another-boot:pid:[1]/7/5"
 """A process of which this machine knows nothing: it lives for as long as its heart beats."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from smupar_transfer.records import RunRecord, RunSpec, SearchedOn, read_tuned, write_tuned
+from smupar_transfer.records.liveness import this_process
 from smupar_transfer.training import run
 from smupar_transfer.tuning import (
     Repeat,
@@ -25,7 +26,6 @@ from smupar_transfer.tuning import (
     run_search,
 )
 from smupar_transfer.tuning import confirmation as module
-from smupar_transfer.tuning.liveness import this_process
 from smupar_transfer.tuning.search import shared_study
 
 MakeSearch = Callable[..., Search]

@@ -15,8 +15,8 @@ from smupar_transfer.reporting.figures.style import MARKERS, colour_of, grid_of_
 from smupar_transfer.reporting.findings import Findings
 from smupar_transfer.reporting.number_format import bracketed, fixed, signed, significant, span
 from smupar_transfer.reporting.outcome import Outcome, Picture, Summary, Table
-from smupar_transfer.reporting.questions.zero_shot_gain import judged
 from smupar_transfer.reporting.registry import question, register_figure
+from smupar_transfer.statistics.drift_verdicts import judged
 from smupar_transfer.statistics.tuning_cost import Saving, TuningCost, WayToTune, saving, tuning_cost
 
 WORTH = 2.0

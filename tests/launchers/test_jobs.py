@@ -9,13 +9,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
-from smupar_transfer.launchers import run_jobs
+from smupar_transfer.launchers import LATER, Later, register_launcher, registry, run_available_jobs, run_jobs
+from smupar_transfer.launchers import jobs as jobs_module
+from smupar_transfer.launchers.processes import ProcessWorker
 from smupar_transfer.theory import InputError, parametrization
 
 # Spawned processes import what they run by name, and a test module is not importable everywhere.
@@ -38,6 +42,29 @@ def wait_for(path):
 def tell_and_wait(job):
     print(os.getpid(), flush=True)
     time.sleep(60)
+
+def die_once(path):
+    if path and not Path(path).exists():
+        Path(path).touch()
+        os.kill(os.getpid(), 9)
+    return path
+
+def die(job):
+    if job == "deadly":
+        os.kill(os.getpid(), 9)
+    return job
+
+def begin(job):
+    what, path = job.split()
+    if what == "wait":
+        with open(Path(path).parent / "begun", "a") as file:
+            file.write("wait\\n")
+        wait_for(path)
+    elif not Path(path).exists():
+        wait_for(Path(path).parent / "begun")
+        Path(path).touch()
+        os.kill(os.getpid(), 9)
+    return job
 
 def sleep_or_fail(seconds):
     if seconds == 0:
@@ -152,9 +179,90 @@ def test_an_exception_in_a_process_arrives_as_it_was_and_ends_all(jobs: ModuleTy
 
 
 def test_a_killed_process_is_an_input_error_and_no_hang() -> None:
-    with pytest.raises(InputError, match=r"workers=2: one of the processes was killed.*use fewer"):
+    with pytest.raises(InputError, match=r"workers=2: a job was given up: .*killed by SIGKILL.*3 times; .*use fewer"):
         list(run_jobs(signal.raise_signal, [signal.SIGKILL, signal.SIGKILL], workers=2))
     assert ended()
+
+
+def test_a_dead_worker_is_replaced_and_its_job_tried_again(jobs: ModuleType, tmp_path: Path) -> None:
+    """The death of one of them used to end all."""
+    work = [str(tmp_path / "once"), "", "", ""]
+    assert sorted(run_jobs(jobs.die_once, work, workers=2)) == sorted(work)
+    assert (tmp_path / "once").exists()
+
+
+def test_a_job_that_always_kills_its_worker_is_given_up_and_the_others_are_done(jobs: ModuleType) -> None:
+    def failed(job: str, reason: str) -> str:
+        return f"{job}: {reason}"
+
+    outcomes = list(run_jobs(jobs.die, ["a", "deadly", "b", "c", "d"], workers=2, failed=failed))
+    assert sorted(outcomes)[:4] == ["a", "b", "c", "d"]
+    assert sorted(outcomes)[4].startswith("deadly: its process was killed by SIGKILL")
+    assert sorted(outcomes)[4].endswith(", 3 times")
+
+
+def test_the_death_of_a_worker_ends_no_job_of_another(jobs: ModuleType, tmp_path: Path) -> None:
+    """It would be trained a second time."""
+    work = [f"wait {tmp_path / 'go'}", f"die {tmp_path / 'go'}"]
+    assert sorted(run_jobs(jobs.begin, work, workers=2)) == sorted(work)
+    assert (tmp_path / "begun").read_text().splitlines() == ["wait"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_job_may_come_later(jobs: ModuleType, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs_module, "PAUSE_SECONDS", 0.01)
+    ticks = 0
+
+    def some() -> Iterator[int | Later]:
+        yield 0
+        while ticks < 3:
+            yield LATER
+        yield 1
+
+    done = []
+    for outcome in run_available_jobs(jobs.process_id, some(), workers):
+        if isinstance(outcome, Later):
+            ticks += 1
+        else:
+            done.append(outcome[0])
+    assert done == [0, 1]
+    assert ticks >= 3
+
+
+def test_a_launcher_that_is_none_is_told() -> None:
+    with pytest.raises(InputError, match=r"^launcher=proceses: is no launcher; did you mean processes\?"):
+        list(run_jobs(parametrization, ["sp"], 1, "proceses"))
+    with pytest.raises(InputError, match=r"^launcher=submitit: starts whole commands"):
+        list(run_jobs(parametrization, ["sp"], 1, "submitit"))
+
+
+def test_a_launcher_of_ones_own_starts_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_LAUNCHERS", dict(registry._LAUNCHERS))
+    register_launcher("here", Here)
+    register_launcher("here", Here)  # as when its module is imported again
+    assert list(run_jobs(os.path.basename, ["a/b", "c/d"], 1, "here")) == ["b", "d"]
+    with pytest.raises(ValueError, match="another launcher 'here'"):
+        register_launcher("here", ProcessWorker)
+    with pytest.raises(ValueError, match="either starts workers or submits"):
+        register_launcher("nothing")
+
+
+class Here:
+    """A worker in this process."""
+
+    def submit(self, work: Callable[[Any], Any], job: object) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(work(job))
+        return future
+
+    def why_dead(self) -> str:
+        return ""
+
+    def close(self) -> None:
+        pass
+
+    def kill(self) -> None:
+        pass
 
 
 def test_closing_the_iterator_ends_the_processes(jobs: ModuleType, tmp_path: Path) -> None:

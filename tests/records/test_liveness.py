@@ -9,13 +9,13 @@ import sys
 
 import pytest
 
-from smupar_transfer.tuning import liveness
-from smupar_transfer.tuning.liveness import has_died, this_process
+from smupar_transfer.records import liveness
+from smupar_transfer.records.liveness import has_died, this_process
 
 pytestmark = pytest.mark.skipif(liveness._machine() is None, reason="only Linux tells of other processes")
 NAME_AND_WAIT = """
 import time
-from smupar_transfer.tuning.liveness import this_process
+from smupar_transfer.records.liveness import this_process
 print(this_process(), flush=True)
 time.sleep(60)
 """

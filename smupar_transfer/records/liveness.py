@@ -24,14 +24,14 @@ def has_died(process: str) -> bool:
 
     Returns:
         Whether it has ended; False where this cannot be known, as of a process on another machine or in another
-        container.
+        container, or whose name is damaged.
     """
-    machine, pid, birth = process.rsplit("/", 2)
-    if machine != _machine():
+    machine, pid, birth = ["", "", *process.rsplit("/", 2)][-3:]
+    if machine != _machine() or not pid.isdecimal():
         return False
     try:
         os.kill(int(pid), 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return True
     except PermissionError:  # somebody else's: alive, or a new one with an old number
         return False
