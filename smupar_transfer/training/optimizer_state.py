@@ -17,6 +17,8 @@ from smupar_transfer.transfer import PEAK
 
 PLANNED = (PEAK, "weight_decay", DECAY, "eps", "betas", "momentum")
 """Entries of a parameter group that the run's specification decides, and a checkpoint must not change."""
+HOW = ("fused", "foreach")
+"""Entries that say how a step is computed, which is another way for shards than for whole tensors."""
 STEP = "step"
 
 
@@ -64,6 +66,7 @@ def _groups(state: dict[str, Any], optimizer: torch.optim.Optimizer) -> list[dic
         for name in PLANNED:
             if name in group and name in planned and group[name] != planned[name]:
                 raise ValueError(f"the optimizer's state has {name} {group[name]}, the run {planned[name]}")
+        group.update({name: planned[name] for name in HOW if name in planned})
     return groups
 
 

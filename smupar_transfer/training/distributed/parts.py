@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,9 @@ def read_parts(folder: Path) -> dict[str, Any]:
         if isinstance(entry, TensorStorageMetadata)
     }
     try:
-        dcp.load(tensors, storage_reader=reader, no_dist=True)
+        with warnings.catch_warnings():  # it remarks that this process is alone, which is what was asked for
+            warnings.simplefilter("ignore", UserWarning)
+            dcp.load(tensors, storage_reader=reader, no_dist=True)
     except CheckpointException as error:
         raise ValueError(f"its parts cannot be put together: {error}") from None
     state = {index: dict(row) for index, row in scalars.items()}

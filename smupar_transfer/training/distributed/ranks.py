@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -156,6 +158,11 @@ def joined(sharing: str | None, device: str) -> Iterator[Ranks]:
         dist.init_process_group("gloo" if ranks.device == "cpu" else "cpu:gloo,cuda:nccl")
         try:
             yield ranks
+        except BaseException:
+            # torchrun tells all to end when one does: this one does so already, and has its own exit code
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            raise
         finally:
             dist.destroy_process_group()
 
@@ -176,11 +183,13 @@ def _loss_told(ranks: Ranks) -> Iterator[None]:
     """Say in a line that another process is gone: what talks to it raises errors of many kinds."""
     try:
         yield
+    except NotImplementedError as error:  # also a RuntimeError
+        if ranks.sharing != FSDP:
+            raise
+        problem = f"cannot do what this run needs: {str(error).partition(chr(10))[0]}"
+        raise InputError("distributed", FSDP, problem, f"use distributed={DDP}") from error
     except RuntimeError as error:
-        gone = re.search(
-            r"gloo|nccl|connection (closed|reset|refused)|broken pipe|timed? ?out", str(error), re.IGNORECASE
-        )
-        if not isinstance(error, dist.DistError) and gone is None:
+        if not isinstance(error, dist.DistError) and GONE.search(str(error)) is None:
             raise
         problem = "lost another process of the run, which ended or cannot be reached"
         remedy = "run the same command again to go on from the last checkpoint"
