@@ -24,8 +24,8 @@ from smupar_transfer.records import (
     SparsitySpec,
 )
 from smupar_transfer.theory import InputError, OptimizerSettings, WeightDecayForm, choose
+from smupar_transfer.training import KEEP, Data, DataRequest, ExampleData, Execution, OwnBatches, Tracking, load
 from smupar_transfer.training import OWN_BATCHES as MODULE
-from smupar_transfer.training import Data, DataRequest, ExampleData, Execution, OwnBatches, Tracking, load
 from smupar_transfer.transfer import Source
 
 
@@ -55,8 +55,14 @@ def data_request(config: DictConfig) -> DataRequest:
 
 
 def execution(config: DictConfig) -> Execution:
-    """Where and how to compute."""
-    return Execution(config.device, config.sparsity.backend, config.threads)
+    """Where and how to compute.
+
+    Raises:
+        InputError: a value is impossible, or there is no such device here.
+    """
+    keep = OmegaConf.select(config, "checkpoint.keep", default=KEEP)  # not every command has them
+    accumulate = OmegaConf.select(config, "accumulate", default=1)
+    return Execution(config.device, config.sparsity.backend, config.threads, keep, accumulate)
 
 
 def tracking(config: DictConfig, folder: Path) -> Tracking:

@@ -47,7 +47,7 @@ def launch(command: str, words: list[str], program: str = "") -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through: they are reported here, in one line
     secrets = secrets_of(words)
     refused: list[Exception] = []
-    signal.signal(signal.SIGTERM, _terminate)  # by itself, Python would end without ending workers
+    _end_politely()
     try:
         line = command_line(command, words)
         if line.has("--version"):
@@ -86,8 +86,18 @@ def command_line(command: str, words: list[str]) -> CommandLine:
     return CommandLine(line.flags, tuple(settings))
 
 
+def _end_politely() -> None:
+    """Have signals end workers and files as Ctrl-C does: by themselves, they would end Python on the spot.
+
+    Under ``nohup``, SIGHUP stays ignored.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+        if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGTERM:
+            signal.signal(number, _terminate)
+
+
 def _terminate(number: int, frame: object) -> None:
-    """Let a polite kill, as of a batch system's time limit, end workers and files as Ctrl-C does."""
+    """End the process with the exit code that shells give to a signal."""
     del frame
     raise SystemExit(128 + number)
 

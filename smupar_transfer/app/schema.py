@@ -23,6 +23,7 @@ MEANING, CHOICES = "meaning", "choices"
 
 BACKENDS = ("auto", "masked", "csr", "native")
 DEVICES = ("cpu", "cuda")
+SHARINGS = ("ddp", "fsdp")
 FORMATS = ("table", "json", "csv")
 EXPORT_FORMATS = ("json", "nanogpt-mup", "megatron", "cerebras", "torchtitan", "olmo-core", "axolotl", "hf-trainer")
 TRACKERS = ("none", "tensorboard", "wandb", "trackio", "mlflow")
@@ -212,9 +213,21 @@ class StudyConfig:
     )
 
 
+@dataclass
+class CheckpointConfig:
+    """Where an interrupted run goes on."""
+
+    keep: int = key("checkpoints of the run that are kept: the newest, and those before it, should it be damaged")
+
+
 def tracker_key() -> Any:
     """The key of every command that trains."""
     return key("who keeps the curves of runs, beside their records: none, or a tracker", choices=TRACKERS)
+
+
+def accumulate_key() -> Any:
+    """The key of every command that trains networks which may be too large for a whole batch."""
+    return key("parts of a batch that are computed one after the other, to save memory; the step stays the same", 1)
 
 
 @dataclass
@@ -263,6 +276,14 @@ class TrainConfig(RunConfig):
     )
     tracker: str = tracker_key()
     name: str = key("of the folder in results_dir for record, checkpoint and curves")
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    accumulate: int = accumulate_key()
+    distributed: str | None = key(
+        "how the processes that torchrun starts share the network: ddp is all of it in each, and the default there, "
+        "fsdp a part of every tensor",
+        None,
+        choices=SHARINGS,
+    )
     sample: int = key("bytes of text to generate after training", 0)
     prompt: str = key("text that the generated one goes on from", "")
 
@@ -290,6 +311,7 @@ class SweepConfig(RunConfig):
 
     sweep: str = key("name of a sweep, or a sweep file of your own (.yaml); sweep= may be left out")
     tracker: str = tracker_key()
+    accumulate: int = accumulate_key()
     workers: int = key("processes that run side by side")
 
 
@@ -343,7 +365,11 @@ GROUPS: dict[str, dict[str, type]] = {
     "tuning": {"schema": TuningConfig},
 }
 
-NESTED: dict[str, type] = {"hparams": HyperparameterConfig, "study": StudyConfig}
+NESTED: dict[str, type] = {
+    "hparams": HyperparameterConfig,
+    "study": StudyConfig,
+    "checkpoint": CheckpointConfig,
+}
 """Groups of keys without options to choose from."""
 
 COMMAND_SCHEMAS: dict[str, type] = {

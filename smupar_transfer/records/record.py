@@ -57,6 +57,8 @@ class Environment:
             x6".
         threads: The number of threads of the numerical library.
         versions: The versions of Python, torch and this package.
+        processes: The number of processes that trained it together.
+        distributed: How they shared the network, and by what they talked: "ddp over gloo"; empty for one by itself.
     """
 
     machine: str
@@ -64,6 +66,8 @@ class Environment:
     backend: str
     threads: int
     versions: dict[str, str]
+    processes: int = 1
+    distributed: str = ""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from smupar_transfer.training.callbacks import Observer, Silent
 from smupar_transfer.training.checkpoint import read_checkpoint
+from smupar_transfer.training.checkpoint_files import KEEP, CheckpointFiles
 from smupar_transfer.training.coordinates import measure
 from smupar_transfer.training.data.examples import ExampleData
 from smupar_transfer.training.data.load import DATA_NAMES, Data, load_data
@@ -9,6 +10,7 @@ from smupar_transfer.training.data.own_batches import NAME as OWN_BATCHES
 from smupar_transfer.training.data.own_batches import OwnBatches
 from smupar_transfer.training.data.request import DataRequest, load
 from smupar_transfer.training.data.tokens import TokenData
+from smupar_transfer.training.distributed.ranks import ALONE, SHARINGS, Ranks, joined
 from smupar_transfer.training.estimate import (
     Estimate,
     LayerEstimate,
@@ -35,8 +37,12 @@ from smupar_transfer.training.trackers import (
 )
 
 __all__ = [
+    "ALONE",
     "DATA_NAMES",
+    "KEEP",
     "OWN_BATCHES",
+    "SHARINGS",
+    "CheckpointFiles",
     "Data",
     "DataRequest",
     "EarlyValidation",
@@ -47,6 +53,7 @@ __all__ = [
     "Measurement",
     "Observer",
     "OwnBatches",
+    "Ranks",
     "RunState",
     "Silent",
     "TokenData",
@@ -56,6 +63,7 @@ __all__ = [
     "Tracking",
     "cross_entropy",
     "estimate_step",
+    "joined",
     "load",
     "load_data",
     "load_network",

@@ -1,4 +1,4 @@
-"""Ctrl-C, and the SIGTERM of a batch system, held back until a run can be left without loss."""
+"""Ctrl-C, and the signals of batch systems, held back until a run can be left without loss."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-ENDINGS = (signal.SIGINT, signal.SIGTERM)
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+"""Ctrl-C; a batch system's time limit; a terminal that goes away; Slurm's warning before a time limit
+(``--signal=USR1@60``)."""
 
 
 class _TerminatedError(BaseException):
@@ -20,11 +22,15 @@ def never() -> bool:
 
 
 @contextmanager
-def endings_held_back() -> Iterator[Callable[[], bool]]:
+def endings_held_back(agree: Callable[[int], int] | None = None) -> Iterator[Callable[[], bool]]:
     """Hold back the first signal that asks this process to end until the block is done; a second one acts at once.
 
     Each then does what it would have done outside the block. Signals that are ignored stay ignored, and outside the
     main thread, where Python delivers none, nothing is held back.
+
+    Args:
+        agree: What makes of this process's signal, 0 for none, that of all processes that end together. They get it
+            from several sides, so a second one does not act at once there.
 
     Yields:
         A function that says whether one was held back, so that the block can come to its end.
@@ -43,14 +49,21 @@ def endings_held_back() -> Iterator[Callable[[], bool]]:
     def hold_back(number: int, frame: object) -> None:
         del frame
         asked.append(number)
-        if len(asked) > 1:
+        if len(asked) > 1 and agree is None:
             restore()
             signal.raise_signal(number)
+
+    def asked_to_end() -> bool:
+        own = asked[0] if asked else 0
+        number = own if agree is None else agree(own)
+        if number and not asked:
+            asked.append(number)
+        return number > 0
 
     for number in outside:
         signal.signal(number, hold_back)
     try:
-        yield lambda: bool(asked)
+        yield asked_to_end
     finally:
         restore()
     if asked:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from smupar_transfer.model import Network
 from smupar_transfer.records import BudgetSpec, Evaluation, Precision, RunSpec, chance_loss
@@ -20,6 +21,8 @@ from smupar_transfer.training.callbacks import Observer
 from smupar_transfer.training.checkpoint import Progress
 from smupar_transfer.training.data.load import Data
 from smupar_transfer.training.data.own_batches import OwnBatches
+from smupar_transfer.training.distributed.ranks import ALONE, Ranks
+from smupar_transfer.training.distributed.sharing import gradients_stay
 from smupar_transfer.training.interruption import never
 from smupar_transfer.training.optimizer import schedule, set_learning_rates
 
@@ -64,11 +67,28 @@ class Session:
             return self.validation
         return [self.validation[index * count // self.early.batches] for index in range(self.early.batches)]
 
+    asked_to_end: Callable[[], bool] = never
+    accumulate: int = 1
+    ranks: Ranks = ALONE
+    shared: nn.Module | None = None
+    """What computes losses whose gradients several processes shall share; the network itself where there is none."""
+
     def next_batch(self) -> Any:
         """The batch of the next step; the first call comes after a checkpoint was loaded."""
         if self.stream is None:
             self.stream = self._batches()
         return next(self.stream)
+
+    def own_parts(self, batch: Any) -> list[tuple[Any, float]]:
+        """What this process computes of a batch, part after part, each with its weight in the mean over the batch."""
+        count = self.accumulate * self.ranks.size
+        if count == 1:
+            return [(batch, 1.0)]
+        inputs, targets = batch
+        size = len(inputs)
+        first = self.ranks.rank * self.accumulate
+        edges = [size * number // count for number in range(first, first + self.accumulate + 1)]
+        return [((inputs[a:b], targets[a:b]), (b - a) / size) for a, b in itertools.pairwise(edges)]
 
     def _batches(self) -> Iterator[Any]:
         if isinstance(self.data, OwnBatches):
@@ -92,35 +112,49 @@ def train(
         session: changed in place.
         observer: told of the start, every step and every evaluation.
         save: called at a consistent state after evaluations, now and then between, and before an early end.
-        asked_to_end: looked at after every step.
+        asked_to_end: looked at after every step, and between the batches of an evaluation, which is then left for the
+            session that goes on.
 
     Returns:
         Whether the run diverged: its loss was not finite, or at an evaluation ``EXPLODED`` times larger than both where
         training began and guessing uniformly.
     """
+    session.asked_to_end = asked_to_end
     progress, budget = session.progress, session.spec.budget
     due = evaluation_steps(budget, 0 if session.early is None else session.early.first_step)
     last_save = time.monotonic()
     observer.on_start(progress.step)
-    while progress.step < budget.steps:
-        before = progress.wall_seconds
-        with _timed(progress):
-            loss = train_step(session)
-        _note_step(progress, loss, progress.wall_seconds - before)
-        observer.on_step(progress.step, loss, budget.tokens_per_step)
-        diverged = not math.isfinite(loss)
-        if diverged or progress.step in due:
-            evaluation = _evaluate(session)
-            observer.on_evaluation(evaluation)
-            if diverged or _is_lost(evaluation, session):
-                return True
+    while progress.step < budget.steps or _owes_evaluation(progress, due):
+        diverged = False
+        if not _owes_evaluation(progress, due):  # else an earlier session ended before it
+            before = progress.wall_seconds
+            with _timed(progress):
+                loss = train_step(session)
+            _note_step(progress, loss, progress.wall_seconds - before)
+            observer.on_step(progress.step, loss, budget.tokens_per_step)
+            diverged = not math.isfinite(loss)
         ending = asked_to_end()
-        if ending or progress.step in due or time.monotonic() - last_save > CHECKPOINT_SECONDS:
+        if not ending and (diverged or progress.step in due):
+            evaluation = _evaluate(session)
+            ending = asked_to_end()
+            if evaluation is not None:
+                observer.on_evaluation(evaluation)
+                if diverged or _is_lost(evaluation, session):
+                    return True
+        if diverged:  # and somebody asks for an end: the state before this step is the one to go on from
+            break
+        overdue = session.ranks.highest(int(time.monotonic() - last_save > CHECKPOINT_SECONDS))
+        if ending or progress.step in due or overdue:
             save()
             last_save = time.monotonic()
         if ending:
             break
     return False
+
+
+def _owes_evaluation(progress: Progress, due: set[int]) -> bool:
+    """Whether an evaluation is due after the step that was taken last, and was not made."""
+    return progress.step in due and (not progress.history or progress.history[-1].step < progress.step)
 
 
 def train_step(session: Session) -> float:
@@ -134,12 +168,22 @@ def train_step(session: Session) -> float:
 def compute_gradients(session: Session) -> float:
     """Loss (nats) and gradients, not yet clipped, on the next training batch; no gradients if it is not finite."""
     batch = session.next_batch()
-    with _repeatable(session):
-        loss = _loss(session, batch)
     session.optimizer.zero_grad(set_to_none=True)
-    value = float(loss.detach())
-    if math.isfinite(value):
-        loss.backward()  # type: ignore[no-untyped-call]
+    ranks, parts, value = session.ranks, session.own_parts(batch), 0.0
+    for number, (part, weight) in enumerate(parts, start=1):
+        more = number < len(parts) and session.shared is not None
+        with gradients_stay(session.shared) if more else nullcontext():  # type: ignore[arg-type]
+            with _repeatable(session):
+                loss = _loss(session, part)
+            value += weight * float(loss.detach())
+            # alone, a loss that is not finite ends the step here; together, all have to take part in what follows
+            if ranks.is_alone and not math.isfinite(value):
+                break
+            scale = weight * ranks.size  # gradients are averaged over processes
+            (loss if scale == 1 else loss * scale).backward()  # type: ignore[no-untyped-call]
+    (value,) = ranks.sums([value])
+    if not math.isfinite(value):
+        session.optimizer.zero_grad(set_to_none=True)
     return value
 
 
@@ -152,8 +196,9 @@ def _loss(session: Session, batch: Any) -> Tensor:
 
 
 def _logits(session: Session, inputs: Tensor) -> Tensor:
+    together = torch.is_grad_enabled() and session.shared is not None
     with _precision(session):
-        logits: Tensor = session.network(inputs.to(session.device))
+        logits: Tensor = (session.shared if together else session.network)(inputs.to(session.device))  # type: ignore[misc]
     return logits.float()
 
 
@@ -182,26 +227,42 @@ def update_weights(session: Session) -> None:
     session.optimizer.step()
 
 
+class _EndedError(Exception):
+    """Somebody asked for an end in the middle of an evaluation."""
+
+
+def _until_asked(session: Session, batches: Iterable[Any]) -> Iterator[Any]:
+    for batch in batches:
+        if session.asked_to_end():
+            raise _EndedError
+        yield batch
+
+
 @torch.no_grad()
 def validate(session: Session) -> tuple[float, float | None]:
     """Mean validation loss in nats and accuracy over fixed batches; no accuracy for a person's own loss."""
     if isinstance(session.data, OwnBatches):
         return _own_validation(session), None
     losses, hits = [], []
-    for inputs, targets in session.validation_batches():
-        logits = _logits(session, inputs)
-        targets = targets.to(session.device)
-        losses.append(float(cross_entropy(logits, targets)))
-        hits.append(float((logits.argmax(-1) == targets).float().mean()))
-    return sum(losses) / len(losses), sum(hits) / len(hits)
+    batches = session.validation_batches()
+    for batch in _until_asked(session, batches):
+        for (inputs, targets), weight in session.own_parts(batch):
+            logits = _logits(session, inputs)
+            targets = targets.to(session.device)
+            losses.append(weight * float(cross_entropy(logits, targets)))
+            hits.append(weight * float((logits.argmax(-1) == targets).float().mean()))
+    loss, accuracy = session.ranks.sums([sum(losses), sum(hits)])
+    return loss / len(batches), accuracy / len(batches)
 
 
 def _own_validation(session: Session) -> float:
     """The mean of the task's own loss, with the model as it is used: dropout off, statistics of batches fixed."""
     session.network.eval()
-    with _repeatable(session):
-        losses = [float(_loss(session, batch)) for batch in session.validation_batches()]
-    session.network.train()
+    try:
+        with _repeatable(session):
+            losses = [float(_loss(session, batch)) for batch in _until_asked(session, session.validation_batches())]
+    finally:
+        session.network.train()
     return sum(losses) / len(losses)
 
 
@@ -230,11 +291,15 @@ def _note_step(progress: Progress, loss: float, seconds: float) -> None:
         progress.first_loss = loss
 
 
-def _evaluate(session: Session) -> Evaluation:
+def _evaluate(session: Session) -> Evaluation | None:
+    """Validate and note what came out; None, and nothing is noted, if somebody asks for an end meanwhile."""
     progress = session.progress
     train_loss = sum(progress.window) / len(progress.window)
-    with _timed(progress):
-        validation_loss, accuracy = validate(session)
+    try:
+        with _timed(progress):
+            validation_loss, accuracy = validate(session)
+    except _EndedError:
+        return None
     evaluation = Evaluation(progress.step, _finite(train_loss), _finite(validation_loss), accuracy)
     progress.window.clear()
     progress.history.append(evaluation)

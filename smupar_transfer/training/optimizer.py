@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 
 from smupar_transfer.records import BudgetSpec, Decay
 from smupar_transfer.theory import ADAMW, SGD, InputError, OptimizerSettings, UpdateRule, register_update_rule
@@ -29,7 +30,9 @@ class DecoupledSGD(torch.optim.SGD):
 
     def __init__(self, groups: Groups, momentum: float) -> None:
         moved = [{**group, DECAY: group["weight_decay"], "weight_decay": 0.0} for group in groups]
-        super().__init__(moved, momentum=momentum, fused=True)
+        # torch 2.13 has a fused step for shards of AdamW's parameters, and none for those of SGD's
+        sharded = any(isinstance(parameter, DTensor) for group in groups for parameter in group["params"])
+        super().__init__(moved, momentum=momentum, fused=not sharded)
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:

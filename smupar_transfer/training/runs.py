@@ -24,9 +24,13 @@ from smupar_transfer.sparsity import (
 )
 from smupar_transfer.theory import InputError
 from smupar_transfer.training.callbacks import Observer, Silent
-from smupar_transfer.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from smupar_transfer.training.checkpoint import Checkpoint, Progress, load_checkpoint, resume, save_checkpoint
+from smupar_transfer.training.checkpoint_files import KEEP, CheckpointFiles
 from smupar_transfer.training.data.load import Data
+from smupar_transfer.training.data.own_batches import OwnBatches
 from smupar_transfer.training.data.tokens import TokenData
+from smupar_transfer.training.distributed.ranks import ALONE, Ranks
+from smupar_transfer.training.distributed.sharing import agree_on_layouts, share_out
 from smupar_transfer.training.interruption import endings_held_back, never
 from smupar_transfer.training.loop import EarlyValidation, Session, train
 from smupar_transfer.training.machine import machine_name
@@ -44,16 +48,24 @@ class Execution:
         device: What computes: "cpu", "cuda" or "cuda:N".
         backend: What computes sparse layers.
         threads: The number of threads of the numerical library, at least 1.
+        keep: The number of generations of a checkpoint that are kept, at least 1.
+        accumulate: The number of parts of a batch whose gradients are computed one after the other and added, at least
+            1. The step is the same up to rounding; activations take that much less memory.
     """
 
     device: str = "cpu"
     backend: str = "auto"
     threads: int = 1
+    keep: int = KEEP
+    accumulate: int = 1
 
     def __post_init__(self) -> None:
         require_backend(self.backend)
         if self.threads < 1:
             raise InputError("threads", self.threads, "must be at least 1")
+        for key, count in (("checkpoint.keep", self.keep), ("accumulate", self.accumulate)):
+            if count < 1:
+                raise InputError(key, count, "must be at least 1")
         if self.device != "cpu" and not self.device.startswith("cuda"):
             raise InputError("device", self.device, "is neither cpu nor cuda")
         if self.device.startswith("cuda") and not torch.cuda.is_available():
@@ -68,6 +80,7 @@ def run(
     checkpoint: Path | None = None,
     tracking: Tracking | None = None,
     early: EarlyValidation | None = None,
+    ranks: Ranks = ALONE,
 ) -> RunRecord:
     """Train one network. The same specification on the same machine and threads gives the same record, times aside.
 
@@ -76,48 +89,59 @@ def run(
         data: loaded once by the caller, shared by runs.
         execution: where and how; one CPU thread if left out.
         observer: watches the run.
-        checkpoint: file from which the run resumes if it exists, and which is kept up to date. Ctrl-C and SIGTERM then
-            wait for the step in progress, and for the state after it to be written.
+        checkpoint: file from which the run resumes if it exists, and which is kept up to date; see ``CheckpointFiles``.
+            Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 then wait for the step in progress, and for the state after it to be
+            written.
         tracking: who keeps its curves; nobody if left out. It changes nothing of the record.
         early: cheaper validations before the last one; the record's ``history`` has what they found, the rest of the
             record is the same. As the specification says if left out.
+        ranks: the processes that train it together, each of which calls this; this one alone if left out. Each computes
+            its part of every batch, and all return the same record, times aside.
 
     Raises:
-        InputError: data do not match the specification, or the checkpoint is of another run.
+        InputError: data do not match the specification, or the checkpoint is of another run or cannot be read.
     """
     execution = execution or Execution()
-    session, plan = open_session(spec, data, execution)
+    files = None if checkpoint is None else CheckpointFiles(checkpoint, execution.keep)
+    resumed = None if files is None else resume(files, spec.key, ranks)
+    session, plan = ranks.together(lambda: open_session(spec, data, execution, resumed, ranks))
     session.early = early
-    if checkpoint is not None and checkpoint.exists():
-        session.progress = load_checkpoint(checkpoint, spec.key, session.network, session.optimizer, session.batches)
 
     def save() -> None:
-        if checkpoint is not None:
-            save_checkpoint(checkpoint, spec.key, session.network, session.optimizer, session.batches, session.progress)
+        if files is not None:
+            state = (session.network, session.optimizer, session.batches, session.progress)
+            save_checkpoint(files, spec.key, *state, ranks)
 
+    endings = endings_held_back(None if ranks.is_alone else ranks.highest)
     with (
         follow(tracking or Tracking(), session, plan, observer or Silent()) as followed,
-        nullcontext(never) if checkpoint is None else endings_held_back() as asked_to_end,
+        nullcontext(never) if checkpoint is None else endings as asked_to_end,
     ):
         followed.diverged = train(session, followed.observer, save, asked_to_end)
     return _record(session, plan, execution, followed.diverged)
 
 
-def open_session(spec: RunSpec, data: Data, execution: Execution) -> tuple[Session, tuple[ParameterPlan, ...]]:
-    """A run before its first step, and the plan of its parameters; prepares this process.
+def open_session(
+    spec: RunSpec, data: Data, execution: Execution, checkpoint: Checkpoint | None = None, ranks: Ranks = ALONE
+) -> tuple[Session, tuple[ParameterPlan, ...]]:
+    """A run before its first step, or where a checkpoint left it, and its parameters' plan; prepares this process.
 
     Raises:
-        InputError: data do not match the specification.
+        InputError: data do not match the specification or cannot be divided, or the checkpoint does not fit the run.
     """
     if data.spec.sha256 != spec.data.sha256:
         raise InputError("data", data.spec.name, f"has sha256 {data.spec.sha256}, the run needs {spec.data.sha256}")
     if isinstance(data, TokenData) and isinstance(spec.model, GPTSpec) and data.vocab_size > spec.model.vocab_size:
         raise InputError("data.vocab_size", data.vocab_size, f"is more than the network's {spec.model.vocab_size}")
+    _require_divisible(spec, data, execution.accumulate, ranks)
     prepare_process(execution.threads)
-    network, plan = build(spec, execution.backend, execution.device)
+    network, plan = _build(spec, execution, ranks)
+    if checkpoint is not None:
+        checkpoint.restore_network(network)
     network.to(execution.device)
+    computing = share_out(network, ranks)
     budget = spec.budget
-    return Session(
+    session = Session(
         spec=spec,
         network=network,
         optimizer=make_optimizer(network, plan, spec.optimizer),
@@ -126,7 +150,36 @@ def open_session(spec: RunSpec, data: Data, execution: Execution) -> tuple[Sessi
         validation=data.validation_batches(budget.evaluation_batches, budget.batch_size, budget.sequence_length),
         progress=Progress(),
         device=torch.device(execution.device),
-    ), plan
+        accumulate=execution.accumulate,
+        ranks=ranks,
+        shared=computing if computing is not network else None,
+    )
+    if checkpoint is not None:
+        session.progress = checkpoint.restore_training(spec, network, session.optimizer, session.batches)
+    return session, plan
+
+
+def _build(spec: RunSpec, execution: Execution, ranks: Ranks) -> tuple[Network, tuple[ParameterPlan, ...]]:
+    """The network in every process, laid out alike."""
+    built: list[tuple[Network, tuple[ParameterPlan, ...]]] = []
+    for turn in (True, False):  # what the first measures for ``auto``, the others of its machine find in the cache
+        if ranks.is_first is turn:
+            built.append(build(spec, execution.backend, execution.device))
+        ranks.highest(0)
+    agree_on_layouts(built[0][0], ranks)
+    return built[0]
+
+
+def _require_divisible(spec: RunSpec, data: Data, accumulate: int, ranks: Ranks) -> None:
+    """Check that a batch can be divided into as many parts as are computed apart."""
+    parts = accumulate * ranks.size
+    if parts > 1 and isinstance(data, OwnBatches):
+        key, value = ("distributed", ranks.sharing) if ranks.size > 1 else ("accumulate", accumulate)
+        problem = "divides batches, and nothing is known of those of model=module"
+        raise InputError(key, value, problem, "train it in one process with accumulate=1")
+    if parts > spec.budget.batch_size:
+        problem = f"cannot be divided into {parts} parts, {accumulate} for each process"
+        raise InputError("budget.batch_size", spec.budget.batch_size, problem, "use fewer processes or less accumulate")
 
 
 def _record(session: Session, plan: tuple[ParameterPlan, ...], execution: Execution, diverged: bool) -> RunRecord:
@@ -154,12 +207,12 @@ def _record(session: Session, plan: tuple[ParameterPlan, ...], execution: Execut
         step_seconds=round(statistics.median(progress.step_seconds), 6),
         history=tuple(progress.history),
         layers=(*sparsity_report(session.network), *held_report(session.network)),
-        environment=describe_environment(execution, session.network),
         cpu_seconds=None if progress.cpu_seconds is None else round(progress.cpu_seconds, 3),
+        environment=describe_environment(execution, session.network, session.ranks),
     )
 
 
-def describe_environment(execution: Execution, network: Network) -> Environment:
+def describe_environment(execution: Execution, network: Network, ranks: Ranks = ALONE) -> Environment:
     """Where this process computes, and with what a network's sparse layers do."""
     return Environment(
         machine=machine_name(execution.device),
@@ -172,6 +225,8 @@ def describe_environment(execution: Execution, network: Network) -> Environment:
             # by name: the face of the package offers rooms that are above this one
             "smupar_transfer": importlib.import_module("smupar_transfer").__version__,
         },
+        processes=ranks.size,
+        distributed=ranks.description,
     )
 
 
@@ -189,9 +244,8 @@ def load_network(spec: RunSpec, checkpoint: Path, execution: Execution | None = 
     Raises:
         InputError: the file is no checkpoint, or one of another run.
     """
-    network, plan = build(spec, (execution or Execution()).backend)
-    optimizer = make_optimizer(network, plan, spec.optimizer)
-    load_checkpoint(checkpoint, spec.key, network, optimizer, torch.Generator())
+    network, _ = build(spec, (execution or Execution()).backend)
+    load_checkpoint(CheckpointFiles(checkpoint), spec.key).restore_network(network)
     return network
 
 

@@ -8,8 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from torch import nn
+
 from smupar_transfer.records import Evaluation, to_plain
 from smupar_transfer.training.callbacks import Observer
+from smupar_transfer.training.distributed.ranks import FSDP
 from smupar_transfer.training.interruption import termination_raised
 from smupar_transfer.training.loop import Session
 from smupar_transfer.training.optimizer import schedule
@@ -147,7 +150,9 @@ def follow(
     spec = session.spec
     run = TrackedRun.of(tracking.run or spec.key, spec.key, tracking.folder, session.progress.step)
     tracker = Guarded(tracking.tracker, run)
-    ratios = UpdateRatios(session.network, {row.name: str(row.role) for row in plan})
+    # no process has the whole of a sharded weight, and those without a tracker would not help to compare it
+    compared = nn.Module() if session.ranks.sharing == FSDP else session.network
+    ratios = UpdateRatios(compared, {row.name: str(row.role) for row in plan})
     follower = Follower(tracker, session, ratios, observer)
     followed.observer = follower
     with termination_raised():

@@ -84,7 +84,8 @@ def test_a_run_leaves_record_checkpoint_and_curves(smupar: Run, tiny: tuple[str,
     assert names == {"records.jsonl", "record.json", "checkpoints", "curves.png", "curves.svg"} | pages
     assert "smupar train model.width=16" in Path("results/train/report.html").read_text(encoding="utf-8")
     assert "train/report.html" in Path("results/index.html").read_text(encoding="utf-8")
-    assert [path.name for path in Path("results/train/checkpoints").iterdir()] == [f"{record.key}.pt"]
+    checkpoints = {path.name for path in Path("results/train/checkpoints").iterdir()}
+    assert checkpoints == {f"{record.key}.pt", f"{record.key}.1.pt"}
     plain = json.loads(Path("results/train/record.json").read_text())
     assert from_plain(plain, RunRecord, "key", "record.json") == record
 
@@ -159,7 +160,17 @@ def test_an_interrupted_run_goes_on_where_it_was(
     assert (resumed.validation_loss, resumed.history) == (whole.validation_loss, whole.history)
 
 
+def test_as_many_checkpoints_are_kept_as_a_person_says(smupar: Run, tiny: tuple[str, ...]) -> None:
+    for keep in (1, 3):
+        words = (*tiny, "budget.evaluations=4", f"checkpoint.keep={keep}", f"name=keep{keep}")
+        assert smupar("train", *words).returncode == 0
+        assert len(list(Path(f"results/keep{keep}/checkpoints").iterdir())) == keep
+    result = smupar("train", *tiny, "checkpoint.keep=0")
+    assert (result.returncode, result.stderr) == (2, "smupar: checkpoint.keep=0: must be at least 1\n")
+
+
 def test_a_damaged_checkpoint_is_named(smupar: Run, tiny: tuple[str, ...]) -> None:
+    tiny = (*tiny, "checkpoint.keep=1")
     smupar("train", *tiny)
     key = record_in().key
     Path("results/train/records.jsonl").unlink()
@@ -224,8 +235,8 @@ def test_ctrl_c_leaves_no_half_file_and_a_run_that_goes_on(
     lines = [line for line in err.splitlines() if line and "/600" not in line]
     assert lines == ["smupar: interrupted; run the same command again to go on"]
     files = [path for path in Path("results").rglob("*") if path.is_file()]
-    assert [path.suffix for path in files] == [".pt"]
-    content: dict[str, Any] = read_checkpoint(files[0])
+    assert {path.suffix for path in files} == {".pt"}
+    content: dict[str, Any] = read_checkpoint(min(files, key=lambda path: len(path.name)))
     reached = content["progress"]["step"]
     assert 10 <= reached < 600
     assert smupar(*words).returncode == 0
@@ -251,7 +262,7 @@ sys.exit(main(["train", *sys.argv[1:]]))
 """
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 138)])
 def test_a_run_that_is_asked_to_end_loses_nothing(
     smupar: Run, tiny: tuple[str, ...], steps: list[int], number: signal.Signals, code: int
 ) -> None:
