@@ -21,7 +21,7 @@ from smupar_transfer.theory import PARAMETRIZATIONS, UPDATE_RULES, OptimizerSett
 MEANING, CHOICES = "meaning", "choices"
 """Names of what ``key`` notes down about a field."""
 
-BACKENDS = ("auto", "masked", "csr", "native")
+BACKENDS = ("auto", "masked", "expand", "csr", "native")
 DEVICES = ("cpu", "cuda")
 FORMATS = ("table", "json", "csv")
 EXPORT_FORMATS = ("json", "nanogpt-mup", "megatron", "cerebras", "torchtitan", "olmo-core", "axolotl", "hf-trainer")
@@ -116,7 +116,8 @@ class SparsityConfig:
     mask: str = key("how the zeros are drawn; chosen by sparsity=OPTION")
     backend: str = key(
         "what computes sparse layers: auto is whatever is fastest for a layer on this machine, masked dense with "
-        "zeros, csr PyTorch's sparse products, native C++ kernels built at first use",
+        "zeros, expand the same from weights that are kept without them, csr PyTorch's sparse products, native C++ "
+        "kernels built at first use",
         choices=BACKENDS,
     )
 

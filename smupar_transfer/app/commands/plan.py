@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from smupar_transfer.training import Execution
 
 MIB = 2**20
-CANDIDATES = ("dense", "masked", "csr", "native")
+CANDIDATES = ("dense", "masked", "expand", "csr", "native")
 
 
 def run(config: DictConfig) -> None:
@@ -134,7 +134,6 @@ def layer_table(item: Priced, execution: Execution) -> Group:
             *(_milliseconds(layer.seconds.get(name)) for name in names),
             layer.backend,
             significant(layer.flops_sparse / 1e9, 3),
-            significant(layer.flops_dense / 1e9, 3),
             significant(layer.state_bytes / MIB, 3),
         ]
         for layer in layers
@@ -144,7 +143,7 @@ def layer_table(item: Priced, execution: Execution) -> Group:
         f"{_milliseconds(item.estimate.layer_seconds)} ms of a step "
         f"({spec.budget.tokens_per_step:,} tokens, threads={execution.threads})"
     )
-    columns = ["layer", "shape", "density", "weights", *names, "takes", "GFLOP", "if dense", "MiB"]
+    columns = ["layer", "shape", "density", "weights", *names, "takes", "GFLOP", "MiB"]
     return console.table(title, columns, rows)
 
 

@@ -12,7 +12,7 @@ from smupar_transfer.sparsity.autotune.timing import measure
 from smupar_transfer.sparsity.autotune.workload import Workload
 from smupar_transfer.sparsity.backends import panels
 
-METHOD = 2
+METHOD = 3
 """Of measuring; a higher one forgets what was measured by a lower one."""
 
 _MEMORY: dict[tuple[Path, str], Timings] = {}

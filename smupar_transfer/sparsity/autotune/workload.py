@@ -57,7 +57,7 @@ class Workload:
         """Backends that can do it here."""
         if self.full:
             return (DENSE,)
-        names = ["masked"]
+        names = ["masked", "expand"]
         if self.dtype == torch.float32 and self.device == "cpu" and native_problem() is None:
             names.append("native")
         if self.dtype in (torch.float32, torch.float64):

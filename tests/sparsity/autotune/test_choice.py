@@ -43,8 +43,8 @@ def test_the_cache_is_the_users_and_of_one_machine(machine: Machine, tmp_path: P
 def test_the_kernels_name_the_file_on_the_cpu_alone(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "machine_key", lambda *, kernels, blocking: f"kernels {kernels}")
     assert [calibration_file(device).name for device in ("cpu", "cuda")] == [
-        "kernels True-2.json",
-        "kernels False-2.json",
+        "kernels True-3.json",
+        "kernels False-3.json",
     ]
 
 

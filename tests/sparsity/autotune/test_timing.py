@@ -11,12 +11,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from smupar_transfer.sparsity import BACKENDS, Workload
+from smupar_transfer.sparsity import BACKENDS, DENSE, Workload
 from smupar_transfer.sparsity.autotune import timing
 from smupar_transfer.sparsity.autotune.timing import bytes_beside, extrapolated, measure
 from smupar_transfer.sparsity.backends.base import MaskedBackend
 
-WORK = Workload(24, 16, nonzero=96, full=False, tokens=8, threads=1, dtype=torch.float64)  # masked and csr everywhere
+WORK = Workload(24, 16, nonzero=96, full=False, tokens=8, threads=1, dtype=torch.float64)
+
+
+@pytest.fixture(autouse=True)
+def _two_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The dense one, which must always be there, and one that need not."""
+    monkeypatch.setattr(Workload, "candidates", lambda self: (DENSE,) if self.full else ("masked", "csr"))
 
 
 class Watched(MaskedBackend):

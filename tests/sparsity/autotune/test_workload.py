@@ -59,10 +59,10 @@ def test_the_grid_is_never_further_than_an_eighth_of_an_octave() -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({}, ("masked", "native", "csr")),
-        ({"dtype": torch.float64}, ("masked", "csr")),
-        ({"dtype": torch.bfloat16}, ("masked",)),
-        ({"device": "cuda"}, ("masked", "csr")),
+        ({}, ("masked", "expand", "native", "csr")),
+        ({"dtype": torch.float64}, ("masked", "expand", "csr")),
+        ({"dtype": torch.bfloat16}, ("masked", "expand")),
+        ({"device": "cuda"}, ("masked", "expand", "csr")),
         ({"full": True}, (DENSE,)),
     ],
 )
@@ -72,7 +72,7 @@ def test_only_what_can_compute_is_a_candidate(changes: dict[str, Any], expected:
 
 def test_without_kernels_they_are_no_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("smupar_transfer.sparsity.autotune.workload.native_problem", lambda: "no compiler")
-    assert WORK.candidates() == ("masked", "csr")
+    assert WORK.candidates() == ("masked", "expand", "csr")
 
 
 @pytest.mark.parametrize(("device", "where"), [("cpu", "1 threads"), ("cuda:7", "cuda:7"), ("meta", "meta")])
