@@ -316,6 +316,13 @@ class PlanConfig(RunConfig):
 
 
 @dataclass
+class CalibrateConfig(RunConfig):
+    """Keys of this command."""
+
+    fresh: bool = key("whether everything is measured anew, or what is missing or in doubt; --fresh is fresh=true")
+
+
+@dataclass
 class DemoConfig(TuneConfig):
     """Keys of this command."""
 
@@ -351,6 +358,7 @@ COMMAND_SCHEMAS: dict[str, type] = {
     "plot": PlotConfig,
     "explain": ExplainConfig,
     "export": ExportConfig,
+    "calibrate": CalibrateConfig,
     "plan": PlanConfig,
 }
 

@@ -40,6 +40,7 @@ def run(config: DictConfig) -> None:
     from smupar_transfer.sparsity import AUTO
     from smupar_transfer.sweeps import pricing
     from smupar_transfer.training.kernel_fallback import resolved
+    from smupar_transfer.training.precision_hint import faster_precision
 
     workers, execution = config_to_spec.workers(config), config_to_spec.execution(config)
     if execution.backend != AUTO:  # of which it says more below
@@ -52,6 +53,8 @@ def run(config: DictConfig) -> None:
     price = pricing.price(groups, config_to_spec.data_request(config), execution)
     for item in one_a_layout(price.groups):
         out.print(layer_table(item, execution))
+        if hint := faster_precision(item.group.spec, execution):
+            console.line(hint)
         out.print()
     if execution.device == "cpu" and execution.backend == AUTO and (problem := native_problem()) is not None:
         out.print(f"not measured: native, {problem}\n", soft_wrap=True)

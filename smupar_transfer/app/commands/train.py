@@ -25,6 +25,7 @@ from smupar_transfer.theory import InputError
 from smupar_transfer.training import Execution, Tracking, load, load_network, require_byte_model, sample
 from smupar_transfer.training import run as run_spec
 from smupar_transfer.training.kernel_fallback import resolved
+from smupar_transfer.training.precision_hint import faster_precision
 
 
 def run(config: DictConfig) -> None:
@@ -56,6 +57,8 @@ def _train(config: DictConfig, spec: RunSpec, execution: Execution, tracking: Tr
     data, execution = load(config_to_spec.data_request(config)), resolved(execution)
     checkpoint = _checkpoint(tracking.folder, spec)
     require_writable(checkpoint.parent)
+    if hint := faster_precision(spec, execution):
+        console.terminal(stderr=True).print(hint, markup=False, soft_wrap=True)
     with console.progress_bar("training", spec.budget.steps) as bar:
         record = run_spec(spec, data, execution, console.TrainingBar(bar), checkpoint, tracking)
     store.put(record)

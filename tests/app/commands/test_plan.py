@@ -11,6 +11,7 @@ import pytest
 
 from smupar_transfer import kernels
 from smupar_transfer.sweeps import pricing
+from smupar_transfer.training import precision_hint
 
 Run = Callable[..., CompletedProcess[str]]
 Snapshot = Callable[[Path], dict[str, bytes]]
@@ -126,3 +127,15 @@ def test_without_kernels_it_says_so(smupar: Run, tiny: tuple[str, ...], monkeypa
     line = "not measured: native, there is no compiler"
     assert line in smupar("plan", *tiny).stdout
     assert line not in smupar("plan", *tiny, "sparsity.backend=masked").stdout
+
+
+def test_a_much_faster_precision_is_told(smupar: Run, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision_hint, "LONG_SECONDS", 0.0)
+    monkeypatch.setattr(precision_hint, "MUCH_FASTER", 0.0)
+    words = (*tiny, "target.width=32", "target.sparsity=0.5")
+    said = r"^precision=bfloat16 would compute the layers that may be sparse [\d.]+ times as fast here: .*=float32$"
+    planned, trained = smupar("plan", *words), smupar("train", *words)
+    assert len(re.findall(said, planned.stdout, re.MULTILINE)) == 1
+    assert len(re.findall(said, trained.stderr, re.MULTILINE)) == 1
+    monkeypatch.undo()
+    assert "would compute" not in smupar("plan", *words).stdout
