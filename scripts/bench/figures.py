@@ -18,6 +18,7 @@ LOOKS = {  # Okabe & Ito (2008); rivals without masks are grey
     "dense_bf16": {"color": "#222222", "linestyle": ":", "marker": "D"},
     "masked": {"color": "#e69f00", "marker": "v"},
     "csr": {"color": "#56b4e9", "marker": "^"},
+    "expand": {"color": "#0072b2", "marker": "<"},
     "native": {"color": "#d55e00", "marker": "P"},
     "auto": {"color": "#009e73", "marker": "o"},
 }

@@ -12,6 +12,7 @@ COMMANDS = {
     "plot": "redraw a sweep from its stored records",
     "explain": "every parameter of a target with its learning rate, init std, ...",
     "export": "a recipe as the configuration of another training stack",
+    "calibrate": "what each backend takes for layers on this machine",
     "plan": "what a sweep or a run would cost, without running it",
 }
 

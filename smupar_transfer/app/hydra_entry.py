@@ -30,6 +30,9 @@ from smupar_transfer.sweeps import shipped
 from smupar_transfer.sweeps.files import sweep_overrides
 from smupar_transfer.sweeps.sweep import key_of
 
+SPELT_OUT = {("calibrate", "--fresh"): "fresh=true"}
+"""Settings that may be given as flags, by command."""
+
 
 def launch(command: str, words: list[str], program: str = "") -> int:
     """Compose the configuration of a command and run it.
@@ -72,6 +75,7 @@ def command_line(command: str, words: list[str]) -> CommandLine:
         WordError: a word cannot be used.
         InputError: a sweep that is named cannot be read.
     """
+    words = [SPELT_OUT.get((command, word), word) for word in words]
     typed = sorted_line(command, sweep_file_named(command, words))
     # before the schema: what plugins register is among the words that keys take
     add_plugins(value for flag, value in typed.flags if flag == "--plugin" and value)

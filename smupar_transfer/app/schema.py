@@ -21,7 +21,7 @@ from smupar_transfer.theory import PARAMETRIZATIONS, UPDATE_RULES, OptimizerSett
 MEANING, CHOICES = "meaning", "choices"
 """Names of what ``key`` notes down about a field."""
 
-BACKENDS = ("auto", "masked", "csr", "native")
+BACKENDS = ("auto", "masked", "expand", "csr", "native")
 DEVICES = ("cpu", "cuda")
 SHARINGS = ("ddp", "fsdp")
 FORMATS = ("table", "json", "csv")
@@ -117,7 +117,8 @@ class SparsityConfig:
     mask: str = key("how the zeros are drawn; chosen by sparsity=OPTION")
     backend: str = key(
         "what computes sparse layers: auto is whatever is fastest for a layer on this machine, masked dense with "
-        "zeros, csr PyTorch's sparse products, native C++ kernels built at first use",
+        "zeros, expand the same from weights that are kept without them, csr PyTorch's sparse products, native C++ "
+        "kernels built at first use",
         choices=BACKENDS,
     )
 
@@ -343,6 +344,13 @@ class PlanConfig(RunConfig):
 
 
 @dataclass
+class CalibrateConfig(RunConfig):
+    """Keys of this command."""
+
+    fresh: bool = key("whether everything is measured anew, or what is missing or in doubt; --fresh is fresh=true")
+
+
+@dataclass
 class DemoConfig(TuneConfig):
     """Keys of this command."""
 
@@ -382,6 +390,7 @@ COMMAND_SCHEMAS: dict[str, type] = {
     "plot": PlotConfig,
     "explain": ExplainConfig,
     "export": ExportConfig,
+    "calibrate": CalibrateConfig,
     "plan": PlanConfig,
 }
 

@@ -1,6 +1,13 @@
 """Masks, and linear layers that compute with them. Knows no parametrization."""
 
-from smupar_transfer.sparsity.autotune.choice import calibrate, choose_backend
+from smupar_transfer.sparsity.autotune.choice import (
+    Calibrated,
+    calibrate,
+    calibrate_anew,
+    calibrated,
+    calibration_file,
+    choose_backend,
+)
 from smupar_transfer.sparsity.autotune.decision import DENSE
 from smupar_transfer.sparsity.autotune.timing import Timing
 from smupar_transfer.sparsity.autotune.workload import Workload
@@ -34,6 +41,7 @@ __all__ = [
     "LAYOUTS",
     "Backend",
     "BlockMask",
+    "Calibrated",
     "MaskStructure",
     "NOfMMask",
     "SparseLinear",
@@ -41,6 +49,9 @@ __all__ = [
     "Workload",
     "backends_in_use",
     "calibrate",
+    "calibrate_anew",
+    "calibrated",
+    "calibration_file",
     "change_mask",
     "check_moments",
     "choose_backend",

@@ -10,7 +10,7 @@ from smupar_transfer.kernels import native_problem
 from smupar_transfer.sparsity import AUTO
 from smupar_transfer.training.runs import Execution
 
-INSTEAD = {AUTO: "csr or masked", "native": "csr"}
+INSTEAD = {AUTO: "expand, csr or masked", "native": "csr"}
 """What computes sparse layers without the kernels, by the backend that was asked for."""
 
 

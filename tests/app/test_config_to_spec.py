@@ -124,7 +124,7 @@ def test_a_missing_value_is_named(composed: Compose) -> None:
     [
         ("threads=0", r"^threads=0: must be at least 1"),
         ("device=tpu", r"^device=tpu: is neither cpu nor cuda"),
-        ("sparsity.backend=quantum", r"^sparsity\.backend=quantum: is not one of auto, masked, csr, native"),
+        ("sparsity.backend=quantum", r"^sparsity\.backend=quantum: is not one of auto, masked, expand, csr, native"),
     ],
 )
 def test_an_impossible_execution_is_named(composed: Compose, word: str, message: str) -> None:

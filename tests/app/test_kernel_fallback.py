@@ -22,9 +22,9 @@ Run = Callable[..., CompletedProcess[str]]
 COMPILER = "/nowhere/c++"
 AUTO = (
     f"smupar: the C++ kernels cannot be built or loaded (there is no C++ compiler {COMPILER}; CXX may name one); "
-    "sparse layers compute with csr or masked, which is slower"
+    "sparse layers compute with expand, csr or masked, which is slower"
 )
-NATIVE = AUTO.replace("csr or masked", "csr")
+NATIVE = AUTO.replace("expand, csr or masked", "csr")
 ONE = ("parametrization=smupar", "target.sparsity=0.5", "seed=0")
 CHECK = """\
 question: Does it measure?

@@ -1,4 +1,4 @@
-"""``csr`` on a CUDA device against ``masked`` there; ``native`` leaves such layers to it."""
+"""``csr`` and ``expand`` on a CUDA device against ``masked`` there; ``native`` leaves such layers to it."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ def stepped(
 
 
 @pytest.mark.parametrize(("tokens", "fan_in", "fan_out", "density"), SHAPES)
-@pytest.mark.parametrize("backend", ["csr", "native"])
+@pytest.mark.parametrize("backend", ["expand", "csr", "native"])
 def test_float32_is_that_of_masked(backend: str, tokens: int, fan_in: int, fan_out: int, density: float) -> None:
-    assert computing_backend(backend, "cuda") == "csr"
+    assert computing_backend(backend, "cuda") == ("expand" if backend == "expand" else "csr")
     computed = stepped(layer(backend, fan_in, fan_out, density), tokens)
     expected = stepped(layer("masked", fan_in, fan_out, density), tokens)
     torch.testing.assert_close(computed, expected, rtol=1e-4, atol=1e-4)
@@ -69,8 +69,9 @@ def test_under_autocast_it_computes_in_float32(shorter: torch.dtype, backwards: 
     torch.testing.assert_close(stepped(made, 7, shorter, backwards=backwards), full, rtol=1e-4, atol=1e-4)
 
 
-def test_under_autocast_masked_is_near() -> None:
-    computed = stepped(layer("csr", 24, 20, 0.4), 7, torch.bfloat16)
+@pytest.mark.parametrize("backend", ["expand", "csr"])
+def test_under_autocast_masked_is_near(backend: str) -> None:
+    computed = stepped(layer(backend, 24, 20, 0.4), 7, torch.bfloat16)
     expected = stepped(layer("masked", 24, 20, 0.4), 7, torch.bfloat16)
     for value, other in zip(computed, expected, strict=True):
         assert float((value - other).norm() / other.norm()) < 0.02
@@ -78,10 +79,10 @@ def test_under_autocast_masked_is_near() -> None:
 
 def test_layers_are_calibrated_there(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert set(calibrate(Workload(64, 48, 300, False, 128, 1, device="cuda"))) == {"masked", "csr"}
+    assert set(calibrate(Workload(64, 48, 300, False, 128, 1, device="cuda"))) == {"masked", "expand", "csr"}
 
 
-@pytest.mark.parametrize("backend", ["masked", "csr", "native"])
+@pytest.mark.parametrize("backend", ["masked", "expand", "csr", "native"])
 @pytest.mark.parametrize("density", [0.05, 0.3, 0.9])
 def test_moments_follow_the_mask(backend: str, density: float) -> None:
     """To fewer, as many and more weights; left behind they are refused."""

@@ -49,7 +49,7 @@ os._exit(0)  # past the end of PyTorch's own threads, some of which at times abo
 def test_gradients_are_the_mean_over_both_halves_of_a_batch(tmp_path: Path) -> None:
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(rank), str(tmp_path / "meeting"), "masked", "csr", "native"],
+            [sys.executable, "-c", PROGRAM, str(rank), str(tmp_path / "meeting"), "masked", "expand", "csr", "native"],
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             stderr=subprocess.PIPE,
             text=True,

@@ -91,7 +91,7 @@ def test_the_peak_is_not_the_sum() -> None:
     assert peak(action) == pytest.approx(16_000_000, rel=1e-3)
 
 
-@pytest.mark.parametrize("backend", ["csr", "native"], indirect=True)
+@pytest.mark.parametrize("backend", ["expand", "csr", "native"], indirect=True)
 @pytest.mark.parametrize("width", [1024, 2048])
 def test_training_holds_a_fortieth_of_the_textbook(backend: str, width: int) -> None:
     """Parameters, gradients, moments, bits of the mask and all that the backend computes with, at 98.4 % sparsity."""
@@ -100,6 +100,46 @@ def test_training_holds_a_fortieth_of_the_textbook(backend: str, width: int) -> 
     assert held(module, trained(module)) <= textbook / 40
     module.register_buffer("boolean_mask", module.mask)
     assert held(module) > textbook / 40, "a boolean mask alone is too much"
+
+
+def step_peak(*backends: str) -> int:
+    """Most bytes that are alive at once in a bfloat16 step of layers one after the other."""
+    layers = torch.nn.Sequential(*(layer(name, 512) for name in backends))
+    optimizer = torch.optim.AdamW(layers.parameters(), fused=True)
+    inputs = torch.ones(64, 512)
+
+    def step() -> None:
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = layers(inputs).float().square().sum()
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    step()  # makes the moments
+    return peak(step)
+
+
+@pytest.mark.usefixtures("needs_compiler")
+def test_a_step_takes_one_dense_layer_for_a_moment_however_many_expand() -> None:
+    """Over what the kernels take: in bfloat16."""
+    dense = 2 * 512**2
+    least, most = step_peak(*["native"] * 4), step_peak(*["expand"] * 4)
+    assert dense / 2 < most <= least + dense
+    assert step_peak(*["masked"] * 4) > least + dense, "a dense gradient a layer is more"
+
+
+def test_nothing_of_a_dense_size_stays_from_the_forward_pass_to_the_backward_pass() -> None:
+    module, saved = layer("expand", 512), list[int]()
+    before = held(module)
+
+    def note(tensor: Tensor) -> Tensor:
+        saved.append(tensor.nbytes)
+        return tensor
+
+    with torch.autocast("cpu", torch.bfloat16), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        module(torch.ones(4, 512, requires_grad=True))
+    assert held(module) == before
+    assert max(saved) == 8 * module.nonzero < 512**2
 
 
 def test_masked_holds_dense_matrices() -> None:

@@ -52,7 +52,7 @@ def choose(monkeypatch: pytest.MonkeyPatch, *names: str) -> list[Workload]:
     return asked
 
 
-@pytest.mark.parametrize("backend", ["csr", "native"])
+@pytest.mark.parametrize("backend", ["expand", "csr", "native"])
 @pytest.mark.parametrize("density", [0.5, 0.1])
 def test_a_training_curve_is_that_of_masked(spec: RunSpec, corpus: TokenData, backend: str, density: float) -> None:
     spec = replace(spec, sparsity=replace(spec.sparsity, density=density))
@@ -63,7 +63,7 @@ def test_a_training_curve_is_that_of_masked(spec: RunSpec, corpus: TokenData, ba
     assert record.environment.backend == backend
 
 
-@pytest.mark.parametrize("backend", ["csr", "native"])
+@pytest.mark.parametrize("backend", ["expand", "csr", "native"])
 def test_so_are_the_first_steps_on_source_code(spec: RunSpec, backend: str) -> None:
     corpus = load_data("python")
     spec = replace(
@@ -107,7 +107,7 @@ def test_auto_as_measured_here_trains_as_masked_does(spec: RunSpec, corpus: Toke
     run(spec, corpus, Execution(backend="masked"), expected)
     record = run(spec, corpus, Execution(), own)
     assert own.values == pytest.approx(expected.values, rel=1e-4)
-    counts = re.findall(r"(?:masked|csr|native) x(\d+)", record.environment.backend.removeprefix("auto: "))
+    counts = re.findall(r"(?:masked|expand|csr|native) x(\d+)", record.environment.backend.removeprefix("auto: "))
     assert sum(map(int, counts)) == 4
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from smupar_transfer.training import Estimate, Execution
 
 MIB = 2**20
-CANDIDATES = ("dense", "masked", "csr", "native")
+CANDIDATES = ("dense", "masked", "expand", "csr", "native")
 
 
 def run(config: DictConfig) -> None:
@@ -40,6 +40,7 @@ def run(config: DictConfig) -> None:
     from smupar_transfer.sparsity import AUTO
     from smupar_transfer.sweeps import pricing
     from smupar_transfer.training.kernel_fallback import resolved
+    from smupar_transfer.training.precision_hint import faster_precision
 
     workers, execution = config_to_spec.workers(config), config_to_spec.execution(config)
     if execution.backend != AUTO:  # of which it says more below
@@ -53,6 +54,8 @@ def run(config: DictConfig) -> None:
     for item in one_a_layout(price.groups):
         assert item.estimate is not None
         out.print(layer_table(item, item.estimate, execution))
+        if hint := faster_precision(item.group.spec, execution):
+            console.line(hint)
         out.print()
     if execution.device == "cpu" and execution.backend == AUTO and (problem := native_problem()) is not None:
         out.print(f"not measured: native, {problem}\n", soft_wrap=True)
@@ -144,7 +147,6 @@ def layer_table(item: Priced, estimate: Estimate, execution: Execution) -> Group
             *(_milliseconds(layer.seconds.get(name)) for name in names),
             layer.backend,
             significant(layer.flops_sparse / 1e9, 3),
-            significant(layer.flops_dense / 1e9, 3),
             significant(layer.state_bytes / MIB, 3),
         ]
         for layer in layers
@@ -154,7 +156,7 @@ def layer_table(item: Priced, estimate: Estimate, execution: Execution) -> Group
         f"{_milliseconds(estimate.layer_seconds)} ms of a step "
         f"({spec.budget.tokens_per_step:,} tokens, threads={execution.threads})"
     )
-    columns = ["layer", "shape", "density", "weights", *names, "takes", "GFLOP", "if dense", "MiB"]
+    columns = ["layer", "shape", "density", "weights", *names, "takes", "GFLOP", "MiB"]
     return console.table(title, columns, rows)
 
 

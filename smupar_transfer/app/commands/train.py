@@ -37,6 +37,7 @@ from smupar_transfer.training import (
 )
 from smupar_transfer.training import run as run_spec
 from smupar_transfer.training.kernel_fallback import resolved
+from smupar_transfer.training.precision_hint import faster_precision
 
 
 def run(config: DictConfig) -> None:
@@ -99,8 +100,10 @@ def _train(config: DictConfig, spec: RunSpec, execution: Execution, tracking: Tr
     checkpoint = _checkpoint(folder, spec)
     if not ranks.is_first:
         return run_spec(spec, data, execution, checkpoint=checkpoint, ranks=ranks)
+    if hint := faster_precision(spec, execution):
+        console.terminal(stderr=True).print(hint, markup=False, soft_wrap=True)
     with console.progress_bar("training", spec.budget.steps) as bar:
-        record = run_spec(spec, data, execution, console.TrainingBar(bar), checkpoint, tracking, ranks)
+        record = run_spec(spec, data, execution, console.TrainingBar(bar), checkpoint, tracking, ranks=ranks)
     store = RunStore(folder)
     store.put(record)
     store.compact()

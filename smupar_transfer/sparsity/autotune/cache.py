@@ -6,6 +6,7 @@ import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 
 from filelock import FileLock
@@ -20,22 +21,33 @@ PATIENCE_SECONDS = 60.0
 """With another process that measures; long after, it must be stuck."""
 
 
-def remembered(path: Path, key: str, measure: Callable[[], Timings]) -> Timings:
-    """Timings of ``key`` from a file, which is added to where they are missing.
+def remembered(
+    path: Path,
+    key: str,
+    measure: Callable[[dict[str, Timings]], Timings],
+    trusts: Callable[[dict[str, Timings]], bool] = lambda known: True,  # noqa: ARG005 - in this form it is asked
+) -> Timings:
+    """Timings of ``key`` from a file, which is added to where they are missing, or not trusted.
 
     Processes that miss at once wait for the first. A damaged file counts as empty. Where the file cannot be written,
     timings are measured all the same, and forgotten.
+
+    Args:
+        path: The file.
+        key: What is asked for.
+        measure: Measures it, given everything that the file holds.
+        trusts: Whether what the file holds for ``key`` may be used, given everything that it holds.
     """
-    timings = _read(path).get(key)
-    if timings is not None:
-        return timings
+    known = read(path)
+    if key in known and trusts(known):
+        return known[key]
     with contextlib.ExitStack() as held:
         with contextlib.suppress(OSError, NotImplementedError):  # a folder, or a file system, that takes no lock
             path.parent.mkdir(parents=True, exist_ok=True)
             held.enter_context(FileLock(path.with_suffix(".lock"), timeout=PATIENCE_SECONDS))
-        known = _read(path)
-        if key not in known:
-            known[key] = measure()
+        known = read(path)
+        if not (key in known and trusts(known)):
+            known[key] = measure(known)
             with contextlib.suppress(InputError):
                 write_atomically(path, _text(known))
         return known[key]
@@ -46,15 +58,18 @@ def _text(known: dict[str, Timings]) -> str:
     return json.dumps(plain, indent=1)
 
 
-def _read(path: Path) -> dict[str, Timings]:
+def read(path: Path) -> dict[str, Timings]:
+    """All timings of a file; none where it is absent or damaged: what it held is measured again."""
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
         return {key: {name: _timing(**fields) for name, fields in row.items()} for key, row in plain.items() if row}
-    except (OSError, ValueError, TypeError, AttributeError):  # absent or damaged: what it held is measured again
+    except (OSError, ValueError, TypeError, AttributeError):
         return {}
 
 
-def _timing(products: float, update: float, structure: float) -> Timing:
-    if not (products >= 0 and update >= 0 and structure >= 0):
+def _timing(products: float, update: float, structure: float, spread: float | None, measured: str) -> Timing:
+    if not (products >= 0 and update >= 0 and structure >= 0 and (spread is None or spread >= 0)):
         raise ValueError("a timing is negative")
-    return Timing(products, update, structure)
+    if datetime.fromisoformat(measured).tzinfo is None:
+        raise ValueError("a date without its zone")
+    return Timing(products, update, structure, spread, measured)

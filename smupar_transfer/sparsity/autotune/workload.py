@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,6 +13,11 @@ from smupar_transfer.sparsity.autotune.decision import DENSE
 
 STEPS_AN_OCTAVE = 4
 """Of density: layers that are closer than that share their timings."""
+WRITTEN = re.compile(
+    r"(?P<fan_out>\d+)x(?P<fan_in>\d+), (?:full|(?P<nonzero>\d+) weights), (?P<tokens>\d+) tokens, "
+    r"torch\.(?P<dtype>\w+) in torch\.(?P<precision>\w+), (?:(?P<threads>\d+) threads|(?P<device>.+))"
+)
+"""A workload as a text."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,7 @@ class Workload:
         """Backends that can do it here."""
         if self.full:
             return (DENSE,)
-        names = ["masked"]
+        names = ["masked", "expand"]
         if self.dtype == torch.float32 and self.device == "cpu" and native_problem() is None:
             names.append("native")
         if self.dtype in (torch.float32, torch.float64):
@@ -68,6 +74,23 @@ class Workload:
         kind = "full" if self.full else f"{self.nonzero} weights"
         types = f"{self.dtype} in {self.precision}"
         return f"{self.fan_out}x{self.fan_in}, {kind}, {self.tokens} tokens, {types}, {self._where()}"
+
+    @classmethod
+    def read(cls, text: str) -> Workload | None:
+        """The work whose text this is; None for any other text, and for that of a device that is not here."""
+        found = WRITTEN.fullmatch(text)
+        if found is None:
+            return None
+        fan_out, fan_in, tokens = (int(found[name]) for name in ("fan_out", "fan_in", "tokens"))
+        full, size = found["nonzero"] is None, fan_out * fan_in
+        nonzero = size if full else int(found["nonzero"])
+        dtype, precision = (getattr(torch, found[name], None) for name in ("dtype", "precision"))
+        if not (isinstance(dtype, torch.dtype) and isinstance(precision, torch.dtype)):
+            return None
+        device = "cpu" if found["threads"] else "cuda"
+        threads = int(found["threads"] or 1)
+        work = cls(fan_out, fan_in, nonzero, full, tokens, threads, dtype, device, precision)
+        return work if str(work) == text else None
 
     def _where(self) -> str:
         if self.device == "cpu":

@@ -17,6 +17,7 @@ from torch import Tensor
 from smupar_transfer.kernels import native_is_available
 from smupar_transfer.sparsity.backends.compact_layout import autocast_type
 from smupar_transfer.sparsity.backends.csr import CsrBackend
+from smupar_transfer.sparsity.backends.expand import ExpandBackend
 from smupar_transfer.sparsity.backends.native import NativeBackend
 from smupar_transfer.theory import InputError
 
@@ -109,6 +110,7 @@ class MaskedBackend:
 
 BACKENDS: dict[str, Callable[[Tensor], Backend]] = {
     "masked": MaskedBackend,
+    "expand": ExpandBackend,
     "csr": CsrBackend,
     "native": NativeBackend,
 }

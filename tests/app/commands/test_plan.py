@@ -11,6 +11,7 @@ import pytest
 
 from smupar_transfer import kernels
 from smupar_transfer.sweeps import pricing
+from smupar_transfer.training import precision_hint
 
 Run = Callable[..., CompletedProcess[str]]
 Snapshot = Callable[[Path], dict[str, bytes]]
@@ -107,13 +108,13 @@ def test_layers_are_listed_with_what_they_cost(smupar: Run, tiny: tuple[str, ...
     assert re.fullmatch(
         r"sparse layers at width 64, sparsity 0.75: [\d.,]+ ms of a step \(2,048 tokens, threads=1\)", lines[0]
     )
-    header = r"layer +shape +density +weights +masked +csr( +native)? +takes +GFLOP +if dense +MiB"
+    header = r"layer +shape +density +weights +masked +expand +csr( +native)? +takes +GFLOP +MiB"
     assert re.fullmatch(header, lines[1].strip())
-    numbers = r"( +[\d.,]+){2,3} +csr +([\d.]+) +([\d.]+) +([\d.]+)"
+    numbers = r"( +[\d.,]+){3,4} +csr +([\d.]+) +([\d.]+)"
     row = re.fullmatch(r"blocks\.\*\.attention\.qkv x1 +192x64 +0\.25 +3,072" + numbers, lines[2].strip())
     assert row is not None
-    sparse, dense, mebibytes = (float(value) for value in row.groups()[1:])
-    assert (sparse, dense) == (0.0377, 0.151)  # 6 operations a weight and token
+    operations, mebibytes = (float(value) for value in row.groups()[1:])
+    assert operations == 0.0377  # 6 a weight and token, in billions
     assert mebibytes == pytest.approx((3072 * 28 + 192 * 64 / 8) / 2**20, rel=0.05)
     assert max(map(len, lines)) <= 100
 
@@ -129,3 +130,15 @@ def test_without_kernels_it_says_so(smupar: Run, tiny: tuple[str, ...], monkeypa
     line = "not measured: native, there is no compiler"
     assert line in smupar("plan", *tiny).stdout
     assert line not in smupar("plan", *tiny, "sparsity.backend=masked").stdout
+
+
+def test_a_much_faster_precision_is_told(smupar: Run, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision_hint, "LONG_SECONDS", 0.0)
+    monkeypatch.setattr(precision_hint, "MUCH_FASTER", 0.0)
+    words = (*tiny, "target.width=32", "target.sparsity=0.5")
+    said = r"^precision=bfloat16 would compute the layers that may be sparse [\d.]+ times as fast here: .*=float32$"
+    planned, trained = smupar("plan", *words), smupar("train", *words)
+    assert len(re.findall(said, planned.stdout, re.MULTILINE)) == 1
+    assert len(re.findall(said, trained.stderr, re.MULTILINE)) == 1
+    monkeypatch.undo()
+    assert "would compute" not in smupar("plan", *words).stdout

@@ -15,7 +15,8 @@ from smupar_transfer.sparsity import Timing
 from smupar_transfer.sparsity.autotune import cache
 from smupar_transfer.sparsity.autotune.cache import Timings, remembered
 
-FOUND = {"masked": Timing(1.0, 0.25, 4.0), "native": Timing(0.1, 0.01, 8.5)}
+DATE = "2026-11-28T12:00:00+00:00"
+FOUND = {"masked": Timing(1.0, 0.25, 4.0, 0.05, DATE), "native": Timing(0.1, 0.01, 8.5, None, DATE)}
 PROGRAM = """
 import sys, time
 from pathlib import Path
@@ -25,11 +26,11 @@ folder = Path(sys.argv[1])
 (folder / sys.argv[2]).touch()
 while not ((folder / "a").exists() and (folder / "b").exists()):
     time.sleep(0.01)
-def measure():
+def measure(known):
     with (folder / "measured").open("a") as log:
         log.write(sys.argv[2])
     time.sleep(0.3)
-    return {"masked": Timing(float(ord(sys.argv[2])), 0.0, 0.0)}
+    return {"masked": Timing(float(ord(sys.argv[2])), 0.0, 0.0, None, "2026-11-28T12:00:00+00:00")}
 print(remembered(folder / "machine.json", "work", measure)["masked"].products)
 """
 
@@ -40,12 +41,13 @@ class Measure:
     def __init__(self, timings: Timings = FOUND) -> None:
         self.timings, self.calls = timings, 0
 
-    def __call__(self) -> Timings:
+    def __call__(self, known: dict[str, Timings]) -> Timings:
         self.calls += 1
+        self.known = known
         return self.timings
 
 
-def never() -> Timings:
+def never(known: dict[str, Timings]) -> Timings:
     raise AssertionError("measured again")
 
 
@@ -56,7 +58,7 @@ def path(tmp_path: Path) -> Path:
 
 def test_what_was_measured_is_read_and_never_measured_again(path: Path) -> None:
     assert remembered(path, "one", Measure()) == FOUND
-    other = Measure({"masked": Timing(3.0, 0.0, 4.0)})
+    other = Measure({"masked": Timing(3.0, 0.0, 4.0, 0.0, DATE)})
     assert remembered(path, "another", other) == other.timings
     assert remembered(path, "one", never) == FOUND
     assert remembered(path, "another", never) == other.timings
@@ -76,6 +78,10 @@ def test_what_was_measured_is_read_and_never_measured_again(path: Path) -> None:
         '{"work": {"masked": {"products": NaN, "update": 0, "structure": 0}}}',
         '{"work": {"masked": {"products": -1, "update": 0, "structure": 0}}}',
         '{"work": {}}',
+        '{"work": {"masked": {"products": 1, "update": 0, "structure": 0}}}',
+        '{"work": {"masked": {"products": 1, "update": 0, "structure": 0, "spread": 0, "measured": "today"}}}',
+        '{"work": {"masked": {"products": 1, "update": 0, "structure": 0, "spread": 0, "measured": "2026-11-28"}}}',
+        '{"work": {"masked": {"products": 1, "update": 0, "structure": 0, "spread": -1, "measured": "' + DATE + '"}}}',
     ],
 )
 def test_a_damaged_file_is_measured_anew_and_mended(path: Path, content: str) -> None:
@@ -86,6 +92,23 @@ def test_a_damaged_file_is_measured_anew_and_mended(path: Path, content: str) ->
     assert measure.calls == 1
     assert remembered(path, "work", never) == FOUND
     assert set(json.loads(path.read_text())) == {"work"}
+
+
+def test_what_is_not_trusted_is_measured_again_beside_what_else_is_known(path: Path) -> None:
+    remembered(path, "one", Measure())
+    remembered(path, "another", Measure())
+    asked: list[dict[str, Timings]] = []
+
+    def trusts(known: dict[str, Timings]) -> bool:
+        asked.append(dict(known))
+        return False
+
+    better = Measure({"masked": Timing(0.5, 0.0, 4.0, 0.0, DATE)})
+    assert remembered(path, "one", better, trusts) == better.timings
+    assert asked == [{"one": FOUND, "another": FOUND}] * 2, "before it has the lock, and then"
+    assert set(better.known) == {"one", "another"}
+    assert remembered(path, "one", never) == better.timings
+    assert remembered(path, "another", never) == FOUND
 
 
 def test_bytes_that_are_no_text_are_damage_too(path: Path) -> None:

@@ -5,18 +5,25 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from smupar_transfer.sparsity import BACKENDS, Workload
+from smupar_transfer.sparsity import BACKENDS, DENSE, Workload
 from smupar_transfer.sparsity.autotune import timing
 from smupar_transfer.sparsity.autotune.timing import bytes_beside, extrapolated, measure
 from smupar_transfer.sparsity.backends.base import MaskedBackend
 
-WORK = Workload(24, 16, nonzero=96, full=False, tokens=8, threads=1, dtype=torch.float64)  # masked and csr everywhere
+WORK = Workload(24, 16, nonzero=96, full=False, tokens=8, threads=1, dtype=torch.float64)
+
+
+@pytest.fixture(autouse=True)
+def _two_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The dense one, which must always be there, and one that need not."""
+    monkeypatch.setattr(Workload, "candidates", lambda self: (DENSE,) if self.full else ("masked", "csr"))
 
 
 class Watched(MaskedBackend):
@@ -36,7 +43,9 @@ class Watched(MaskedBackend):
             return super().linear(inputs, weight, bias)
 
     def wait(self, tokens: int) -> None:
-        time.sleep(self.seconds)
+        end = time.thread_time() + self.seconds
+        while time.thread_time() < end:
+            pass
 
 
 @pytest.fixture
@@ -85,6 +94,18 @@ def test_a_hopeless_rival_is_measured_once_and_masked_never_given_up(watch: Call
     assert made["masked"].steps > timing.LEAST_ROUNDS
 
 
+def test_what_others_take_of_a_core_does_not_count(
+    watch: Callable[..., dict[str, Watched]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On one thread; with more there is no other way than to look at a clock on the wall."""
+    watch(masked=0.0, csr=0.0)
+    monkeypatch.setattr(Watched, "wait", lambda self, tokens: time.sleep(0.02))  # another process has the core
+    torch.set_num_threads(1)
+    assert measure(WORK)["masked"].products < 0.02
+    torch.set_num_threads(2)
+    assert measure(replace(WORK, threads=2))["masked"].products > 0.02
+
+
 class MadeUp(Watched):
     """Takes so many seconds a step and so many a token, by a clock of its own."""
 
@@ -126,6 +147,60 @@ def test_many_tokens_are_measured_in_part_and_work_that_they_share_counts_once(
         assert made_up["masked"].tokens == made_up["csr"].tokens == measured
         assert timings["masked"].products == pytest.approx(0.5 + 0.001 * 4096)
         assert timings["csr"].products == pytest.approx(0.004 * 4096)
+
+
+class Busy:
+    """Turns that take five times as long, from one of them on."""
+
+    def __init__(self, first: int, count: int) -> None:
+        self.first, self.last, self.turns = first, first + count, 0
+
+    def wait(self, made: MadeUp, tokens: int) -> None:
+        self.turns += 1
+        times = 5 if self.first <= self.turns < self.last else 1
+        made.now += times * (made.fixed + made.per_token * tokens)
+
+
+@pytest.mark.parametrize("first", [1, 5, 9])
+@pytest.mark.parametrize("count", [3, 6, 10])
+def test_a_busy_moment_does_not_stay(
+    made_up: dict[str, MadeUp], monkeypatch: pytest.MonkeyPatch, first: int, count: int
+) -> None:
+    """Wherever it begins, and though it takes up to half of a measurement."""
+    monkeypatch.setattr(timing, "ENOUGH_SECONDS", 10.0)  # all the turns that there are
+    busy = Busy(first, count)
+    monkeypatch.setattr(MadeUp, "wait", lambda self, tokens: busy.wait(self, tokens))
+    timings = measure(replace(LARGE, tokens=256))
+    assert busy.turns > count
+    assert timings["masked"].products == pytest.approx(4 * (0.5 + 0.001 * 256))
+    assert timings["csr"].products == pytest.approx(0.004 * 256)
+    assert timing.largest_spread(timings) <= timing.LARGE_SPREAD
+
+
+def test_without_a_second_attempt_it_would(made_up: dict[str, MadeUp], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control of the test above: half of the turns, from the second on."""
+    monkeypatch.setattr(timing, "ENOUGH_SECONDS", 0.0)
+    for attempts, expected in ((3, 1.0), (1, 5.0)):
+        made_up.clear()
+        busy = Busy(3, 4)
+        monkeypatch.setattr(MadeUp, "wait", lambda self, tokens, busy=busy: busy.wait(self, tokens))
+        monkeypatch.setattr(timing, "MOST_ATTEMPTS", attempts)
+        found = measure(replace(LARGE, tokens=256))["masked"].products
+        assert found == pytest.approx(expected * 4 * (0.5 + 0.001 * 256))
+
+
+def test_timings_tell_how_far_they_lie_apart_and_when_they_are_from(made_up: dict[str, MadeUp]) -> None:
+    timings = measure(LARGE)
+    assert [row.spread for row in timings.values()] == pytest.approx([0.0, 0.0])
+    age = datetime.now(UTC) - datetime.fromisoformat(timings["masked"].measured)
+    assert timedelta(0) <= age < timedelta(minutes=5)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [([3.0], None), ([2.0, 2.0, 2.0], 0.0), ([1.0, 2.0, 3.0, 4.0, 5.0], 2 / 3), ([0, 0], 0)]
+)
+def test_the_spread_is_that_of_the_middle_half(seconds: list[float], expected: float | None) -> None:
+    assert timing.spread_of(seconds) == (None if expected is None else pytest.approx(expected))
 
 
 def test_however_few_are_affordable_whole_pieces_are_measured(

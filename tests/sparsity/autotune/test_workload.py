@@ -59,10 +59,10 @@ def test_the_grid_is_never_further_than_an_eighth_of_an_octave() -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({}, ("masked", "native", "csr")),
-        ({"dtype": torch.float64}, ("masked", "csr")),
-        ({"dtype": torch.bfloat16}, ("masked",)),
-        ({"device": "cuda"}, ("masked", "csr")),
+        ({}, ("masked", "expand", "native", "csr")),
+        ({"dtype": torch.float64}, ("masked", "expand", "csr")),
+        ({"dtype": torch.bfloat16}, ("masked", "expand")),
+        ({"device": "cuda"}, ("masked", "expand", "csr")),
         ({"full": True}, (DENSE,)),
     ],
 )
@@ -72,7 +72,33 @@ def test_only_what_can_compute_is_a_candidate(changes: dict[str, Any], expected:
 
 def test_without_kernels_they_are_no_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("smupar_transfer.sparsity.autotune.workload.native_problem", lambda: "no compiler")
-    assert WORK.candidates() == ("masked", "csr")
+    assert WORK.candidates() == ("masked", "expand", "csr")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"full": True, "nonzero": 64 * 32}, {"threads": 12}, {"dtype": torch.float64, "precision": torch.bfloat16}],
+)
+def test_a_work_is_read_off_its_text(changes: dict[str, Any]) -> None:
+    work = replace(WORK, **changes)
+    assert Workload.read(str(work)) == work
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("64x", "x"), ("torch.float32", "torch.sin"), ("1 threads", "model of cuda"), (" tokens", "")]
+)
+def test_other_texts_are_none(old: str, new: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert Workload.read(str(WORK).replace(old, new)) is None
+
+
+def test_works_of_an_accelerator_are_read_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a model")
+    text = str(replace(WORK, device="cuda"))
+    assert Workload.read(text) == replace(WORK, device="cuda")
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "another model")
+    assert Workload.read(text) is None
 
 
 @pytest.mark.parametrize(("device", "where"), [("cpu", "1 threads"), ("cuda:7", "cuda:7"), ("meta", "meta")])

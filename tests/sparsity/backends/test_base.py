@@ -270,7 +270,7 @@ class TestContract:
             assert torch.equal(module(inputs), module(inputs.float()))
 
 
-@pytest.mark.parametrize("backend", ["csr", "native"], indirect=True)
+@pytest.mark.parametrize("backend", ["expand", "csr", "native"], indirect=True)
 class TestCompactLayout:
     """What holds beyond the contract where zeros are not stored."""
 
@@ -289,7 +289,9 @@ class TestCompactLayout:
         module = layer(backend)
         assert torch.equal(module.weight, module.dense_weight()[module.mask])
 
-    def test_half_precision_weights_are_refused(self, backend: str) -> None:
+    def test_half_precision_weights_are_refused_by_sparse_products(self, backend: str) -> None:
+        if backend == "expand":
+            pytest.skip("its products are dense: they know every type")
         with pytest.raises(InputError, match=r"cannot compute in torch\.bfloat16; use float32"):
             layer(backend).bfloat16()(drawn(4, 20))
 
@@ -335,6 +337,14 @@ class TestNative:
                 linear(*wrong, None, *structure)
         with pytest.raises(RuntimeError, match="biases"):
             linear(inputs, weight, torch.zeros(5), *structure)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_the_expanding_operator_is_as_pytorch_wants_it(dtype: torch.dtype) -> None:
+    module = layer("expand")
+    inputs = drawn(6, 20).to(dtype).requires_grad_()
+    arguments = (inputs, module.weight, module.backend.flat_indices(), 12)  # type: ignore[attr-defined]
+    torch.library.opcheck(torch.ops.smupar_transfer.expand_linear.default, arguments)
 
 
 def test_the_csr_operator_is_as_pytorch_wants_it() -> None:
@@ -413,7 +423,9 @@ def test_moving_to_another_type_keeps_the_structure(backend: str) -> None:
 @pytest.mark.parametrize("full", [True, False])
 def test_an_unknown_backend_is_refused_by_key(full: bool) -> None:
     mask = torch.ones(3, 3, dtype=torch.bool).tril(0 if not full else 3)
-    with pytest.raises(InputError, match=r"^sparsity\.backend=quantum: is not one of auto, masked, csr, native$"):
+    with pytest.raises(
+        InputError, match=r"^sparsity\.backend=quantum: is not one of auto, masked, expand, csr, native$"
+    ):
         make_backend("quantum", mask)
 
 
