@@ -7,6 +7,7 @@ import importlib
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import TextIO, cast
 
@@ -26,9 +27,11 @@ from smupar_transfer.app.overrides import keys_of
 from smupar_transfer.app.refusals import WithoutOverrides, report, worst
 from smupar_transfer.app.settings import readable, sweep_file_named
 from smupar_transfer.launchers import add_plugins, import_plugins
+from smupar_transfer.records import CutLineWarning
 from smupar_transfer.sweeps import shipped
 from smupar_transfer.sweeps.files import sweep_overrides
 from smupar_transfer.sweeps.sweep import key_of
+from smupar_transfer.theory import one_line
 
 
 def launch(command: str, words: list[str], program: str = "") -> int:
@@ -46,6 +49,7 @@ def launch(command: str, words: list[str], program: str = "") -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through: they are reported here, in one line
     secrets = secrets_of(words)
     refused: list[Exception] = []
+    warnings.showwarning = _shown_warning
     signal.signal(signal.SIGTERM, _terminate)  # by itself, Python would end without ending workers
     try:
         line = command_line(command, words)
@@ -81,6 +85,24 @@ def command_line(command: str, words: list[str]) -> CommandLine:
     check_own_folder(command, own_folder)
     settings = readable(command, line.settings, folders(own_folder), multirun=multirun)
     return CommandLine(line.flags, tuple(settings))
+
+
+_show_warning = warnings.showwarning
+
+
+def _shown_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Have what is the matter with a person's file told without the line of code that noticed it."""
+    if issubclass(category, CutLineWarning):
+        print(f"caution: {one_line(str(message))}", file=sys.stderr)
+    else:
+        _show_warning(message, category, filename, lineno, file, line)
 
 
 def _terminate(number: int, frame: object) -> None:

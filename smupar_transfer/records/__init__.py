@@ -3,7 +3,7 @@
 from smupar_transfer.records.coordinates import CoordinateRecord, LayerSizes
 from smupar_transfer.records.design import Design
 from smupar_transfer.records.file_kinds import FileKind, identify, refuse_other
-from smupar_transfer.records.files import from_plain, lock_of, read_text, require_writable, to_plain, write_atomically
+from smupar_transfer.records.files import from_plain, lock_of, require_writable, to_plain, write_atomically
 from smupar_transfer.records.jsons import load_json
 from smupar_transfer.records.manifest import (
     MANIFEST_FILE,
@@ -14,7 +14,9 @@ from smupar_transfer.records.manifest import (
     write_manifest,
 )
 from smupar_transfer.records.names import require_name
+from smupar_transfer.records.reading import LARGEST_BY_HAND, LARGEST_PAGE, read_text, regular
 from smupar_transfer.records.record import Environment, Evaluation, LayerSparsity, RunRecord, trained_runs
+from smupar_transfer.records.record_checks import CutLineWarning
 from smupar_transfer.records.spec import (
     MASK_NAMES,
     SCHEMA_VERSION,
@@ -39,6 +41,8 @@ from smupar_transfer.records.yamls import dump_yaml, load_yaml
 
 __all__ = [
     "COORDINATES_FILE",
+    "LARGEST_BY_HAND",
+    "LARGEST_PAGE",
     "MANIFEST_FILE",
     "MASK_NAMES",
     "RECORDS_FILE",
@@ -48,6 +52,7 @@ __all__ = [
     "BudgetSpec",
     "CoordinateRecord",
     "CoordinateStore",
+    "CutLineWarning",
     "DataSpec",
     "Decay",
     "Design",
@@ -81,6 +86,7 @@ __all__ = [
     "read_text",
     "read_tuned",
     "refuse_other",
+    "regular",
     "require_name",
     "require_writable",
     "result_names",
