@@ -10,9 +10,9 @@ import pytest
 
 from smupar_transfer.app.main import main
 from smupar_transfer.records import read_manifest
-from smupar_transfer.records.design import AXES
+from smupar_transfer.records.design import AXES, SWEPT_BY_KIND
 from smupar_transfer.sweeps.files import load_sweep
-from smupar_transfer.sweeps.sweep import SWEPT_BY_KIND, Sweep
+from smupar_transfer.sweeps.sweep import Sweep
 
 SWEEPS = (Path(__file__).parents[1] / "docs" / "sweeps.md").read_text(encoding="utf-8")
 TINY = [

@@ -7,6 +7,7 @@ import importlib
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import TextIO, cast
 
@@ -26,9 +27,11 @@ from smupar_transfer.app.overrides import keys_of
 from smupar_transfer.app.refusals import WithoutOverrides, report, worst
 from smupar_transfer.app.settings import readable, sweep_file_named
 from smupar_transfer.launchers import add_plugins, import_plugins
+from smupar_transfer.records import CutLineWarning
 from smupar_transfer.sweeps import shipped
 from smupar_transfer.sweeps.files import sweep_overrides
 from smupar_transfer.sweeps.sweep import key_of
+from smupar_transfer.theory import one_line
 
 SPELT_OUT = {("calibrate", "--fresh"): "fresh=true"}
 """Settings that may be given as flags, by command."""
@@ -51,6 +54,7 @@ def launch(command: str, words: list[str], program: str = "") -> int:
     secrets = secrets_of(words)
     refused: list[Exception] = []
     _end_politely()
+    warnings.showwarning = _shown_warning
     try:
         line = command_line(command, words)
         if line.has("--version"):
@@ -98,6 +102,24 @@ def _end_politely() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
         if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGTERM:
             signal.signal(number, _terminate)
+
+
+_show_warning = warnings.showwarning
+
+
+def _shown_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Have what is the matter with a person's file told without the line of code that noticed it."""
+    if issubclass(category, CutLineWarning):
+        print(f"caution: {one_line(str(message))}", file=sys.stderr)
+    else:
+        _show_warning(message, category, filename, lineno, file, line)
 
 
 def _terminate(number: int, frame: object) -> None:

@@ -34,6 +34,8 @@ ENTRIES = {
     "grids": "is not there; a plus adds it: +grids.NAME=[0.0]",
 }
 """Keys whose entries are a person's to name, and what to do where there is none of a name."""
+NO_MEMORY = ("t allocate memory", "out of memory", "not enough memory", "Storage size calculation overflowed")
+"""What PyTorch says where there is none, on a CPU, an accelerator, and for more than any computer has."""
 EXTRA = "pip install 'smupar-transfer[cluster]'"
 
 
@@ -47,6 +49,9 @@ def refusal(error: BaseException, command: str) -> str | None:
     launcher = _launcher(error)
     if launcher is not None:
         return launcher
+    memory = _memory(error)
+    if memory is not None:
+        return memory
     if isinstance(error, yaml.YAMLError):
         return _broken_yaml(error)
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:  # Hydra looks for files named after words
@@ -208,6 +213,17 @@ def _launcher(error: BaseException) -> str | None:
         if isinstance(link, RuntimeError) and "slurm cluster" in str(link):
             return "hydra/launcher=submitit_slurm: there is no Slurm here (no srun); use hydra/launcher=submitit_local"
     return None
+
+
+def _memory(error: BaseException) -> str | None:
+    """A computation for which this machine has too little memory; None if the error is another one."""
+    said = str(error)
+    torchs = isinstance(error, RuntimeError) and any(words in said for words in NO_MEMORY)
+    if not (torchs or isinstance(error, MemoryError)):
+        return None
+    amount = re.search(r"allocate ([\d.]+ ?\w+)|shape (\([\d, ]+\))", said)
+    wanted = f" for {amount[1] or f'an array of shape {amount[2]}'}" if amount else ""
+    return f"memory: this machine has too little{wanted}; use a smaller network, batch, corpus or number of workers"
 
 
 def report(error: Exception, command: str, secrets: Sequence[str]) -> ExitCode:

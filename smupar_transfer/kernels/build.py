@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from filelock import FileLock
 
+from smupar_transfer.kernels.cache import make_private, refuse_strangers, user_cache
 from smupar_transfer.kernels.operators import register_operators
 
 KERNELS = Path(__file__).parent / "cpp"
@@ -77,9 +78,12 @@ def load_kernels() -> None:
     """
     try:
         library, flags = _library()
-        library.parent.mkdir(parents=True, exist_ok=True)
+        make_private(library.parent)
+        refuse_strangers(library.parent)
         # Processes that start together wait for one build. The lock goes with its holder, unlike that of cpp_extension.
         with FileLock(library.with_name("building")):
+            if library.exists():
+                refuse_strangers(library)
             if not (library.exists() and _loads(library)):
                 library.unlink(missing_ok=True)
                 _build(library, flags)
@@ -105,9 +109,8 @@ def _loads(library: Path) -> bool:
 
 
 def cache_folder() -> Path:
-    """``$XDG_CACHE_HOME/smupar_transfer/native``, or the same below ``~/.cache``."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "smupar_transfer" / "native"
+    """Where the kernels are kept, below ``user_cache``."""
+    return user_cache() / "native"
 
 
 def compiler_flags(version: str) -> list[str]:
@@ -175,7 +178,9 @@ def _build(library: Path, flags: list[str]) -> None:
             build_directory=scratch,
             is_python_module=False,
         )
-        (Path(scratch) / library.name).replace(library)
+        built = Path(scratch) / library.name
+        built.chmod(0o700)  # whatever the umask: what others may write is not loaded
+        built.replace(library)
 
 
 def _reason(error: BaseException) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from smupar_transfer.records import LARGEST_PAGE, regular
 from smupar_transfer.theory import InputError
 
 REQUIRED = ("make_model", "batches", "loss")
@@ -120,13 +121,13 @@ def load_task(path: str | Path) -> Task:
     Raises:
         InputError: there is no such file, it fails, or it lacks a function.
     """
-    file = Path(path).expanduser()
     try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise InputError(
-            KEY, str(path), f"cannot be read: {error.strerror}", "give the path of a Python file"
-        ) from error
+        file = Path(path).expanduser()
+        with regular(file) as opened:
+            content = opened.read(LARGEST_PAGE)
+    except (OSError, RuntimeError) as error:  # the latter of a ~ without a home
+        problem = f"cannot be read: {getattr(error, 'strerror', None) or error}"
+        raise InputError(KEY, str(path), problem, "give the path of a Python file") from error
     sha256 = hashlib.sha256(content).hexdigest()
     if sha256 not in _tasks:
         _tasks[sha256] = _task(file, sha256, _run(file, content, sha256))

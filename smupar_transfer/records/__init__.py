@@ -4,7 +4,7 @@ from smupar_transfer.records.claims import FileClaims, lock_of
 from smupar_transfer.records.coordinates import CoordinateRecord, LayerSizes
 from smupar_transfer.records.design import Design
 from smupar_transfer.records.file_kinds import FileKind, identify, refuse_other
-from smupar_transfer.records.files import from_plain, read_text, require_writable, to_plain, write_atomically
+from smupar_transfer.records.files import from_plain, require_writable, to_plain, write_atomically
 from smupar_transfer.records.jsons import load_json
 from smupar_transfer.records.manifest import (
     MANIFEST_FILE,
@@ -15,7 +15,9 @@ from smupar_transfer.records.manifest import (
     write_manifest,
 )
 from smupar_transfer.records.names import require_name
+from smupar_transfer.records.reading import LARGEST_BY_HAND, LARGEST_PAGE, read_text, regular
 from smupar_transfer.records.record import Environment, Evaluation, LayerSparsity, RunRecord, trained_runs
+from smupar_transfer.records.record_checks import CutLineWarning
 from smupar_transfer.records.spec import (
     MASK_NAMES,
     SCHEMA_VERSION,
@@ -40,6 +42,8 @@ from smupar_transfer.records.yamls import dump_yaml, load_yaml
 
 __all__ = [
     "COORDINATES_FILE",
+    "LARGEST_BY_HAND",
+    "LARGEST_PAGE",
     "MANIFEST_FILE",
     "MASK_NAMES",
     "RECORDS_FILE",
@@ -50,6 +54,7 @@ __all__ = [
     "Confirmation",
     "CoordinateRecord",
     "CoordinateStore",
+    "CutLineWarning",
     "DataSpec",
     "Decay",
     "Design",
@@ -85,6 +90,7 @@ __all__ = [
     "read_text",
     "read_tuned",
     "refuse_other",
+    "regular",
     "require_name",
     "require_writable",
     "result_names",

@@ -5,6 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 AXES = ("sparsity", "width", "base_width", "depth", "tokens")
+SWEPT_BY_KIND = {
+    "stability": 1,
+    "contours": 2,
+    "gain": 1,
+    "proxy_size": 1,
+    "search": None,
+    "tuning_cost": None,
+    "coordinates": None,
+}
+"""Kinds of analysis, with the number of hyperparameters that each looks at; None for any."""
+CLAIMS = ("supar",)
+"""By whose claims an outcome can be judged: those of the SuPar paper (arXiv 2405.15743)."""
 
 
 @dataclass(frozen=True)

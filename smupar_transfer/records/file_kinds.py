@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from smupar_transfer.records.manifest import MANIFEST_FILE
+from smupar_transfer.records.reading import regular
 from smupar_transfer.records.store import PENDING_FOLDER
 from smupar_transfer.theory import InputError
 
@@ -68,7 +69,7 @@ def identify(path: Path) -> FileKind | None:
     try:
         if path.is_dir():
             return FileKind.FOLDER
-        with path.open("rb") as file:
+        with regular(path) as file:
             head = file.read(HEAD_BYTES)
     except OSError:
         # nothing of that name can be read, so that it may be an address; a file of such a name comes first

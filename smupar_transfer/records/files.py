@@ -175,23 +175,3 @@ def _not_written(key: str, path: Path, error: OSError) -> InputError:
     """What to say where nothing can be written; ``mkdir`` says of a file in the place of a folder that it exists."""
     reason = os.strerror(errno.ENOTDIR) if isinstance(error, FileExistsError) else error.strerror or error
     return InputError(key, str(path), f"cannot be written: {reason}", "nothing was changed")
-
-
-def read_text(path: Path, key: str, remedy: str = "") -> str:
-    """Content of a text file.
-
-    Args:
-        path: The file.
-        key: The configuration key that led here, for the message.
-        remedy: What to do where there is no such file.
-
-    Raises:
-        InputError: the file cannot be read; the message names ``key``.
-    """
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        no_text = f"it is no text ({error})" if isinstance(error, UnicodeDecodeError) else ""
-        reason = no_text or getattr(error, "strerror", None) or str(error)
-        hint = remedy if isinstance(error, FileNotFoundError) else ""
-        raise InputError(key, str(path), f"cannot be read: {reason}", hint) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from smupar_transfer.theory import shown
@@ -15,12 +16,12 @@ def load_json(text: str) -> Any:
     """Plain data from JSON.
 
     Raises:
-        ValueError: the text is no JSON, is nested too deeply, or has numbers that are none (NaN) or of more digits than
-            Python reads; the message is one line.
+        ValueError: the text is no JSON, is nested too deeply, or has numbers that are none (NaN), too large for a float
+            (1e999), or of more digits than Python reads; the message is one line.
     """
     try:
         # Python's reader takes NaN and Infinity, which are no JSON and which records never hold: None stands for them
-        return json.loads(text, parse_int=_whole, parse_constant=_refuse)
+        return json.loads(text, parse_int=_whole, parse_float=_finite, parse_constant=_refuse)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
@@ -29,6 +30,13 @@ def _whole(digits: str) -> int:
     if len(digits) > MAXIMUM_DIGITS:
         raise ValueError(f"it has a whole number of {len(digits):,} digits")
     return int(digits)
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        raise ValueError(f"{shown(digits)} is too large for a number")
+    return value
 
 
 def _refuse(name: str) -> float:

@@ -6,11 +6,12 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from smupar_transfer.records.design import Design
-from smupar_transfer.records.files import from_plain, read_text, to_plain, write_atomically
+from smupar_transfer.records.design import AXES, CLAIMS, SWEPT_BY_KIND, Design
+from smupar_transfer.records.files import from_plain, to_plain, write_atomically
 from smupar_transfer.records.jsons import load_json
+from smupar_transfer.records.reading import LARGEST_PAGE, read_text
 from smupar_transfer.records.spec import SCHEMA_VERSION
-from smupar_transfer.theory import InputError
+from smupar_transfer.theory import HYPERPARAMETERS, InputError, shown_text
 
 MANIFEST_FILE = "sweep.json"
 REMARKS_FILE = "remarks.txt"
@@ -89,7 +90,7 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST_FILE
     if not path.exists():
         raise InputError("sweep", folder.name, f"has no results in {folder}", f"run: smupar sweep {folder.name}")
-    text = read_text(path, "sweep")
+    text = read_text(path, "sweep", largest=LARGEST_PAGE)
     try:
         content = load_json(text)
     except ValueError as error:
@@ -97,7 +98,39 @@ def read_manifest(folder: Path) -> Manifest:
     # fields that later versions added have defaults, so that the number changes only where a meaning does
     if not isinstance(content, dict) or content.pop("schema", None) != SCHEMA_VERSION:
         raise InputError("sweep", str(path), f"is not of schema {SCHEMA_VERSION}", "run the sweep again")
-    return from_plain(content, Manifest, "sweep", path)
+    manifest = from_plain(content, Manifest, "sweep", path)
+    _check(manifest, path)
+    return manifest
+
+
+def _check(manifest: Manifest, path: Path) -> None:
+    """Refuse words that no analysis knows; a sweep file with them was refused before it was run.
+
+    Raises:
+        InputError: there are some.
+    """
+    words = {
+        "kind": ([manifest.kind], SWEPT_BY_KIND),
+        "swept": (manifest.swept, HYPERPARAMETERS),
+        "axis": ([manifest.axis], AXES),
+        "tied": (manifest.tied, AXES),
+        "claim": ([manifest.claim] if manifest.claim else [], CLAIMS),
+    }
+    unknown = {name: word for name, (given, known) in words.items() for word in given if word not in known}
+    needed = SWEPT_BY_KIND.get(manifest.kind)
+    if unknown:
+        problem = f"has {' and '.join(f'{name}={shown_text(word)}' for name, word in unknown.items())}: unknown"
+    elif needed is not None and len(manifest.swept) != needed:
+        problem = f"sweeps {len(manifest.swept)} hyperparameters, of which kind {manifest.kind} looks at {needed}"
+    elif manifest.axis in (*manifest.swept, *manifest.tied):
+        problem = f"has the axis {manifest.axis} in swept or tied as well"
+    elif Path(manifest.name).name != manifest.name:
+        problem = f"has the name {shown_text(manifest.name)}, a path"
+    elif manifest.full_grid is not None and manifest.full_grid < 0:
+        problem = f"has a grid of {manifest.full_grid} runs"
+    else:
+        return
+    raise InputError("sweep", str(path), problem, "run the sweep again")
 
 
 def result_names(folder: Path) -> list[str]:

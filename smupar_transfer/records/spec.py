@@ -69,11 +69,33 @@ class Precision(StrEnum):
     """Under ``torch.autocast``."""
 
 
+LARGEST_WIDTH = 2**24
+"""Of a layer; the widest that anybody trained is some 50,000, and a matrix of this size has 2^48 entries."""
+LARGEST_DEPTH = 10_000
+"""Layers of the deepest network that anybody trained (Xiao et al. 2018, arXiv 1806.05393)."""
+LARGEST_COUNT = 2**31
+"""Of tokens in a vocabulary, in a context and in a batch: what fits into no memory is a slip of the pen."""
+_LARGEST = {
+    "width": LARGEST_WIDTH,
+    "head_dim": LARGEST_WIDTH,
+    "depth": LARGEST_DEPTH,
+    "steps": 2**53,  # beyond it, floats do not count one by one
+    "evaluations": 2**53,
+}
+
+
 def _require_positive(group: str, spec: object, *names: str) -> None:
+    """Check sizes.
+
+    Raises:
+        InputError: one is less than 1, or so large that nothing could be computed, or counted, with it.
+    """
     for name in names:
-        value = getattr(spec, name)
+        value, largest = getattr(spec, name), _LARGEST.get(name, LARGEST_COUNT)
         if value < 1:
             raise InputError(f"{group}.{name}", value, "must be at least 1")
+        if value > largest:
+            raise InputError(f"{group}.{name}", value, f"must be at most {largest:,}")
 
 
 @dataclass(frozen=True)
@@ -118,6 +140,8 @@ class GPTSpec:
             raise InputError(
                 "model.mlp_ratio", self.mlp_ratio, f"times width {self.width} is not a positive whole number"
             )
+        if self.width * self.mlp_ratio > LARGEST_COUNT:
+            raise InputError("model.mlp_ratio", self.mlp_ratio, f"times width {self.width} exceeds {LARGEST_COUNT:,}")
 
 
 @dataclass(frozen=True)
@@ -248,10 +272,20 @@ class BudgetSpec:
     def __post_init__(self) -> None:
         with_choices(self, "budget", decay=Decay)
         _require_positive("budget", self, "steps", "batch_size", "sequence_length", "evaluations", "evaluation_batches")
+        self._require_memory()
         if not 0 <= self.warmup_steps <= self.steps:
             raise InputError("budget.warmup_steps", self.warmup_steps, f"must lie in [0, steps={self.steps}]")
         if not 0 <= self.final_fraction <= 1:
             raise InputError("budget.final_fraction", self.final_fraction, "must lie in [0, 1]")
+
+    def _require_memory(self) -> None:
+        """Refuse steps and validations of more tokens than any machine holds at once."""
+        if self.tokens_per_step > LARGEST_COUNT:
+            problem = f"times budget.sequence_length={self.sequence_length} exceeds {LARGEST_COUNT:,} tokens a step"
+            raise InputError("budget.batch_size", self.batch_size, problem)
+        if self.evaluation_batches * self.tokens_per_step > LARGEST_COUNT:
+            problem = f"times {self.tokens_per_step:,} tokens exceeds {LARGEST_COUNT:,}, more than a machine holds"
+            raise InputError("budget.evaluation_batches", self.evaluation_batches, problem)
 
     @property
     def tokens_per_step(self) -> int:

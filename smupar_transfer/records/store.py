@@ -15,9 +15,10 @@ from typing import ClassVar, Generic, Protocol, TypeVar
 
 from smupar_transfer.records.claims import lock_of
 from smupar_transfer.records.coordinates import CoordinateRecord
-from smupar_transfer.records.files import from_plain, read_text, to_plain, write_atomically
-from smupar_transfer.records.jsons import load_json
+from smupar_transfer.records.files import to_plain, write_atomically
+from smupar_transfer.records.reading import read_text
 from smupar_transfer.records.record import RunRecord
+from smupar_transfer.records.record_checks import gathered_lines, parse_record
 from smupar_transfer.records.spec import SCHEMA_VERSION
 from smupar_transfer.theory import InputError
 
@@ -138,40 +139,15 @@ class Store(Generic[Record]):
             return {}
         version = (about.st_ino, about.st_size, about.st_mtime_ns)
         if self._read is None or self._read[0] != version:
-            self._read = version, self._lines(path)
+            self._read = version, gathered_lines(read_text(path, "results_dir"), path)
         return self._read[1]
 
-    @staticmethod
-    def _lines(path: Path) -> dict[str, str]:
-        lines = [line for line in read_text(path, "results_dir").splitlines() if line.strip()]
-        return {_key(line, path): line for line in lines}
-
     def _parse(self, line: str, path: Path) -> Record:
-        content = {key: value for key, value in _load(line, path).items() if key != "schema"}
-        return from_plain(content, self.kind, "results_dir", path)
+        return parse_record(line, self.kind, path)
 
 
 def _line(record: object) -> str:
     return json.dumps({"schema": SCHEMA_VERSION, **to_plain(record)}, allow_nan=False) + "\n"
-
-
-def _load(line: str, path: Path) -> dict[str, object]:
-    try:
-        content = load_json(line)
-    except ValueError as error:
-        raise InputError("results_dir", str(path), f"holds a damaged record: {error}") from error
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA_VERSION:
-        raise InputError(
-            "results_dir", str(path), f"holds a record that is not of schema {SCHEMA_VERSION}", "move it away"
-        )
-    return content
-
-
-def _key(line: str, path: Path) -> str:
-    key = _load(line, path).get("key")
-    if not isinstance(key, str):
-        raise InputError("results_dir", str(path), "holds a record without a key", "move it away")
-    return key
 
 
 class RunStore(Store[RunRecord]):

@@ -9,7 +9,8 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode
 
 from smupar_transfer.records.file_kinds import MADE_BY, FileKind, refuse_other
-from smupar_transfer.records.files import from_plain, read_text, to_plain, write_atomically
+from smupar_transfer.records.files import from_plain, to_plain, write_atomically
+from smupar_transfer.records.reading import LARGEST_BY_HAND, read_text
 from smupar_transfer.theory import InputError, shown, shown_text
 
 T = TypeVar("T")
@@ -59,7 +60,7 @@ def read_yaml(path: Path, kind: type[T], schema: int, key: FileKind) -> T:
             describe a ``kind``.
     """
     refuse_other(path, key)
-    content = load_yaml(read_text(path, key, MADE_BY.get(key, "")), key, path)
+    content = load_yaml(read_text(path, key, MADE_BY.get(key, ""), LARGEST_BY_HAND), key, path)
     if not isinstance(content, dict):
         raise InputError(key, str(path), "is not a mapping")
     version = content.pop("schema", None)

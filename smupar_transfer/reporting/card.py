@@ -9,8 +9,11 @@ from dataclasses import asdict, dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 
+from smupar_transfer.records import regular
+
 CARD = "smupar-result"
 """Name of the ``meta`` element that holds a card."""
+
 HEAD = 65_536
 """Characters from the beginning of a page within which its card stands."""
 TONES = {"holds": "good", "does not hold": "bad", "diverged": "bad"}
@@ -66,8 +69,8 @@ def read_card(page: Path) -> Card | None:
     Raises:
         OSError: the page cannot be read.
     """
-    with page.open(encoding="utf-8", errors="replace") as file:
-        head = file.read(HEAD)
+    with regular(page) as file:
+        head = file.read(HEAD).decode("utf-8", errors="replace")
     finder = _Finder()
     finder.feed(head)
     with contextlib.suppress(ValueError):

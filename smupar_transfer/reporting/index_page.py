@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from smupar_transfer.records import MANIFEST_FILE, lock_of, write_atomically
+from smupar_transfer.records import LARGEST_PAGE, MANIFEST_FILE, lock_of, regular, write_atomically
 from smupar_transfer.reporting.card import Card, read_card
 from smupar_transfer.reporting.page import REPORT
 from smupar_transfer.reporting.templating import render
@@ -72,5 +72,7 @@ def _entry(folder: Path) -> Entry | None:
 
 def _question(notes: Path) -> str:
     """What stands out first in notes written by hand; empty if nothing does."""
-    bold = re.search(r"\*\*(.+?)\*\*", notes.read_text(encoding="utf-8", errors="replace"), re.DOTALL)
+    with regular(notes) as file:
+        head = file.read(LARGEST_PAGE).decode("utf-8", errors="replace")
+    bold = re.search(r"\*\*(.+?)\*\*", head, re.DOTALL)
     return " ".join(bold[1].split()) if bold else ""

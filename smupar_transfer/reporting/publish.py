@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from smupar_transfer.records import REMARKS_FILE, read_text, write_atomically
+from smupar_transfer.records import LARGEST_PAGE, REMARKS_FILE, read_text, write_atomically
 from smupar_transfer.reporting.figures.style import save
 from smupar_transfer.reporting.index_page import publish_index
 from smupar_transfer.reporting.outcome import Outcome
@@ -20,7 +20,7 @@ def with_remarks(outcome: Outcome, folder: Path) -> Outcome:
         InputError: the file cannot be read.
     """
     path = folder / REMARKS_FILE
-    lines = read_text(path, "results_dir").splitlines() if path.exists() else []
+    lines = read_text(path, "results_dir", largest=LARGEST_PAGE).splitlines() if path.exists() else []
     return replace(outcome, notes=(*outcome.notes, *(line.strip() for line in lines if line.strip())))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import OmegaConf  # as a reader of YAML, for its ${interpolations}
 
-from smupar_transfer.records import FileKind, from_plain, load_yaml, read_text, refuse_other
+from smupar_transfer.records import LARGEST_BY_HAND, FileKind, from_plain, load_yaml, read_text, refuse_other
 from smupar_transfer.sweeps import shipped
 from smupar_transfer.sweeps.axes import (
     Grid,
@@ -109,7 +109,7 @@ def load_sweep(name: str, config_dir: str | None = None) -> Sweep:
 def _fields(path: Path) -> dict[str, Any]:
     """What a sweep file holds, by field; fields that no sweep has are refused."""
     refuse_other(path, FileKind.SWEEP)
-    text = read_text(path, "sweep")
+    text = read_text(path, "sweep", largest=LARGEST_BY_HAND)
     load_yaml(text, "sweep", path)  # refuses what would be too much for OmegaConf, which copies every alias
     try:
         content = OmegaConf.to_container(OmegaConf.create(text), resolve=True)

@@ -8,28 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from smupar_transfer.records.design import AXES, Design
+from smupar_transfer.records.design import AXES, CLAIMS, SWEPT_BY_KIND, Design
 from smupar_transfer.sweeps.axes import MOST_RUNS, Grid, GridAxis, expand_grid, keys_of, size_of
 from smupar_transfer.theory import HYPERPARAMETERS, PARAMETRIZATIONS, InputError, did_you_mean
 
 COORDINATES = "coordinates"
 """The kind of coordinate checks, and the command that makes them."""
-SWEPT_BY_KIND = {
-    "stability": 1,
-    "contours": 2,
-    "gain": 1,
-    "proxy_size": 1,
-    "search": None,
-    "tuning_cost": None,
-    COORDINATES: None,
-}
-"""Kinds of analysis, with the number of hyperparameters that each looks at; None for any."""
 SEARCHED = ("stability", "proxy_size")
 """Kinds that look for an optimum along one axis, which an adaptive grid may search."""
 OPTIMUM = (*SEARCHED, "contours")
 """Kinds that look for an optimum, so that what is swept has to vary."""
-CLAIMS = ("supar",)
-"""By whose claims an outcome can be judged: those of the SuPar paper (arXiv 2405.15743)."""
 SEED = "seed"
 HPARAMS = "hparams."
 """How the keys of base hyperparameters begin."""

@@ -7,8 +7,10 @@ import reprlib
 
 LONGEST_VALUE = 80
 """Characters of a value that a message shows: a file may hold megabytes where a number is expected."""
-LONGEST_TEXT = 300
+LONGEST_TEXT = 200
 """The same for text, which people must recognise: a path is cut in its middle, and only if it is very long."""
+LONGEST_MESSAGE = 300
+"""Characters of a whole message about a value; what is longest of it gives up its middle."""
 
 
 class InputError(ValueError):
@@ -24,11 +26,31 @@ class InputError(ValueError):
     def __init__(self, key: str, value: object, problem: str, remedy: str = "") -> None:
         self.key, self.value, self.problem, self.remedy = key, value, problem, remedy
         text = shown_text(value) if isinstance(value, str) else shown(value)
-        super().__init__(one_line(f"{key}={text}: {problem}" + (f"; {remedy}" if remedy else "")))
+        super().__init__(_fitted([f"{key}={text}", problem, *([remedy] if remedy else [])]))
 
     def __reduce__(self) -> tuple[type[InputError], tuple[str, object, str, str]]:
         """Survive the trip back from a worker process."""
         return type(self), (self.key, self.value, self.problem, self.remedy)
+
+
+def _fitted(parts: list[str]) -> str:
+    """Subject, problem and, if there is one, remedy as a message of one line, in which what is longest is cut."""
+    lines = [one_line(part) for part in parts]
+    room = LONGEST_MESSAGE - 2 * (len(lines) - 1)
+    longest = max(map(len, lines))
+    while sum(min(len(line), longest) for line in lines) > room:
+        longest -= 1
+    return "; ".join(
+        [": ".join(_cut(line, longest) for line in lines[:2]), *(_cut(line, longest) for line in lines[2:])]
+    )
+
+
+def _cut(text: str, length: int) -> str:
+    """A text of a length at most, without its middle."""
+    if len(text) <= length:
+        return text
+    kept = length - 3
+    return f"{text[: (kept + 1) // 2]}...{text[len(text) - kept // 2 :]}"
 
 
 class _Short(reprlib.Repr):
@@ -52,8 +74,7 @@ def shown(value: object) -> str:
 
 def shown_text(text: str) -> str:
     """A text, without its middle if it is very long."""
-    half = LONGEST_TEXT // 2
-    return text if len(text) <= LONGEST_TEXT else f"{text[:half]}...{text[-half:]}"
+    return _cut(text, LONGEST_TEXT)
 
 
 def one_line(text: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from smupar_transfer.records import load_yaml, read_text
+from smupar_transfer.records import LARGEST_BY_HAND, load_yaml, read_text
 from smupar_transfer.theory import BaseHyperparameters, InputError, RelativeHyperparameters, did_you_mean
 
 KNOWN = tuple(item.name for item in fields(RelativeHyperparameters))
@@ -34,7 +34,7 @@ def as_relative(given: object) -> RelativeHyperparameters:
 
 
 def _read(path: Path) -> Mapping[str, Any]:
-    content = load_yaml(read_text(path, "hparams"), "hparams", path)
+    content = load_yaml(read_text(path, "hparams", largest=LARGEST_BY_HAND), "hparams", path)
     if isinstance(content, dict):
         content = content.get("hparams", content)
     if not isinstance(content, dict):

@@ -20,7 +20,7 @@ def test_what_an_analysis_needs_survives(tmp_path: Path, manifest: Manifest) -> 
     told = replace(
         manifest,
         proxy_hparams={"init_std": 0.117},
-        kind="gain",
+        kind="search",
         swept=("learning_rate", "init_std"),
         axis="width",
         tied=("sparsity",),

@@ -154,7 +154,7 @@ def test_a_record_that_is_there_is_shared_and_so_is_one_of_another_result(
     again = run_missing.train_missing("title", [smupar], RunContext(request_, Execution(), tmp_path / "first", 1))
     assert again == [replace(first[0], key=smupar.key, spec=smupar, same_as=mup.key)]
     (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / store.RECORDS_FILE).write_text("{", encoding="utf-8")  # and is left out
+    (tmp_path / "broken" / store.RECORDS_FILE).write_text("{\n", encoding="utf-8")  # and is left out
     context = run_missing.RunContext(
         request_, Execution(), tmp_path / "second", 1, run_missing.other_trainings(tmp_path / "second")
     )

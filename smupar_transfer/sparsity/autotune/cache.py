@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from smupar_transfer.records import write_atomically
+from smupar_transfer.records import LARGEST_PAGE, load_json, read_text, write_atomically
 from smupar_transfer.sparsity.autotune.timing import Timing
 from smupar_transfer.theory import InputError
 
@@ -61,7 +61,7 @@ def _text(known: dict[str, Timings]) -> str:
 def read(path: Path) -> dict[str, Timings]:
     """All timings of a file; none where it is absent or damaged: what it held is measured again."""
     try:
-        plain = json.loads(path.read_text(encoding="utf-8"))
+        plain = load_json(read_text(path, "cache", largest=LARGEST_PAGE))
         return {key: {name: _timing(**fields) for name, fields in row.items()} for key, row in plain.items() if row}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}

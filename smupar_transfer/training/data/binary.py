@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from smupar_transfer.records import DataSpec
+from smupar_transfer.records import DataSpec, regular
 from smupar_transfer.theory import InputError
 from smupar_transfer.training.data.files import own_path
 from smupar_transfer.training.data.reading import readable
 from smupar_transfer.training.data.token_types import MOST_IDS, TOKEN_TYPES, doubt, refuse_other_formats
-from smupar_transfer.training.data.tokens import TokenData, Tokens
+from smupar_transfer.training.data.tokens import TokenData, Tokens, require_whole
 
 HEADER_BYTES = 256 * 4
 HEADERS = {20240520: (1, "<u2"), 20240801: (7, "<u4")}
@@ -145,7 +145,7 @@ def _map(file: Path, layout: _Layout) -> Tokens:
 
 
 def _layout(file: Path, dtype: str | None, vocab_size: int | None) -> _Layout:
-    with file.open("rb") as stream:
+    with regular(file) as stream:
         start = stream.read(HEADER_BYTES)
         stream.seek(-min(1, len(start)), os.SEEK_END)
         refuse_other_formats(str(file), start, stream.read(1), certain=dtype is not None)
@@ -181,7 +181,8 @@ def _announced(file: Path, header: NDArray[np.int32], dtype: str | None) -> _Lay
 
 def _checked_vocab_size(path: str, parts: Sequence[Tokens], vocab_size: int | None, *, told: bool) -> int:
     """See ``load_binary``; ``told`` is whether the type of the ids is known."""
-    lowest, needed = min(int(part.min()) for part in parts), max(int(part.max()) for part in parts) + 1
+    ends = [(int(piece.min()), int(piece.max())) for part in parts for piece in _pieces(part)]
+    lowest, needed = min(low for low, _ in ends), max(high for _, high in ends) + 1
     if lowest < 0:
         raise InputError("data.path", path, f"holds the token id {lowest}", "ids count from 0: take it out")
     if vocab_size is None and needed > MOST_IDS:
@@ -193,10 +194,17 @@ def _checked_vocab_size(path: str, parts: Sequence[Tokens], vocab_size: int | No
     return needed if vocab_size is None else vocab_size
 
 
+def _pieces(tokens: Tokens) -> Iterator[Tokens]:
+    """A mapped file piece by piece; before each, it is made sure that the file is still there to its end."""
+    for start in range(0, len(tokens), _CHUNK):
+        require_whole(tokens)
+        yield np.array(tokens[start : start + _CHUNK])
+
+
 def _sha256(files: Sequence[Path]) -> str:
     digest = hashlib.sha256()
     for file in files:
-        with file.open("rb") as stream:
+        with regular(file) as stream:
             while chunk := stream.read(_CHUNK):
                 digest.update(chunk)
     return digest.hexdigest()

@@ -12,7 +12,7 @@ import numpy as np
 from smupar_transfer.records import DataSpec
 from smupar_transfer.theory import InputError
 from smupar_transfer.training.data.files import matches, own_files
-from smupar_transfer.training.data.reading import readable
+from smupar_transfer.training.data.reading import contents, readable
 from smupar_transfer.training.data.tokens import TokenData, Tokens
 
 BYTES = 256
@@ -79,7 +79,7 @@ def load_python(fraction: float) -> TokenData:
         )
     root = Path(package.submodule_search_locations[0])
     with readable(str(root)):
-        files = [file.read_bytes() for file in _python_files(root)]
+        files = contents(_python_files(root), str(root))
     return byte_corpus("python", files, fraction)
 
 
@@ -97,7 +97,7 @@ def load_text(path: str | None, fraction: float) -> TokenData:
     if not path:
         raise InputError("data.path", path, "is needed by data=text", "name a file, a folder or a glob pattern")
     with readable(path):
-        files = [file.read_bytes() for file in own_files(path)]
+        files = contents(own_files(path), path)
     return byte_corpus("text", files, fraction, path)
 
 

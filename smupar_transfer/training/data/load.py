@@ -9,6 +9,7 @@ from smupar_transfer.theory import InputError
 from smupar_transfer.training.data.binary import load_binary
 from smupar_transfer.training.data.corpora import BYTES, load_python, load_text
 from smupar_transfer.training.data.examples import ExampleData, load_digits
+from smupar_transfer.training.data.files import own_path
 from smupar_transfer.training.data.own_batches import OwnBatches
 from smupar_transfer.training.data.shakespeare import load_shakespeare
 from smupar_transfer.training.data.token_types import TOKEN_TYPES
@@ -50,7 +51,7 @@ def load_data(
         raise InputError("data", name, "is no known data set", f"choose from {', '.join(DATA_NAMES)}")
     if not 0 < validation_fraction < 1:
         raise InputError("data.validation_fraction", validation_fraction, "must lie in (0, 1)")
-    own_split = name == "digits" or (name == "bin" and path is not None and Path(path).expanduser().is_dir())
+    own_split = name == "digits" or (name == "bin" and path is not None and own_path(path).is_dir())
     if own_split and validation_fraction != VALIDATION_FRACTION:
         problem = f"is not used by data={name}, which has a split of its own"
         raise InputError("data.validation_fraction", validation_fraction, problem, "leave it out")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from smupar_transfer.kernels import user_cache
 from smupar_transfer.theory import InputError
 from smupar_transfer.training.data.corpora import byte_corpus
 from smupar_transfer.training.data.tokens import TokenData
@@ -47,8 +47,7 @@ def load_shakespeare(fraction: float, cache_dir: Path | None = None) -> TokenDat
 
 def default_cache_dir() -> Path:
     """``$XDG_CACHE_HOME/smupar_transfer``, or the same below ``~/.cache``."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "smupar_transfer"
+    return user_cache()
 
 
 def plain_text(markdown: str) -> str:

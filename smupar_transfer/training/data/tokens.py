@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,7 +93,25 @@ class TokenData:
         ]
 
 
+def require_whole(tokens: Tokens) -> None:
+    """Check that a file which is mapped has not become shorter: looking beyond its end would kill the process.
+
+    Args:
+        tokens: Tokens in memory, or a part of a mapped file.
+
+    Raises:
+        InputError: the file was cut.
+    """
+    owner: object = tokens
+    while isinstance(owner, np.ndarray):
+        name, owner = getattr(owner, "filename", None), owner.base
+    if isinstance(owner, mmap.mmap) and owner.size() < len(owner):
+        problem = f"was cut to {owner.size():,} bytes while it was read, of {len(owner):,}"
+        raise InputError("data.path", str(name), problem, "restore the file and run the same command again")
+
+
 def _windows(tokens: Tokens, starts: NDArray[np.int64], sequence_length: int) -> Batch:
+    require_whole(tokens)
     positions = starts[:, None] + np.arange(sequence_length + 1)
     windows = torch.from_numpy(tokens[positions].astype(np.int64))
     return windows[:, :-1].contiguous(), windows[:, 1:].contiguous()

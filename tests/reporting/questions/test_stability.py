@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from smupar_transfer.records import Design, Evaluation, Manifest, RunRecord
+from smupar_transfer.records.design import SWEPT_BY_KIND
 from smupar_transfer.reporting.outcome import Outcome
 from smupar_transfer.reporting.questions import outcome_of
 from smupar_transfer.reporting.questions.stability import summary, verdict
@@ -16,7 +17,6 @@ from smupar_transfer.reporting.questions.verdicts import said_of
 from smupar_transfer.reporting.registry import kinds
 from smupar_transfer.statistics import cells, runs_table, summarise, summarise_families
 from smupar_transfer.statistics.drift import Spread
-from smupar_transfer.sweeps.sweep import SWEPT_BY_KIND
 from smupar_transfer.theory import WeightDecayForm
 
 MakeManifest = Callable[..., Manifest]

@@ -1,0 +1,175 @@
+"""Records are not believed as they stand: anybody can edit a line, cut a file short or put two files together.
+
+What a record says of its run must agree with the run it names, and its numbers must be ones that a training can have.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from smupar_transfer.records.coordinates import CoordinateRecord
+from smupar_transfer.records.files import from_plain
+from smupar_transfer.records.jsons import load_json
+from smupar_transfer.records.reading import read_text
+from smupar_transfer.records.record import RunRecord
+from smupar_transfer.records.spec import SCHEMA_VERSION, ModuleSpec
+from smupar_transfer.theory import InputError, shown
+
+Record = TypeVar("Record")
+
+
+class CutLineWarning(UserWarning):
+    """A file of records has a last line that was not written to its end."""
+
+
+CIRCUMSTANCES = ("wall_seconds", "step_seconds", "environment")
+"""What may differ between two records of one run: how long it took, and where."""
+REMEDY = "restore it, or take it away: its run is then trained again"
+
+
+def gathered_lines(text: str, path: Path) -> dict[str, str]:
+    """The lines of a file of records, by key.
+
+    A last line that is cut short, as by a full disk or a copy that was interrupted, is left out with a warning.
+
+    Args:
+        text: The content of the file.
+        path: The file, for messages.
+
+    Raises:
+        InputError: a line is damaged, or two lines of one run tell different outcomes; the message names the lines.
+    """
+    lines = text.split("\n")  # no splitlines: other characters that end lines may stand within a text
+    known: dict[str, tuple[int, str]] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        if number == len(lines) and (problem := _torn(line)):
+            warnings.warn(f"{path}: its last line, {number}, is left out: {problem}", CutLineWarning, stacklevel=2)
+            continue
+        content = _load(line, path, number)
+        key = content.get("key")
+        if not isinstance(key, str):
+            raise _damaged(path, number, "has no key")
+        if key in known and _outcome(content) != _outcome(load_json(known[key][1])):
+            raise _damaged(path, number, f"is of run {key}, of which line {known[key][0]} tells another outcome")
+        known[key] = number, line
+    return {key: line for key, (_, line) in known.items()}
+
+
+def _torn(line: str) -> str:
+    """Why a line without its end is no whole one; empty if it is."""
+    try:
+        load_json(line)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def parse_record(line: str, kind: type[Record], path: Path) -> Record:
+    """A record from a line.
+
+    Args:
+        line: The line.
+        kind: The type of the record.
+        path: The file that has the line.
+
+    Raises:
+        InputError: the line is no record of this version, or says what cannot be.
+    """
+    content = {key: value for key, value in _load(line, path, None).items() if key != "schema"}
+    try:
+        record = from_plain(content, kind, "results_dir", path)
+    except InputError as error:
+        what = error.problem.removesuffix(f" (in {path})")
+        said = what if error.key == "results_dir" else f"{error.key}={shown(error.value)}: {what}"
+        raise _damaged(path, _number(line, path), f"says: {said}") from None
+    for problem in _impossible(record, path):
+        raise _damaged(path, _number(line, path), problem)
+    return record
+
+
+def _load(line: str, path: Path, number: int | None) -> dict[str, Any]:
+    try:
+        content = load_json(line)
+    except ValueError as error:
+        raise _damaged(path, number or _number(line, path), f"is damaged: {error}") from error
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA_VERSION:
+        raise _damaged(path, number or _number(line, path), f"is not of schema {SCHEMA_VERSION}", "move it away")
+    return content
+
+
+def _damaged(path: Path, number: int | None, problem: str, remedy: str = REMEDY) -> InputError:
+    where = "its record" if number is None else f"line {number}"
+    return InputError("results_dir", str(path), f"{where} {problem}", remedy)
+
+
+def _number(line: str, path: Path) -> int | None:
+    """Where a line stands in its file, counted from 1; None if the file has no other."""
+    if path.suffix == ".json":
+        return None
+    lines = read_text(path, "results_dir").split("\n")
+    return lines.index(line) + 1 if line in lines else None
+
+
+def _outcome(content: dict[str, Any]) -> str:
+    return json.dumps({name: value for name, value in content.items() if name not in CIRCUMSTANCES}, sort_keys=True)
+
+
+def _impossible(record: object, path: Path) -> Iterator[str]:
+    """What no record can say, as clauses."""
+    assert isinstance(record, RunRecord | CoordinateRecord)
+    if record.key != record.spec.key:
+        yield f"has key {record.key}, and what it describes has {record.spec.key}"
+    if path.suffix == ".json" and record.key != path.stem:
+        yield f"is of run {record.key}, of which the file would have the name"
+    yield from _impossible_run(record) if isinstance(record, RunRecord) else _impossible_check(record)
+
+
+def _impossible_run(record: RunRecord) -> Iterator[str]:
+    if record.diverged is not (record.validation_loss is None):
+        yield f"says diverged={record.diverged} and validation_loss={record.validation_loss}"
+    losses = [record.train_loss, record.validation_loss, record.bits_per_byte]
+    losses += [loss for row in record.history for loss in (row.train_loss, row.validation_loss)]
+    if not isinstance(record.spec.model, ModuleSpec) and any(loss is not None and loss < 0 for loss in losses):
+        yield "has a negative loss, which a cross-entropy never is"
+    accuracies = [record.accuracy, *(row.accuracy for row in record.history)]
+    if not all(0 <= accuracy <= 1 for accuracy in accuracies if accuracy is not None):
+        yield "has an accuracy outside of [0, 1]"
+    yield from _impossible_counts(record)
+
+
+def _impossible_counts(record: RunRecord) -> Iterator[str]:
+    budget = record.spec.budget
+    if not 0 <= record.tokens <= budget.tokens:
+        yield f"says tokens={record.tokens}, and its budget makes {budget.tokens}"
+    if not 0 <= record.nonzero_parameters <= record.parameters:
+        yield f"says nonzero_parameters={record.nonzero_parameters} of {record.parameters}"
+    for name in ("epochs", "flops_dense", "flops_sparse", "wall_seconds", "step_seconds"):
+        if getattr(record, name) < 0:
+            yield f"says {name}={getattr(record, name)}"
+    steps = [row.step for row in record.history]
+    if steps != sorted(set(steps)) or not all(1 <= step <= budget.steps for step in steps):
+        yield "has validations out of order, or after the end"
+    for layer in record.layers:
+        if not 0 <= layer.nonzero <= layer.size or layer.size < 1 or layer.weights_per_neuron < 0:
+            yield f"has a layer {layer.name} that keeps {layer.nonzero} of {layer.size} weights"
+    if record.same_as is not None and not re.fullmatch(r"[0-9a-f]{16}", record.same_as):
+        yield "says same_as, and no key of a run"
+
+
+def _impossible_check(record: CoordinateRecord) -> Iterator[str]:
+    steps = record.spec.budget.steps
+    if len(record.losses) > steps + 1 or len(record.gradient_norms) > steps:
+        yield f"has {len(record.losses)} losses of {steps} steps"
+    if record.wall_seconds < 0:
+        yield f"says wall_seconds={record.wall_seconds}"
+    for layer in record.layers:
+        sizes = (*layer.output, *layer.activation, *layer.gradient, *layer.update)
+        if not 0 <= layer.density <= 1 or min(sizes, default=0) < 0:
+            yield f"has a layer {layer.name} with a negative size, or a density outside of [0, 1]"
