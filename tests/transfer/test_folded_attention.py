@@ -30,9 +30,9 @@ class Attention(nn.Module):
         if hasattr(self, "q_norm"):
             queries = self.get_submodule("q_norm")(queries)
         shape = (*hidden.shape[:-1], 2, self.head_dim)
-        query, key, value = (
-            each.view(shape).transpose(1, 2) for each in (queries, self.k_proj(hidden), self.v_proj(hidden))
-        )
+        keys, values = self.get_submodule("k_proj")(hidden), self.get_submodule("v_proj")(hidden)
+        keys, values = self.get_submodule("k_proj")(hidden), self.get_submodule("v_proj")(hidden)
+        query, key, value = (each.view(shape).transpose(1, 2) for each in (queries, keys, values))
         scores = (query @ key.transpose(-1, -2) * self.scaling).softmax(-1)
         out: Tensor = self.get_submodule("o_proj")((scores @ value).transpose(1, 2).reshape(hidden.shape))
         return out
