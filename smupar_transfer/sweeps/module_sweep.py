@@ -187,6 +187,11 @@ def _check(
             raise InputError("densities", density, "must lie in (0, 1]", "1 is dense")
     if swept in hparams:
         raise InputError("hparams", swept, "is what is swept", "leave it out")
+    _check_values(log2_values)
+
+
+def _check_values(log2_values: tuple[float, float, float]) -> None:
+    """Refuse what is no range of three values or more."""
     if len(log2_values) == 3 and all(abs(value) <= LARGEST_LOG2 for value in log2_values) and log2_values[2] > 0:
         steps = (log2_values[1] - log2_values[0]) / log2_values[2]
         if 2 <= steps <= MOST_RUNS and is_whole(steps):

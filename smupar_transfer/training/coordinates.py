@@ -23,7 +23,8 @@ from smupar_transfer.theory import InputError
 from smupar_transfer.training.callbacks import Silent
 from smupar_transfer.training.data.load import Data
 from smupar_transfer.training.loop import Session, compute_gradients, update_weights
-from smupar_transfer.training.module_coordinates import ModuleProbe, computing_once, module_probes
+from smupar_transfer.training.module_coordinates import AnyProbe, ModuleProbe, computing_once, module_probes
+from smupar_transfer.training.parameter_probes import ParameterProbe
 from smupar_transfer.training.runs import Execution, describe_environment, open_session
 from smupar_transfer.training.sizes import ratio, rms
 from smupar_transfer.training.trackers import Tracking, follow
@@ -104,7 +105,7 @@ def measure(
 
 
 def _take_steps(
-    session: Session, probes: dict[str, Probe | ModuleProbe], followed: Followed
+    session: Session, probes: dict[str, Probe | AnyProbe], followed: Followed
 ) -> tuple[list[float], list[float]]:
     """Losses before each step and after the last, as far as they are finite, and norms of the gradients."""
     losses: list[float] = []
@@ -131,7 +132,7 @@ def _take_steps(
     return losses, norms
 
 
-def _keep_measurable(session: Session, probes: dict[str, Probe | ModuleProbe], passes: int) -> None:
+def _keep_measurable(session: Session, probes: dict[str, Probe | AnyProbe], passes: int) -> None:
     """Leave out layers of a person's own model that compute otherwise than once a pass; refuse such of this package's.
 
     Raises:
@@ -140,12 +141,12 @@ def _keep_measurable(session: Session, probes: dict[str, Probe | ModuleProbe], p
     if not isinstance(session.spec.model, ModuleSpec):
         _require_once(probes, passes)
         return
-    own = {name: probe for name, probe in probes.items() if isinstance(probe, ModuleProbe)}
+    own = {name: probe for name, probe in probes.items() if isinstance(probe, ModuleProbe | ParameterProbe)}
     for name in own.keys() - computing_once(own, passes).keys():
         del probes[name]
 
 
-def _require_once(probes: Mapping[str, Probe | ModuleProbe], passes: int) -> None:
+def _require_once(probes: Mapping[str, Probe | AnyProbe], passes: int) -> None:
     """Check that every layer computed once in each forward pass so far: a step has one size, of one input.
 
     Raises:
@@ -166,7 +167,7 @@ def gradient_norm(network: nn.Module) -> float:
 
 
 @contextmanager
-def _probes(network: nn.Module) -> Iterator[dict[str, Probe | ModuleProbe]]:
+def _probes(network: nn.Module) -> Iterator[dict[str, Probe | AnyProbe]]:
     probes = {name: Probe(module) for name, module in network.named_modules() if isinstance(module, SparseLinear)}
     handles = [probe.layer.register_forward_hook(probe.on_forward) for probe in probes.values()]
     handles += [probe.layer.register_full_backward_hook(probe.on_backward) for probe in probes.values()]
@@ -177,9 +178,9 @@ def _probes(network: nn.Module) -> Iterator[dict[str, Probe | ModuleProbe]]:
             handle.remove()
 
 
-def _sizes(name: str, probe: Probe | ModuleProbe, measured: int) -> LayerSizes:
+def _sizes(name: str, probe: Probe | AnyProbe, measured: int) -> LayerSizes:
     """``measured`` steps had a finite loss; a forward pass beyond them tells nothing."""
-    density = probe.density if isinstance(probe, ModuleProbe) else probe.layer.density
+    density = probe.density if isinstance(probe, ModuleProbe | ParameterProbe) else probe.layer.density
     return LayerSizes(
         name=name,
         density=density,

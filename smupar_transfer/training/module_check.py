@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -28,10 +28,13 @@ class CoordinateCheck:
         sizes: By axis, ``width`` or ``sparsity``, the table of all measured sizes: a row each, with parametrization,
             seed, scale (width, or density), layer, coordinate (activation, gradient, update), step and size.
         slopes: By axis, the log-log slope of every size of every layer, with its spread over seeds.
+        left_out: The names of hidden parameters that could not be measured, as what multiplies with them is not known
+            here, or happens several times in a pass.
     """
 
     sizes: Mapping[str, pd.DataFrame]
     slopes: Mapping[str, tuple[LayerSlope, ...]]
+    left_out: tuple[str, ...] = ()
 
     def verdict(self, parametrization: str) -> Verdict:
         """Whether all sizes stay put under a parametrization, on all axes; it drifts if any does.
@@ -66,6 +69,7 @@ class CoordinateCheck:
                 said = f"{shown.estimate.mean:+.2f} [{low:+.2f}, {high:+.2f}]"
                 what = f"{shown.coordinate} at the {shown.moment}, {shown.layer}"
                 lines.append(f"{name:<14}{axis:<10}{verdict:<11}{said:<23}{what}")
+        lines += [f"not measured: {name}" for name in self.left_out]
         return "\n".join(lines)
 
 
@@ -124,7 +128,7 @@ def coordinate_check(
     }
     rule = update_rule("adamw")
     fitted = {axis: tuple(slopes(table, axis, steps, rule)) for axis, table in sizes.items()}
-    return CoordinateCheck(sizes, fitted)
+    return CoordinateCheck(sizes, fitted, tuple(setting.left_out))
 
 
 def axes_of(widths: Sequence[int], densities: Sequence[float]) -> dict[str, list[tuple[int, float]]]:
@@ -157,6 +161,7 @@ class _Setting:
     learning_rate: float
     steps: int
     planning: Mapping[str, Any]
+    left_out: dict[str, None] = field(default_factory=dict)
 
 
 def _seeded(make_model: Callable[[int], nn.Module], width: int, seed: int) -> nn.Module:
@@ -190,6 +195,9 @@ def _sizes(
     if not any(row.role is Role.HIDDEN for row in made.rows):
         raise InputError("model", type(model).__name__, "has no hidden weights", "there is nothing to check")
     probes = measure_module(model, made, setting.batch, setting.loss, setting.steps)
+    measured = {*probes, *(f"{path}.weight" for path in probes)}
+    hidden = (row.name for row in made.rows if row.role is Role.HIDDEN)
+    setting.left_out.update(dict.fromkeys(name for name in hidden if name not in measured))
     for layer, probe in probes.items():
         for coordinate in Coordinate:
             for step, size in enumerate(getattr(probe, coordinate)):

@@ -1,4 +1,4 @@
-"""The coordinate check on anybody's model: sizes at every hidden layer over the first steps."""
+"""The coordinate check on anybody's model: sizes at every hidden matrix over the first steps."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from smupar_transfer.theory import InputError, Role
+from smupar_transfer.training.parameter_probes import ParameterProbe, parameter_probes
 from smupar_transfer.training.sizes import ratio, rms
 from smupar_transfer.transfer import Plan
 
@@ -91,7 +92,7 @@ class ModuleProbe:
                 bias.data = kept_bias
 
 
-def measure_module(model: nn.Module, plan: Plan, batch: Any, loss: Loss, steps: int) -> Mapping[str, ModuleProbe]:
+def measure_module(model: nn.Module, plan: Plan, batch: Any, loss: Loss, steps: int) -> Mapping[str, AnyProbe]:
     """Take a few steps on one batch and measure before, between and after them.
 
     Args:
@@ -102,7 +103,8 @@ def measure_module(model: nn.Module, plan: Plan, batch: Any, loss: Loss, steps: 
         steps: The number of optimizer steps.
 
     Returns:
-        Path to probe, of every hidden layer that computes y = W x once in a forward pass.
+        Path to probe, of every hidden layer that computes y = W x once in a forward pass, and name to probe of every
+        hidden parameter besides that products of the pass were seen with, as experts have them.
 
     Raises:
         InputError: there is no such layer, or the loss is not finite.
@@ -135,10 +137,13 @@ def _require_finite(value: object, step: int) -> None:
         )
 
 
-def computing_once(probes: Mapping[str, ModuleProbe], passes: int) -> dict[str, ModuleProbe]:
-    """The layers that computed once in each of so many forward passes; a step has one size, of one input.
+AnyProbe = ModuleProbe | ParameterProbe
 
-    Others are left out: torch's attention computes with the weights of its layers without calling them.
+
+def computing_once(probes: Mapping[str, AnyProbe], passes: int) -> dict[str, AnyProbe]:
+    """What was measured once in each of so many forward passes; a step has one size.
+
+    Others are left out: torch's attention computes with its weights without calling a layer, in one function.
 
     Raises:
         InputError: there is none.
@@ -163,12 +168,16 @@ class Row(Protocol):
 
 @contextmanager
 def module_probes(model: nn.Module, rows: Iterable[Row]) -> Iterator[dict[str, Any]]:
-    """Watch every module that owns a planned hidden weight, until the block ends; by path."""
-    hidden = [row.name.rpartition(".")[::2] for row in rows if row.role is Role.HIDDEN]
+    """Watch every module that owns a planned hidden weight, by path, and other hidden parameters, by name."""
+    names = [row.name for row in rows if row.role is Role.HIDDEN]
+    hidden = [name.rpartition(".")[::2] for name in names]
     probes = {path: ModuleProbe(model.get_submodule(path), leaf) for path, leaf in hidden if leaf == "weight"}
+    parameters = dict(model.named_parameters())
+    others = {name: parameters[name] for name in names if name.rpartition(".")[2] != "weight" and name in parameters}
     handles = [probe.module.register_forward_hook(probe.on_forward) for probe in probes.values()]
     try:
-        yield probes
+        with parameter_probes(model, others) as further:
+            yield {**probes, **further}
     finally:
         for handle in handles:
             handle.remove()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from smupar_transfer.transfer.densities import FOUND, GIVEN, MASK_SUFFIX, found_
 from smupar_transfer.transfer.evidence import dense_shapes
 from smupar_transfer.transfer.held_masks import hold, release
 from smupar_transfer.transfer.multiplying import add_hooks, fold_multipliers
+from smupar_transfer.transfer.names import join, unwrapped
 from smupar_transfer.transfer.plan_data import PlanData
 
 MARK = "_smupar_digest"
@@ -137,15 +139,51 @@ def _require_same(plan: PlanData, model: nn.Module) -> None:
             raise InputError("model", row.name, problem, "plan this model")
 
 
-def fold_plan(model: nn.Module) -> None:
-    """Bake the multipliers of a planned model into its weights and leave it an ordinary model, for inference.
+SCALING = "scaling"
+"""Attribute of attention modules by which the products of queries and keys are multiplied."""
+
+
+def _queries(path: str, module: nn.Module, factor: float) -> nn.Linear:
+    """The layer whose outputs alone are the queries of an attention module.
 
     Raises:
-        InputError: no plan was applied.
+        InputError: there is none, or a norm after it would undo what is multiplied into it.
+    """
+    layer = getattr(module, "q_proj", None)
+    if isinstance(layer, nn.Linear) and not hasattr(module, "q_norm"):
+        return layer
+    problem = f"is {factor:.6g} times what the model's own code makes it, and no query weights can take that"
+    raise InputError("model", f"{path}.scaling", problem, "keep the plan applied, or have heads of the base's size")
+
+
+@torch.no_grad()
+def _fold_attention(module: nn.Module, queries: nn.Linear, factor: float) -> None:
+    for parameter in queries.parameters(recurse=False):
+        parameter.mul_(factor)
+    module.scaling /= factor  # type: ignore[operator,assignment]
+
+
+def fold_plan(model: nn.Module, attention: Mapping[str, float]) -> None:
+    """Bake the multipliers of a planned model into its weights and leave it an ordinary model, for inference.
+
+    Args:
+        model: The model.
+        attention: The factors that the plan put on the ``scaling`` of attention modules, by path.
+
+    Raises:
+        InputError: no plan was applied, or a factor of attention can be put into no weights.
     """
     if applied_digest(model) is None:
         raise InputError("model", type(model).__name__, "has no plan applied", "fold what plan.apply_ was called on")
+    modules: dict[str, nn.Module] = {}
+    for name, module in model.named_modules():
+        for path in unwrapped(join(name, SCALING)):
+            modules.setdefault(path.removesuffix(SCALING).removesuffix("."), module)
+    # whatever cannot be folded is refused before anything changes: here, and first of all in fold_multipliers
+    scaled = [(modules[path], _queries(path, modules[path], factor), factor) for path, factor in attention.items()]
     fold_multipliers(model)
+    for module, queries, factor in scaled:
+        _fold_attention(module, queries, factor)
     release(model)
     for module in model.modules():
         module.__dict__.pop(MARK, None)

@@ -81,11 +81,16 @@ def check_ratios(plan: PlanData, optimizer: Optimizer) -> None:
 
 
 def require_planned(optimizer: Optimizer) -> None:
-    """Make sure that all groups of an optimizer were made by a plan.
+    """Make sure that all groups of an optimizer were made by a plan, and mean to it what they mean to a plan.
 
     Raises:
-        InputError: one was not, or there is none.
+        InputError: one was not, or there is none, or the optimizer scales rates with the sizes of weights.
     """
+    name = type(optimizer).__name__
+    # torch's always does, that of transformers where nobody has told it not to
+    if name == "Adafactor" and any(group.get("scale_parameter", True) for group in optimizer.param_groups):
+        problem = "moves a weight by its rate times the weight's own size, which the rules of a plan do not count with"
+        raise InputError("optimizer", name, problem, "use one that moves it by the rate (AdamW) or the gradient (SGD)")
     for group in optimizer.param_groups:
         if FACTOR not in group or "param_names" not in group:
             raise InputError(

@@ -101,10 +101,14 @@ class Plan(PlanData):
     def fold_(self, model: nn.Module) -> None:
         """Bake the multipliers into the weights: the same function without hooks, masks and digest, for inference.
 
+        Where the plan scales attention, query projections (``q_proj``) take the factor, and ``scaling`` is again what
+        the model's own code makes it.
+
         Raises:
-            InputError: no plan was applied to the model.
+            InputError: no plan was applied to the model, or an attention that the plan scales has no query projection
+                of its own; nothing has changed then.
         """
-        fold_plan(model)
+        fold_plan(model, self.attention)
 
     def table(self, width: int = 100) -> str:
         """The plan as a table of text; rows that differ by a number in their name alone stand in one line."""

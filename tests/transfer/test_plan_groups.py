@@ -287,3 +287,14 @@ def test_tied_weights_are_the_same_whichever_module_comes_first(head_first: bool
         ("tokens", "output", 3.0),
         ("head", "input", 5 / 4),
     }
+
+
+def test_an_optimizer_that_scales_rates_with_weights_is_refused() -> None:
+    """Guards against a width that counts twice: the size of a weight shrinks with it, too."""
+    model = nn.Sequential(nn.Linear(8, 32), nn.Linear(32, 32), nn.Linear(32, 3))
+    made = plan(model, nn.Sequential(nn.Linear(8, 16), nn.Linear(16, 16), nn.Linear(16, 3)))
+    made.apply_(model)
+    groups = made.groups(model, learning_rate=0.01)
+    made.check(torch.optim.AdamW(groups))
+    with pytest.raises(InputError, match="optimizer=Adafactor: moves a weight by its rate times the weight's own size"):
+        made.check(torch.optim.Adafactor([{**group, "eps": (None, 1e-3)} for group in groups]))
