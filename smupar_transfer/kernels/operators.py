@@ -55,7 +55,7 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     return (
         inputs_gradient if for_inputs else None,
         values_gradient if for_values else None,
-        gradient.sum(0) if for_bias else None,
+        gradient.sum(0, dtype=torch.float32) if for_bias else None,
         *[None] * 12,
     )
 
@@ -64,7 +64,8 @@ def _attention_shapes(qkv: Tensor, _bias: Tensor | None, _scale: float) -> tuple
     batch, time, _, heads, channels = qkv.shape
     lanes = torch.ops.smupar_native.lanes()
     padded = (time + lanes - 1) // lanes * lanes
-    return qkv.new_empty(batch, time, heads, channels), qkv.new_empty(batch * heads, time, padded)
+    weights = qkv.new_empty((batch * heads, time, padded), dtype=torch.float32)
+    return qkv.new_empty(batch, time, heads, channels), weights
 
 
 def _remember_attention(ctx: Any, inputs: tuple[Tensor, Tensor | None, float], output: tuple[Tensor, Tensor]) -> None:
@@ -87,6 +88,11 @@ def _gelu_backward(ctx: Any, gradient: Tensor) -> Tensor:
     return input_gradient
 
 
+def is_computed(values: Tensor) -> bool:
+    """Whether the kernels for attention and GELU know these: float32, or bfloat16 (computed in float32), on a CPU."""
+    return values.device.type == "cpu" and values.dtype in (torch.float32, torch.bfloat16)
+
+
 def attention_suits(qkv: Tensor) -> bool:
-    """Whether the kernels compute the attention of ``qkv`` (..., channels): float32, whole vectors on every machine."""
-    return qkv.dtype == torch.float32 and qkv.shape[-1] % WIDEST == 0
+    """Whether the kernels compute the attention of ``qkv`` (..., channels), of whole vectors on every machine."""
+    return is_computed(qkv) and qkv.shape[-1] % WIDEST == 0

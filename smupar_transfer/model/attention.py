@@ -32,10 +32,10 @@ def causal_attention(qkv_BT3HC: Tensor, bias_HTT: Tensor | None, scale: float, *
     Returns:
         Weighted values (B, T, H, C), of the type of the queries.
     """
+    if native and attention_suits(qkv_BT3HC) and qkv_BT3HC.shape[1] <= LONGEST:
+        attended: Tensor = torch.ops.smupar_native.attention(qkv_BT3HC, bias_HTT, scale)[0]
+        return attended
     if _suits(qkv_BT3HC):
-        if native and attention_suits(qkv_BT3HC):
-            attended: Tensor = torch.ops.smupar_native.attention(qkv_BT3HC, bias_HTT, scale)[0]
-            return attended
         return _Blocked.apply(*_parts(qkv_BT3HC), bias_HTT, scale).transpose(1, 2)  # type: ignore[no-any-return, no-untyped-call]
     q_BHTC, k_BHTC, v_BHTC = _parts(qkv_BT3HC)
     return F.scaled_dot_product_attention(

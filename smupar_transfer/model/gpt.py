@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from smupar_transfer.kernels import is_computed
 from smupar_transfer.model.attention import causal_attention
 from smupar_transfer.records import Activation, GPTSpec, Positions, SparsitySpec
 from smupar_transfer.sparsity import SparseLinear
@@ -55,7 +56,7 @@ class FeedForward(nn.Module):
         if self.gated:
             gate_BTF, value_BTF = h_BTF.chunk(2, dim=-1)
             return self.down(F.silu(gate_BTF) * value_BTF)  # type: ignore[no-any-return]
-        if self.native and h_BTF.dtype == torch.float32 and h_BTF.device.type == "cpu":
+        if self.native and is_computed(h_BTF):
             return self.down(torch.ops.smupar_native.gelu(h_BTF))  # type: ignore[no-any-return]
         return self.down(F.gelu(h_BTF))  # type: ignore[no-any-return]
 

@@ -1,6 +1,7 @@
 // Runs the attention and GELU kernels without PyTorch, for sanitizers: reads (heads, time, channels, whether there is a
 // bias) and arrays from standard input, writes weighted values, gradients of queries, keys and values, GELU of those
-// gradients, and their gradient under it with themselves upstream to standard output. Every array has exactly the length
+// gradients, their gradient under it with themselves upstream, the gradients rounded to bfloat16, and GELU of those in
+// bfloat16 to standard output. Every array has exactly the length
 // it must have; scratch and weights are full of NaN. With an argument, scratch is too short.
 #include <cstdio>
 #include <cstdlib>
@@ -55,6 +56,16 @@ int main(int count, char**) {
   std::vector<float> activated(gradient.size()), through(gradient.size());
   gelu(gradient.data(), gradient.size(), activated.data());
   gelu_backward(gradient.data(), gradient.data(), gradient.size(), through.data());
+  std::vector<BFloat16> brief(gradient.size()), brief_out(gradient.size());
+  std::vector<float> rounded(gradient.size()), brief_activated(gradient.size());
+  for (size_t i = 0; i < brief.size(); i += kLanes) {
+    const int width = static_cast<int>(std::min<size_t>(brief.size() - i, kLanes));
+    store_loose(brief.data() + i, load_loose(gradient.data() + i, width), width);
+    store_loose(rounded.data() + i, load_loose(brief.data() + i, width), width);
+  }
+  gelu(brief.data(), brief.size(), brief_out.data());
+  for (size_t i = 0; i < brief.size(); i++) store_loose(brief_activated.data() + i, load_loose(brief_out.data() + i, 1), 1);
   std::fwrite(out.data(), sizeof(float), out.size(), stdout);
-  for (const auto& part : {gradient, activated, through}) std::fwrite(part.data(), sizeof(float), part.size(), stdout);
+  for (const auto& part : {gradient, activated, through, rounded, brief_activated})
+    std::fwrite(part.data(), sizeof(float), part.size(), stdout);
 }

@@ -62,9 +62,30 @@ def test_any_layout_and_number_of_threads_gives_the_same() -> None:
 
 
 def test_the_operators_are_as_pytorch_wants_them() -> None:
-    torch.library.opcheck(torch.ops.smupar_native.gelu.default, (torch.randn(5, 33, requires_grad=True),))
+    for dtype in (torch.float32, torch.bfloat16):
+        inputs = torch.randn(5, 33, dtype=dtype, requires_grad=True)
+        torch.library.opcheck(torch.ops.smupar_native.gelu.default, (inputs,))
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 16, 17, 100_003])
+def test_bfloat16_is_read_and_written_and_float32_computed(size: int) -> None:
+    """The result in float32, rounded, but for numbers so small that processors may take them for zero."""
+    brief = torch.linspace(-40, 40, size).bfloat16()
+    upstream = torch.linspace(-1, 1, size).bfloat16().float()
+    value, gradient = with_gradient(gelu, brief)
+    whole = brief.float().requires_grad_()
+    output = gelu(whole)
+    (wanted,) = torch.autograd.grad(output, whole, upstream)
+    torch.testing.assert_close(value, output.bfloat16(), rtol=0, atol=1e-37)
+    torch.testing.assert_close(gradient, wanted.bfloat16(), rtol=0, atol=1e-37)
+
+
+def test_what_is_no_number_in_bfloat16_stays_so() -> None:
+    inputs = torch.tensor([float("nan"), float("inf"), -1e30, 0.0, 3e38]).bfloat16()
+    assert gelu(inputs)[0].isnan()
+    assert gelu(inputs)[1:].tolist() == [float("inf"), 0.0, 0.0, float(inputs[-1])]
 
 
 def test_other_types_are_refused() -> None:
-    with pytest.raises(RuntimeError, match="have type Double, not Float"):
+    with pytest.raises(RuntimeError, match="has type Double, not Float or BFloat16"):
         gelu(torch.zeros(3, dtype=torch.float64))

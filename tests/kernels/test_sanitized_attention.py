@@ -42,6 +42,10 @@ class TestSanitizedAttention:
         result = run(program, content(qkv, upstream, bias))
         assert result.returncode == 0, result.stderr.decode()
         computed = torch.frombuffer(bytearray(result.stdout), dtype=torch.float32)
+        count = qkv.numel()
+        whole, (rounded, activated_brief) = computed[: -2 * count], computed[-2 * count :].view(2, count)
+        assert torch.equal(rounded, whole[-3 * count : -2 * count].bfloat16().float()), "as PyTorch rounds"
+        torch.testing.assert_close(activated_brief, F.gelu(rounded), rtol=2**-8, atol=1e-6)
         leaf = qkv.double().requires_grad_()
         q, k, v = leaf.permute(1, 2, 0, 3).unbind(0)
         output = F.scaled_dot_product_attention(
@@ -53,7 +57,7 @@ class TestSanitizedAttention:
         (through,) = torch.autograd.grad(activated, leaf, gradient)
         parts = (output, gradient, activated, through)
         expected = torch.cat([part.detach().flatten() for part in parts]).float()
-        torch.testing.assert_close(computed, expected, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(whole, expected, rtol=1e-4, atol=1e-4)
 
     def test_scratch_that_is_too_short_is_caught(self, program: Path) -> None:
         """The control."""

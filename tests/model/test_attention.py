@@ -85,18 +85,17 @@ def test_the_future_has_no_influence(native: bool) -> None:
     assert bool((gradient[:, : past + 1, 1:] != 0).any())
 
 
-@pytest.mark.parametrize(
-    ("time", "dtype"), [(LONGEST + 1, torch.float32), (8, torch.float64), (8, torch.bfloat16)], ids=str
-)
+@pytest.mark.parametrize(("time", "dtype"), [(LONGEST + 1, torch.float32), (8, torch.float64)], ids=str)
 def test_long_sequences_and_other_types_take_the_fused_kernel(time: int, dtype: torch.dtype, native: bool) -> None:
     qkv = tokens(time, dtype).detach()[:1]
     torch.testing.assert_close(causal_attention(qkv, None, SCALE, native=native), fused(qkv, None), rtol=0, atol=0)
 
 
-def test_under_autocast_it_is_the_fused_kernel_too(native: bool) -> None:
-    qkv = tokens(8).detach()
+def test_bfloat16_takes_it_without_the_kernels() -> None:
+    qkv = tokens(8, torch.bfloat16).detach()
+    torch.testing.assert_close(causal_attention(qkv, None, SCALE), fused(qkv, None), rtol=0, atol=0)
     with torch.autocast("cpu", torch.bfloat16):
-        assert causal_attention(qkv, None, SCALE, native=native).dtype == torch.bfloat16
+        assert causal_attention(qkv.float(), None, SCALE).dtype == torch.bfloat16
 
 
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # by the compiler itself
@@ -118,12 +117,40 @@ class TestNative:
         if not native:
             pytest.skip("of the C++ kernels alone")
 
-    def test_the_operators_are_as_pytorch_wants_them(self) -> None:
-        arguments = (tokens(16), alibi_bias(3, 16), SCALE)  # so short that no part of the weights is left unwritten
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+    def test_the_operators_are_as_pytorch_wants_them(self, dtype: torch.dtype) -> None:
+        # So short that no part of the weights is left unwritten.
+        arguments = (tokens(16, dtype), alibi_bias(3, 16), SCALE)
         torch.library.opcheck(torch.ops.smupar_native.attention.default, arguments)
 
-    def test_results_do_not_depend_on_threads(self) -> None:
-        qkv, by_threads = tokens(70), []
+    @pytest.mark.parametrize("with_bias", [False, True])
+    @pytest.mark.parametrize("time", [1, 15, 70])
+    @pytest.mark.parametrize("autocast", [False, True])
+    def test_bfloat16_is_read_and_written_and_float32_computed(
+        self, time: int, with_bias: bool, autocast: bool
+    ) -> None:
+        """No further from the result in float32 than rounding of what comes in and goes out."""
+        bias = alibi_bias(3, time) if with_bias else None
+        brief = tokens(time, torch.bfloat16, channels=48)
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            computed = results(lambda x: causal_attention(x, bias, SCALE, native=True), brief)
+        whole = brief.detach().float().requires_grad_()
+        weights = torch.linspace(-1, 1, computed[0].numel()).view(computed[0].shape).bfloat16().float()
+        output = causal_attention(whole, bias, SCALE, native=True)
+        (gradient,) = torch.autograd.grad((output * weights).sum(), whole)
+        for value, other in zip(computed, (output, gradient), strict=True):
+            assert value.dtype == torch.bfloat16
+            assert torch.equal(value, other.bfloat16())
+
+    def test_under_autocast_float32_stays_as_it_is(self) -> None:
+        qkv = tokens(70)
+        with torch.autocast("cpu", torch.bfloat16):
+            computed = causal_attention(qkv, None, SCALE, native=True)
+        assert torch.equal(computed, causal_attention(qkv, None, SCALE, native=True))
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+    def test_results_do_not_depend_on_threads(self, dtype: torch.dtype) -> None:
+        qkv, by_threads = tokens(70, dtype), []
         before = torch.get_num_threads()
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)

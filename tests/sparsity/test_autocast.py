@@ -55,6 +55,54 @@ def test_dense_products_really_are_shorter() -> None:
     assert not torch.equal(stepped(made, shorter=True)[0], stepped(made, shorter=False)[0])
 
 
+def bfloat16_step(made: SparseLinear) -> list[Tensor]:
+    """Output and gradients of inputs, weight and bias, from inputs that are bfloat16 already."""
+    inputs = torch.randn(70, 24, generator=torch.Generator().manual_seed(1)).bfloat16().requires_grad_()
+    upstream = torch.randn(70, 20, generator=torch.Generator().manual_seed(2)).bfloat16()
+    made.zero_grad()
+    with torch.autocast("cpu", torch.bfloat16):
+        output = made(inputs)
+    output.backward(upstream.to(output.dtype))
+    gradients = [inputs.grad, made.weight.grad, None if made.bias is None else made.bias.grad]
+    return [output.detach(), *(gradient for gradient in gradients if gradient is not None)]
+
+
+@pytest.mark.usefixtures("needs_compiler")
+def test_kernels_read_and_write_bfloat16_and_compute_in_float32() -> None:
+    made = layer("native")
+    output, for_inputs, for_weight, for_bias = bfloat16_step(made)
+    assert [value.dtype for value in (output, for_inputs)] == [torch.bfloat16] * 2
+    assert [value.dtype for value in (for_weight, for_bias)] == [torch.float32] * 2
+    inputs = torch.randn(70, 24, generator=torch.Generator().manual_seed(1)).bfloat16().float().requires_grad_()
+    upstream = torch.randn(70, 20, generator=torch.Generator().manual_seed(2)).bfloat16().float()
+    made.zero_grad()
+    whole = made(inputs)
+    whole.backward(upstream)
+    assert torch.equal(output, whole.bfloat16())
+    assert inputs.grad is not None
+    assert made.bias is not None
+    assert made.weight.grad is not None
+    assert torch.equal(for_inputs, inputs.grad.bfloat16())
+    assert torch.equal(for_weight, made.weight.grad)
+    torch.testing.assert_close(for_bias, made.bias.grad)
+
+
+@pytest.mark.usefixtures("needs_compiler")
+def test_inputs_that_are_float32_stay_so_under_the_kernels() -> None:
+    made, inputs = layer("native"), torch.randn(7, 24)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(made(inputs), made(inputs))
+        assert made(inputs).dtype == torch.float32
+    with torch.autocast("cpu", torch.float16):
+        assert made(inputs.bfloat16()).dtype == torch.float32
+
+
+def test_expanded_weights_are_multiplied_as_masked_ones_are() -> None:
+    for value, other in zip(bfloat16_step(layer("expand")), bfloat16_step(layer("masked")), strict=True):
+        dense = other[layer("masked").mask] if value.shape != other.shape else other
+        torch.testing.assert_close(value, dense.to(value.dtype), rtol=1e-2, atol=1e-2)
+
+
 def test_sparse_products_of_either_direction_are_out_of_its_reach(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where it is left on around the backward pass. On a CPU it knows none of them, elsewhere it does."""
     seen = []

@@ -25,7 +25,8 @@ inline Normal normal_at(Vec x) {
 }
 
 // out[i] = x[i] Phi(x[i]) for i < count
-inline void gelu(const float* x, int64_t count, float* out) {
+template <class Number>
+void gelu(const Number* x, int64_t count, Number* out) {
   for (int64_t i = 0; i < count; i += kLanes) {
     const int width = static_cast<int>(std::min<int64_t>(count - i, kLanes));
     const Vec here = load_loose(x + i, width);
@@ -34,7 +35,8 @@ inline void gelu(const float* x, int64_t count, float* out) {
 }
 
 // out[i] = gradient[i] d gelu / dx (x[i])
-inline void gelu_backward(const float* gradient, const float* x, int64_t count, float* out) {
+template <class Number>
+void gelu_backward(const Number* gradient, const Number* x, int64_t count, Number* out) {
   for (int64_t i = 0; i < count; i += kLanes) {
     const int width = static_cast<int>(std::min<int64_t>(count - i, kLanes));
     const Vec here = load_loose(x + i, width);

@@ -85,9 +85,9 @@ inline int64_t backward_scratch(const Panels& weight, int64_t tile) {
 // One panel of columns over one tile of up to N * kLanes tokens. Adds to values_gradient, or fills it if it is `fresh`;
 // like `values`, it is in the order of the panels. `gradient` is tiled, all rows; the others are dense, from the panel's
 // first column on.
-template <int N, bool ForInputs>
-void backward_tile(const Panels& weight, int64_t p, const float* gradient, const float* inputs, int64_t tokens,
-                   const float* values, float* scratch, float* inputs_gradient, float* values_gradient, bool fresh) {
+template <int N, bool ForInputs, class Number>
+void backward_tile(const Panels& weight, int64_t p, const float* gradient, const Number* inputs, int64_t tokens,
+                   const float* values, float* scratch, Number* inputs_gradient, float* values_gradient, bool fresh) {
   constexpr int64_t tile = N * kLanes;
   const int64_t width = weight.width(p);
   float* x = scratch;

@@ -51,9 +51,9 @@ inline int64_t forward_scratch(const Panels& weight, int64_t tile) {
 }
 
 // All outputs of up to N * kLanes tokens. `values` are in the order of the panels.
-template <int N>
-void forward_tile(const Panels& weight, const float* inputs, int64_t tokens, const float* values, const float* bias,
-                  float* scratch, float* outputs) {
+template <int N, class Number>
+void forward_tile(const Panels& weight, const Number* inputs, int64_t tokens, const float* values, const float* bias,
+                  float* scratch, Number* outputs) {
   constexpr int64_t tile = N * kLanes;
   float* tiled = scratch;
   float* sums = scratch + weight.along * tile;

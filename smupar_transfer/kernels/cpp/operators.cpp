@@ -11,6 +11,7 @@
 
 #include <optional>
 #include <tuple>
+#include <type_traits>
 
 #include "backward.h"
 #include "forward.h"
@@ -78,7 +79,7 @@ Tensor linear(const Tensor& inputs_, const Tensor& values, const std::optional<T
               const Tensor& starts, const Tensor& row_starts, int64_t panel, int64_t block, int64_t wanted_tile,
               const Tensor&, const Tensor&, const Tensor&, int64_t, int64_t, int64_t) {
   const Tensor inputs = inputs_.contiguous();
-  check(inputs, at::kFloat, 2, "inputs");
+  check(inputs, inputs.scalar_type(), 2, "inputs");
   check(values, at::kFloat, 1, "values");
   check(row_starts, at::kInt, 1, "row_starts");
   const int64_t tokens = inputs.size(0), rows = row_starts.numel() - 1;
@@ -91,16 +92,19 @@ Tensor linear(const Tensor& inputs_, const Tensor& values, const std::optional<T
   const float* biases = bias ? bias->const_data_ptr<float>() : nullptr;
   const Tensor ordered = into_panels(values, weight, row_starts);
   Tensor outputs = at::empty({tokens, rows}, inputs.options());
-  const float* from = inputs.const_data_ptr<float>();
-  float* to = outputs.data_ptr<float>();
-  with_vectors<8>(wanted_tile, tokens, [&](auto vectors) {
-    constexpr int64_t tile = vectors() * kLanes;
-    at::parallel_for(0, (tokens + tile - 1) / tile, 1, [&](int64_t begin, int64_t end) {
-      const Tensor scratch = scratch_like(inputs, forward_scratch(weight, tile));
-      for (int64_t t = begin * tile; t < std::min(end * tile, tokens); t += tile) {
-        forward_tile<vectors()>(weight, from + t * weight.along, std::min(tile, tokens - t),
-                                ordered.const_data_ptr<float>(), biases, aligned(scratch), to + t * rows);
-      }
+  with_number(inputs, "inputs", [&](auto* number) {
+    using Number = std::remove_pointer_t<decltype(number)>;
+    const Number* from = numbers<Number>(inputs);
+    Number* to = numbers<Number>(outputs);
+    with_vectors<8>(wanted_tile, tokens, [&](auto vectors) {
+      constexpr int64_t tile = vectors() * kLanes;
+      at::parallel_for(0, (tokens + tile - 1) / tile, 1, [&](int64_t begin, int64_t end) {
+        const Tensor scratch = scratch_like(inputs, forward_scratch(weight, tile));
+        for (int64_t t = begin * tile; t < std::min(end * tile, tokens); t += tile) {
+          forward_tile<vectors()>(weight, from + t * weight.along, std::min(tile, tokens - t),
+                                  ordered.const_data_ptr<float>(), biases, aligned(scratch), to + t * rows);
+        }
+      });
     });
   });
   return outputs;
@@ -136,12 +140,13 @@ Tensor scatter_sum(const Tensor& parts, const Tensor& positions) {
 }
 
 // What both ways to share out a backward pass work on.
-template <int N, bool ForInputs>
+template <int N, bool ForInputs, class Number>
 struct Backward {
   static constexpr int64_t tile = N * kLanes;
   const Panels& weight;
-  const float *gradient, *inputs, *values;
-  float* inputs_gradient;  // null unless ForInputs
+  const Number *gradient, *inputs;
+  const float* values;
+  Number* inputs_gradient;  // null unless ForInputs
   int64_t tokens;
 
   int64_t tiles() const { return (tokens + tile - 1) / tile; }
@@ -203,15 +208,15 @@ void share_panels(const Pass& pass, Tensor& parts) {
   }
 }
 
-template <int N, bool ForInputs>
+template <int N, bool ForInputs, class Number>
 void share_out(const Panels& weight, const Tensor& gradient, const Tensor& inputs, const Tensor& values,
                Tensor& inputs_gradient, Tensor& parts) {
-  const Backward<N, ForInputs> pass{weight,
-                                    gradient.const_data_ptr<float>(),
-                                    inputs.const_data_ptr<float>(),
-                                    values.const_data_ptr<float>(),
-                                    ForInputs ? inputs_gradient.data_ptr<float>() : nullptr,
-                                    inputs.size(0)};
+  const Backward<N, ForInputs, Number> pass{weight,
+                                            numbers<Number>(gradient),
+                                            numbers<Number>(inputs),
+                                            values.const_data_ptr<float>(),
+                                            ForInputs ? numbers<Number>(inputs_gradient) : nullptr,
+                                            inputs.size(0)};
   if (parts.size(0) > 1) {
     share_tokens(pass, parts);
   } else {
@@ -223,8 +228,8 @@ std::tuple<Tensor, Tensor> linear_backward(const Tensor& gradient_, const Tensor
                                            const Tensor& index, const Tensor& starts, const Tensor& positions,
                                            int64_t panel, int64_t block, int64_t wanted_tile, bool for_inputs) {
   const Tensor gradient = gradient_.contiguous(), inputs = inputs_.contiguous();
-  check(gradient, at::kFloat, 2, "gradient");
-  check(inputs, at::kFloat, 2, "inputs");
+  check(inputs, inputs.scalar_type(), 2, "inputs");
+  check(gradient, inputs.scalar_type(), 2, "gradient");
   check(values, at::kFloat, 1, "values");
   check(positions, at::kInt, 1, "positions");
   const int64_t tokens = inputs.size(0);
@@ -240,11 +245,14 @@ std::tuple<Tensor, Tensor> linear_backward(const Tensor& gradient_, const Tensor
     constexpr int64_t tile = vectors() * kLanes;
     parts = tokens > 0 ? at::empty({token_ranges(tokens / tile, values.numel()), values.numel()}, values.options())
                        : at::zeros({1, values.numel()}, values.options());
-    if (for_inputs) {
-      share_out<vectors(), true>(weight, gradient, inputs, ordered, inputs_gradient, parts);
-    } else {
-      share_out<vectors(), false>(weight, gradient, inputs, ordered, inputs_gradient, parts);
-    }
+    with_number(inputs, "inputs", [&](auto* number) {
+      using Number = std::remove_pointer_t<decltype(number)>;
+      if (for_inputs) {
+        share_out<vectors(), true, Number>(weight, gradient, inputs, ordered, inputs_gradient, parts);
+      } else {
+        share_out<vectors(), false, Number>(weight, gradient, inputs, ordered, inputs_gradient, parts);
+      }
+    });
   });
   return {inputs_gradient, scatter_sum(parts, positions)};
 }

@@ -11,12 +11,13 @@
 namespace smupar {
 
 // tiled[f * tile + t] = dense[t * stride + f] for f < features, t < tokens; zero for tokens <= t < tile.
-inline void pack(const float* dense, int64_t stride, int64_t tokens, int64_t features, float* tiled, int64_t tile) {
+template <class Number>
+void pack(const Number* dense, int64_t stride, int64_t tokens, int64_t features, float* tiled, int64_t tile) {
   for (int64_t t = 0; t < tile; t += kLanes) {
     const int height = static_cast<int>(std::clamp<int64_t>(tokens - t, 0, kLanes));
     for (int64_t f = 0; f < features; f += kLanes) {
       const int width = static_cast<int>(std::min<int64_t>(features - f, kLanes));
-      const float* corner = dense + t * stride + f;
+      const Number* corner = dense + t * stride + f;
       Vec rows[kLanes];
       if (height == kLanes && width == kLanes) {
 #pragma GCC unroll 16
@@ -37,7 +38,8 @@ inline void pack(const float* dense, int64_t stride, int64_t tokens, int64_t fea
 }
 
 // The way back: dense[t * stride + f] = tiled[f * tile + t] for f < features <= kLanes, t < tokens.
-inline void unpack(const float* tiled, int64_t tile, int64_t tokens, int features, float* dense, int64_t stride) {
+template <class Number>
+void unpack(const float* tiled, int64_t tile, int64_t tokens, int features, Number* dense, int64_t stride) {
   for (int64_t t = 0; t < tokens; t += kLanes) {
     const int height = static_cast<int>(std::min<int64_t>(tokens - t, kLanes));
     Vec rows[kLanes];
@@ -48,7 +50,7 @@ inline void unpack(const float* tiled, int64_t tile, int64_t tokens, int feature
       for (int i = 0; i < kLanes; i++) rows[i] = i < features ? load(tiled + i * tile + t) : Vec{};
     }
     transpose(rows);
-    float* to = dense + t * stride;
+    Number* to = dense + t * stride;
     if (height == kLanes && features == kLanes) {
 #pragma GCC unroll 16
       for (int i = 0; i < kLanes; i++) store_loose(to + i * stride, rows[i], kLanes);

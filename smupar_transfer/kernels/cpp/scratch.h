@@ -20,7 +20,21 @@ inline void check(const at::Tensor& tensor, at::ScalarType type, int64_t dimensi
 
 inline at::Tensor scratch_like(const at::Tensor& like, int64_t floats) {
   // One vector more, for alignment whatever the allocator gives.
-  return at::empty({floats + kLanes}, like.options());
+  return at::empty({floats + kLanes}, like.options().dtype(at::kFloat));
+}
+
+// Calls action with a null pointer to the type in which a tensor holds its numbers: float or BFloat16.
+template <class Action>
+void with_number(const at::Tensor& tensor, const char* name, const Action& action) {
+  if (tensor.scalar_type() == at::kBFloat16) return action(static_cast<BFloat16*>(nullptr));
+  TORCH_CHECK(tensor.scalar_type() == at::kFloat, name, " has type ", tensor.scalar_type(), ", not ", at::kFloat, " or ",
+              at::kBFloat16);
+  action(static_cast<float*>(nullptr));
+}
+
+template <class Number>
+Number* numbers(const at::Tensor& tensor) {
+  return static_cast<Number*>(tensor.data_ptr());
 }
 
 inline float* aligned(const at::Tensor& scratch) {

@@ -5,6 +5,10 @@
 #include <cstring>
 #include <utility>
 
+#if defined(__AVX512BF16__) && defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
 namespace smupar {
 
 #if defined(__AVX512F__)
@@ -27,7 +31,15 @@ typedef float LooseVec __attribute__((vector_size(4 * kLanes), may_alias, aligne
 typedef int32_t LaneIndex __attribute__((vector_size(4 * kLanes)));
 typedef uint32_t Bits __attribute__((vector_size(4 * kLanes), may_alias));
 
+typedef uint16_t BriefBits __attribute__((vector_size(2 * kLanes), may_alias));
+typedef uint16_t LooseBriefBits __attribute__((vector_size(2 * kLanes), may_alias, aligned(2)));
+
 inline constexpr int64_t kAlignment = 4 * kLanes;
+
+// The upper half of a float. Kernels compute in float: only what they read and write is shorter.
+struct BFloat16 {
+  uint16_t bits;
+};
 
 // Aligned to the vector.
 inline Vec load(const float* from) { return *reinterpret_cast<const Vec*>(from); }
@@ -59,6 +71,34 @@ inline void store_loose(float* to, Vec value, int count) {
     *reinterpret_cast<LooseVec*>(to) = value;
   } else {
     std::memcpy(to, &value, sizeof(float) * count);
+  }
+}
+
+inline Vec load_loose(const BFloat16* from, int count) {
+  BriefBits value{};
+  if (count == kLanes) {
+    value = *reinterpret_cast<const LooseBriefBits*>(from);
+  } else {
+    std::memcpy(&value, from, sizeof(BFloat16) * count);
+  }
+  return reinterpret_cast<Vec>(__builtin_convertvector(value, Bits) << 16);
+}
+// Rounded to the nearest, to the even one of two; NaN stays NaN.
+inline BriefBits rounded(Vec value) {
+#if defined(__AVX512BF16__) && defined(__AVX512F__)
+  return reinterpret_cast<BriefBits>(_mm512_cvtneps_pbh(reinterpret_cast<__m512>(value)));
+#else
+  const Bits bits = reinterpret_cast<Bits>(value), lost = reinterpret_cast<Bits>(value != value);
+  const Bits half = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+  return __builtin_convertvector((half & ~lost) | (lost & 0x7fc0), BriefBits);
+#endif
+}
+inline void store_loose(BFloat16* to, Vec value, int count) {
+  const BriefBits brief = rounded(value);
+  if (count == kLanes) {
+    *reinterpret_cast<LooseBriefBits*>(to) = brief;
+  } else {
+    std::memcpy(to, &brief, sizeof(BFloat16) * count);
   }
 }
 

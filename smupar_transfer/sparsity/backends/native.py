@@ -8,7 +8,7 @@ from dataclasses import astuple
 import torch
 from torch import Tensor
 
-from smupar_transfer.sparsity.backends.compact_layout import INT32_MAX, CompactLayout, starts_of
+from smupar_transfer.sparsity.backends.compact_layout import INT32_MAX, CompactLayout, autocast_type, starts_of
 from smupar_transfer.sparsity.backends.csr import CsrBackend
 from smupar_transfer.sparsity.backends.panels import Panels, backward_blocking, forward_blocking
 
@@ -53,9 +53,13 @@ class NativeBackend(CompactLayout):
         """See ``Backend``. Computes in the type of the weight, whatever the type of the inputs.
 
         Also under autocast: tiles of bfloat16 were no faster, since those of float32 fit the first cache already.
+        Inputs that are bfloat16 there are read as they are, and outputs are then written so; others are not made so,
+        which would take longer than it saves.
         """
         if weight.dtype != torch.float32 or not self._fits:
             return self._otherwise.linear(inputs, weight, bias)
-        flat = inputs.reshape(-1, self.shape[1]).to(weight.dtype)
+        flat = inputs.reshape(-1, self.shape[1])
+        if not (flat.dtype == torch.bfloat16 and autocast_type(inputs) == torch.bfloat16):
+            flat = flat.to(weight.dtype)
         output: Tensor = torch.ops.smupar_native.linear(flat, weight, bias, *self.structure)
         return output.view(*inputs.shape[:-1], self.shape[0])
