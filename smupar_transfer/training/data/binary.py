@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from smupar_transfer.records import DataSpec
 from smupar_transfer.theory import InputError
 from smupar_transfer.training.data.files import own_path
+from smupar_transfer.training.data.fingerprints import Facts, remembered, sha256_of
 from smupar_transfer.training.data.reading import readable
 from smupar_transfer.training.data.token_types import MOST_IDS, TOKEN_TYPES, doubt, refuse_other_formats
 from smupar_transfer.training.data.tokens import TokenData, Tokens
@@ -31,7 +31,6 @@ OTHER_HEADERS = {
 UINT16_IDS = 1 << 16
 LOOKED_AT = 1 << 20
 """So many values at the beginning of a file must look like token ids."""
-_CHUNK = 1 << 24
 _NAME_IT = f"name the type of its ids in data.dtype: {', '.join(TOKEN_TYPES)}, all little-endian"
 
 
@@ -88,11 +87,11 @@ def load_binary(
         layouts = [_layout(file, dtype, vocab_size) for file in files]
         mapped = [_map(file, layout) for file, layout in zip(files, layouts, strict=True)]
         train, validation = _splits(mapped, fraction, path)
-        sha256 = _sha256(files)
+        facts = remembered(files, f"bin {layouts}", lambda: _facts(files, mapped))
     return TokenData(
         spec=DataSpec(
             name="bin",
-            sha256=sha256,
+            sha256=str(facts["sha256"]),
             train_size=len(train),
             validation_size=len(validation),
             bytes_per_token=bytes_per_token,
@@ -100,7 +99,7 @@ def load_binary(
         ),
         train=train,
         validation=validation,
-        vocab_size=_checked_vocab_size(path, mapped, vocab_size, told=all(layout.told for layout in layouts)),
+        vocab_size=_checked_vocab_size(path, facts, vocab_size, told=all(layout.told for layout in layouts)),
     )
 
 
@@ -179,9 +178,15 @@ def _announced(file: Path, header: NDArray[np.int32], dtype: str | None) -> _Lay
     return _Layout(announced, HEADER_BYTES, count)
 
 
-def _checked_vocab_size(path: str, parts: Sequence[Tokens], vocab_size: int | None, *, told: bool) -> int:
+def _facts(files: Sequence[Path], parts: Sequence[Tokens]) -> Facts:
+    """What takes reading the files through: their hash, their smallest and their largest id."""
+    lowest, highest = min(int(part.min()) for part in parts), max(int(part.max()) for part in parts)
+    return {"sha256": sha256_of(files), "lowest": lowest, "highest": highest}
+
+
+def _checked_vocab_size(path: str, facts: Facts, vocab_size: int | None, *, told: bool) -> int:
     """See ``load_binary``; ``told`` is whether the type of the ids is known."""
-    lowest, needed = min(int(part.min()) for part in parts), max(int(part.max()) for part in parts) + 1
+    lowest, needed = int(facts["lowest"]), int(facts["highest"]) + 1
     if lowest < 0:
         raise InputError("data.path", path, f"holds the token id {lowest}", "ids count from 0: take it out")
     if vocab_size is None and needed > MOST_IDS:
@@ -191,12 +196,3 @@ def _checked_vocab_size(path: str, parts: Sequence[Tokens], vocab_size: int | No
         remedy = f"use {needed} or more" + ("" if told else f", or {_NAME_IT}")
         raise InputError("data.vocab_size", vocab_size, f"is too small for token id {needed - 1}", remedy)
     return needed if vocab_size is None else vocab_size
-
-
-def _sha256(files: Sequence[Path]) -> str:
-    digest = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as stream:
-            while chunk := stream.read(_CHUNK):
-                digest.update(chunk)
-    return digest.hexdigest()

