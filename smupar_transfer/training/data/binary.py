@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,11 +13,13 @@ from numpy.typing import NDArray
 from smupar_transfer.records import DataSpec, regular
 from smupar_transfer.theory import InputError
 from smupar_transfer.training.data.files import own_path
+from smupar_transfer.training.data.fingerprints import Facts, remembered, sha256_of
 from smupar_transfer.training.data.reading import readable
 from smupar_transfer.training.data.token_types import MOST_IDS, TOKEN_TYPES, doubt, refuse_other_formats
 from smupar_transfer.training.data.tokens import TokenData, Tokens, require_whole
 
 HEADER_BYTES = 256 * 4
+_CHUNK = 1 << 24  # token ids that are looked at in one piece
 HEADERS = {20240520: (1, "<u2"), 20240801: (7, "<u4")}
 """Magic number -> version and token type. Source: llm.c, dev/data/data_common.py."""
 OTHER_HEADERS = {
@@ -31,7 +32,6 @@ OTHER_HEADERS = {
 UINT16_IDS = 1 << 16
 LOOKED_AT = 1 << 20
 """So many values at the beginning of a file must look like token ids."""
-_CHUNK = 1 << 24
 _NAME_IT = f"name the type of its ids in data.dtype: {', '.join(TOKEN_TYPES)}, all little-endian"
 
 
@@ -88,11 +88,11 @@ def load_binary(
         layouts = [_layout(file, dtype, vocab_size) for file in files]
         mapped = [_map(file, layout) for file, layout in zip(files, layouts, strict=True)]
         train, validation = _splits(mapped, fraction, path)
-        sha256 = _sha256(files)
+        facts = remembered(files, f"bin {layouts}", lambda: _facts(files, mapped))
     return TokenData(
         spec=DataSpec(
             name="bin",
-            sha256=sha256,
+            sha256=str(facts["sha256"]),
             train_size=len(train),
             validation_size=len(validation),
             bytes_per_token=bytes_per_token,
@@ -100,7 +100,7 @@ def load_binary(
         ),
         train=train,
         validation=validation,
-        vocab_size=_checked_vocab_size(path, mapped, vocab_size, told=all(layout.told for layout in layouts)),
+        vocab_size=_checked_vocab_size(path, facts, vocab_size, told=all(layout.told for layout in layouts)),
     )
 
 
@@ -179,10 +179,16 @@ def _announced(file: Path, header: NDArray[np.int32], dtype: str | None) -> _Lay
     return _Layout(announced, HEADER_BYTES, count)
 
 
-def _checked_vocab_size(path: str, parts: Sequence[Tokens], vocab_size: int | None, *, told: bool) -> int:
-    """See ``load_binary``; ``told`` is whether the type of the ids is known."""
+def _facts(files: Sequence[Path], parts: Sequence[Tokens]) -> Facts:
+    """What takes reading the files through: their hash, their smallest and their largest id."""
     ends = [(int(piece.min()), int(piece.max())) for part in parts for piece in _pieces(part)]
-    lowest, needed = min(low for low, _ in ends), max(high for _, high in ends) + 1
+    lowest, highest = min(low for low, _ in ends), max(high for _, high in ends)
+    return {"sha256": sha256_of(files), "lowest": lowest, "highest": highest}
+
+
+def _checked_vocab_size(path: str, facts: Facts, vocab_size: int | None, *, told: bool) -> int:
+    """See ``load_binary``; ``told`` is whether the type of the ids is known."""
+    lowest, needed = int(facts["lowest"]), int(facts["highest"]) + 1
     if lowest < 0:
         raise InputError("data.path", path, f"holds the token id {lowest}", "ids count from 0: take it out")
     if vocab_size is None and needed > MOST_IDS:
@@ -199,12 +205,3 @@ def _pieces(tokens: Tokens) -> Iterator[Tokens]:
     for start in range(0, len(tokens), _CHUNK):
         require_whole(tokens)
         yield np.array(tokens[start : start + _CHUNK])
-
-
-def _sha256(files: Sequence[Path]) -> str:
-    digest = hashlib.sha256()
-    for file in files:
-        with regular(file) as stream:
-            while chunk := stream.read(_CHUNK):
-                digest.update(chunk)
-    return digest.hexdigest()

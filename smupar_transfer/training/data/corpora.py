@@ -6,14 +6,16 @@ import hashlib
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
-from smupar_transfer.records import DataSpec
+from smupar_transfer.records import DataSpec, regular
 from smupar_transfer.theory import InputError
 from smupar_transfer.training.data.files import matches, own_files
-from smupar_transfer.training.data.reading import contents, readable
-from smupar_transfer.training.data.tokens import TokenData, Tokens
+from smupar_transfer.training.data.fingerprints import identities, remembered, sha256_of
+from smupar_transfer.training.data.reading import contents, readable, require_memory
+from smupar_transfer.training.data.tokens import LazyTokens, TokenData, Tokens
 
 BYTES = 256
 SKIPPED_FOLDERS = frozenset({"tests", "benchmarks"})
@@ -55,6 +57,48 @@ def byte_corpus(name: str, files: Sequence[bytes], fraction: float, path: str | 
     )
 
 
+def file_corpus(name: str, files: Sequence[Path], fraction: float, path: str | None = None) -> TokenData:
+    """``byte_corpus`` of files on disk, of which as little is read as possible.
+
+    Their hash is remembered. A single file is mapped, so that processes share its pages; several are read when the
+    first token is asked for.
+
+    Raises:
+        InputError: there is not a single byte, or, when tokens are asked for, a file has changed meanwhile.
+    """
+    sizes = [file.stat().st_size for file in files]
+    if any(contents([file for file, size in zip(files, sizes, strict=True) if size == 0], path or name)):
+        return byte_corpus(name, contents(files, path or name), fraction, path)  # as in /proc: no size tells
+    if len(files) > 1:
+        require_memory(files, path or name)
+    if not any(sizes):
+        raise InputError("data.path" if path else "data", path or name, "is empty: it holds no bytes")
+    known = identities(files)
+    sha256 = str(remembered(files, "text", lambda: {"sha256": sha256_of(files, b"\n")})["sha256"])
+    cuts = [size - int(size * fraction) for size in sizes]
+
+    def read(first: Sequence[int], last: Sequence[int]) -> Tokens:
+        pieces = []
+        with readable(path or name):
+            for file, start, end in zip(files, first, last, strict=True):
+                with regular(file) as stream:
+                    stream.seek(start)
+                    pieces.append(stream.read(end - start))
+            if identities(files) != known:
+                raise InputError("data.path" if path else "data", path or name, "has changed meanwhile", "begin anew")
+        return _joined(pieces)
+
+    def part(first: Sequence[int], last: Sequence[int]) -> Tokens:
+        if len(files) == 1:
+            return np.memmap(files[0], dtype=np.uint8, mode="r")[first[0] : last[0]]
+        lengths = [end - start for start, end in zip(first, last, strict=True) if end > start]
+        length = sum(lengths) + max(0, len(lengths) - 1)  # newlines between them
+        return cast(Tokens, LazyTokens(length, lambda: read(first, last)))
+
+    train, validation = part([0] * len(files), cuts), part(cuts, sizes)
+    return TokenData(DataSpec(name, sha256, len(train), len(validation), 1.0, path), train, validation, BYTES)
+
+
 def split_tail(content: bytes, fraction: float) -> tuple[bytes, bytes]:
     """A file without its last ``fraction`` (rounded down to bytes), and that rest."""
     cut = len(content) - int(len(content) * fraction)
@@ -79,8 +123,7 @@ def load_python(fraction: float) -> TokenData:
         )
     root = Path(package.submodule_search_locations[0])
     with readable(str(root)):
-        files = contents(_python_files(root), str(root))
-    return byte_corpus("python", files, fraction)
+        return file_corpus("python", _python_files(root), fraction)
 
 
 def load_text(path: str | None, fraction: float) -> TokenData:
@@ -97,8 +140,7 @@ def load_text(path: str | None, fraction: float) -> TokenData:
     if not path:
         raise InputError("data.path", path, "is needed by data=text", "name a file, a folder or a glob pattern")
     with readable(path):
-        files = contents(own_files(path), path)
-    return byte_corpus("text", files, fraction, path)
+        return file_corpus("text", own_files(path), fraction, path)
 
 
 def _python_files(root: Path) -> list[Path]:

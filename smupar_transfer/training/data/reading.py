@@ -32,14 +32,23 @@ def contents(files: Sequence[Path], path: str) -> list[bytes]:
         path: What a person gave, for the message.
 
     Raises:
-        InputError: they would not fit into this machine's memory.
+        InputError: see ``require_memory``.
         OSError: one cannot be read, or is no file.
+    """
+    require_memory(files, path)
+    return [_content(file) for file in files]
+
+
+def require_memory(files: Sequence[Path], path: str) -> None:
+    """Check that files can be read at once; what is refused is told beside ``path``, as a person gave it.
+
+    Raises:
+        InputError: they would not fit into this machine's memory.
     """
     total = sum(file.stat().st_size for file in files)
     if COPIES * total > _memory_bytes():
         problem = f"holds {total / 1e9:,.0f} GB, more than this machine's memory takes at once"
         raise InputError("data.path", path, problem, "give fewer files, or data=bin, whose files are mapped")
-    return [_content(file) for file in files]
 
 
 def _content(file: Path) -> bytes:

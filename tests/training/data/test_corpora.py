@@ -92,7 +92,7 @@ def test_python_files_are_sorted_by_relative_path(tmp_path: Path, monkeypatch: p
     skipped = {"a/tests/t.py": b"-", "tests/t.py": b"-", "benchmarks/t.py": b"-", "a/data.txt": b"-"}
     write(tmp_path / "tests", wanted | skipped)  # a folder above the package may well be called tests
     fake_package(tmp_path / "tests", monkeypatch)
-    assert load_python(0.1).train.tobytes() == b"\n".join([b"1" * 9, b"2" * 9, b"3" * 9])
+    assert np.asarray(load_python(0.1).train).tobytes() == b"\n".join([b"1" * 9, b"2" * 9, b"3" * 9])
 
 
 def test_a_missing_sympy_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +128,7 @@ def folder(tmp_path: Path) -> Path:
 )
 def test_text_takes_files_folders_and_patterns(folder: Path, path: str, expected: str) -> None:
     data = load_text(str(folder / path), 0.1)
-    assert [piece[:1].decode() for piece in data.train.tobytes().split(b"\n")] == list(expected)
+    assert [piece[:1].decode() for piece in np.asarray(data.train).tobytes().split(b"\n")] == list(expected)
     assert data.spec.path == str(folder / path)
 
 

