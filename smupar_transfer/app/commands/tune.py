@@ -16,6 +16,7 @@ from smupar_transfer.app.base import unread_scale
 from smupar_transfer.app.console import progress_bar
 from smupar_transfer.app.masking import masked, secrets_of
 from smupar_transfer.app.overrides import PROXY_WORDS, RUN_WORDS, next_command, path_word, set_by_hand, words_given
+from smupar_transfer.app.submission import submitted
 from smupar_transfer.records import write_tuned
 from smupar_transfer.reporting.number_format import loss, significant
 from smupar_transfer.sweeps.overwriting import refuse_other_page
@@ -51,6 +52,8 @@ def run(config: DictConfig) -> None:
         raise InputError(key, OmegaConf.select(config, key), problem, "give it to smupar transfer")
     search, folder = make_search(config), Path(config.results_dir) / config.study.name
     refuse_other_page(folder, "tune", "study.name")
+    if submitted(config, ["tune"], config.study.name, words_given()):
+        return
     trials = tune(config, search)
     tuned = best(search, trials)
     go_on = suggested(config, folder)
@@ -143,7 +146,7 @@ def tune(config: DictConfig, search: Search) -> list[TrialOutcome]:
         def wait(count: int) -> None:
             bar.say(f"best {loss(lowest)}, waiting for {count} of another command")
 
-        with closing(run_search(search, workers, wait, done)) as ended:
+        with closing(run_search(search, workers, wait, done, config.launcher)) as ended:
             for trial in ended:
                 lowest = min(lowest, _value(trial))
                 bar.advance(f"best {loss(lowest)}")
