@@ -22,7 +22,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from smupar_transfer.records import CoordinateRecord, Evaluation, RunRecord
+from smupar_transfer.records import CoordinateRecord, Evaluation, RunFailure, RunRecord
 from smupar_transfer.reporting.number_format import duration, loss
 
 if TYPE_CHECKING:
@@ -210,6 +210,14 @@ class RunsBar:
         if isinstance(record, RunRecord):
             said = f"loss {loss(record.validation_loss)}"
         self._bar.advance(f"{record.spec.parametrization} {said}")
+
+    def failed(self, failure: RunFailure) -> None:
+        """See ``Watcher``."""
+        self._bar.say(f"{failure.key[:12]} failed")
+
+    def waiting(self, count: int) -> None:
+        """See ``Watcher``."""
+        self._bar.say(f"waiting for {count} of another command")
 
 
 @contextmanager

@@ -16,6 +16,8 @@ class ExitCode(IntEnum):
     """A word, a file or a server cannot be used; one line said why."""
     UNDECIDED = 3
     """Something that was required of a result could not be decided: intervals are too wide."""
+    INCOMPLETE = 4
+    """Some runs were given up, and all others are done: the same command tries them again."""
     CRASHED = 70
     """A fault of this program (``EX_SOFTWARE`` of sysexits.h); a traceback was printed."""
     INTERRUPTED = 130

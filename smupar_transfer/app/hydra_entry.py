@@ -165,7 +165,7 @@ def _expand_name(command: str, words: list[str]) -> list[str]:
         if command not in DEFAULT_NAMES:
             return words
         name = DEFAULT_NAMES[command]
-    if command == "plot":  # reads records only
+    if command in ("plot", "status"):  # they read what is stored
         return [f"sweep={name}", *rest]
     typed = keys_of([word for word in rest if not word.startswith("-")])
     own = [word for word in sweep_overrides(name, _config_dir(rest)) if not _overruled(key_of(word), typed)]

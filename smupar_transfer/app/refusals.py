@@ -21,6 +21,7 @@ from smupar_transfer.app.keys import Takes, example_of, keys_of, meant
 from smupar_transfer.app.masking import masked
 from smupar_transfer.app.options import no_such_option
 from smupar_transfer.app.schema import COMMAND_SCHEMAS
+from smupar_transfer.records import RunsFailedError
 from smupar_transfer.sweeps.files import sweeps_for
 from smupar_transfer.sweeps.sweep import key_of
 from smupar_transfer.theory import InputError, either, one_line, shown_text
@@ -249,7 +250,11 @@ def _ending(error: Exception, command: str) -> tuple[str, ExitCode]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return "", ExitCode.GOOD
     # by exact type: a subclass that somebody adds must choose its code
-    codes = {CheckFailedError: ExitCode.CHECK_FAILED, CheckUndecidedError: ExitCode.UNDECIDED}
+    codes: dict[type[Exception], ExitCode] = {
+        CheckFailedError: ExitCode.CHECK_FAILED,
+        CheckUndecidedError: ExitCode.UNDECIDED,
+        RunsFailedError: ExitCode.INCOMPLETE,
+    }
     if type(error) in codes:
         return str(error), codes[type(error)]
     line = str(error) if isinstance(error, InputError | WordError) else refusal(error, command)
@@ -262,7 +267,14 @@ def _ending(error: Exception, command: str) -> tuple[str, ExitCode]:
 def worst(codes: Iterable[ExitCode]) -> ExitCode:
     """The exit code of several runs."""
     # a run that did not come to its end weighs more than any verdict
-    order = (ExitCode.CRASHED, ExitCode.BAD_INPUT, ExitCode.CHECK_FAILED, ExitCode.UNDECIDED, ExitCode.GOOD)
+    order = (
+        ExitCode.CRASHED,
+        ExitCode.BAD_INPUT,
+        ExitCode.INCOMPLETE,
+        ExitCode.CHECK_FAILED,
+        ExitCode.UNDECIDED,
+        ExitCode.GOOD,
+    )
     return min(codes, key=order.index, default=ExitCode.GOOD)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
+from smupar_transfer.launchers import launcher_names
 from smupar_transfer.records import MASK_NAMES, Activation, Decay, MaskKind, Positions, Precision, SearchedOn
 from smupar_transfer.sweeps import shipped
 from smupar_transfer.theory import PARAMETRIZATIONS, UPDATE_RULES, OptimizerSettings, WeightDecayForm
@@ -231,6 +232,15 @@ def accumulate_key() -> Any:
     return key("parts of a batch that are computed one after the other, to save memory; the step stays the same", 1)
 
 
+def launcher_key() -> Any:
+    """The key of every command that has workers."""
+    return key(
+        "who starts the workers: processes of this machine, joblib, ray (a cluster), or submitit, which has a batch "
+        "system run the command as many times, and waits for none of them",
+        choices=launcher_names(),
+    )
+
+
 @dataclass
 class RunConfig:
     """Keys of this command."""
@@ -258,6 +268,7 @@ class TuneConfig(RunConfig):
     tuning: Any = MISSING
     tracker: str = tracker_key()
     workers: int = key("processes that run trials side by side")
+    launcher: str = launcher_key()
     study: StudyConfig = field(default_factory=StudyConfig)
 
 
@@ -314,6 +325,7 @@ class SweepConfig(RunConfig):
     tracker: str = tracker_key()
     accumulate: int = accumulate_key()
     workers: int = key("processes that run side by side")
+    launcher: str = launcher_key()
 
 
 @dataclass
@@ -332,6 +344,15 @@ class PlotConfig:
     """Keys of this command."""
 
     sweep: str = key("name of a result in results_dir; sweep= may be left out")
+    results_dir: str = key("folder under which results lie")
+
+
+@dataclass
+class StatusConfig:
+    """Keys of this command."""
+
+    sweep: str = key("name of a result or of a study in results_dir; sweep= may be left out")
+    storage: str | None = key("study.storage of a study that is not in its folder", None)
     results_dir: str = key("folder under which results lie")
 
 
@@ -388,6 +409,7 @@ COMMAND_SCHEMAS: dict[str, type] = {
     "sweep": SweepConfig,
     "coordinates": CoordinatesConfig,
     "plot": PlotConfig,
+    "status": StatusConfig,
     "explain": ExplainConfig,
     "export": ExportConfig,
     "calibrate": CalibrateConfig,

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from smupar_transfer.app import config_to_spec, console
 from smupar_transfer.app.base import Base, require_source, resolve_base, with_base
 from smupar_transfer.app.sweep_config import Points, typed
+from smupar_transfer.launchers import find_launcher
 from smupar_transfer.records import RunSpec
 from smupar_transfer.sweeps.axes import keys_of
 from smupar_transfer.sweeps.planner import Planner
@@ -45,6 +46,7 @@ def context_of(config: DictConfig, folder: Path, elsewhere: Elsewhere = dict) ->
     Raises:
         InputError: a value is impossible.
     """
+    find_launcher(config.launcher)  # a slip is told at once, even where nothing is missing
     return RunContext(
         config_to_spec.data_request(config),
         config_to_spec.execution(config),
@@ -53,4 +55,5 @@ def context_of(config: DictConfig, folder: Path, elsewhere: Elsewhere = dict) ->
         elsewhere,
         console.watch,
         config_to_spec.tracking(config, folder),
+        config.launcher,
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from smupar_transfer.theory import InputError
 
@@ -79,62 +79,108 @@ def on_workers(
     start_worker: Callable[[], Worker],
     failed: Callable[[Job, str], JobResult] | None,
 ) -> Generator[JobResult | Later, None, None]:
-    """Carry out jobs on workers, each of which is started when there is a job for it; see ``run_jobs``.
+    """Carry out jobs on workers, each of which is started when there is a job for it; see ``run_jobs``."""
+    crew = _Crew(work, workers, start_worker, failed)
+    rest = iter(jobs)
+    try:
+        state = _Supply.MORE
+        while state is not _Supply.ENDED or crew.busy:
+            if state is not _Supply.ENDED:
+                state = crew.fill(rest)
+            done = crew.wait(state)
+            if not done:
+                yield LATER
+            for future in done:
+                yield crew.outcome(future)
+    except BaseException:  # closing the iterator is one
+        crew.kill()
+        raise
+    crew.close()
 
-    A worker that dies is replaced by a new one, which tries its job again.
-    """
-    rest, ended = iter(jobs), False
-    idle: list[Worker] = []
-    busy: dict[Future[JobResult], _Attempt] = {}
 
-    def start(job: Job, number: int = 0) -> None:
-        worker = idle.pop() if idle else start_worker()
-        attempt = _Attempt(worker, job, number)
-        try:
-            busy[worker.submit(work, job)] = attempt
-        except BrokenExecutor:  # it died while it had nothing to do
-            worker.kill()
-            attempt = _Attempt(start_worker(), job, number)
-            busy[attempt.worker.submit(work, job)] = attempt
+class _Supply(Enum):
+    """Whether there are jobs for workers without one."""
 
-    def outcome(future: Future[JobResult], attempt: _Attempt) -> JobResult | Later:
+    MORE = "every worker has one"
+    NONE_NOW = "none for now"
+    ENDED = "no more"
+
+
+class _Crew(Generic[Job, JobResult]):
+    """Workers that come and go: one that dies is replaced by a new one, which tries its job again."""
+
+    def __init__(
+        self,
+        work: Callable[[Job], JobResult],
+        workers: int,
+        start_worker: Callable[[], Worker],
+        failed: Callable[[Job, str], JobResult] | None,
+    ) -> None:
+        self._work, self._workers, self._start_worker, self._failed = work, workers, start_worker, failed
+        self._idle: list[Worker] = []
+        self.busy: dict[Future[JobResult], _Attempt] = {}
+
+    def fill(self, jobs: Iterator[Job | Later]) -> _Supply:
+        """Give every worker a job, as long as there are any."""
+        while len(self.busy) < self._workers:
+            job: Any = next(jobs, _END)
+            if job is _END:
+                return _Supply.ENDED
+            if job is LATER:
+                return _Supply.NONE_NOW
+            self._start(job)
+        return _Supply.MORE
+
+    def wait(self, supply: _Supply) -> set[Future[JobResult]]:
+        """What ended, which is nothing where a job may turn up before anything ends."""
+        pause = PAUSE_SECONDS if supply is _Supply.NONE_NOW else None
+        if self.busy:
+            return wait(self.busy, pause, FIRST_COMPLETED).done
+        time.sleep(pause or 0)
+        return set()
+
+    def outcome(self, future: Future[JobResult]) -> JobResult | Later:
+        """What came of a job; ``LATER`` if its worker died and it is tried again."""
+        attempt = self.busy.pop(future)
         try:
             result = future.result()
         except BrokenExecutor as error:
-            reason = attempt.worker.why_dead()
-            attempt.worker.kill()
-            if attempt.number < RETRIES:
-                start(attempt.job, attempt.number + 1)
-                return LATER
-            if failed is None:
-                raise _given_up(workers, reason) from error
-            return failed(attempt.job, f"{reason}, {RETRIES + 1} times")
+            return self._after_death(attempt, error)
         except BaseException:  # what the job raised: its worker lives
-            idle.append(attempt.worker)
+            self._idle.append(attempt.worker)
             raise
-        idle.append(attempt.worker)
+        self._idle.append(attempt.worker)
         return result
 
-    try:
-        more = True
-        while more or busy:
-            pausing = False
-            while more and not pausing and len(busy) < workers:
-                job: Any = next(rest, _END)
-                more, pausing = job is not _END, job is LATER
-                if more and not pausing:
-                    start(job)
-            if not busy and pausing:
-                time.sleep(PAUSE_SECONDS)
-            done = wait(busy, PAUSE_SECONDS if pausing else None, FIRST_COMPLETED).done if busy else set()
-            if pausing and not done:
-                yield LATER
-            for future in done:
-                yield outcome(future, busy.pop(future))
-        ended = True
-    finally:
-        for worker in [*idle, *(attempt.worker for attempt in busy.values())]:
-            worker.close() if ended else worker.kill()
+    def close(self) -> None:
+        """End workers that have no jobs."""
+        for worker in self._idle:
+            worker.close()
+
+    def kill(self) -> None:
+        """End all workers at once."""
+        for worker in [*self._idle, *(attempt.worker for attempt in self.busy.values())]:
+            worker.kill()
+
+    def _start(self, job: Job, number: int = 0) -> None:
+        worker = self._idle.pop() if self._idle else self._start_worker()
+        try:
+            future = worker.submit(self._work, job)
+        except BrokenExecutor:  # it died while it had nothing to do
+            worker.kill()
+            worker = self._start_worker()
+            future = worker.submit(self._work, job)
+        self.busy[future] = _Attempt(worker, job, number)
+
+    def _after_death(self, attempt: _Attempt, error: BrokenExecutor) -> JobResult | Later:
+        reason = attempt.worker.why_dead()
+        attempt.worker.kill()
+        if attempt.number < RETRIES:
+            self._start(attempt.job, attempt.number + 1)
+            return LATER
+        if self._failed is None:
+            raise _given_up(self._workers, reason) from error
+        return self._failed(attempt.job, f"{reason}, {RETRIES + 1} times")
 
 
 def _given_up(workers: int, reason: str) -> InputError:

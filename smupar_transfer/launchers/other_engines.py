@@ -24,16 +24,15 @@ def _missing(name: str, error: ImportError) -> InputError:
     return InputError("launcher", name, f"cannot be used, since {error}", hint)
 
 
-def _options(variable: str) -> dict[str, Any]:
-    """Options of an engine, from the environment.
+def _options(variable: str, text: str | None) -> dict[str, Any]:
+    """Options of an engine, from an environment variable.
 
     Raises:
         InputError: they are no JSON object.
     """
-    text = os.environ.get(variable) or "{}"
     try:
-        options = json.loads(text)
-    except ValueError as error:
+        options = json.loads(text or "{}")
+    except (ValueError, RecursionError) as error:
         raise InputError(variable, text, f"is not JSON: {error}") from error
     if not isinstance(options, dict):
         raise InputError(variable, text, "is not a JSON object", 'as in {"num_cpus": 4}')
@@ -76,7 +75,7 @@ class RayWorker:
             import ray
         except ImportError as error:
             raise _missing("ray", error) from error
-        options = {"num_cpus": 1, **_options(RAY_OPTIONS), "max_retries": 0}
+        options = {"num_cpus": 1, **_options(RAY_OPTIONS, os.environ.get("SMUPAR_RAY_OPTIONS")), "max_retries": 0}
         if not ray.is_initialized():
             ray.init(log_to_driver=False)  # joins the cluster of RAY_ADDRESS, or of this machine, or starts one here
         self._ray, self._task = ray, ray.remote(**options)(_in_folder)
@@ -149,7 +148,8 @@ def submit_with_submitit(command: Callable[[], int], workers: int, folder: Path)
         raise _missing("submitit", error) from error
     try:
         executor = submitit.AutoExecutor(folder=folder)
-        executor.update_parameters(**{"name": "smupar", "timeout_min": 240, **_options(SUBMITIT_OPTIONS)})
+        given = _options(SUBMITIT_OPTIONS, os.environ.get("SMUPAR_SUBMITIT_OPTIONS"))
+        executor.update_parameters(**{"name": "smupar", "timeout_min": 240, **given})
         with executor.batch():
             jobs = [executor.submit(_Requeued(command)) for _ in range(workers)]
     except (OSError, RuntimeError, TypeError, ValueError, NameError, submitit.core.utils.FailedJobError) as error:

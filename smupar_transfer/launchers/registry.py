@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from smupar_transfer.launchers.jobs import Later, Worker, here, on_workers
 from smupar_transfer.launchers.other_engines import JoblibWorker, RayWorker, submit_with_submitit
@@ -73,8 +73,8 @@ def register_launcher(name: str, start_worker: StartWorker | None = None, submit
 
 def _origin(launcher: Launcher) -> tuple[str, str]:
     """Where it was written: a module that is imported again registers another object from the same place."""
-    function = launcher.start_worker or launcher.submit
-    kind = function if hasattr(function, "__qualname__") else type(function)
+    function: object = launcher.start_worker or launcher.submit
+    kind: Any = function if hasattr(function, "__qualname__") else type(function)
     return kind.__module__, kind.__qualname__
 
 

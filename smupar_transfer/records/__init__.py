@@ -3,6 +3,7 @@
 from smupar_transfer.records.claims import FileClaims, lock_of
 from smupar_transfer.records.coordinates import CoordinateRecord, LayerSizes
 from smupar_transfer.records.design import Design
+from smupar_transfer.records.failure import FailureStore, RunFailure, RunsFailedError
 from smupar_transfer.records.file_kinds import FileKind, identify, refuse_other
 from smupar_transfer.records.files import from_plain, require_writable, to_plain, write_atomically
 from smupar_transfer.records.jsons import load_json
@@ -60,6 +61,7 @@ __all__ = [
     "Design",
     "Environment",
     "Evaluation",
+    "FailureStore",
     "FileClaims",
     "FileKind",
     "GPTSpec",
@@ -72,9 +74,11 @@ __all__ = [
     "ModuleSpec",
     "Positions",
     "Precision",
+    "RunFailure",
     "RunRecord",
     "RunSpec",
     "RunStore",
+    "RunsFailedError",
     "SearchedOn",
     "SparsitySpec",
     "Store",

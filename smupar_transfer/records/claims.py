@@ -11,6 +11,7 @@ neither locks of the kernel nor clocks that agree.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -31,7 +32,7 @@ HEARTBEAT_SECONDS = 10.0
 """Between two; several may fail before a claim expires."""
 EXPIRY_SECONDS = 60.0
 """After so long without a heartbeat, a claim of a process on another machine counts for nothing."""
-LOCK_SECONDS = 300.0
+LOCK_SECONDS = 900.0
 """How long a file may be written by others before that is an error."""
 CREATION_ATTEMPTS = 10
 """At making a file in a folder that other processes take away whenever it is empty."""
@@ -90,6 +91,7 @@ class FileClaims:
         self._heart.join(HEARTBEAT_SECONDS)
         for claim in list(self._held.values()):
             self.release(claim)
+        self._remove_folder()
 
     def take(self, name: str) -> FileClaim | None:
         """Claim a name that no living process holds.
@@ -125,7 +127,6 @@ class FileClaims:
         self._held.pop(claim.name, None)
         for deaths in range(claim.deaths + 1):  # the own file last: until then nobody else can take the name
             self._remove(f"{claim.name}.{deaths}")
-        self._remove_folder()
 
     def names(self) -> set[str]:
         """What is claimed, be it by the living or the dead."""
@@ -155,7 +156,7 @@ class FileClaims:
         except (FileNotFoundError, NotADirectoryError):
             return {}
         except OSError as error:
-            raise _unusable(self._folder, error) from error
+            raise _unusable(self._folder, error.strerror or str(error)) from error
         newest: dict[str, int] = {}
         for file in files:
             name, _, number = file.rpartition(".")
@@ -194,24 +195,29 @@ class FileClaims:
         """Whether the file of a claim could be created: it was not there."""
         content = {name: value for name, value in vars(claim).items() if name not in ("name", "deaths")}
         path = self._folder / _file(claim)
-        for attempt in range(CREATION_ATTEMPTS):
+        for _ in range(CREATION_ATTEMPTS):
             try:
-                self._folder.mkdir(parents=True, exist_ok=True)
+                self._make_folder()
                 with path.open("x", encoding="utf-8") as file:
                     file.write(json.dumps(content))
                 return True
-            except FileNotFoundError as error:  # the folder was empty a moment ago, and was taken away
-                if attempt == CREATION_ATTEMPTS - 1:
-                    raise _unusable(self._folder, error) from error
-            except FileExistsError as error:
-                if self._folder.is_dir():
-                    return False
-                raise _unusable(self._folder, error) from error
+            except FileExistsError:
+                return False
+            except FileNotFoundError:  # the folder was empty a moment ago, and was taken away
+                continue
             except OSError as error:
-                if path.is_file() and not isinstance(error, PermissionError):
-                    self._remove(path.name)  # the disk is full: nobody can read it
-                raise _unusable(self._folder, error) from error
-        raise AssertionError("unreachable")
+                if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    self._remove(path.name)  # made, but nothing could be written into it
+                raise _unusable(self._folder, error.strerror or str(error)) from error
+        raise _unusable(self._folder, "it is removed again and again")
+
+    def _make_folder(self) -> None:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            if self._folder.exists() and not self._folder.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from error
+            # else it was there, and was taken away at this moment
 
     def _remove(self, file: str) -> None:
         with contextlib.suppress(OSError):  # it is gone, or another user's: it expires
@@ -244,8 +250,7 @@ def _parsed(name: str, deaths: int, text: str) -> FileClaim:
         return FileClaim(name, deaths, "", "", 0.0, "")
 
 
-def _unusable(folder: Path, error: OSError) -> InputError:
-    reason = "Not a directory" if isinstance(error, FileExistsError) else error.strerror or error
+def _unusable(folder: Path, reason: str) -> InputError:
     return InputError("results_dir", str(folder), f"cannot be written: {reason}", "nothing was changed")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
-from smupar_transfer.records import CoordinateRecord, RunRecord
+from smupar_transfer.records import CoordinateRecord, RunFailure, RunRecord
 
 
 class Watcher(Protocol):
@@ -18,6 +18,12 @@ class Watcher(Protocol):
     def finished(self, record: RunRecord | CoordinateRecord) -> None:
         """One more run has a record."""
 
+    def failed(self, failure: RunFailure) -> None:
+        """A run was given up."""
+
+    def waiting(self, count: int) -> None:
+        """None is left to begin, and other commands are at so many."""
+
 
 class NoWatcher:
     """Tells nobody."""
@@ -26,6 +32,12 @@ class NoWatcher:
         """See ``Watcher``."""
 
     def finished(self, record: RunRecord | CoordinateRecord) -> None:
+        """See ``Watcher``."""
+
+    def failed(self, failure: RunFailure) -> None:
+        """See ``Watcher``."""
+
+    def waiting(self, count: int) -> None:
         """See ``Watcher``."""
 
 

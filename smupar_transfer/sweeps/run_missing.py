@@ -6,18 +6,34 @@ import contextlib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from operator import attrgetter
 from pathlib import Path
 
-from smupar_transfer.launchers import run_jobs
-from smupar_transfer.records import CoordinateRecord, CoordinateStore, RunRecord, RunSpec, RunStore
+import torch
+
+from smupar_transfer.launchers import PROCESSES
+from smupar_transfer.records import (
+    CoordinateRecord,
+    CoordinateStore,
+    FailureStore,
+    RunFailure,
+    RunRecord,
+    RunsFailedError,
+    RunSpec,
+    RunStore,
+)
 from smupar_transfer.sweeps.equivalent_runs import computation
-from smupar_transfer.sweeps.progress import Watch, unwatched
-from smupar_transfer.theory import InputError
+from smupar_transfer.sweeps.progress import Watch, Watcher, unwatched
+from smupar_transfer.sweeps.sharing import Crew, SharedRuns, given_up
+from smupar_transfer.theory import InputError, one_line
 from smupar_transfer.training import DataRequest, Execution, Tracking, load, measure, run
 from smupar_transfer.training.kernel_fallback import resolved
 
 Elsewhere = Callable[[], Mapping[Hashable, RunRecord]]
 """Reads the records of other results, by what they compute."""
+OUT_OF_MEMORY = (MemoryError, torch.OutOfMemoryError)
+LONGEST_REASON = 200
+"""Characters of what a library says of its memory."""
 RunPlan = Callable[[Mapping[str, RunRecord]], Sequence[RunSpec]]
 """From records, by key, to all runs that are needed as far as these tell."""
 
@@ -35,6 +51,7 @@ class RunContext:
             where something is missing.
         watch: Makes the watcher that is told how far the runs are.
         tracking: Who keeps the curves of the runs.
+        launcher: The name of the launcher that starts the workers.
     """
 
     data: DataRequest
@@ -44,6 +61,11 @@ class RunContext:
     elsewhere: Elsewhere = dict
     watch: Watch = unwatched
     tracking: Tracking = field(default_factory=Tracking)
+    launcher: str = PROCESSES
+
+    def crew(self, watcher: Watcher) -> Crew:
+        """Who carries out the runs."""
+        return Crew(self.workers, self.launcher, watcher.waiting)
 
 
 @dataclass(frozen=True)
@@ -61,14 +83,20 @@ def _job(spec: RunSpec, execution: Execution, context: RunContext) -> TrainJob:
     return TrainJob(spec, context.data, execution, context.folder, context.tracking)
 
 
-def _train(job: TrainJob) -> RunRecord:
-    record = run(job.spec, load(job.data), job.execution, tracking=job.tracking)
+def _train(job: TrainJob) -> RunRecord | RunFailure:
+    try:
+        record = run(job.spec, load(job.data), job.execution, tracking=job.tracking)
+    except OUT_OF_MEMORY as error:  # as where the kernel kills a worker: the other runs may well fit
+        return given_up(job, f"memory ran out: {one_line(str(error))[:LONGEST_REASON]}")
     RunStore(job.folder).put(record)
     return record
 
 
-def _measure(job: TrainJob) -> CoordinateRecord:
-    record = measure(job.spec, load(job.data), job.execution, job.tracking)
+def _measure(job: TrainJob) -> CoordinateRecord | RunFailure:
+    try:
+        record = measure(job.spec, load(job.data), job.execution, job.tracking)
+    except OUT_OF_MEMORY as error:
+        return given_up(job, f"memory ran out: {one_line(str(error))[:LONGEST_REASON]}")
     CoordinateStore(job.folder).put(record)
     return record
 
@@ -135,34 +163,64 @@ def train_planned(
 
     Returns:
         The records of all runs of the last plan, in its order.
+
+    Raises:
+        RunsFailedError: some runs were given up; all others have records.
     """
-    store = RunStore(context.folder)
+    store, failed_before = RunStore(context.folder), FailureStore(context.folder).keys()
     records = {record.key: record for record in store} if records is None else dict(records)
+    failures: dict[str, RunFailure] = {}
     specs = plan(records)
     with context.watch(title, max(expected, len(specs)), sum(spec.key in records for spec in specs)) as watcher:
-        while missing := [spec for spec in specs if spec.key not in records]:
-            for record in _round(missing, records.values(), context):
-                records[record.key] = record
-                watcher.finished(record)
+        while missing := [spec for spec in specs if spec.key not in records.keys() | failures.keys()]:
+            for outcome in _round(missing, records, failed_before, context, watcher):
+                if isinstance(outcome, RunFailure):
+                    failures[outcome.key] = outcome
+                    watcher.failed(outcome)
+                else:
+                    records[outcome.key] = outcome
+                    watcher.finished(outcome)
             specs = plan(records)
             watcher.expect(max(expected, len(specs)))
         watcher.expect(len(specs))
     store.compact()  # at the end: until then each run has a file of its own, which no other process writes
+    if failures:
+        raise RunsFailedError(list(failures.values()), len(specs))
     return [records[spec.key] for spec in specs]
 
 
-def _round(missing: Sequence[RunSpec], existing: Iterable[RunRecord], context: RunContext) -> Iterator[RunRecord]:
-    """Records of all that is missing, stored; of runs that compute the same one is trained."""
+def _round(
+    missing: Sequence[RunSpec],
+    existing: Mapping[str, RunRecord],
+    failed_before: set[str],
+    context: RunContext,
+    watcher: Watcher,
+) -> Iterator[RunRecord | RunFailure]:
+    """What came of all that is missing, stored; of runs that compute the same one is trained."""
     store = RunStore(context.folder)
-    trained = {**context.elsewhere(), **{computation(record.spec): record for record in existing}}
+    known = set(existing)
+    trained = {**context.elsewhere(), **{computation(record.spec): record for record in existing.values()}}
     groups = by_computation(missing)
     for shared in groups.keys() & trained.keys():
         yield from _copies(trained[shared], groups.pop(shared), store)
-    execution = resolved(context.execution) if groups else context.execution
-    jobs = [_job(specs[0], execution, context) for specs in groups.values()]
-    for record in run_jobs(_train, jobs, context.workers):
-        yield record
-        yield from _copies(record, groups[computation(record.spec)][1:], store)
+    if not groups:
+        return
+    execution = resolved(context.execution)
+    jobs = {what: _job(specs[0], execution, context) for what, specs in groups.items()}
+    of_key = {job.spec.key: what for what, job in jobs.items()}
+    runs = SharedRuns(jobs, _computation_of, store, known, failed_before)
+    for outcome in runs.outcomes(_train, context.crew(watcher)):
+        if isinstance(outcome, RunFailure):
+            yield from (replace(outcome, key=spec.key) for spec in groups[of_key[outcome.key]])
+            continue
+        group = groups[_computation_of(outcome)]
+        if any(spec.key == outcome.key for spec in group):
+            yield outcome
+        yield from _copies(outcome, (spec for spec in group if spec.key != outcome.key), store)
+
+
+def _computation_of(record: RunRecord) -> Hashable:
+    return computation(record.spec)
 
 
 def by_computation(specs: Iterable[RunSpec]) -> dict[Hashable, list[RunSpec]]:
@@ -197,13 +255,25 @@ def _copies(record: RunRecord, specs: Iterable[RunSpec], store: RunStore) -> Ite
 
 
 def measure_missing(title: str, specs: Sequence[RunSpec], context: RunContext) -> None:
-    """Measure the coordinates of those of ``specs`` that have no record in the folder."""
-    store = CoordinateStore(context.folder)
+    """Measure the coordinates of those of ``specs`` that have no record in the folder.
+
+    Raises:
+        RunsFailedError: some runs were given up; all others have records.
+    """
+    store, failed_before = CoordinateStore(context.folder), FailureStore(context.folder).keys()
     existing = store.keys()
     missing = [spec for spec in specs if spec.key not in existing]
     execution = resolved(context.execution) if missing else context.execution
-    jobs = [_job(spec, execution, context) for spec in missing]
+    jobs: dict[Hashable, TrainJob] = {spec.key: _job(spec, execution, context) for spec in missing}
+    failures = []
     with context.watch(title, len(specs), len(specs) - len(missing)) as watcher:
-        for record in run_jobs(_measure, jobs, context.workers):
-            watcher.finished(record)
+        runs = SharedRuns(jobs, attrgetter("key"), store, existing, failed_before)
+        for outcome in runs.outcomes(_measure, context.crew(watcher)):
+            if isinstance(outcome, RunFailure):
+                failures.append(outcome)
+                watcher.failed(outcome)
+            else:
+                watcher.finished(outcome)
     store.compact()
+    if failures:
+        raise RunsFailedError(failures, len(specs))

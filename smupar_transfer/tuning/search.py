@@ -10,7 +10,7 @@ from functools import cache, partial
 
 from optuna.trial import FrozenTrial, TrialState
 
-from smupar_transfer.launchers import run_jobs
+from smupar_transfer.launchers import PROCESSES, run_jobs
 from smupar_transfer.records import RunSpec, SearchedOn
 from smupar_transfer.records.liveness import this_process
 from smupar_transfer.training import DataRequest, Execution, Tracking, load
@@ -20,6 +20,7 @@ from smupar_transfer.tuning.space import Range, SearchSpace
 from smupar_transfer.tuning.storage import TROUBLE, close_storage, patiently, reachable
 from smupar_transfer.tuning.study import (
     OPENING,
+    PLANNED,
     SharedStudy,
     StudySettings,
     early_validation,
@@ -99,6 +100,7 @@ def run_search(
     workers: int,
     waiting: Callable[[int], None] = lambda _: None,
     known: Sequence[TrialOutcome] | None = None,
+    launcher: str = PROCESSES,
 ) -> Generator[TrialOutcome, None, None]:
     """Have the trials run that a study lacks. Interrupt and start again at will, on as many machines as you like.
 
@@ -110,6 +112,7 @@ def run_search(
         workers: The number of processes of this command, at least 1.
         waiting: Told, now and then, how many places other commands are at work on when none is left for this one.
         known: The finished trials that are not told again; all that there are now, if left out.
+        launcher: The name of the launcher that starts the processes.
 
     Yields:
         Each trial of the study as it ends, of this command or another.
@@ -117,6 +120,8 @@ def run_search(
     with reachable(search.settings.storage):
         shared, command = shared_study(search), this_process()
         finished = finished_trials(shared.study)
+        if shared.study.user_attrs.get(PLANNED) != search.settings.n_trials:
+            patiently(partial(shared.study.set_user_attr, PLANNED, search.settings.n_trials))
         seen = {trial.number for trial in (finished if known is None else known)}
 
         def jobs() -> Iterator[PlaceJob]:
@@ -125,7 +130,7 @@ def run_search(
 
         count = min(workers, max(1, len(missing_ordinals(finished, search.settings))))
         try:
-            with contextlib.closing(run_jobs(_run_place, jobs(), count)) as ended:
+            with contextlib.closing(run_jobs(_run_place, jobs(), count, launcher)) as ended:
                 for ran in ended:
                     finished = patiently(partial(finished_trials, shared.study))
                     news = [trial for trial in finished if trial.number not in seen]

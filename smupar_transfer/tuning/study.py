@@ -27,6 +27,8 @@ from smupar_transfer.tuning.storage import DRIVER, TROUBLE, open_storage, patien
 
 SPECIFICATION = "specification"
 """Attribute of a study: what it asks."""
+PLANNED = "n_trials"
+"""Attribute of a study: how many trials the last command wanted it to have, for those who ask how far it is."""
 ORDINAL = "ordinal"
 """Attribute of a trial: its place in the plan."""
 OPENING = -1

@@ -30,7 +30,7 @@ def test_commands_come_first(completions: Callable[[str], set[str]]) -> None:
     assert completions("smupar nosuch ") == set()
 
 
-@pytest.mark.parametrize("command", ["plot", "plan"])
+@pytest.mark.parametrize("command", ["plot", "status", "plan"])
 def test_then_names_of_sweeps(completions: Callable[[str], set[str]], command: str) -> None:
     assert completions(f"smupar {command} ") >= set(shipped_sweeps())
 

@@ -27,7 +27,7 @@ OPTIONS = {group: sorted(file.stem for file in (shipped.CONF / group).glob("*.ya
 SPACES = sorted(file.stem for file in (shipped.SWEEPS / "tuning").glob("*.yaml"))
 SWEEPS = sorted(shipped_sweeps())
 WITH_LEARNING_CURVES = {"ablations", "init_by_sparsity", "weight_decay", "contours"}  # the last shares their runs
-CONFIGURED = sorted(set(COMMANDS) - {"plot"})  # plot reads records only
+CONFIGURED = sorted(set(COMMANDS) - {"plot", "status"})  # these read records only
 
 
 TASK = Path(__file__).parents[1] / "model" / "own_task.py"

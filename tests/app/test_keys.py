@@ -81,7 +81,7 @@ def test_keys_of_data_are_what_loading_takes(name: str) -> None:
     assert f"data.{name}" in keys_of("train")
 
 
-@pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"plot"}))
+@pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"plot", "status"}))
 def test_every_key_of_a_composed_configuration_is_described(composed: Callable[..., DictConfig], command: str) -> None:
     for words in ([], ["model=mlp", "data=digits", "budget=digits"]):
         config = composed(command, *words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -105,7 +106,26 @@ def test_a_claim_of_a_killed_process_on_this_machine_is_taken_over_at_once(folde
     assert claim.deaths == 1
     assert FileClaims(folder).take("run") is None
     mine.release(claim)
-    assert not folder.exists(), "what the dead one left is gone, too"
+    assert list(folder.iterdir()) == [], "what the dead one left is gone, too"
+
+
+def test_a_folder_that_others_take_away_whenever_it_is_empty_is_made_again(folder: Path) -> None:
+    """Of eight light processes one said that the folder, gone at that moment, was no folder."""
+
+    def work() -> None:
+        for _ in range(40):
+            with FileClaims(folder) as claimed:
+                taken.append(claimed.take("run") is not None)
+
+    taken: list[bool] = []
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(taken) == 240, "no thread ended early"
+    assert any(taken)
+    assert not folder.exists()
 
 
 def test_of_many_that_see_a_dead_holder_one_takes_over(folder: Path) -> None:
@@ -228,7 +248,7 @@ def test_a_folder_that_cannot_be_made_is_told_in_one_line(tmp_path: Path) -> Non
 
 def test_a_full_disk_leaves_no_claim(folder: Path, mine: FileClaims, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> str:
-        raise OSError(28, "No space left on device")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
         patch.setattr(json, "dumps", full)

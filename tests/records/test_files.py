@@ -19,6 +19,7 @@ from smupar_transfer.records import (
     Design,
     Manifest,
     ModuleSpec,
+    RunFailure,
     RunRecord,
     RunSpec,
     Tuned,
@@ -50,8 +51,9 @@ def samples(
     record: RunRecord, check: CoordinateRecord, mlp_run: RunSpec, tuned: Tuned, recipe: Recipe, manifest: Manifest
 ) -> dict[type[Any], Any]:
     """One instance of each dataclass that files hold."""
+    failure = RunFailure("ab" * 32, "memory ran out", "node7", 1.5e9)
     own = ModuleSpec(width=8, sha256="ab" * 32, name="task")
-    wholes = (record, check, mlp_run, tuned, recipe, manifest, Design(), own)
+    wholes = (record, check, mlp_run, tuned, recipe, manifest, Design(), own, failure)
     return {type(part): part for whole in wholes for part in parts(whole)}
 
 

@@ -15,6 +15,7 @@ from smupar_transfer.app.commands.plot import publish
 from smupar_transfer.app.commands.sweep import manifest
 from smupar_transfer.app.endings import CheckFailedError, CheckUndecidedError
 from smupar_transfer.app.overrides import config_dir, words_by_hand, words_given
+from smupar_transfer.app.submission import submitted
 from smupar_transfer.app.sweep_config import narrowed
 from smupar_transfer.app.sweep_planning import context_of, planner_of
 from smupar_transfer.model import outline, plan_of
@@ -64,6 +65,8 @@ def run(config: DictConfig) -> None:
         {spec.key for spec in planned},
         lambda: _added_before(folder, stored, planned),
     )
+    if submitted(config, ["coordinates", config.sweep], sweep.name, words_by_hand()):
+        return
     context = context_of(config, folder)
     plan, records = _measured(config, sweep, planned, required, context)
     publish(folder)

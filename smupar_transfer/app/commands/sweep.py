@@ -12,14 +12,26 @@ from omegaconf import DictConfig
 
 from smupar_transfer.app import console
 from smupar_transfer.app.overrides import config_dir, own_flags, words_by_hand
+from smupar_transfer.app.submission import submitted
 from smupar_transfer.app.sweep_config import narrowed
-from smupar_transfer.records import Manifest, RunRecord, RunSpec, RunStore, read_manifest, write_manifest
+from smupar_transfer.records import (
+    Manifest,
+    RunRecord,
+    RunsFailedError,
+    RunSpec,
+    RunStore,
+    read_manifest,
+    write_manifest,
+)
 from smupar_transfer.sweeps.files import load_sweep, own_file
-from smupar_transfer.sweeps.sweep import COORDINATES, Sweep
+from smupar_transfer.sweeps.sweep import COORDINATES, Sweep, key_of
 from smupar_transfer.theory import InputError
 
 if TYPE_CHECKING:
     from smupar_transfer.sweeps.run_missing import RunContext, Todo
+
+NOT_TOLD = frozenset({"launcher", "results_dir", "tracker", "workers"})
+"""Keys that change nothing about what a sweep is."""
 
 
 def run(config: DictConfig) -> None:
@@ -29,19 +41,31 @@ def run(config: DictConfig) -> None:
         raise InputError("sweep", config.sweep, "is a coordinate check", f"run: smupar coordinates {config.sweep}")
     console.introduction(sweep, own_file(config.sweep, config_dir()))
     folder = Path(config.results_dir) / sweep.name
-    train(config, narrowed(sweep, config, words_by_hand()), folder)
     from smupar_transfer.app.commands import plot
 
-    plot.publish(folder)
+    failed: RunsFailedError | None = None
+    try:
+        if not train(config, narrowed(sweep, config, words_by_hand()), folder):
+            return
+    except RunsFailedError as error:
+        failed = error
+    if failed is None or RunStore(folder).keys() & set(read_manifest(folder).keys):
+        plot.publish(folder)
+    if failed is not None:
+        raise failed
     if sweep.adaptive is not None:
         console.terminal().print(read_manifest(folder).saved)
 
 
-def train(config: DictConfig, sweep: Sweep, folder: Path) -> None:
-    """Plan, tell what there is to do, and train it.
+def train(config: DictConfig, sweep: Sweep, folder: Path) -> bool:
+    """Plan, tell what there is to do, and train it, or have a batch system do so.
+
+    Returns:
+        Whether it was trained here.
 
     Raises:
         InputError: a run is impossible, or the folder holds another result; nothing was written.
+        RunsFailedError: some runs were given up; all others have records.
     """
     from smupar_transfer.app.cautions import tell_of_runs
     from smupar_transfer.app.sweep_planning import context_of, planner_of
@@ -55,6 +79,8 @@ def train(config: DictConfig, sweep: Sweep, folder: Path) -> None:
     refuse_to_replace(folder, sweep.kind, records, {spec.key for spec in expected}, planner.possible)
     tell_of_runs(config, expected)
     todo = run_missing.what_to_do(folder, expected, records, context.elsewhere, planner.bound)
+    if todo.missing and submitted(config, ["sweep", config.sweep], sweep.name, words_by_hand()):
+        return False
     outlook(sweep, todo, records, context)
 
     def plan(records: Mapping[str, RunRecord]) -> list[RunSpec]:
@@ -64,6 +90,7 @@ def train(config: DictConfig, sweep: Sweep, folder: Path) -> None:
         return planned
 
     run_missing.train_planned(sweep.name, plan, len(expected), context, records)
+    return True
 
 
 def outlook(sweep: Sweep, todo: Todo, records: Mapping[str, RunRecord], context: RunContext) -> None:
@@ -91,7 +118,7 @@ def manifest(config: DictConfig, sweep: Sweep, planned: list[RunSpec], command: 
     """What the sweep is, for those who read its folder later."""
     from smupar_transfer.app.base import resolve_base
 
-    given = [word for word in words_by_hand() if not word.startswith(("results_dir=", "tracker=", "workers="))]
+    given = [word for word in words_by_hand() if key_of(word) not in NOT_TOLD]
     proxy = resolve_base(config).hparams
     return Manifest(
         name=sweep.name,

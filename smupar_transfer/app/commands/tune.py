@@ -17,6 +17,7 @@ from smupar_transfer.app.base import unread_scale
 from smupar_transfer.app.console import progress_bar
 from smupar_transfer.app.masking import masked, secrets_of
 from smupar_transfer.app.overrides import PROXY_WORDS, RUN_WORDS, next_command, path_word, set_by_hand, words_given
+from smupar_transfer.app.submission import submitted
 from smupar_transfer.records import SearchedOn, Tuned, write_tuned
 from smupar_transfer.reporting.number_format import joined, loss, significant
 from smupar_transfer.reporting.provenance import counted
@@ -59,6 +60,8 @@ def run(config: DictConfig) -> None:
     _check_target(config)
     search, folder = make_search(config), Path(config.results_dir) / config.study.name
     refuse_other_page(folder, "tune", "study.name")
+    if submitted(config, ["tune"], config.study.name, words_given()):
+        return
     found = tune(config, search)
     go_on = suggested(config, folder)
     publish(folder, search, found, go_on)
@@ -171,12 +174,19 @@ def tune(config: DictConfig, search: Search) -> Found:
         if not done and path.exists():  # as in a clone, whose published study came without its database
             problem = f"is new, but {path} is there, of another study: it would be lost"
             raise InputError("study.name", search.settings.name, problem, "choose another study.name or results_dir")
-        return _found(search, done, workers, path)
+        return _found(search, done, Workers(workers, config.launcher), path)
     finally:
         close_study(search)
 
 
-def _found(search: Search, done: list[TrialOutcome], workers: int, path: Path) -> Found:
+class Workers(NamedTuple):
+    """How many processes train, and who starts them."""
+
+    count: int
+    launcher: str
+
+
+def _found(search: Search, done: list[TrialOutcome], workers: Workers, path: Path) -> Found:
     lowest = min((_value(trial) for trial in done), default=float("inf"))
     total = max(search.settings.n_trials, len(done))
     again = min(search.settings.confirm, total) * search.settings.confirm_seeds
@@ -188,7 +198,7 @@ def _found(search: Search, done: list[TrialOutcome], workers: int, path: Path) -
         def wait(count: int) -> None:
             bar.say(f"best {loss(lowest)}, waiting for {count} of another command")
 
-        with closing(run_search(search, workers, wait, done)) as ended:
+        with closing(run_search(search, workers.count, wait, done, workers.launcher)) as ended:
             for trial in ended:
                 lowest = min(lowest, _value(trial))
                 bar.advance(f"best {loss(lowest)}")
@@ -196,7 +206,7 @@ def _found(search: Search, done: list[TrialOutcome], workers: int, path: Path) -
         def confirm(trials: list[TrialOutcome]) -> None:
             chosen = candidates(search, trials)
             bar.expect(len(trials) + len(chosen) * search.settings.confirm_seeds)
-            with closing(run_repeats(search, trials, workers, wait, known)) as ended:
+            with closing(run_repeats(search, trials, workers.count, wait, known, workers.launcher)) as ended:
                 for repeat in ended:
                     known.append(repeat)
                     bar.advance(f"trial {repeat.trial} with seed {repeat.seed}: {loss(repeat.loss)}")
