@@ -100,7 +100,7 @@ def _train(config: DictConfig, spec: RunSpec, execution: Execution, tracking: Tr
     if not ranks.is_first:
         return run_spec(spec, data, execution, checkpoint=checkpoint, ranks=ranks)
     with console.progress_bar("training", spec.budget.steps) as bar:
-        record = run_spec(spec, data, execution, console.TrainingBar(bar), checkpoint, tracking, ranks)
+        record = run_spec(spec, data, execution, console.TrainingBar(bar), checkpoint, tracking, ranks=ranks)
     store = RunStore(folder)
     store.put(record)
     store.compact()
