@@ -18,6 +18,7 @@ from smupar_transfer.app.catalogue import COMMANDS, TAKES_NAME
 from smupar_transfer.app.keys import Key, Takes, key_of_field, keys_of
 from smupar_transfer.app.masking import masked
 from smupar_transfer.app.options import options_of
+from smupar_transfer.app.schema_parts import NESTED
 
 REQUIRED = "(required)"
 """Shown in the place of a default where there is none."""
@@ -144,7 +145,7 @@ def _heading(group: str) -> str:
     """What the keys of a group are about: the first sentence of its schema."""
     if not group:
         return "Keys of this command."
-    nodes = [*schema.GROUPS.get(group, {}).values(), *([schema.NESTED[group]] if group in schema.NESTED else [])]
+    nodes = [*schema.GROUPS.get(group, {}).values(), *([NESTED[group]] if group in NESTED else [])]
     return f"{group}: {nodes[0].__doc__ if nodes else 'One entry for every name.'}"
 
 

@@ -9,7 +9,8 @@ from dataclasses import Field, dataclass, fields
 from enum import StrEnum
 from functools import cache
 
-from smupar_transfer.app.schema import CHOICES, COMMAND_SCHEMAS, GROUPS, MEANING, NESTED
+from smupar_transfer.app.schema import COMMAND_SCHEMAS, GROUPS
+from smupar_transfer.app.schema_parts import CHOICES, MEANING, NESTED
 from smupar_transfer.theory import close_words
 
 

@@ -33,6 +33,7 @@ OTHER_WORDS: dict[str, str] = {
     "data.path": "other.txt",
     "data.vocab_size": "300",
     "device": "cuda",
+    "distributed": "fsdp",
     "format": "json",
     "model.activation": "swiglu",
     "model.kind": "mlp",
@@ -111,7 +112,7 @@ def stopped(monkeypatch: pytest.MonkeyPatch) -> None:
         return context.execution, context.folder, context.workers, context.data, context.tracking
 
     def stop_training(
-        spec: Any, data: Any, execution: Any, observer: object, checkpoint: Path, tracking: object
+        spec: Any, data: Any, execution: Any, observer: object, checkpoint: Path, tracking: object, *, ranks: object
     ) -> NoReturn:
         stop(spec, data.spec, execution, checkpoint, tracking)
 

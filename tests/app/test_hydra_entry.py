@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import NoReturn
@@ -117,6 +118,42 @@ def test_ctrl_c_is_one_line(smupar: Run, tiny: tuple[str, ...], monkeypatch: pyt
     result = smupar("explain", *tiny)
     assert result.returncode == 130
     assert result.stderr.split("\n") == ["", "smupar: interrupted; run the same command again to go on", ""]
+
+
+@pytest.fixture
+def signals() -> Iterator[None]:
+    """Handlers of this process are its own again afterwards."""
+    numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("signals")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGUSR1, 138)])
+def test_a_signal_lets_a_command_clear_up_and_has_its_exit_code(
+    smupar: Run, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int
+) -> None:
+    """SIGHUP and SIGUSR1 used to end Python on the spot, and left workers behind."""
+    cleared: list[bool] = []
+
+    def run(config: object) -> None:
+        try:
+            signal.raise_signal(number)
+        finally:
+            cleared.append(True)
+
+    monkeypatch.setattr(explain, "run", run)
+    assert smupar("explain", *tiny).returncode == code
+    assert cleared == [True]
+
+
+@pytest.mark.usefixtures("signals")
+def test_a_command_outlives_its_terminal_under_nohup(smupar: Run, tiny: tuple[str, ...]) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    assert smupar("explain", *tiny).returncode == 0
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
 
 def test_a_programming_error_shows_where_it_is_and_is_never_taken_for_a_verdict(

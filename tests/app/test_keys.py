@@ -11,8 +11,9 @@ from omegaconf import DictConfig
 from smupar_transfer.app import schema
 from smupar_transfer.app.catalogue import COMMANDS
 from smupar_transfer.app.keys import ABBREVIATIONS, Takes, keys_of, meant
+from smupar_transfer.app.schema_parts import TRACKERS
 from smupar_transfer.sparsity import AUTO, BACKENDS
-from smupar_transfer.training import DataRequest, tracker_names
+from smupar_transfer.training import SHARINGS, DataRequest, tracker_names
 
 
 def test_keys_of_all_commands_are_the_known_keys() -> None:
@@ -73,7 +74,8 @@ def test_other_names_lead_to_keys() -> None:
 
 def test_choices_are_those_of_the_code() -> None:
     assert set(schema.BACKENDS) == {AUTO, *BACKENDS}
-    assert list(schema.TRACKERS) == tracker_names()
+    assert list(TRACKERS) == tracker_names()
+    assert schema.SHARINGS == SHARINGS
 
 
 @pytest.mark.parametrize("name", [item.name for item in fields(DataRequest)])

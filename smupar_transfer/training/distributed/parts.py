@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed.checkpoint as dcp
 from torch import Tensor
 from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystemWriter
 from torch.distributed.checkpoint.metadata import Metadata, TensorStorageMetadata
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
 
 from smupar_transfer.training.checkpoint_files import read_content, sync, write_content
 from smupar_transfer.training.distributed.ranks import Ranks
@@ -57,7 +59,7 @@ def write_parts(content: dict[str, Any], folder: Path, ranks: Ranks) -> None:
             else:
                 scalars[index][name] = value
     try:
-        dcp.save(tensors, storage_writer=dcp.FileSystemWriter(folder))
+        save(tensors, storage_writer=FileSystemWriter(folder))
     except CheckpointException as error:  # no Exception of Python's
         _, (reason, _) = min(error.failures.items())
         raise OSError(getattr(reason, "errno", None), getattr(reason, "strerror", None) or str(reason)) from None
@@ -102,7 +104,7 @@ def read_parts(folder: Path) -> dict[str, Any]:
     try:
         with warnings.catch_warnings():  # it remarks that this process is alone, which is what was asked for
             warnings.simplefilter("ignore", UserWarning)
-            dcp.load(tensors, storage_reader=reader, no_dist=True)
+            load(tensors, storage_reader=reader, no_dist=True)
     except CheckpointException as error:
         raise ValueError(f"its parts cannot be put together: {error}") from None
     state = {index: dict(row) for index, row in scalars.items()}
@@ -128,7 +130,7 @@ class _TableUnpickler(pickle.Unpickler):
         return super().find_class(module, name)
 
 
-class _Reader(dcp.FileSystemReader):
+class _Reader(FileSystemReader):
     """Reads the table of contents without running what may be in it."""
 
     def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:

@@ -62,7 +62,7 @@ def share_out(network: nn.Module, ranks: Ranks) -> nn.Module:
 
 def gradients_stay(module: nn.Module) -> AbstractContextManager[None]:
     """A block whose gradients need not reach the other processes yet, as more are to be added to them."""
-    return module.no_sync() if isinstance(module, DistributedDataParallel) else nullcontext()  # type: ignore[no-any-return]
+    return module.no_sync() if isinstance(module, DistributedDataParallel) else nullcontext()
 
 
 def as_parameter(values: Tensor, parameter: Tensor) -> Tensor:
