@@ -8,10 +8,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 from torch import Tensor
 
-from smupar_transfer.theory import InputError, OptimizerSettings, RelativeHyperparameters, Role
+from smupar_transfer.theory import InputError, OptimizerSettings, RelativeHyperparameters, Role, ScaledHyperparameters
 from smupar_transfer.transfer.densities import MaskRequest
 from smupar_transfer.transfer.initial_values import InitialValues
 from smupar_transfer.transfer.names import canonical, canonical_names, unwrapped
@@ -76,6 +77,18 @@ class PlanRow:
             epsilon=self.epsilon,
             forward_multiplier=self.forward_multiplier,
         )
+
+
+def trained_with(scaled: ScaledHyperparameters, hparams: RelativeHyperparameters) -> dict[str, Any]:
+    """What a row holds of the optimizer: factors over the base, and absolute values where the base's are known."""
+    rate, decay = hparams.learning_rate, hparams.weight_decay
+    return {
+        "learning_rate": None if rate is None else rate * scaled.learning_rate,
+        "learning_rate_factor": scaled.learning_rate,
+        "weight_decay": None if decay is None else decay * scaled.weight_decay,
+        "weight_decay_factor": scaled.weight_decay,
+        "epsilon": scaled.epsilon,
+    }
 
 
 @dataclass(frozen=True)

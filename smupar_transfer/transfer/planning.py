@@ -27,7 +27,7 @@ from smupar_transfer.transfer.densities import Density, MaskRequest, request_mas
 from smupar_transfer.transfer.evidence import Evidence, Override
 from smupar_transfer.transfer.initial_values import InitialValues, std_of, usual_laws
 from smupar_transfer.transfer.module_multipliers import attention_factors, own_multipliers, tied_readouts
-from smupar_transfer.transfer.plan_data import ModuleMultiplier, PlanRow
+from smupar_transfer.transfer.plan_data import ModuleMultiplier, PlanRow, trained_with
 from smupar_transfer.transfer.plans import Plan
 from smupar_transfer.transfer.relative_hyperparameters import as_relative
 from smupar_transfer.transfer.roles import Claim, claim_parameters
@@ -177,7 +177,6 @@ class _Planner:
         return self.evidence.base_shapes, self.evidence.shapes
 
     def _row(self, claim: Claim, density: float, scaled: ScaledHyperparameters, std: float | None) -> PlanRow:
-        rate, decay = self.hparams.learning_rate, self.hparams.weight_decay
         return PlanRow(
             name=claim.name,
             shape=claim.shape,
@@ -186,13 +185,9 @@ class _Planner:
             m_d=claim.width,
             m_rho=density,
             init_std=std,
-            learning_rate=None if rate is None else rate * scaled.learning_rate,
-            learning_rate_factor=scaled.learning_rate,
-            weight_decay=None if decay is None else decay * scaled.weight_decay,
-            weight_decay_factor=scaled.weight_decay,
-            epsilon=scaled.epsilon,
             forward_multiplier=scaled.forward_multiplier,
             why=claim.why,
+            **trained_with(scaled, self.hparams),
         )
 
 

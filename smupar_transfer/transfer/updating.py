@@ -17,7 +17,7 @@ from smupar_transfer.transfer.grouping import DECAY_FACTOR, FACTOR, require_plan
 from smupar_transfer.transfer.groups import PEAK
 from smupar_transfer.transfer.held_masks import HeldMask, held_masks, hold
 from smupar_transfer.transfer.names import join
-from smupar_transfer.transfer.plan_data import PlanData, PlanRow
+from smupar_transfer.transfer.plan_data import PlanData, PlanRow, trained_with
 from smupar_transfer.transfer.rules import Rules
 
 Kind = TypeVar("Kind", bound=PlanData)
@@ -100,16 +100,7 @@ def _density(name: str, mask: Tensor) -> float:
 def _rescaled(row: PlanRow, density: float, rules: Rules, plan: PlanData) -> PlanRow:
     """A row of hidden weights at another density. Initial values are of the past, and stay as they were planned."""
     scaled = rules.scaled(Role.HIDDEN, ScaleFactors(row.m_d, density))
-    rate, decay = plan.hparams.learning_rate, plan.hparams.weight_decay
-    return replace(
-        row,
-        m_rho=density,
-        learning_rate=None if rate is None else rate * scaled.learning_rate,
-        learning_rate_factor=scaled.learning_rate,
-        weight_decay=None if decay is None else decay * scaled.weight_decay,
-        weight_decay_factor=scaled.weight_decay,
-        epsilon=scaled.epsilon,
-    )
+    return replace(row, m_rho=density, **trained_with(scaled, plan.hparams))
 
 
 def _take_away(held: HeldMask, optimizer: Optimizer) -> None:
