@@ -117,7 +117,7 @@ def value_changed(content: bytes, source: random.Random) -> bytes:
     is_json = line.lstrip().startswith(b"{")
     try:
         data = json.loads(line) if is_json else yaml.safe_load(line)
-    except (ValueError, yaml.YAMLError):
+    except Exception:  # changed before: by whatever cannot be read, it is changed in bytes
         return flipped(content, source)
     _change(data, source)
     text = json.dumps(data) if is_json else yaml.safe_dump(data, sort_keys=False)

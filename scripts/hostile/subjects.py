@@ -37,6 +37,7 @@ from smupar_transfer.training.data.corpora import load_text
 from smupar_transfer.transfer import read_recipe, write_recipe
 from smupar_transfer.tuning import StudySettings
 from smupar_transfer.tuning.space import Range, SearchSpace
+from smupar_transfer.tuning.storage import reachable
 from smupar_transfer.tuning.study import open_study
 
 EXECUTION = Execution(backend="masked")
@@ -163,9 +164,10 @@ def _study(path: Path) -> None:
 
 def _opened(path: Path, proxy: RunSpec) -> None:
     settings = StudySettings("study", f"sqlite:///{path}", n_trials=1)
-    shared = open_study(settings, proxy, SearchSpace({"learning_rate": Range(1e-3, 1e-1, log=True)}))
-    shared.study.get_trials(deepcopy=False)
-    shared.claims.alive()
+    with reachable(settings.storage):
+        shared = open_study(settings, proxy, SearchSpace({"learning_rate": Range(1e-3, 1e-1, log=True)}))
+        shared.study.get_trials(deepcopy=False)
+        shared.claims.alive()
 
 
 def _checkpoint(path: Path) -> None:

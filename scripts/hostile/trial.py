@@ -63,13 +63,11 @@ class Guard:
         writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & 0o3
         path = arguments[0] if arguments else None  # a number: a file that is open already
         needless = event == "os.mkdir" and Path(str(path)).is_dir()  # as pathlib does where a folder may exist
-        if (
-            (writes or event in CHANGES_FILES)
-            and isinstance(path, str)
-            and not path.startswith(self.folders)
-            and not needless
-        ):
+        if (writes or event in CHANGES_FILES) and self._is_outside(path) and not needless:
             self.seen.append(f"{event} {path}")
+
+    def _is_outside(self, path: object) -> bool:
+        return isinstance(path, str) and not path.startswith(self.folders)
 
 
 @dataclass(frozen=True)
@@ -110,7 +108,7 @@ def judge(subject: Subject, number: int, seed: int, good: Path, scratch: Path, g
     shutil.rmtree(scratch, ignore_errors=True)
     shutil.copytree(good / subject.name, scratch)
     path = next(iter(sorted(scratch.glob(subject.file.replace("KEY", "*")))))
-    content, names = path.read_bytes(), []
+    content, names = path.read_bytes(), list[str]()
     for _ in range(source.choice((1, 1, 1, 2, 3))):
         mutation = source.choice(subject.mutations)
         content, names = mutation(content, source), [*names, mutation.__name__]

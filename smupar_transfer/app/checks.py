@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
@@ -11,6 +13,7 @@ from smupar_transfer.app import schema
 from smupar_transfer.app.flags import WordError
 from smupar_transfer.app.keys import Takes, keys_of
 from smupar_transfer.app.refusals import no_such_key
+from smupar_transfer.records import LARGEST_BY_HAND, load_yaml, read_text
 from smupar_transfer.sweeps import shipped
 from smupar_transfer.theory import InputError
 
@@ -70,6 +73,27 @@ def _check_group(name: str, config: DictConfig) -> None:
         option = HydraConfig.get().runtime.choices.get(name)
         begin = f"begin its file with defaults: [/schema/{name}@_here_: {next(iter(schema.GROUPS[name]))}, _self_]"
         raise WordError(f"{name}={option}: does not say which keys it has; {begin}")
+
+
+def check_own_options(folder: str | None, settings: Sequence[str]) -> None:
+    """Read the options of a person's own that a command line chooses, before Hydra does: it trusts what it reads.
+
+    Args:
+        folder: The person's own folder of configurations; None if there is none.
+        settings: The settings of the command line.
+
+    Raises:
+        InputError: one has a value that is none, is nested too deeply, or stands for far more than it holds.
+    """
+    for setting in settings if folder is not None else ():
+        group, _, option = setting.lstrip("+").partition("=")
+        path = Path(folder or "", group, f"{option}.yaml")
+        if group in schema.GROUPS and len(path.name) <= LONGEST_NAME and path.is_file():
+            try:
+                load_yaml(read_text(path, group, largest=LARGEST_BY_HAND), group, path)
+            except InputError as error:
+                if not isinstance(error.__cause__, yaml.YAMLError):  # of which Hydra tells itself, with the line
+                    raise
 
 
 def check_own_folder(command: str, folder: str | None) -> None:

@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 import smupar_transfer
 from smupar_transfer.app import schema
 from smupar_transfer.app.catalogue import DEFAULT_NAMES, TAKES_NAME
-from smupar_transfer.app.checks import check_composed, check_own_folder
+from smupar_transfer.app.checks import check_composed, check_own_folder, check_own_options
 from smupar_transfer.app.endings import ExitCode
 from smupar_transfer.app.flags import FLAGS_WITH_VALUE, CommandLine, sorted_line
 from smupar_transfer.app.key_help import print_help
@@ -90,6 +90,7 @@ def command_line(command: str, words: list[str]) -> CommandLine:
     multirun = line.has("--multirun") or "hydra.mode=MULTIRUN" in line.settings
     own_folder = _config_dir(words)
     check_own_folder(command, own_folder)
+    check_own_options(own_folder, line.settings)
     settings = readable(command, line.settings, folders(own_folder), multirun=multirun)
     return CommandLine(line.flags, tuple(settings))
 

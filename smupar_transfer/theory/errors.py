@@ -7,9 +7,9 @@ import reprlib
 
 LONGEST_VALUE = 80
 """Characters of a value that a message shows: a file may hold megabytes where a number is expected."""
-LONGEST_TEXT = 200
+LONGEST_TEXT = 300
 """The same for text, which people must recognise: a path is cut in its middle, and only if it is very long."""
-LONGEST_MESSAGE = 300
+LONGEST_MESSAGE = 292
 """Characters of a whole message about a value; what is longest of it gives up its middle."""
 
 
@@ -34,15 +34,16 @@ class InputError(ValueError):
 
 
 def _fitted(parts: list[str]) -> str:
-    """Subject, problem and, if there is one, remedy as a message of one line, in which what is longest is cut."""
+    """Subject, problem and, if there is one, remedy as a message of one line: the way out is cut last."""
     lines = [one_line(part) for part in parts]
     room = LONGEST_MESSAGE - 2 * (len(lines) - 1)
+    for index in (0, 1):
+        lines[index] = _cut(lines[index], max(LONGEST_VALUE, room - sum(map(len, lines)) + len(lines[index])))
     longest = max(map(len, lines))
     while sum(min(len(line), longest) for line in lines) > room:
         longest -= 1
-    return "; ".join(
-        [": ".join(_cut(line, longest) for line in lines[:2]), *(_cut(line, longest) for line in lines[2:])]
-    )
+    subject, problem, *remedy = (_cut(line, longest) for line in lines)
+    return "; ".join([f"{subject}: {problem}", *remedy])
 
 
 def _cut(text: str, length: int) -> str:

@@ -288,3 +288,51 @@ def test_a_word_of_any_length_ends_in_a_short_line_at_once(smupar: Run, name: st
     assert (result.returncode, len(result.stderr.splitlines())) == (2, 1)
     assert len(result.stderr) < 1300
     assert time.process_time() - started < 20
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MemoryError(), "memory: this machine has too little; use a smaller network"),
+        (MemoryError("Unable to allocate 7.28 TiB for an array with shape (9,)"), "too little for 7.28 TiB; use"),
+        (
+            RuntimeError("[enforce fail at alloc_cpu.cpp:120] can't allocate memory"),
+            "memory: this machine has too little; use",
+        ),
+        (RuntimeError("Storage size calculation overflowed with sizes=[9]"), "memory: this machine has too little"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB."), "too little for 20.00 GiB; use"),
+    ],
+)
+def test_too_little_memory_is_no_fault_of_the_program(error: Exception, said: str) -> None:
+    """Guards against a traceback where a network, a batch or a corpus is too large for this machine."""
+    assert said in str(refusal(error, "train"))
+
+
+def test_other_errors_of_a_computation_are_told_as_they_are() -> None:
+    """The control of the test above."""
+    assert refusal(RuntimeError("shapes do not match"), "train") is None
+
+
+OWN = "defaults:\n  - /schema/data@_here_: data\n  - _self_\n"
+BOMB = "".join(f"a{index}: &a{index} [{', '.join([f'*a{index - 1}' if index else 'x'] * 9)}]\n" for index in range(9))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"{OWN}vocab_size: !!int x\n", "'x' is no int"),
+        (f"{OWN}vocab_size: {'9' * 5000}\n", "a whole number of 5,000 digits"),
+        (f"{OWN}name: {'[' * 3000}{']' * 3000}\n", "is nested too deeply"),
+        (f"{OWN}{BOMB}name: *a8\n", "aliases stand for more than 100,000 values"),
+    ],
+)
+def test_an_option_of_ones_own_is_read_as_a_strangers_file(smupar: Run, tmp_path: Path, text: str, said: str) -> None:
+    """Guards against tracebacks of thousands of lines, and a file of a kilobyte that hangs."""
+    (tmp_path / "own" / "data").mkdir(parents=True)
+    (tmp_path / "own" / "data" / "mine.yaml").write_text(text)
+    result = smupar("explain", "--config-dir", str(tmp_path / "own"), "data=mine")
+    assert result.returncode == ExitCode.BAD_INPUT
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"smupar: data={tmp_path / 'own' / 'data' / 'mine.yaml'}: ")
+    assert said in line
+    assert len(line) <= 300

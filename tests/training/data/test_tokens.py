@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +14,7 @@ from hypothesis import strategies as st
 from smupar_transfer.records import DataSpec
 from smupar_transfer.theory import InputError
 from smupar_transfer.training import TokenData
+from smupar_transfer.training.data.binary import load_binary
 
 
 def stream(train: int, validation: int) -> TokenData:
@@ -106,3 +110,18 @@ def test_a_corpus_shorter_than_a_window_is_refused(train: int, validation: int, 
 def test_a_window_without_inputs_is_refused() -> None:
     with pytest.raises(InputError, match="at least 1"):
         stream(9, 9).check(0)
+
+
+def test_a_mapped_file_that_is_cut_is_told_before_it_kills_the_process(tmp_path: Path) -> None:
+    """Guards against SIGBUS, which ends a process without a word."""
+    path = tmp_path / "tokens.bin"
+    (np.arange(100_000) % 997).astype("<u2").tofile(path)
+    data = load_binary(str(path), 0.1)
+    inputs, _ = data.train_batch(generator(), 4, 16)
+    assert inputs.shape == (4, 16)
+    os.truncate(path, 1000)
+    for read in (lambda: data.train_batch(generator(), 4, 16), lambda: data.validation_batches(2, 4, 16)):
+        with pytest.raises(InputError, match=r"was cut to 1,000 bytes while it was read, of 200,000; restore the file"):
+            read()
+    (np.arange(100_000) % 997).astype("<u2").tofile(path)
+    assert torch.equal(data.train_batch(generator(), 4, 16)[0], inputs), "the control: restored, it is read again"
