@@ -31,7 +31,6 @@ from smupar_transfer.sweeps import shipped
 from smupar_transfer.sweeps.files import sweep_overrides
 from smupar_transfer.sweeps.sweep import key_of
 
-
 SHOWS_CONFIGURATION = ("--cfg", "--info")
 """Flags with which Hydra prints the configuration, in place of running the command."""
 
