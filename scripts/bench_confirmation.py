@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from smupar_transfer.launchers import run_jobs
 from smupar_transfer.records import BudgetSpec, GPTSpec, RunSpec, SparsitySpec
 from smupar_transfer.theory import BaseHyperparameters, OptimizerSettings
 from smupar_transfer.training import DataRequest, Execution, TokenData, load, run
@@ -95,7 +95,7 @@ def target_loss(plan: Plan, hparams: BaseHyperparameters) -> float:
     return float(np.mean([np.inf if loss is None else loss for loss in losses]))
 
 
-def search_once(plan: Plan, seed: int, folder: Path) -> list[dict[str, object]]:
+def search_once(plan: Plan, folder: Path, seed: int) -> list[dict[str, object]]:
     """A row a candidate of one search: what the proxy said of it, and what the target says."""
     settings = StudySettings("search", file_storage(folder / f"{seed}.db"), plan.trials, seed=seed)
     search = Search(settings, plan.run(seed), SPACE, DATA, Execution())
@@ -133,7 +133,7 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(made)
 
 
-def page(rows: pd.DataFrame, table: pd.DataFrame, plan: Plan, command: str, seconds: float) -> str:
+def page(rows: pd.DataFrame, table: pd.DataFrame, plan: Plan, command: str) -> str:
     """Markdown of what came out."""
     alone, confirmed = (table.loc[table["picked"] == way].iloc[0] for way in ("alone", "confirmed"))
     changed = int((rows.loc[rows["confirmed"]].groupby("search")["alone"].sum() == 0).sum())
@@ -157,7 +157,7 @@ def page(rows: pd.DataFrame, table: pd.DataFrame, plan: Plan, command: str, seco
         "Regret is against the best candidate of all searches; that candidate's own loss is a minimum, and so a little "
         "too low, which is the same for every row.",
         "",
-        f"`{command}` on {machine_name('cpu')}, {seconds / 60:.0f} minutes. All candidates: candidates.csv.",
+        f"`{command}` on {machine_name('cpu')}, which was busy with other work. All candidates: candidates.csv.",
         "",
     ]
     return "\n".join(lines)
@@ -171,20 +171,25 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--target-seeds", type=int, default=4)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--studies", type=Path, help="folder in which the studies are kept, and gone on with")
     parser.add_argument("--output", type=Path)
     arguments = vars(parser.parse_args(words))
     output: Path | None = arguments.pop("output")
-    plan, started = Plan(**arguments), time.monotonic()
+    studies: Path | None = arguments.pop("studies")
+    workers: int = arguments.pop("workers")
+    plan = Plan(**arguments)
     with tempfile.TemporaryDirectory() as folder:
-        once = partial(search_once, plan, folder=Path(folder))
-        rows = pd.DataFrame([row for seed in range(plan.searches) for row in once(seed)])
+        once = partial(search_once, plan, studies or Path(folder))
+        rows = pd.DataFrame([row for found in run_jobs(once, range(plan.searches), workers) for row in found])
+    rows = rows.sort_values(["search", "trial"], ignore_index=True)
     table = summary(rows)
     print(table.to_string(index=False, float_format=lambda value: f"{value:.4f}"))
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
         rows.to_csv(output / "candidates.csv", index=False, float_format="%.6g")
         command = f"python scripts/bench_confirmation.py --target-seeds {plan.target_seeds}"
-        told = page(rows, table, plan, command, time.monotonic() - started)
+        told = page(rows, table, plan, command)
         (output / "README.md").write_text(told, encoding="utf-8")
 
 

@@ -10,6 +10,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,14 +51,27 @@ def server() -> Iterator[str]:
     data, control = str(folder / "data"), str(_program("pg_ctl"))
     try:
         _run(str(_program("initdb")), "-D", data, "-A", "trust", "-U", "tuner", "-N")
-        options = f"-k {folder} -c listen_addresses='' -c fsync=off -c max_connections=50"
-        _run(control, "-D", data, "-l", str(folder / "log"), "-o", options, "-w", "start")
+        _run(control, "-D", data, "-l", str(folder / "log"), "-o", _options(folder), "-w", "start")
         try:
             yield f"postgresql+psycopg://tuner@/postgres?host={folder}"
         finally:
             _run(control, "-D", data, "-m", "immediate", "stop")
     finally:
         shutil.rmtree(folder)
+
+
+def restart_later(url: str, seconds: float) -> threading.Timer:
+    """Stop a server as a power cut would, and start it again after some seconds."""
+    folder = Path(str(sa.make_url(url).query["host"]))
+    command = (str(_program("pg_ctl")), "-D", str(folder / "data"), "-l", str(folder / "log"))
+    _run(*command, "-m", "immediate", "stop")
+    timer = threading.Timer(seconds, _run, (*command, "-o", _options(folder), "-w", "start"))
+    timer.start()
+    return timer
+
+
+def _options(folder: Path) -> str:
+    return f"-k {folder} -c listen_addresses='' -c fsync=off -c max_connections=50"
 
 
 def new_database(url: str) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TextIO, cast
 
 import hydra
@@ -21,7 +22,7 @@ from smupar_transfer.app.checks import check_composed, check_own_folder, check_o
 from smupar_transfer.app.endings import ExitCode
 from smupar_transfer.app.flags import FLAGS_WITH_VALUE, CommandLine, sorted_line
 from smupar_transfer.app.key_help import print_help
-from smupar_transfer.app.masking import secrets_of
+from smupar_transfer.app.masking import masked, secrets_of
 from smupar_transfer.app.options import folders
 from smupar_transfer.app.overrides import keys_of
 from smupar_transfer.app.refusals import WithoutOverrides, report, worst
@@ -35,6 +36,9 @@ from smupar_transfer.theory import one_line
 
 SPELT_OUT = {("calibrate", "--fresh"): "fresh=true"}
 """Settings that may be given as flags, by command."""
+
+SHOWS_CONFIGURATION = ("--cfg", "--info")
+"""Flags with which Hydra prints the configuration, in place of running the command."""
 
 
 def launch(command: str, words: list[str], program: str = "") -> int:
@@ -61,7 +65,7 @@ def launch(command: str, words: list[str], program: str = "") -> int:
             print(smupar_transfer.__version__)
             return ExitCode.GOOD
         sys.argv = [program or f"smupar {command}", *line.without("--help").words()]
-        with contextlib.redirect_stderr(cast(TextIO, WithoutOverrides(sys.stderr))):
+        with contextlib.redirect_stderr(cast(TextIO, WithoutOverrides(sys.stderr))), _masked_output(line, secrets):
             _hydra_entry(command, refused, secrets if line.has("--help") else None)()
         sys.stdout.flush()  # a reader that went away is noticed here, not at exit
     except KeyboardInterrupt:
@@ -70,6 +74,20 @@ def launch(command: str, words: list[str], program: str = "") -> int:
     except Exception as error:
         refused.append(error)
     return worst(report(error, command, secrets) for error in refused)
+
+
+@contextlib.contextmanager
+def _masked_output(line: CommandLine, secrets: Sequence[str]) -> Iterator[None]:
+    """Print what Hydra says of the configuration without passwords: it ends in logs and in questions to others."""
+    if not any(line.has(flag) for flag in SHOWS_CONFIGURATION):
+        yield
+        return
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said):
+            yield
+    finally:
+        print(masked(said.getvalue(), secrets), end="")
 
 
 def command_line(command: str, words: list[str]) -> CommandLine:

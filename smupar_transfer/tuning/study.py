@@ -112,6 +112,8 @@ def open_study(settings: StudySettings, proxy: RunSpec, space: SearchSpace) -> S
         study = optuna.create_study(
             study_name=settings.name, storage=storage, direction="minimize", load_if_exists=True
         )
+        if study.directions != [StudyDirection.MINIMIZE]:
+            raise InputError("study.name", settings.name, "is a study of another program", "choose another study.name")
         claims = TrialClaims(storage.engine, settings.name)
         claims.create_table()
         question = _question(settings, proxy, space)
@@ -125,8 +127,6 @@ def open_study(settings: StudySettings, proxy: RunSpec, space: SearchSpace) -> S
             f"cannot be opened: {reason(error)}",
             DRIVER if isinstance(error, ImportError) else "check the URL, the folder and the server",
         ) from error
-    if study.directions != [StudyDirection.MINIMIZE]:
-        raise InputError("study.name", settings.name, "is a study of another program", "choose another study.name")
     _check_question(known, question, settings)
     study.pruner = optuna.pruners.MedianPruner(
         n_startup_trials=settings.pruner_startup_trials,

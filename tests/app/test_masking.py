@@ -101,3 +101,30 @@ def test_a_short_password_tears_no_words_apart() -> None:
 def test_what_is_no_password_is_shown(text: str) -> None:
     """The control: addresses without one, and other text."""
     assert masked(text, secrets_of([text])) == text
+
+
+@pytest.mark.parametrize(
+    "flag", [("--cfg", "job"), ("--cfg", "all"), ("--cfg", "job", "--resolve"), ("--info", "config")]
+)
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://me:s3cr3tPW@host/db", "postgresql://me:***@host/db"),
+        ("postgresql://host/db?user=me&password=s3cr3tPW", "postgresql://host/db?user=me&password=***"),
+        ("postgresql://me:${oc.env:OWN_PW}@host/db", ""),
+    ],
+)
+def test_a_printed_configuration_has_no_password(
+    smupar: Callable[..., CompletedProcess[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    flag: tuple[str, ...],
+    url: str,
+    shown: str,
+) -> None:
+    """It ends in logs, and in questions to other people."""
+    monkeypatch.setenv("OWN_PW", "s3cr3tPW")
+    result = smupar("tune", *flag, f"study.storage='{url}'")
+    assert result.returncode == 0, result.stderr
+    assert "s3cr3tPW" not in result.stdout + result.stderr
+    assert shown in result.stdout
+    assert "n_trials: 40" in result.stdout, "the rest is there"

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NoReturn
 
+import optuna
 import pytest
 import sqlalchemy as sa
 from optuna.exceptions import StorageInternalError
+from optuna.storages import RDBStorage
 from sqlalchemy.exc import OperationalError
 
 from smupar_transfer.theory import InputError
 from smupar_transfer.tuning import file_storage, storage
-from smupar_transfer.tuning.storage import open_storage, patiently, reachable, refuse_bare_at_sign, shown
+from smupar_transfer.tuning.storage import close_storage, open_storage, patiently, reachable, refuse_bare_at_sign, shown
+from tests import postgresql
 
 
 @pytest.mark.parametrize(
@@ -92,6 +98,21 @@ def test_a_database_that_fails_for_a_moment_is_given_time(monkeypatch: pytest.Mo
         patiently(failing(3))
 
 
+def test_what_takes_long_to_fail_is_not_tried_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy file is waited for by SQLite itself, each time anew."""
+    now = 0.0
+
+    def slow() -> NoReturn:
+        nonlocal now
+        now += 20
+        raise OperationalError("select", {}, Exception("database is locked"))
+
+    monkeypatch.setattr(storage, "time", SimpleNamespace(monotonic=lambda: now, sleep=lambda _: None))
+    with pytest.raises(OperationalError):
+        patiently(slow)
+    assert now == 40
+
+
 def test_other_errors_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
 
@@ -138,3 +159,87 @@ def test_how_long_a_file_is_waited_for_is_a_persons_own_choice(tmp_path: Path) -
         connection.execute(sa.text("create table mine (number integer)"))
     other.close()
     engine.dispose()
+
+
+def journal(path: Path) -> str:
+    """How SQLite's own library finds a file to be written."""
+    with closing(sqlite3.connect(path)) as connection:
+        return str(connection.execute("pragma journal_mode").fetchone()[0])
+
+
+def test_a_file_is_written_ahead_while_it_is_open_and_plain_afterwards(tmp_path: Path) -> None:
+    """Every transaction used to wait for the disk several times."""
+    path = tmp_path / "study.db"
+    engine = open_storage(file_storage(path)).engine
+    assert journal(path) == "wal"
+    close_storage(engine)
+    assert journal(path) == "delete"
+    assert [file.name for file in tmp_path.iterdir()] == ["study.db"]
+
+
+def test_a_file_that_others_have_open_stays_as_it_is_until_the_last_leaves(tmp_path: Path) -> None:
+    path = tmp_path / "study.db"
+    first, last = (open_storage(file_storage(path)).engine for _ in range(2))
+    with last.connect() as connection:
+        connection.exec_driver_sql("select * from studies").fetchall()
+        close_storage(first)
+        assert journal(path) == "wal"
+    close_storage(last)
+    assert journal(path) == "delete"
+
+
+def test_a_study_that_was_made_before_is_read_and_written(tmp_path: Path) -> None:
+    path = tmp_path / "study.db"
+    old = RDBStorage(file_storage(path))
+    optuna.create_study(storage=old, study_name="old").set_user_attr("known", 1)
+    old.engine.dispose()
+    assert journal(path) == "delete"
+    new = open_storage(file_storage(path))
+    optuna.load_study(storage=new, study_name="old").set_user_attr("new", 2)
+    close_storage(new.engine)
+    again = RDBStorage(file_storage(path))
+    assert optuna.load_study(storage=again, study_name="old").user_attrs == {"known": 1, "new": 2}
+    again.engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode"), [("ext4", "wal"), ("tmpfs", "wal"), ("nfs4", "delete"), ("fuse.sshfs", "delete"), ("", "delete")]
+)
+def test_a_network_folder_has_no_shared_memory_to_write_ahead_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, mode: str
+) -> None:
+    """Two machines that write ahead into one file would each destroy what the other wrote."""
+    folder, mounts = tmp_path / "with blank", tmp_path / "mounts"
+    escaped = str(folder).replace(" ", "\\040")
+    mounts.write_text(f"/dev/x / ext4 rw 0 0\nserver:/x {escaped} {kind} rw 0 0\n")
+    monkeypatch.setattr(storage, "MOUNTS", mounts if kind else tmp_path / "none")
+    engine = open_storage(file_storage(folder / "study.db")).engine
+    assert journal(folder / "study.db") == mode
+    close_storage(engine)
+
+
+def test_a_file_that_is_locked_is_not_brought_into_another_mode_and_opens_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "study.db"
+    open_storage(file_storage(path)).engine.dispose()
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("pragma journal_mode=delete")
+        other.execute("begin exclusive")
+        connection = sqlite3.connect(path, timeout=30, factory=storage.WriteAheadConnection)
+        assert connection.execute("pragma busy_timeout").fetchone() == (30_000,), "it is as patient as before"
+        connection.close()
+    assert journal(path) == "delete"
+
+
+def test_a_server_has_no_connection_between_two_transactions(server: str) -> None:
+    """A pool in each of a hundred processes would have all the connections that a server allows."""
+    url = postgresql.new_database(server)
+    opened = open_storage(url)
+    optuna.create_study(storage=opened, study_name="study")
+    watching, name = sa.create_engine(server, poolclass=sa.NullPool), sa.make_url(url).database
+    with watching.connect() as connection:
+        query = sa.text("select count(*) from pg_stat_activity where datname = :name")
+        deadline = time.monotonic() + 10  # a server notices late that a connection was closed
+        while connection.execute(query, {"name": name}).scalar_one():
+            assert time.monotonic() < deadline
+            connection.rollback()
+            time.sleep(0.05)

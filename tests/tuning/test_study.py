@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -45,6 +46,9 @@ from smupar_transfer.tuning.study import (
         ({"startup_trials": 0}, "tuning.startup_trials"),
         ({"pruner_startup_trials": -1}, "tuning.pruner_startup_trials"),
         ({"evaluation_batches": 0}, "tuning.evaluation_batches"),
+        ({"confirm": -1}, "tuning.confirm"),
+        ({"confirm_seeds": 0}, "tuning.confirm_seeds"),
+        ({"confirm_seeds": 1001}, "tuning.confirm_seeds"),
     ],
 )
 def test_impossible_settings_are_refused(storage: str, changes: dict[str, object], key: str) -> None:
@@ -94,6 +98,27 @@ def test_a_driver_that_is_not_installed_is_told_with_what_brings_one(
         InputError, match=r"cannot be opened: No module named 'psycopg'; .*smupar-transfer\[postgresql\]"
     ):
         open_study(StudySettings("study", storage, 1), proxy, space)
+
+
+def test_a_database_of_another_version_of_optuna_is_told_in_one_line(
+    tmp_path: Path, storage: str, proxy: RunSpec, space: SearchSpace
+) -> None:
+    settings = StudySettings("study", storage, 1)
+    open_study(settings, proxy, space).claims.engine.dispose()
+    with closing(sqlite3.connect(tmp_path / "study.db")) as database, database:
+        database.execute("update version_info set schema_version = 1")
+        database.execute("update alembic_version set version_num = 'v99.0.0.a'")
+    with pytest.raises(InputError, match="cannot be opened: The runtime optuna version") as caught:
+        open_study(settings, proxy, space)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_study_that_another_program_maximises_is_refused(storage: str, proxy: RunSpec, space: SearchSpace) -> None:
+    optuna.create_study(storage=storage, study_name="study", direction="maximize")
+    with pytest.raises(InputError, match=r"study\.name=study: is a study of another program") as caught:
+        open_study(StudySettings("study", storage, 1), proxy, space)
+    assert caught.value.remedy == "choose another study.name"
+    assert optuna.load_study(storage=storage, study_name="study").user_attrs == {}, "it is left as it is"
 
 
 def test_a_password_is_not_shown(proxy: RunSpec, space: SearchSpace) -> None:

@@ -14,7 +14,7 @@ from smupar_transfer.app.cautions import tell_of_runs
 from smupar_transfer.app.commands import transfer, tune
 from smupar_transfer.app.recipes import recipe_of
 from smupar_transfer.app.sweep_planning import context_of
-from smupar_transfer.records import RunRecord, RunSpec, write_atomically
+from smupar_transfer.records import RunRecord, RunSpec, SearchedOn, write_atomically
 from smupar_transfer.reporting.demo_page import render_demo_page, summary, verdict
 from smupar_transfer.reporting.figures.demo import draw_demo
 from smupar_transfer.reporting.figures.style import save
@@ -30,6 +30,9 @@ from smupar_transfer.tuning import best
 
 def run(config: DictConfig) -> None:
     """Tell the whole story under ``results/demo`` and print the comparison as measured."""
+    if config.tuning.on != SearchedOn.PROXY:
+        problem = "is not what the demo shows, which transfers from a proxy"
+        raise InputError("tuning.on", config.tuning.on, problem, "leave it out, or run: smupar tune tuning.on=target")
     started = time.monotonic()
     out = console.terminal()
     folder = Path(config.results_dir) / config.study.name

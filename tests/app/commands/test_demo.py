@@ -33,6 +33,13 @@ def test_it_cautions_about_a_thin_target_first(
     assert result.stderr.startswith("caution: 8 non-zero weights per neuron are fewer than the 16")
 
 
+def test_it_transfers_from_a_proxy_and_refuses_to_search_on_its_target(smupar: Run, tiny: tuple[str, ...]) -> None:
+    result = smupar("demo", *tiny, *SMALL, "tuning.on=target")
+    assert result.returncode == 2
+    assert result.stderr.startswith("smupar: tuning.on=target: is not what the demo shows")
+    assert not Path("results").exists()
+
+
 def test_it_tells_the_whole_story(smupar: Run, tiny: tuple[str, ...]) -> None:
     result = smupar("demo", *tiny, *SMALL)
     assert result.returncode == 0, result.stderr

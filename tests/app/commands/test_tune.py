@@ -16,8 +16,9 @@ from omegaconf import DictConfig
 from optuna import Study
 from optuna.trial import FrozenTrial
 
+from smupar_transfer.app.base import Base
 from smupar_transfer.app.commands import tune
-from smupar_transfer.records import RunStore, read_tuned
+from smupar_transfer.records import RunStore, SearchedOn, read_tuned
 from smupar_transfer.transfer import read_recipe
 from smupar_transfer.tuning import StudySettings, TrialOutcome, search
 from smupar_transfer.tuning.objective import Objective
@@ -67,7 +68,13 @@ def test_a_search_leaves_a_study_a_point_and_figures(smupar: Run, tiny: tuple[st
     }
     assert content["proxy"]["model"]["width"] == 16
     assert "best of 2 trials: 2 complete, 0 pruned, 0 diverged" in result.stdout
-    assert f"trial {content['trial']}, validation loss {content['value']:.4f} nats" in result.stdout
+    again = content["confirmation"]
+    assert (again["candidates"], again["seeds"]) == (2, [1, 2, 3])
+    told = f"trial {content['trial']}, validation loss {again['mean']:.4f} nats over 3 further seeds (standard error "
+    assert told in result.stdout
+    assert "mean of 3 more seeds" in result.stdout
+    assert "8/8" in result.stderr, "the trainings that confirm count"
+    assert "of 6 trainings that confirm the best" in report
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -157,6 +164,73 @@ def test_a_page_has_the_command_without_the_password_of_its_database(
     assert "postgresql://me:***@host/db" in (folder / "report.html").read_text(encoding="utf-8")
     for path in folder.iterdir():
         assert b"hunter2" not in path.read_bytes()
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_single_training_is_trusted_where_that_is_wanted(smupar: Run, tiny: tuple[str, ...]) -> None:
+    result = smupar("tune", *tiny, *FEW, "tuning.confirm=0")
+    tuned = read_tuned(Path("results/proxy/tuned.yaml"))
+    assert tuned.confirmation is None
+    assert f"trial {tuned.trial}, validation loss {tuned.value:.4f} nats\n" in result.stdout
+    assert "2/2" in result.stderr
+    again = smupar("tune", *tiny, *FEW, "tuning.confirm=1", "tuning.confirm_seeds=2")
+    confirmed = read_tuned(Path("results/proxy/tuned.yaml")).confirmation
+    assert confirmed is not None, "a study of before can be confirmed later"
+    assert (confirmed.candidates, confirmed.seeds) == (1, (1, 2))
+    assert "4/4" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("tuning.confirm=-1", "tuning.confirm=-1: must not be negative; 0 trusts a single training"),
+        (
+            "tuning.confirm_seeds=0",
+            "tuning.confirm_seeds=0: must be from 1 to 1,000; tuning.confirm=0 trains none again",
+        ),
+        ("tuning.on=target", "tuning.on=target: needs to know the target; give target.width, target.sparsity or both"),
+        ("tuning.on=both", "tuning.on=both"),
+        ("target.width=32", "target.width=32: has no say in a search, which is for the dense proxy; give it to smupar"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused(smupar: Run, tiny: tuple[str, ...], word: str, said: str) -> None:
+    result = smupar("tune", *tiny, *FEW, word)
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"smupar: {said}")
+    assert not Path("results").exists()
+
+
+def test_a_target_can_be_searched_itself_and_its_point_is_used_as_any_other(
+    smupar: Run, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = ("target.width=32", "target.sparsity=0.5")
+    result = smupar("tune", *tiny, *FEW, "tuning.on=target", *target, "study.name=direct")
+    assert result.returncode == 0, result.stderr
+    folder = Path("results/direct")
+    assert "Which base hyperparameters train the target itself best?" in (folder / "report.html").read_text()
+    tuned = read_tuned(folder / "tuned.yaml")
+    assert tuned.searched is SearchedOn.TARGET
+    assert (tuned.proxy.model.width, tuned.proxy.base_width, tuned.proxy.sparsity.density) == (32, 16, 0.5)
+    words = shlex.split(result.stdout.partition("next: smupar ")[2])
+    assert {"target.width=32", "target.sparsity=0.5"} <= set(words)
+    transferred = smupar(*words)
+    assert transferred.returncode == 0, transferred.stderr
+    said = str(Base(tuned.hparams, tuned, ()))
+    assert said.endswith("of study direct, searched on width 32 at sparsity 0.5 itself")
+    recipe = read_recipe(Path("results/recipe.yaml"))
+    assert (recipe.base_width, recipe.hparams) == (16, tuned.hparams), "the base is the proxy's width still"
+    trained = smupar("train", "recipe=results/recipe.yaml", *tiny[3:])
+    assert trained.returncode == 0, trained.stderr
+    (run,) = RunStore(Path("results/train"))
+    assert run.validation_loss == pytest.approx(tuned.value, rel=1e-6), "it is the training that the search made"
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_target_is_another_question_than_its_proxy(smupar: Run, tiny: tuple[str, ...]) -> None:
+    assert smupar("tune", *tiny, "tuning.n_trials=1", "tuning.confirm=0").returncode == 0
+    result = smupar("tune", *tiny, "tuning.n_trials=1", "tuning.on=target", "target.width=32")
+    assert result.returncode == 2
+    assert "study.name=proxy: exists with another proxy.model.width" in result.stderr
 
 
 @pytest.mark.usefixtures("undrawn")
