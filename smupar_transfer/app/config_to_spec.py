@@ -25,7 +25,7 @@ from smupar_transfer.records import (
 )
 from smupar_transfer.theory import InputError, OptimizerSettings, WeightDecayForm, choose
 from smupar_transfer.training import OWN_BATCHES as MODULE
-from smupar_transfer.training import Data, DataRequest, ExampleData, Execution, OwnBatches, Tracking, load
+from smupar_transfer.training import Data, DataRequest, ExampleData, Execution, OwnBatches, Tracking, load, usable_cores
 from smupar_transfer.transfer import Source
 
 
@@ -54,9 +54,18 @@ def data_request(config: DictConfig) -> DataRequest:
     return DataRequest(MODULE, str(_plain(config, "model")["factory"]))
 
 
-def execution(config: DictConfig) -> Execution:
-    """Where and how to compute."""
-    return Execution(config.device, config.sparsity.backend, config.threads)
+def execution(config: DictConfig, *, alone: bool = False) -> Execution:
+    """Where and how to compute.
+
+    Args:
+        config: The configuration of a command.
+        alone: Whether there is a single run, which may have every core where nobody said how many threads it gets;
+            workers get one each.
+    """
+    threads = config.threads
+    if threads is None:
+        threads = usable_cores() if alone and config.device == "cpu" else 1
+    return Execution(config.device, config.sparsity.backend, threads)
 
 
 def tracking(config: DictConfig, folder: Path) -> Tracking:

