@@ -80,9 +80,10 @@ def test_every_environment_variable_that_is_read_is_named() -> None:
 def test_caches_are_where_they_are_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
     from smupar_transfer.kernels import cache_folder, user_cache
     from smupar_transfer.sparsity.autotune.choice import calibration_file
+    from smupar_transfer.training.data.fingerprints import facts_folder
 
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    caches = {cache_folder(), calibration_file("cpu").parent, user_cache() / WHEEL}
+    caches = {cache_folder(), calibration_file("cpu").parent, user_cache() / WHEEL, facts_folder()}
     named = {Path(cell.strip("`")).expanduser() for cell in first_cells(section("commands.md", "Caches"))}
     assert named == caches
 

@@ -24,7 +24,17 @@ from smupar_transfer.records import (
     SparsitySpec,
 )
 from smupar_transfer.theory import InputError, OptimizerSettings, WeightDecayForm, choose
-from smupar_transfer.training import KEEP, Data, DataRequest, ExampleData, Execution, OwnBatches, Tracking, load
+from smupar_transfer.training import (
+    KEEP,
+    Data,
+    DataRequest,
+    ExampleData,
+    Execution,
+    OwnBatches,
+    Tracking,
+    load,
+    usable_cores,
+)
 from smupar_transfer.training import OWN_BATCHES as MODULE
 from smupar_transfer.transfer import Source
 
@@ -54,15 +64,20 @@ def data_request(config: DictConfig) -> DataRequest:
     return DataRequest(MODULE, str(_plain(config, "model")["factory"]))
 
 
-def execution(config: DictConfig) -> Execution:
+def execution(config: DictConfig, *, alone: bool = False) -> Execution:
     """Where and how to compute.
 
-    Raises:
-        InputError: a value is impossible, or there is no such device here.
+    Args:
+        config: The configuration of a command.
+        alone: Whether there is a single run, which may have every core where nobody said how many threads it gets;
+            workers get one each.
     """
+    threads = config.threads
+    if threads is None:
+        threads = usable_cores() if alone and config.device == "cpu" else 1
     keep = OmegaConf.select(config, "checkpoint.keep", default=KEEP)  # not every command has them
     accumulate = OmegaConf.select(config, "accumulate", default=1)
-    return Execution(config.device, config.sparsity.backend, config.threads, keep, accumulate)
+    return Execution(config.device, config.sparsity.backend, threads, keep, accumulate)
 
 
 def tracking(config: DictConfig, folder: Path) -> Tracking:

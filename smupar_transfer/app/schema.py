@@ -193,7 +193,9 @@ class RunConfig:
     seed: int = key("of weights, masks, order of batches and search")
     precision: str = key("of products; weights and optimizer state stay float32", choices=Precision)
     device: str = key("where to compute", choices=DEVICES)
-    threads: int = key("of the numerical library, in each worker")
+    threads: int | None = key(
+        "of the numerical library, in each worker; null gives train every core of this machine, and workers one each"
+    )
     results_dir: str = key("folder under which results are written")
 
 

@@ -22,7 +22,7 @@ from smupar_transfer.training.estimate import (
     step_seconds,
 )
 from smupar_transfer.training.loop import EarlyValidation, cross_entropy
-from smupar_transfer.training.machine import machine_name
+from smupar_transfer.training.machine import machine_name, usable_cores
 from smupar_transfer.training.optimizer import make_optimizer, register_optimizer, schedule
 from smupar_transfer.training.process import prepare_process
 from smupar_transfer.training.runs import Execution, load_network, require_byte_model, run, sample
@@ -83,4 +83,5 @@ __all__ = [
     "spread",
     "step_seconds",
     "tracker_names",
+    "usable_cores",
 ]

@@ -31,9 +31,20 @@ def machine_name(device: str = "cpu") -> str:
     numbers = [f"{short} {first[key]}" for key, short in TELLING.items() if key in first]
     if numbers and not re.search(r"\d{3}", name.partition("@")[0]):  # behind an @ stands the clock rate
         name += f" ({', '.join(numbers)})"
-    places = {(thread.get("physical id"), thread["core id"]) for thread in threads if "core id" in thread}
-    cores = len(places) or os.cpu_count() or 1
+    cores = _cores(threads)
     return f"{name}, {cores} core{'s' if cores > 1 else ''}"
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: those of the machine, or fewer where it is bound to a few of their threads."""
+    cores = _cores(_threads())
+    return min(cores, len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else cores
+
+
+def _cores(threads: list[dict[str, str]]) -> int:
+    """Cores of the machine: threads of one core count once."""
+    places = {(thread.get("physical id"), thread["core id"]) for thread in threads if "core id" in thread}
+    return len(places) or os.cpu_count() or 1
 
 
 def _threads() -> list[dict[str, str]]:

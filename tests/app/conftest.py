@@ -20,7 +20,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from smupar_transfer.app import schema
+from smupar_transfer.app import config_to_spec, schema
 from smupar_transfer.app.main import main
 from smupar_transfer.sweeps import shipped
 from tests.model.conftest import source, target
@@ -102,6 +102,12 @@ def frozen_imports() -> Iterator[None]:
     gc.freeze()
     yield
     gc.unfreeze()
+
+
+@pytest.fixture(autouse=True)
+def one_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests run side by side, and threads that wait for each other's cores take many times as long as one."""
+    monkeypatch.setattr(config_to_spec, "usable_cores", lambda: 1)
 
 
 @pytest.fixture(autouse=True)

@@ -132,6 +132,16 @@ def test_an_impossible_execution_is_named(composed: Compose, word: str, message:
         config_to_spec.execution(composed("train", word))
 
 
+def test_a_single_run_has_all_cores_and_a_worker_one_unless_a_person_says_otherwise(
+    composed: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config_to_spec, "usable_cores", lambda: 7)
+    config = composed("train")
+    assert (config_to_spec.execution(config, alone=True).threads, config_to_spec.execution(config).threads) == (7, 1)
+    typed = composed("train", "threads=2")
+    assert {config_to_spec.execution(typed, alone=alone).threads for alone in (True, False)} == {2}
+
+
 def test_execution_never_enters_the_run_key(composed: Compose, tiny: tuple[str, ...]) -> None:
     plain, threaded = composed("train", *tiny), composed("train", *tiny, "threads=2")
     assert config_to_spec.execution(threaded).threads == 2

@@ -52,6 +52,7 @@ OTHER_WORDS: dict[str, str] = {
     "study.name": "other",
     "study.storage": "sqlite:///other.db",
     "target.width": "48",
+    "threads": "3",
     "to": "axolotl",
     "tracker": "tensorboard",
     "tuned": "other.yaml",

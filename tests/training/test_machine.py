@@ -62,3 +62,15 @@ def test_where_nothing_is_said_the_system_counts(tmp_path: Path, monkeypatch: py
 def test_an_accelerator_has_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"model of {device}")
     assert machine_name("cuda:1") == "model of cuda:1"
+
+
+@pytest.mark.parametrize(("bound", "usable"), [({0}, 1), ({0, 1, 2, 3}, 2)])
+def test_a_process_that_is_bound_to_few_threads_has_no_more_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: set[int], usable: int
+) -> None:
+    """Two cores of two threads each."""
+    blocks = [f"processor: {number}\nphysical id: 0\ncore id: {number // 2}\n" for number in range(4)]
+    (tmp_path / "cpuinfo").write_text("\n".join(blocks))
+    monkeypatch.setattr(machine, "PROCESSORS", tmp_path / "cpuinfo")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: bound, raising=False)
+    assert machine.usable_cores() == usable

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from smupar_transfer.training import Estimate, Execution
 
 MIB = 2**20
+TRIALS = 40
+"""Of a search, where what it costs is told: those of the shipped search space."""
 CANDIDATES = ("dense", "masked", "expand", "csr", "native")
 
 
@@ -42,7 +45,7 @@ def run(config: DictConfig) -> None:
     from smupar_transfer.training.kernel_fallback import resolved
     from smupar_transfer.training.precision_hint import faster_precision
 
-    workers, execution = config_to_spec.workers(config), config_to_spec.execution(config)
+    workers, execution = config_to_spec.workers(config), config_to_spec.execution(config, alone=sweep is None)
     if execution.backend != AUTO:  # of which it says more below
         execution = resolved(execution)
     out = console.terminal()
@@ -60,10 +63,51 @@ def run(config: DictConfig) -> None:
     if execution.device == "cpu" and execution.backend == AUTO and (problem := native_problem()) is not None:
         out.print(f"not measured: native, {problem}\n", soft_wrap=True)
     out.print(_table(price.groups))
+    if sweep is None and (said := proxy_words(config, price.groups[0], execution)):
+        console.line(f"\n{said}")
     console.line(f"\n{todo}")
     if sweep is not None:
         console.stated_cost(sweep)
     console.line(f"estimated time: {console.time_left(price, workers)}{_anew(price, workers)}")
+
+
+def proxy_words(config: DictConfig, target: Priced, execution: Execution) -> str:
+    """What a search on the proxy saves against one on the target, in words; empty where the target is the proxy itself.
+
+    Both are timed on one thread, as the trials of a search run. Nothing is timed where the target has its record.
+    """
+    from smupar_transfer.app import config_to_spec
+    from smupar_transfer.model import network_cost, outline, plan_of
+    from smupar_transfer.sweeps import pricing
+
+    def seconds(spec: RunSpec) -> float:
+        alone = pricing.group([spec], {spec.key}, {})
+        price = pricing.price(alone, config_to_spec.data_request(config), replace(execution, threads=1))
+        return price.seconds_left
+
+    spec, proxy = target.group.spec, config_to_spec.proxy_spec(config)
+    if proxy.key == spec.key:
+        return ""
+    cost = network_cost(plan_of(outline(proxy), proxy), proxy)
+    ratios = {"operations": target.cost.flops_sparse * spec.budget.tokens / (cost.flops_sparse * proxy.budget.tokens)}
+    if target.group.missing:
+        ratios["time"] = seconds(spec) / seconds(proxy)
+    told = " and ".join(f"{significant(ratio, 3)} times the {what}" for what, ratio in ratios.items())
+    saved = " and ".join(f"{significant(saving(TRIALS, ratio), 3)} times the {what}" for what, ratio in ratios.items())
+    return (
+        f"a run of this target takes {told} of one of its proxy (width {proxy.model.width}, dense); {TRIALS} trials on "
+        f"the target take {saved} of {TRIALS} trials on the proxy and one run of the target"
+    )
+
+
+def saving(trials: int, ratio: float) -> float:
+    """Cost of ``trials`` on the target over that of as many on the proxy and one target run: N R / (N + R).
+
+    Args:
+        trials: The number of trials, N.
+        ratio: What a run of the target costs over what one of the proxy costs, R.
+    """
+    return trials * ratio / (trials + ratio)
 
 
 def _anew(price: Price, workers: int) -> str:

@@ -74,7 +74,10 @@ def _run(config: DictConfig, ranks: Ranks) -> None:
 def _prepare(config: DictConfig, folder: Path, ranks: Ranks) -> tuple[RunSpec, Execution, Tracking]:
     """What to train, where, and who keeps its curves, once everything is checked."""
     require_name("name", config.name)
-    execution = replace(config_to_spec.execution(config), device=ranks.device if ranks.size > 1 else config.device)
+    execution = replace(
+        config_to_spec.execution(config, alone=ranks.size == 1),
+        device=ranks.device if ranks.size > 1 else config.device,
+    )
     tracking = config_to_spec.tracking(config, folder)
     if config.sample < 0:
         raise InputError("sample", config.sample, "must not be negative")

@@ -22,6 +22,11 @@ SETTLED_SECONDS = 2.0
 _CHUNK = 1 << 24
 
 
+def facts_folder() -> Path:
+    """Where facts about files are kept."""
+    return user_cache() / "files"
+
+
 def identities(files: Sequence[Path]) -> list[tuple[str | int, ...]]:
     """What is another whenever a file's content is: its place, number, size and the times of its last changes."""
     status = [(os.path.realpath(file), file.stat()) for file in files]
@@ -38,7 +43,7 @@ def remembered(files: Sequence[Path], what: str, find_out: Callable[[], Facts]) 
     """
     known = identities(files)
     name = hashlib.sha256(json.dumps([what, known]).encode()).hexdigest()
-    entry = user_cache() / "files" / f"{name}.json"
+    entry = facts_folder() / f"{name}.json"
     with contextlib.suppress(OSError, ValueError):  # absent or damaged: the files are read
         facts = json.loads(entry.read_bytes())
         if isinstance(facts, dict) and facts:

@@ -72,7 +72,7 @@ def test_nothing_is_remembered_of_a_file_that_changed_a_moment_ago(file: Path, m
 def test_a_damaged_entry_counts_as_absent(file: Path, content: bytes) -> None:
     seen: list[str] = []
     facts = remembered([file], "text", reading(file, seen))
-    (entry,) = (fingerprints.user_cache() / "files").iterdir()
+    (entry,) = fingerprints.facts_folder().iterdir()
     entry.write_bytes(content)
     assert remembered([file], "text", reading(file, seen)) == facts
     assert len(seen) == 2
