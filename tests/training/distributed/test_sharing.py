@@ -155,7 +155,8 @@ def test_batches_of_which_nothing_is_known_are_not_divided(spec: RunSpec) -> Non
         raise AssertionError
 
     task = Task(Path("task.py"), "ab" * 32, nothing, nothing, nothing)
-    own = replace(spec, model=ModuleSpec(8, task.sha256), data=OwnBatches.of(task).spec)
+    model, hparams = ModuleSpec(8, task.sha256), replace(spec.hparams, init_std=1.0)
+    own = replace(spec, model=model, hparams=hparams, data=OwnBatches.of(task).spec)
     with pytest.raises(
         InputError, match=r"accumulate=2: divides batches, and nothing is known of those of model=module"
     ):
