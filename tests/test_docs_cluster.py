@@ -23,8 +23,8 @@ COMMANDS = [
     for line in block.splitlines()
 ]
 SMUPAR = """#!/bin/sh
-echo "$PWD: $*"
 trap 'echo told; exit 143' TERM
+echo "$PWD: $*"
 while [ -e wait ]; do sleep 0.05; done
 """
 

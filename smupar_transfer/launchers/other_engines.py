@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Future
@@ -77,7 +78,9 @@ class RayWorker:
             raise _missing("ray", error) from error
         options = {"num_cpus": 1, **_options(RAY_OPTIONS, os.environ.get("SMUPAR_RAY_OPTIONS")), "max_retries": 0}
         if not ray.is_initialized():
-            ray.init(log_to_driver=False)  # joins the cluster of RAY_ADDRESS, or of this machine, or starts one here
+            ray.init(
+                log_to_driver=False, logging_level=logging.ERROR
+            )  # joins the cluster of RAY_ADDRESS, or of this machine, or starts one here
         self._ray, self._task = ray, ray.remote(**options)(_in_folder)
         self._last: Any = None
         self._reason = ""
