@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -179,7 +179,8 @@ def tune(config: DictConfig, search: Search) -> Found:
         close_study(search)
 
 
-class Workers(NamedTuple):
+@dataclass(frozen=True)
+class Workers:
     """How many processes train, and who starts them."""
 
     count: int
