@@ -12,8 +12,10 @@ from smupar_transfer.theory import InputError
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "results" / "mine"
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A short path, as messages are cut where they would be too long for a line."""
+    monkeypatch.chdir(tmp_path)
+    return Path("results", "mine")
 
 
 def earlier(folder: Path, keys: str, kind: str = "stability") -> None:
