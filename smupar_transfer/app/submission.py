@@ -10,7 +10,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from smupar_transfer.app import config_to_spec, console
+from smupar_transfer.app import console
 from smupar_transfer.app.overrides import own_flags
 from smupar_transfer.launchers import PROCESSES, find_launcher
 from smupar_transfer.sweeps.sweep import key_of
@@ -66,6 +66,8 @@ def submitted(config: DictConfig, command: Sequence[str], name: str, words: Sequ
     submit = find_launcher(config.launcher).submit
     if submit is None:
         return False
+    from smupar_transfer.app import config_to_spec  # imports torch, which takes a moment
+
     kept = [word for word in words if key_of(word) not in NOT_HANDED_ON]
     line = (*command, *own_flags(), *kept, "workers=1", f"launcher={PROCESSES}")
     folder = Path(config.results_dir) / SUBMITTED_FOLDER

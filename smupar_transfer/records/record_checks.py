@@ -27,7 +27,7 @@ class CutLineWarning(UserWarning):
     """A file of records has a last line that was not written to its end."""
 
 
-CIRCUMSTANCES = ("wall_seconds", "step_seconds", "environment")
+CIRCUMSTANCES = ("wall_seconds", "step_seconds", "cpu_seconds", "environment")
 """What may differ between two records of one run: how long it took, and where."""
 REMEDY = "restore it, or take it away: its run is then trained again"
 
@@ -123,7 +123,8 @@ def _outcome(content: dict[str, Any]) -> str:
 
 def _impossible(record: object, path: Path) -> Iterator[str]:
     """What no record can say, as clauses."""
-    assert isinstance(record, RunRecord | CoordinateRecord)
+    if not isinstance(record, RunRecord | CoordinateRecord):  # a failure tells of nothing that could be checked
+        return
     if record.key != record.spec.key:
         yield f"has key {record.key}, and what it describes has {record.spec.key}"
     if path.suffix == ".json" and record.key != path.stem:
@@ -150,8 +151,8 @@ def _impossible_counts(record: RunRecord) -> Iterator[str]:
         yield f"says tokens={record.tokens}, and its budget makes {budget.tokens}"
     if not 0 <= record.nonzero_parameters <= record.parameters:
         yield f"says nonzero_parameters={record.nonzero_parameters} of {record.parameters}"
-    for name in ("epochs", "flops_dense", "flops_sparse", "wall_seconds", "step_seconds"):
-        if getattr(record, name) < 0:
+    for name in ("epochs", "flops_dense", "flops_sparse", "wall_seconds", "step_seconds", "cpu_seconds"):
+        if (getattr(record, name) or 0) < 0:
             yield f"says {name}={getattr(record, name)}"
     steps = [row.step for row in record.history]
     if steps != sorted(set(steps)) or not all(1 <= step <= budget.steps for step in steps):

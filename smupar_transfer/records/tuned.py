@@ -10,7 +10,7 @@ from pathlib import Path
 from smupar_transfer.records.file_kinds import FileKind
 from smupar_transfer.records.spec import SCHEMA_VERSION, RunSpec
 from smupar_transfer.records.yamls import read_yaml, write_yaml
-from smupar_transfer.theory import BaseHyperparameters, InputError
+from smupar_transfer.theory import BaseHyperparameters, InputError, choose
 
 
 class SearchedOn(StrEnum):
@@ -76,6 +76,7 @@ class Tuned:
     confirmation: Confirmation | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "searched", choose(SearchedOn, "searched", self.searched))
         check_trial(self.value, self.trial)
         if self.trials < 1:
             raise InputError("trials", self.trials, "must be at least 1")

@@ -20,7 +20,7 @@ FigureMaker = Callable[[Any], Picture | None]
 Made = TypeVar("Made", bound=Callable[..., Any])
 
 TRAIN, TUNE = "train", "tune"
-"""Kinds of results that are no sweeps; their figures get a ``RunRecord`` and a ``study_page.Study``."""
+"""Kinds of results that are no sweeps; their figures get a ``RunRecord`` and a ``study.Study``."""
 PACKAGES = ("smupar_transfer.reporting.questions", "smupar_transfer.reporting.figures")
 """Packages all of whose modules are imported for what they register; pictures stand in this order on a page."""
 

@@ -47,6 +47,7 @@ class Repeat:
 
 def seeds(search: Search) -> tuple[int, ...]:
     """The seeds that points are trained with again: those after the search's own."""
+    # not its own: the loss under that seed is why a point is among the best, and so lower than the point is worth
     return tuple(range(search.proxy.seed + 1, search.proxy.seed + 1 + search.settings.confirm_seeds))
 
 
@@ -94,7 +95,7 @@ def run_repeats(
             return [(trial, seed) for trial in chosen for seed in seeds(search) if (trial.number, seed) not in done]
 
         def jobs() -> Iterator[RepeatJob]:
-            while left := missing():
+            while left := missing():  # asked again each time: other commands finish some meanwhile
                 yield RepeatJob(search, this_process(), left)
 
         count = min(workers, max(1, len(missing())))
@@ -144,6 +145,7 @@ def _try_repeat(job: RepeatJob) -> bool:
         return False
     trial, seed = places[claim.ordinal]
     with claims.held(claim):
+        # another command may have ended this one between the look at what is missing and the claim
         if not any((repeat.trial, repeat.seed) == (trial.number, seed) for repeat in _stored(search)):
             _train(search, trial, seed)
     return True
@@ -155,6 +157,7 @@ def _train(search: Search, trial: TrialOutcome, seed: int) -> None:
     record = run(spec, load(search.data), search.execution, tracking=tracking)
     outcome = {"loss": record.validation_loss, "seconds": record.wall_seconds}
     study = shared_study(search).study
+    # an attribute of the study, not a trial: the sampler would learn from those, and go on otherwise
     patiently(partial(study.set_user_attr, f"{ATTRIBUTE} {trial.number} {seed}", outcome))
 
 
@@ -164,6 +167,7 @@ def _claims(search: Search) -> TrialClaims:
 
 
 def _place(search: Search, trial: TrialOutcome, seed: int) -> int:
+    # one whole number for both, as the table of claims has a single column for a place
     return trial.number * MOST_SEEDS + seed - search.proxy.seed - 1
 
 
@@ -222,5 +226,5 @@ def best(search: Search, trials: Sequence[TrialOutcome], known: Sequence[Repeat]
 
 
 def _confirmation(search: Search, first: Confirmed, again: Sequence[Confirmed]) -> Confirmation:
-    mean = None if math.isinf(first.mean) else first.mean
+    mean = None if math.isinf(first.mean) else first.mean  # YAML for people holds no infinity
     return Confirmation(len(again), seeds(search), mean, first.standard_error, tied_with(first, again))

@@ -28,7 +28,7 @@ class PruningObserver(Silent):
         Raises:
             optuna.TrialPruned: the pruner gave the trial up.
         """
-        if evaluation.validation_loss is None:
+        if evaluation.validation_loss is None:  # the run is about to end as diverged, and a pruner compares numbers
             return
         patiently(partial(self.trial.report, evaluation.validation_loss, evaluation.step))
         if patiently(self.trial.should_prune):
@@ -68,6 +68,7 @@ class Objective:
         known: dict[str, float] = {"wall_seconds": record.wall_seconds, "tokens": record.tokens}
         if record.validation_loss is None:
             known[DIVERGED] = True
+        # before the trial ends: Optuna takes no attributes of one that has
         for name, value in known.items():
             patiently(partial(trial.set_user_attr, name, value))
         if record.validation_loss is None:

@@ -58,6 +58,7 @@ def study_progress(url: str, name: str) -> StudyProgress:
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
+        # doubled, since Optuna formats the URL; nothing is checked or created, which would write
         storage = RDBStorage(
             url.replace("{", "{{").replace("}", "}}"), skip_compatibility_check=True, skip_table_creation=True
         )

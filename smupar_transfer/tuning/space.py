@@ -62,4 +62,5 @@ class SearchSpace:
 
     def first_point(self, defaults: BaseHyperparameters) -> dict[str, float]:
         """The defaults, moved into the ranges: the first trial of every study."""
+        # so that no search ends worse than what it began with
         return {name: min(max(getattr(defaults, name), axis.low), axis.high) for name, axis in self.ranges.items()}

@@ -13,7 +13,8 @@ from smupar_transfer.reporting.demo_page import FIGURES, render_demo_page
 from smupar_transfer.reporting.figures.style import save
 from smupar_transfer.reporting.publish import publish
 from smupar_transfer.reporting.run_page import publish_run
-from smupar_transfer.reporting.study_page import Study, publish_study
+from smupar_transfer.reporting.study import Study
+from smupar_transfer.reporting.study_page import publish_study
 from smupar_transfer.reporting.vocabulary import HYPERPARAMETER_WORDS
 from smupar_transfer.statistics.comparison import compare
 from tests.browser import Browser, Look, program

@@ -11,8 +11,8 @@ import pytest
 
 from smupar_transfer.records import RunRecord
 from smupar_transfer.reporting.card import read_card
+from smupar_transfer.reporting.study import Study
 from smupar_transfer.reporting.study_page import (
-    Study,
     draw_study,
     outcome,
     provenance,

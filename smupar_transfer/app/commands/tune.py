@@ -45,7 +45,7 @@ from smupar_transfer.tuning import (
 )
 
 if TYPE_CHECKING:
-    from smupar_transfer.reporting.study_page import Study
+    from smupar_transfer.reporting.study import Study
 
 TRIALS_IN_TERMINAL = 5
 
@@ -292,7 +292,7 @@ def publish(folder: Path, search: Search, found: Found, go_on: str) -> None:
 
 
 def _study(search: Search, found: Found, go_on: str) -> Study:
-    from smupar_transfer.reporting.study_page import Study
+    from smupar_transfer.reporting.study import Study
 
     settings, words = search.settings, words_given()
     secrets = secrets_of(words)  # a page is there to be shown to others

@@ -222,7 +222,7 @@ def test_a_diverging_run_is_an_outcome(smupar: Run, tiny: tuple[str, ...]) -> No
 def test_ctrl_c_leaves_no_half_file_and_a_run_that_goes_on(
     smupar: Run, tiny: tuple[str, ...], steps: list[int], tmp_path: Path
 ) -> None:
-    words = ("train", *tiny, "budget.steps=600", "budget.evaluations=60")
+    words = ("train", *tiny, "threads=1", "budget.steps=600", "budget.evaluations=60")
     command = [sys.executable, "-m", "smupar_transfer.app.main", *words]
     checkpoints = Path("results/train/checkpoints")
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -267,7 +267,7 @@ def test_a_run_that_is_asked_to_end_loses_nothing(
     smupar: Run, tiny: tuple[str, ...], steps: list[int], number: signal.Signals, code: int
 ) -> None:
     """By Ctrl-C, or by a batch system; up to half a minute of training used to be lost."""
-    words = (*tiny, "budget.steps=400", "budget.evaluations=1")
+    words = (*tiny, "threads=1", "budget.steps=400", "budget.evaluations=1")
     assert smupar("train", *words, "name=whole").returncode == 0
     steps.clear()
     with subprocess.Popen([sys.executable, "-c", UNHURRIED, *words], stderr=subprocess.PIPE, text=True) as process:

@@ -59,8 +59,10 @@ def pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pip:
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    return tmp_path / "deep" / "cache"
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A short path, as messages are cut where they would be too long for a line."""
+    monkeypatch.chdir(tmp_path)
+    return Path("deep", "cache")
 
 
 def test_plays_are_sorted_and_split_one_by_one(pip: Pip, cache: Path) -> None:
