@@ -125,7 +125,7 @@ class Store(Generic[Record]):
         try:
             with os.scandir(self.folder / self.pending) as entries:
                 return {entry.name.removesuffix(".json") for entry in entries if entry.name.endswith(".json")}
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return set()
 
     def _pending(self, key: str) -> Path:
@@ -135,7 +135,10 @@ class Store(Generic[Record]):
         path = self.folder / self.file
         try:
             about = path.stat()
-        except FileNotFoundError:
+        except (
+            FileNotFoundError,
+            NotADirectoryError,
+        ):  # the latter where results_dir is a file: who writes will say so
             return {}
         version = (about.st_ino, about.st_size, about.st_mtime_ns)
         if self._read is None or self._read[0] != version:

@@ -7,7 +7,8 @@ import hashlib
 import json
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -23,7 +24,7 @@ from smupar_transfer.training import EarlyValidation
 from smupar_transfer.tuning.claims import TrialClaims
 from smupar_transfer.tuning.objective import Objective
 from smupar_transfer.tuning.space import SearchSpace
-from smupar_transfer.tuning.storage import DRIVER, TROUBLE, open_storage, patiently, reason, shown
+from smupar_transfer.tuning.storage import DRIVER, TROUBLE, close_storage, open_storage, patiently, reason, shown
 
 SPECIFICATION = "specification"
 """Attribute of a study: what it asks."""
@@ -107,17 +108,36 @@ def open_study(settings: StudySettings, proxy: RunSpec, space: SearchSpace) -> S
             space.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
+    with _told(settings):
         storage = open_storage(settings.storage)
-        study = optuna.create_study(
-            study_name=settings.name, storage=storage, direction="minimize", load_if_exists=True
-        )
-        if study.directions != [StudyDirection.MINIMIZE]:
-            raise InputError("study.name", settings.name, "is a study of another program", "choose another study.name")
-        claims = TrialClaims(storage.engine, settings.name)
-        claims.create_table()
-        question = _question(settings, proxy, space)
-        known = _settled_question(study, claims, question)
+    try:
+        with _told(settings):
+            study = optuna.create_study(
+                study_name=settings.name, storage=storage, direction="minimize", load_if_exists=True
+            )
+            if study.directions != [StudyDirection.MINIMIZE]:
+                problem = "is a study of another program"
+                raise InputError("study.name", settings.name, problem, "choose another study.name")
+            claims = TrialClaims(storage.engine, settings.name)
+            claims.create_table()
+            question = _question(settings, proxy, space)
+            known = _settled_question(study, claims, question)
+        _check_question(known, question, settings)
+    except InputError:
+        close_storage(storage.engine)  # else files that are written ahead would stay beside a study that was refused
+        raise
+    study.pruner = optuna.pruners.MedianPruner(
+        n_startup_trials=settings.pruner_startup_trials,
+        n_warmup_steps=early_validation(settings, proxy).first_step,
+    )
+    return SharedStudy(study, claims)
+
+
+@contextmanager
+def _told(settings: StudySettings) -> Iterator[None]:
+    """Turn what may be the matter with a database into an ``InputError``."""
+    try:
+        yield
     except (*TROUBLE, ImportError, OSError, RuntimeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
@@ -127,12 +147,6 @@ def open_study(settings: StudySettings, proxy: RunSpec, space: SearchSpace) -> S
             f"cannot be opened: {reason(error)}",
             DRIVER if isinstance(error, ImportError) else "check the URL, the folder and the server",
         ) from error
-    _check_question(known, question, settings)
-    study.pruner = optuna.pruners.MedianPruner(
-        n_startup_trials=settings.pruner_startup_trials,
-        n_warmup_steps=early_validation(settings, proxy).first_step,
-    )
-    return SharedStudy(study, claims)
 
 
 def run_next_trial(
