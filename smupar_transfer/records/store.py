@@ -138,7 +138,7 @@ class Store(Generic[Record]):
         except (
             FileNotFoundError,
             NotADirectoryError,
-        ):  # the latter where results_dir is a file: who writes will say so
+        ):  # where results_dir is a file, who writes says so
             return {}
         version = (about.st_ino, about.st_size, about.st_mtime_ns)
         if self._read is None or self._read[0] != version:

@@ -8,6 +8,7 @@ import io
 import os
 import random
 import shutil
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -199,11 +200,17 @@ def results(finished: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def snapshot() -> Callable[[Path], dict[str, bytes]]:
-    """Every file below a folder, hidden ones too, byte for byte."""
+    """Every file below a folder, hidden ones too, byte for byte; of a database what it holds."""
+
+    def content(path: Path) -> bytes:
+        if path.suffix != ".db":
+            return path.read_bytes()
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+            return "\n".join(database.iterdump()).encode()
 
     def read(folder: Path) -> dict[str, bytes]:
         files = sorted(path for path in folder.rglob("*") if path.is_file())
-        return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+        return {str(path.relative_to(folder)): content(path) for path in files}
 
     return read
 

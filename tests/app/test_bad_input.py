@@ -14,7 +14,6 @@ import pytest
 import torch
 import yaml
 
-from smupar_transfer.app.commands import train
 from smupar_transfer.records import SCHEMA_VERSION
 
 Run = Callable[..., CompletedProcess[str]]
@@ -248,7 +247,7 @@ def test_a_results_folder_that_is_a_file(refused: Refused, tiny: tuple[str, ...]
 def test_a_results_folder_that_is_a_file_is_refused_before_training(
     refused: Refused, tiny: tuple[str, ...], corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(train, "run_spec", lambda *about: pytest.fail("it trains"))
+    monkeypatch.setattr("smupar_transfer.training.runs.train", lambda *_: pytest.fail("it trains"))
     check(refused("train", *tiny, f"results_dir={corpus}"), str(corpus), "cannot be written")
 
 
