@@ -92,7 +92,8 @@ def pictures_of(kind: str, result: object) -> tuple[Picture, ...]:
         picture = _drawn(f"{module}.{name}", draw, result)
         if picture is None:
             continue
-        require_name("register_figure", picture.name)
+        if _rank(module) == len(PACKAGES):  # those of the package have the name of the sweep, which may be any file's
+            require_name("register_figure", picture.name)
         if picture.name in pictures:
             problem = f"of {module}.{name} is the name of another figure of this result"
             raise InputError("register_figure", picture.name, problem, "choose another name")

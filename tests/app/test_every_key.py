@@ -35,6 +35,7 @@ OTHER_WORDS: dict[str, str] = {
     "device": "cuda",
     "distributed": "fsdp",
     "format": "json",
+    "launcher": "joblib",
     "model.activation": "swiglu",
     "model.kind": "mlp",
     "model.positions": "learned",
@@ -65,7 +66,7 @@ NO_SAY: dict[str, frozenset[str]] = {
     "plan": frozenset({"workers"}),  # divides what it prints last
     "train": frozenset({"sample"}),  # read once training is over
     "transfer": frozenset({"device", "sparsity.backend", "threads", "results_dir"}),  # recipe= says where to
-    "tune": frozenset({"workers"}),  # read where jobs start
+    "tune": frozenset({"workers", "launcher"}),  # read where jobs start
 }
 """Keys by which a command does nothing else up to where it is stopped, each with its reason."""
 SCENES = {
@@ -110,7 +111,7 @@ def stopped(monkeypatch: pytest.MonkeyPatch) -> None:
         stop(title, specs, *about_context(context))
 
     def about_context(context: Any) -> tuple[object, ...]:
-        return context.execution, context.folder, context.workers, context.data, context.tracking
+        return context.execution, context.folder, context.workers, context.data, context.tracking, context.launcher
 
     def stop_training(
         spec: Any, data: Any, execution: Any, observer: object, checkpoint: Path, tracking: object, *, ranks: object

@@ -14,6 +14,7 @@ import yaml
 
 import smupar_transfer.records
 from smupar_transfer.records import (
+    Confirmation,
     CoordinateRecord,
     DataSpec,
     Design,
@@ -53,7 +54,8 @@ def samples(
     """One instance of each dataclass that files hold."""
     failure = RunFailure("ab" * 32, "memory ran out", "node7", 1.5e9)
     own = ModuleSpec(width=8, sha256="ab" * 32, name="task")
-    wholes = (record, check, mlp_run, tuned, recipe, manifest, Design(), own, failure)
+    again = Confirmation(5, (1, 2, 3), 2.25, 0.01, (17,))
+    wholes = (record, check, mlp_run, tuned, recipe, manifest, Design(), own, failure, again)
     return {type(part): part for whole in wholes for part in parts(whole)}
 
 

@@ -11,6 +11,13 @@ from smupar_transfer.theory import InputError
 GOOD = SparsitySpec(0.125)
 
 
+@pytest.fixture
+def tmp_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A short path, as messages are cut where they would be too long for a line."""
+    monkeypatch.chdir(tmp_path)
+    return Path()
+
+
 def refusal(path: Path, schema: int = 3) -> str:
     with pytest.raises(InputError) as caught:
         read_yaml(path, SparsitySpec, schema, FileKind.RECIPE)

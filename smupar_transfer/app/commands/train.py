@@ -19,6 +19,7 @@ from smupar_transfer.records import (
     RunSpec,
     RunStore,
     require_name,
+    require_writable,
     to_plain,
     write_atomically,
 )
@@ -101,6 +102,7 @@ def _train(config: DictConfig, spec: RunSpec, execution: Execution, tracking: Tr
     folder = Path(config.results_dir) / config.name
     data, execution = ranks.together(lambda: (load(config_to_spec.data_request(config)), resolved(execution)))
     checkpoint = _checkpoint(folder, spec)
+    ranks.by_first(lambda: require_writable(checkpoint.parent))  # before a bar is drawn
     if not ranks.is_first:
         return run_spec(spec, data, execution, checkpoint=checkpoint, ranks=ranks)
     if hint := faster_precision(spec, execution):
