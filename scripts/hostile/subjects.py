@@ -145,7 +145,7 @@ def _plan(path: Path) -> None:
 
 def _calibration(path: Path) -> None:
     timings = remembered(path, "layer", lambda _: _timings())
-    if any(min(vars(timing).values()) < 0 for timing in timings.values()):
+    if any(min(timing.products, timing.update, timing.structure) < 0 for timing in timings.values()):
         raise ChangedError("a timing is negative")
 
 

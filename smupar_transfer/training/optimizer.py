@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.distributed.tensor import DTensor
 
 from smupar_transfer.records import BudgetSpec, Decay
 from smupar_transfer.theory import ADAMW, SGD, InputError, OptimizerSettings, UpdateRule, register_update_rule
+from smupar_transfer.training.distributed.sharing import is_cut
 from smupar_transfer.transfer import PEAK, ParameterPlan, parameter_groups
 
 DECAY = "decoupled_weight_decay"
@@ -31,7 +31,7 @@ class DecoupledSGD(torch.optim.SGD):
     def __init__(self, groups: Groups, momentum: float) -> None:
         moved = [{**group, DECAY: group["weight_decay"], "weight_decay": 0.0} for group in groups]
         # torch 2.13 has a fused step for shards of AdamW's parameters, and none for those of SGD's
-        sharded = any(isinstance(parameter, DTensor) for group in groups for parameter in group["params"])
+        sharded = any(is_cut(parameter) for group in groups for parameter in group["params"])
         super().__init__(moved, momentum=momentum, fused=not sharded)
 
     @torch.no_grad()

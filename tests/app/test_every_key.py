@@ -57,6 +57,7 @@ OTHER_WORDS: dict[str, str] = {
     "to": "axolotl",
     "tracker": "tensorboard",
     "tuned": "other.yaml",
+    "tuning.on": "target",
 }
 """Another valid value of every key whose type does not tell one."""
 NO_SAY: dict[str, frozenset[str]] = {

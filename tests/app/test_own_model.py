@@ -193,7 +193,11 @@ def test_coordinate_checks(smupar: Run) -> None:
     result = smupar("coordinates", "check.yaml", *WORDS[:3], "target.width=64", "budget.steps=2", "require=[]")
     assert result.returncode == 0, result.stderr + result.stdout
     records = list(CoordinateStore(Path("results/check")))
-    assert {layer.name for record in records for layer in record.layers} == {"blocks.0.0", "blocks.1.0"}
+    assert {layer.name for record in records for layer in record.layers} == {
+        "blocks.0.0",
+        "blocks.1.0",
+        "mixers.0.experts",
+    }
 
 
 def test_plan_prices_it(smupar: Run) -> None:

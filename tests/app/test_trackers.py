@@ -101,10 +101,13 @@ def test_train_tells_of_its_run(command: Run, tiny: tuple[str, ...]) -> None:
 
 
 def test_tune_tells_of_trials_by_their_numbers(command: Run, tiny: tuple[str, ...]) -> None:
-    done = command("tune", *tiny, "tuning.n_trials=3", "tuning.startup_trials=1", "workers=2", *OWN)
+    words = ("tuning.n_trials=3", "tuning.startup_trials=1", "tuning.confirm=1", "tuning.confirm_seeds=1", "workers=2")
+    done = command("tune", *tiny, *words, *OWN)
     assert done.returncode == 0, done.stderr
     runs = told()
-    assert list(runs) == ["proxy-trial-0", "proxy-trial-1", "proxy-trial-2"]
+    (again,) = (name for name in runs if name.endswith("-seed-1"))
+    assert sorted({*runs} - {again}) == ["proxy-trial-0", "proxy-trial-1", "proxy-trial-2"]
+    assert again.removesuffix("-seed-1") in runs
     assert all(all(whole(rows)) for rows in runs.values())
     assert "tracker=" not in done.stdout.partition("next: ")[2]
 

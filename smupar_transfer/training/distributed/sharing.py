@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from smupar_transfer.sparsity import SparseLinear
 from smupar_transfer.training.distributed.ranks import DDP, FSDP, Ranks
+
+if TYPE_CHECKING:
+    from torch.distributed.tensor import DTensor
 
 _NAMES = {"forward_sync_buffers", "broadcast_buffers"} & set(inspect.signature(DistributedDataParallel).parameters)
 UNSYNCED: dict[str, Any] = {max(_NAMES): False}
@@ -67,11 +70,20 @@ def gradients_stay(module: nn.Module) -> AbstractContextManager[None]:
 
 def as_parameter(values: Tensor, parameter: Tensor) -> Tensor:
     """Values of a whole parameter, cut as the parameter is."""
-    if not isinstance(parameter, DTensor):
+    if not is_cut(parameter):
         return values
+    from torch.distributed.tensor import distribute_tensor
+
     return distribute_tensor(values.to(parameter.device), parameter.device_mesh, parameter.placements)
 
 
 def own_part(values: Tensor) -> Tensor:
     """What this process holds of a tensor."""
-    return values.to_local() if isinstance(values, DTensor) else values
+    return values.to_local() if is_cut(values) else values
+
+
+def is_cut(tensor: Tensor) -> TypeGuard[DTensor]:
+    """Whether a tensor is in parts, of which this process holds one."""
+    # not imported for the question: it takes a second, and a process without it has no such tensor
+    module = sys.modules.get("torch.distributed.tensor")
+    return module is not None and isinstance(tensor, module.DTensor)
