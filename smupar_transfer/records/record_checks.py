@@ -88,7 +88,7 @@ def parse_record(line: str, kind: type[Record], path: Path) -> Record:
     except InputError as error:
         what = error.problem.removesuffix(f" (in {path})")
         said = what if error.key == "results_dir" else f"{error.key}={shown(error.value)}: {what}"
-        raise _damaged(path, _number(line, path), f"says: {said}") from None
+        raise _damaged(path, _number(line, path), f"says: {said}", error.remedy or REMEDY) from None
     for problem in _impossible(record, path):
         raise _damaged(path, _number(line, path), problem)
     return record

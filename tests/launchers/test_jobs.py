@@ -80,7 +80,7 @@ def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
     yield importlib.import_module(name)
-    assert ended(), "a process was left behind"
+    assert ended(), f"left behind: {multiprocessing.active_children()}"
 
 
 def ended(seconds: float = 20) -> bool:
