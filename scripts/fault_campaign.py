@@ -37,7 +37,7 @@ ENDING_SECONDS = 60.0
 SHORT = (
     ("train", "SIGKILL to the command"), ("train", "SIGTERM to the command"), ("tune", "SIGKILL to the command"),
     ("tune", "two commands at once"), ("sweep", "SIGKILL to the command"), ("sweep", "clock put forward or back"),
-    ("sweep", "a file cut short, or a bit flipped"), ("coordinates", "SIGTERM to the command"),
+    ("sweep", "a file cut short, or a bit flipped"), ("coordinates", "SIGKILL to the command"),
 )  # fmt: skip
 """What the test suite inflicts."""
 CHAINS = "chains.jsonl"
