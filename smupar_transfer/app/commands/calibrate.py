@@ -57,12 +57,20 @@ def _tables(layers: Sequence[Calibrated]) -> list[Group]:
         by_setting.setdefault(str(layer.workload).split(" tokens, ")[1], []).append(layer)
     return [
         console.table(
-            f"milliseconds of a training step of one layer: {setting.replace('torch.', '')}",
+            f"milliseconds of a training step of one layer: {_told(setting)}",
             ["layer", "density", "tokens", *BACKENDS, "takes", "spread", "measured"],
             [_row(layer) for layer in sorted(group, key=_order)],
         )
         for setting, group in sorted(by_setting.items())
     ]
+
+
+def _told(setting: str) -> str:
+    """The end of a workload's text, as people say it."""
+    types, _, where = setting.replace("torch.", "").partition(", ")
+    weights, _, products = types.partition(" in ")
+    said = weights if weights == products else f"weights in {weights}, products in {products}"
+    return f"{said}, {'1 thread' if where == '1 threads' else where}"
 
 
 def _order(layer: Calibrated) -> tuple[int, int, int, int]:

@@ -53,7 +53,7 @@ def test_layers_of_the_target_are_measured_once_and_shown(
     assert (first.returncode, second.returncode, second.stderr) == (0, 0, "")
     assert machine.asked == LAYERS
     lines = second.stdout.splitlines()
-    assert lines[0] == "milliseconds of a training step of one layer: float32 in float32, 1 threads"
+    assert lines[0] == "milliseconds of a training step of one layer: float32, 1 thread"
     assert lines[1].split() == [
         "layer",
         "density",
@@ -107,9 +107,8 @@ def test_precisions_have_tables_of_their_own(smupar: Run, machine: Machine, word
     smupar(*words)
     lines = smupar(*words, "precision=bfloat16").stdout.splitlines()
     titles = [line for line in lines if line.startswith("milliseconds")]
-    assert [line.partition(": ")[2] for line in titles] == [
-        f"float32 in {precision}, 1 threads" for precision in ("bfloat16", "float32")
-    ]
+    told = ["weights in float32, products in bfloat16, 1 thread", "float32, 1 thread"]
+    assert [line.partition(": ")[2] for line in titles] == told
 
 
 def test_other_commands_know_no_such_flag(smupar: Run, tiny: tuple[str, ...]) -> None:
