@@ -38,10 +38,11 @@ class ProcessWorker:
 
     def why_dead(self) -> str:
         """See ``Worker``."""
-        codes = []
-        for process in self._processes:
-            process.join(ENDING_SECONDS)
-            codes.append(process.exitcode)
+        deadline = time.monotonic() + ENDING_SECONDS
+        # asked again: beside the pool's own thread, which waits too, a code may be known a moment later
+        while any(process.exitcode is None for process in self._processes) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        codes = [process.exitcode for process in self._processes]
         killed = [code for code in codes if code]
         return _told(killed[0]) if killed else "its process ended"
 
