@@ -240,6 +240,7 @@ def held_mask(network: nn.Module, name: str) -> tuple[Tensor, bool] | None:
     path, _, leaf = name.rpartition(".")
     module = network.get_submodule(path)
     mask = getattr(module, leaf.removesuffix("_orig") + MASK_SUFFIX, None)
+    # masks of `torch.nn.utils.prune` are of numbers
     return (mask.bool(), leaf.endswith("_orig")) if isinstance(mask, Tensor) else None
 
 
