@@ -89,7 +89,7 @@ def apply_plan(plan: PlanData, model: nn.Module, *, digest: bool) -> None:
 
 
 def _bytes(digest: str) -> Tensor:
-    # named, since a default device, such as meta, would take its place
+    # with its device, since torch would take the default one, which may be meta
     return torch.tensor(list(bytes.fromhex(digest)), dtype=torch.uint8, device="cpu")
 
 

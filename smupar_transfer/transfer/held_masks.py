@@ -43,7 +43,7 @@ class HeldMask:
         self.module, self.leaf, self.buffer = module, leaf, buffer
         self._hooked: ReferenceType[Tensor] | None = None
         self._hook: Any = None
-        # references, since a new tensor may get the id of one that is gone; the version tells of values written in place
+        # references, since a new tensor may get the id of one that is gone; the version tells of writing in place
         self._made_for: tuple[ReferenceType[Tensor], ReferenceType[Tensor], int] | None = None
         self._made: Tensor | None = None
         _alive.add(self)

@@ -155,7 +155,7 @@ def _rescaled_group(row: PlanRow, group: dict[str, Any]) -> dict[str, Any]:
         if name in options:
             options[name] = options[name] / group[FACTOR] * row.learning_rate_factor
     options[FACTOR] = row.learning_rate_factor
-    # neither where the optimizer decides on decay, nor at 0, which vectors have and nothing divides by
+    # neither where the optimizer decides on decay by itself, nor at the 0 of vectors, by which nothing can be divided
     if group.get(DECAY_FACTOR):
         options["weight_decay"] = options["weight_decay"] / group[DECAY_FACTOR] * row.weight_decay_factor
         options[DECAY_FACTOR] = row.weight_decay_factor
