@@ -87,7 +87,7 @@ class Parametrization:
 PER_WIDTH = Power(width=-1)  # 1 / m_d
 PER_FAN_IN = Power(width=-1, density=-1)  # 1 / (m_d m_rho): one over the non-zero fan-in
 
-# attention is divided by sqrt(d_head), as in ordinary transformers
+# products of queries and keys are divided by sqrt(d_head) (SuPar, Table 1)
 SP = Parametrization("sp", "SP", {role: Rule() for role in Role}, attention_exponent=-0.5)
 
 MUP = Parametrization(
@@ -102,7 +102,7 @@ MUP = Parametrization(
         Role.READOUT: Rule(sgd_learning_rate=Power(width=1), adam_epsilon=PER_WIDTH, forward_multiplier=PER_WIDTH),
         Role.VECTOR: Rule(sgd_learning_rate=Power(width=1), adam_epsilon=PER_WIDTH),
     },
-    attention_exponent=-1.0,  # 1 / d_head: queries and keys align in training (muP, section 4)
+    attention_exponent=-1.0,  # 1 / d_head (SuPar, Table 1)
 )
 
 # ablations correct density in one quantity alone, on top of muP's rules for width (decision 3)
