@@ -36,7 +36,9 @@ class InputError(ValueError):
 def _fitted(parts: list[str]) -> str:
     """Subject, problem and, if there is one, remedy as a message of one line: the way out is cut last."""
     lines = [one_line(part) for part in parts]
+    # two characters between parts
     room = LONGEST_MESSAGE - 2 * (len(lines) - 1)
+    # the value first, then the problem: each gives up what is too much, but not below what still tells what it is
     for index in (0, 1):
         lines[index] = _cut(lines[index], max(LONGEST_VALUE, room - sum(map(len, lines)) + len(lines[index])))
     longest = max(map(len, lines))
@@ -50,7 +52,7 @@ def _cut(text: str, length: int) -> str:
     """A text of a length at most, without its middle."""
     if len(text) <= length:
         return text
-    kept = length - 3
+    kept = length - 3  # less the dots
     return f"{text[: (kept + 1) // 2]}...{text[len(text) - kept // 2 :]}"
 
 
@@ -64,6 +66,7 @@ class _Short(reprlib.Repr):
     def repr_int(self, x: int, level: int) -> str:
         """As ``repr``, which refuses numbers of more than 4,300 digits."""
         del level
+        # about 100 digits: more than a message shows, and far from what `repr` refuses
         return repr(x) if x.bit_length() < 4 * LONGEST_VALUE else f"a whole number of {x.bit_length():,} bits"
 
 
@@ -80,4 +83,5 @@ def shown_text(text: str) -> str:
 
 def one_line(text: str) -> str:
     """A text whose line breaks and other control characters are written as escapes: a backslash and an n, say."""
+    # U+0085, U+2028 and U+2029 end a line for `str.splitlines` as well; `repr` puts quotes around
     return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda match: repr(match[0])[1:-1], text)

@@ -11,6 +11,7 @@ from smupar_transfer.theory.errors import InputError
 def _require_usable(name: str, value: float) -> None:
     if not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
         raise InputError(f"hparams.{name}", value, "must be finite and not negative")
+    # no decay is a choice; with any other of them at 0 nothing would be trained
     if value == 0 and name != "weight_decay":
         raise InputError(f"hparams.{name}", value, "must be positive")
 

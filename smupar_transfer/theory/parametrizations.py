@@ -68,6 +68,7 @@ class Parametrization:
         for role, quantity in UNREAD:
             if role in self.rules and getattr(self.rules[role], quantity) != ONE:
                 raise ValueError(f"parametrization {self.name}: {role} parameters have no {quantity} to be scaled")
+        # a copy that nobody can write: records know a table by its name alone
         object.__setattr__(self, "rules", MappingProxyType(dict(self.rules)))
 
     def __reduce__(self) -> tuple[type[Parametrization], tuple[str, str, dict[Role, Rule], float]]:
@@ -86,20 +87,25 @@ class Parametrization:
 PER_WIDTH = Power(width=-1)  # 1 / m_d
 PER_FAN_IN = Power(width=-1, density=-1)  # 1 / (m_d m_rho): one over the non-zero fan-in
 
+# products of queries and keys are divided by sqrt(d_head) (SuPar, Table 1)
 SP = Parametrization("sp", "SP", {role: Rule() for role in Role}, attention_exponent=-0.5)
 
 MUP = Parametrization(
     "mup",
     "μP",
     {
+        # under SGD whatever is not hidden learns faster with width (muP, Table 8; decision 3)
+        # gradients of all weights shrink as 1 / m_d, so that epsilon does, too (CompleteP, Table 1; decision 3)
         Role.EMBEDDING: Rule(sgd_learning_rate=Power(width=1), adam_epsilon=PER_WIDTH),
         Role.HIDDEN: Rule(init_variance=PER_WIDTH, adam_learning_rate=PER_WIDTH, adam_epsilon=PER_WIDTH),
+        # a multiplier of 1 / m_d, in place of smaller values: the form of the `mup` package (decision 3)
         Role.READOUT: Rule(sgd_learning_rate=Power(width=1), adam_epsilon=PER_WIDTH, forward_multiplier=PER_WIDTH),
         Role.VECTOR: Rule(sgd_learning_rate=Power(width=1), adam_epsilon=PER_WIDTH),
     },
-    attention_exponent=-1.0,
+    attention_exponent=-1.0,  # 1 / d_head (SuPar, Table 1)
 )
 
+# ablations correct density in one quantity alone, on top of muP's rules for width (decision 3)
 INIT_ONLY = MUP.with_rule("init_only", "SμPar, init only", Role.HIDDEN, init_variance=PER_FAN_IN)
 
 LR_ONLY = MUP.with_rule(

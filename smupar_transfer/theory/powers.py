@@ -38,6 +38,7 @@ class Axis:
 
 
 AXES: Mapping[str, Axis] = MappingProxyType(
+    # m_rho is at most 1: the proxy is dense (SuPar, section 3)
     {"width": Axis("m_d", "width factor"), "density": Axis("m_rho", "density factor", largest=1.0)}
 )
 """Every axis by name, in the order in which factors are multiplied. A new one, such as depth, is one entry here."""
@@ -69,9 +70,11 @@ class _ByAxis(Mapping[str, float]):
         return hash((type(self), *self._values.values()))
 
     def __eq__(self, other: object) -> bool:
+        # exponents are never equal to factors, whatever their numbers
         return isinstance(other, _ByAxis) and type(other) is type(self) and other._values == self._values
 
     def __reduce__(self) -> tuple[partial[_ByAxis], tuple[()]]:
+        # by keyword: axes may stand in another order where it is read
         return partial(type(self), **self._values), ()
 
     def __repr__(self) -> str:
@@ -106,6 +109,7 @@ class Power(_ByAxis):
 
     def at(self, factors: ScaleFactors) -> float:
         """Value of the monomial; exactly 1.0 at the proxy, whatever the exponents."""
+        # a product of nothing is a whole number in Python
         return float(math.prod(factors[axis] ** exponent for axis, exponent in self._values.items() if exponent))
 
     def __mul__(self, other: Power) -> Power:

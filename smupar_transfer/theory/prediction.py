@@ -46,7 +46,9 @@ def predicted(table: Parametrization, coordinate: Coordinate, update_rule: Updat
         The exponents; None of updates of whose size theory says nothing.
     """
     if coordinate is not Coordinate.UPDATE:
+        # independent terms: variances add, and sizes are roots of variances
         return (NONZERO_FAN_IN * table[Role.HIDDEN].init_variance) ** 0.5
+    # aligned terms: sizes themselves add, so that there is no root
     aligned = NONZERO_FAN_IN * update_rule.learning_rate(table[Role.HIDDEN], Role.HIDDEN)
     match update_rule.size:
         case UpdateSize.FIXED:

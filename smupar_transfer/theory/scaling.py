@@ -46,6 +46,7 @@ class OptimizerSettings:
     gradient_clip: float = 1.0
 
     def __post_init__(self) -> None:
+        # asked here, so that an unknown name is refused before anything is planned with it
         object.__setattr__(self, "name", update_rule(self.name).name)
         with_choices(self, "optimizer", weight_decay_form=WeightDecayForm)
         for key in ("beta1", "beta2", "momentum"):
@@ -100,6 +101,7 @@ def scale(
     multiplier = {Role.EMBEDDING: base.input_multiplier, Role.READOUT: base.output_multiplier}.get(role, 1.0)
     is_vector = role is Role.VECTOR
     return ScaledHyperparameters(
+        # tables scale the variance, as the paper's do; initialisation takes the deviation
         init_std=0.0 if is_vector else base.init_std * base.init_scale * math.sqrt(rule.init_variance.at(factors)),
         learning_rate=base.learning_rate * rate_power.at(factors),
         weight_decay=0.0 if is_vector else base.weight_decay * decay_power.at(factors),

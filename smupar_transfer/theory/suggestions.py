@@ -17,6 +17,7 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:
 
 def close_words(word: str, known: Iterable[str]) -> list[str]:
     """The known word nearest to one that is not, whatever its capitals; none if none is near."""
+    # reversed: of names that differ in capitals alone, the first is the one that stays
     names = {name.casefold(): name for name in reversed(list(known))}
     return [names[name] for name in difflib.get_close_matches(word.casefold(), list(names), n=1)]
 

@@ -38,6 +38,7 @@ def without_multiplier(scaled: ScaledHyperparameters, rule: UpdateRule) -> Scale
         init_std=scaled.init_std * factor,
         learning_rate=scaled.learning_rate * rate,
         weight_decay=scaled.weight_decay / rate,
+        # Adam compares it with gradients, which are 1 / c of what they were
         epsilon=scaled.epsilon / factor,
         forward_multiplier=1.0,
     )

@@ -54,6 +54,7 @@ class UpdateRule:
 
     def __post_init__(self) -> None:
         with_choices(self, "", size=UpdateSize)
+        # a text would pass as a collection of names of one letter
         if isinstance(self.reads, str):
             raise ValueError(f"update rule {self.name}: reads is a text, not a collection of names")
         object.__setattr__(self, "reads", frozenset(self.reads))
@@ -100,6 +101,7 @@ def register_update_rule(rule: UpdateRule) -> UpdateRule:
     if not re.fullmatch(r"[A-Za-z]\w*", rule.name):
         raise ValueError(f"{rule.name!r} is no name for an update rule: use letters, digits and underscores")
     for role in Role:
+        # an empty row will do: only the kind of the answer is looked at
         power = rule.learning_rate(Rule(), role)
         if not isinstance(power, Power):
             raise ValueError(f"update rule {rule.name}: its learning rate scales as {power!r}, which is no Power")

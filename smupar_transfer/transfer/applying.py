@@ -67,11 +67,13 @@ def apply_plan(plan: PlanData, model: nn.Module, *, digest: bool) -> None:
         raise InputError("model", type(model).__name__, "has a plan applied already", "make a new model")
     parameters = dict(model.named_parameters())
     _require_same(plan, model)
+    # whatever can be refused is looked at before the first value changes
     factors = {name: plan.initial[name].multiplier(name, values) for name, values in parameters.items()}
     masks = {name: _mask(plan, name, model) for name in plan.masks if not _holds_itself(model, name)}
     for name in masks:
         _require_room(model, name)
     for name, factor in factors.items():
+        # frozen values stay: fixed positions, or what was loaded
         if factor != 1 and parameters[name].requires_grad:
             parameters[name].mul_(factor)
     for name, mask in masks.items():
@@ -87,6 +89,7 @@ def apply_plan(plan: PlanData, model: nn.Module, *, digest: bool) -> None:
 
 
 def _bytes(digest: str) -> Tensor:
+    # with its device, since torch would take the default one, which may be meta
     return torch.tensor(list(bytes.fromhex(digest)), dtype=torch.uint8, device="cpu")
 
 
@@ -158,6 +161,7 @@ def _queries(path: str, module: nn.Module, factor: float) -> nn.Linear:
 
 @torch.no_grad()
 def _fold_attention(module: nn.Module, queries: nn.Linear, factor: float) -> None:
+    # the bias as well: a query is the sum of both
     for parameter in queries.parameters(recurse=False):
         parameter.mul_(factor)
     module.scaling /= factor  # type: ignore[operator,assignment]
@@ -177,6 +181,7 @@ def fold_plan(model: nn.Module, attention: Mapping[str, float]) -> None:
         raise InputError("model", type(model).__name__, "has no plan applied", "fold what plan.apply_ was called on")
     modules: dict[str, nn.Module] = {}
     for name, module in model.named_modules():
+        # `unwrapped` leaves the last component alone, so that a module's path needs one behind it
         for path in unwrapped(join(name, SCALING)):
             modules.setdefault(path.removesuffix(SCALING).removesuffix("."), module)
     # whatever cannot be folded is refused before anything changes: here, and first of all in fold_multipliers
@@ -190,5 +195,6 @@ def fold_plan(model: nn.Module, attention: Mapping[str, float]) -> None:
         if DIGEST in module._buffers:
             del module._buffers[DIGEST]
         for number, hook in list(module._load_state_dict_pre_hooks.items()):
+            # torch puts an object of its own around such hooks
             if isinstance(getattr(hook, "hook", hook), DigestCheck):
                 del module._load_state_dict_pre_hooks[number]

@@ -18,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from smupar_transfer.theory import InputError
 
+# the first argument of addmm and baddbmm is what is added to the product
 PRODUCTS = {"mm": (0, 1), "bmm": (0, 1), "_grouped_mm": (0, 1), "addmm": (1, 2), "baddbmm": (1, 2)}
 """Matrix products: which arguments are the left and the right factor."""
 CONVOLUTIONS = frozenset({"convolution", "_convolution", "conv1d", "conv2d", "conv3d"})
@@ -147,13 +148,14 @@ class _Watcher(TorchDispatchMode):  # type: ignore[no-untyped-call]
         result = func(*args, **(kwargs or {}))
         if name in PRODUCTS:
             left, right = PRODUCTS[name]
+            # (n, k) times (k, m) sums over k
             self._contract(args[left], -1)
             self._contract(args[right], -2)
         elif name == "embedding":
             for held in self._of(args[0]):
                 held.use.looked_up = True
         elif name in CONVOLUTIONS:
-            self._contract(args[1], 1)
+            self._contract(args[1], 1)  # (outputs, inputs, *kernel), as convolutions have it that are not transposed
         elif name in COPIES:
             self._copy(args[0], result)
         elif name not in VIEWS:
@@ -164,6 +166,7 @@ class _Watcher(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _of(self, argument: object) -> list[_Held]:
         tensors = argument if isinstance(argument, list | tuple) else [argument]
+        # tensors of other layouts, such as sparse ones, have no storage to ask for
         strided = [tensor for tensor in tensors if isinstance(tensor, Tensor) and tensor.layout is torch.strided]
         return [self._held[_storage(tensor)] for tensor in strided if _storage(tensor) in self._held]
 
@@ -187,6 +190,7 @@ def _strides(tensor: Tensor, axes: Iterable[int | None]) -> dict[int, int]:
     """From the strides of a tensor to what its dimensions are; strides that two dimensions share tell nothing."""
     known: dict[int, list[int]] = {}
     for dimension, axis in enumerate(axes):
+        # a dimension of 1 may have any stride
         if axis is not None and tensor.shape[dimension] > 1:
             known.setdefault(tensor.stride(dimension), []).append(axis)
     return {stride: same[0] for stride, same in known.items() if len(same) == 1}

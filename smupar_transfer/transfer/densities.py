@@ -114,6 +114,7 @@ def request_masks(
     for name, mask in masks.items():
         counted = _given_density(hidden, everything, name, mask)
         requests[name] = _request(hidden[name], GIVEN, counted)
+    # Erdos-Renyi shares one density among all layers that ask for it, so that they are collected first
     uneven: dict[_Wish, list[str]] = {}
     for name, wish in wishes.items():
         if name in masks:
@@ -127,6 +128,7 @@ def request_masks(
     for wish, names in uneven.items():
         shapes = {name: hidden[name].shape for name in names}
         for name, share in erdos_renyi_kernel(shapes, wish.density).items():
+            # the kernel only shares out densities; inside of a layer weights are drawn at random
             requests[name] = _request(hidden[name], "random", share)
     _require_unpruned(network, requests)
     return {name: request for name, request in requests.items() if request.density < 1}
@@ -165,10 +167,11 @@ def _example(names: Mapping[str, object]) -> str:
 def _parse(key: str, asked: object) -> _Wish:
     if isinstance(asked, str):
         if asked == FOUND:
-            return _Wish(FOUND, 0.0, key)
+            return _Wish(FOUND, 0.0, key)  # counted later, on what is found
         if match := re.fullmatch(r"(\d{1,6}):(\d{1,6})", asked):
             structure = NOfMMask(int(match[1]), int(match[2]))
             return _Wish(asked, structure.density, key)
+        # from the right, since 2:4 has a colon of its own: a density behind it is refused below
         name, colon, number = asked.rpartition(":")
         if re.fullmatch(r"\d+:\d+", name):
             raise InputError(key, asked, f"has one density too many: {name} says it already", f"as in {name}")
@@ -178,8 +181,10 @@ def _parse(key: str, asked: object) -> _Wish:
             raise InputError(key, asked, "is no density", "as in 0.1, 2:4, block16:0.1, erk:0.05 or found") from None
         wish = _Wish(name if colon else "random", _require_density(key, value), key)
         if wish.structure != ERK:
+            # for its error alone: a name that no structure has is refused before anything is drawn
             structure_of(wish.structure)
         return wish
+    # True is an int to Python, and would mean dense
     if isinstance(asked, bool) or not isinstance(asked, int | float):
         raise InputError(key, asked, "is no density", "as in 0.1, 2:4, block16:0.1, erk:0.05 or found")
     return _Wish("random", _require_density(key, float(asked)), key)
@@ -235,6 +240,7 @@ def held_mask(network: nn.Module, name: str) -> tuple[Tensor, bool] | None:
     path, _, leaf = name.rpartition(".")
     module = network.get_submodule(path)
     mask = getattr(module, leaf.removesuffix("_orig") + MASK_SUFFIX, None)
+    # masks of `torch.nn.utils.prune` are of numbers
     return (mask.bool(), leaf.endswith("_orig")) if isinstance(mask, Tensor) else None
 
 

@@ -42,6 +42,7 @@ class Evidence:
     @cached_property
     def layouts(self) -> dict[str, Layout]:
         """The layouts of weights whose module's type is known; of shared ones, the embedding's if there is one."""
+        # by identity: of the names of a shared weight, `named_parameters` gives the first alone
         named = {id(parameter): name for name, parameter in self.network.named_parameters()}
         layouts: dict[str, Layout] = {}
         for prefix, module in self.network.named_modules():
@@ -58,6 +59,7 @@ class Evidence:
     def blocks(self) -> tuple[str, ...]:
         """The prefixes of names of what stands in a list of modules: blocks that a network repeats."""
         lists = [name for name, module in self.network.named_modules() if isinstance(module, nn.ModuleList)]
+        # with the dot: blocks in `h` say nothing of `head`
         return tuple(f"{name}." for name in lists)
 
     @cached_property
@@ -115,6 +117,7 @@ class Evidence:
 
     def override(self, name: str) -> tuple[str, Override] | None:
         """What a person says of a parameter, with the pattern."""
+        # not fnmatch, to which capitals are small letters on some systems
         matching = ((pattern, said) for pattern, said in self.roles.items() if fnmatchcase(name, pattern))
         return next(matching, None)
 
@@ -150,14 +153,17 @@ def dense_shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:
     """
     shapes = {}
     for name, parameter in network.named_parameters():
+        # first: a lazy parameter raises an error of its own if it is asked for its shape
         if isinstance(parameter, nn.UninitializedParameter):
             raise InputError("parameter", name, "has no shape yet", "run the lazy module once, then plan")
         shapes[name] = tuple(parameter.shape)
+        # most likely what this rank has of a sharded weight
         if 0 in shapes[name]:
             raise InputError("parameter", name, f"is empty: {shapes[name]}", "plan before anything shards the model")
     for prefix, module in network.named_modules():
         for leaf, layout in layouts_of(module).items():
             name = join(prefix, leaf)
+            # the backend of a sparse layer may store less than the dense matrix (decision 5)
             if layout.shape is not None and name in shapes:
                 shapes[name] = layout.shape
     return shapes

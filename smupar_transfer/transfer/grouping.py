@@ -46,7 +46,9 @@ def make_groups(
         own = None if decay is None else decay * row.weight_decay_factor
         key = (row.learning_rate_factor, own, row.epsilon)
         group = groups.setdefault(key, _group(row, rate, own))
+        # with names, which torch keeps as `param_names`: checks and updates find their rows by them
         group["params"].append((row.name, parameter))
+    # wrappers may have put another parameter in the place of the one whose gradients are masked
     for held in held_masks(model):
         held.watch_gradient()
     return list(groups.values())
@@ -66,8 +68,10 @@ def check_ratios(plan: PlanData, optimizer: Optimizer) -> None:
     """
     require_planned(optimizer)
     bases = [(group, _base_rate(plan, group)) for group in optimizer.param_groups if group["params"]]
+    # the median: a single group that lost its ratio must not make all others look wrong
     typical = sorted(base for _, base in bases)[len(bases) // 2]
     for group, base in bases:
+        # no quotient: all rates may be 0 at the end of a schedule
         if abs(base - typical) > CLOSE * max(abs(base), abs(typical)):
             said = (
                 f"{base / typical:.4g} times what the plan makes of the others'" if typical else "not 0 as others are"
@@ -105,6 +109,7 @@ def _base_rate(plan: PlanData, group: dict[str, Any]) -> float:
         if plan[name].learning_rate_factor != group[FACTOR]:
             problem = f"has {group[FACTOR]:.4g} times the base rate, and {name} {plan[name].learning_rate_factor:.4g}"
             raise InputError("optimizer", f"group of {_members(group)}", problem, "make its groups with plan.groups")
+    # the rate may be a tensor, as compiled optimizers want it
     return float(group["lr"]) / float(group[FACTOR])
 
 

@@ -43,10 +43,11 @@ class HeldMask:
         self.module, self.leaf, self.buffer = module, leaf, buffer
         self._hooked: ReferenceType[Tensor] | None = None
         self._hook: Any = None
+        # references, since a new tensor may get the id of one that is gone; the version tells of writing in place
         self._made_for: tuple[ReferenceType[Tensor], ReferenceType[Tensor], int] | None = None
         self._made: Tensor | None = None
         _alive.add(self)
-        _after_every_step()
+        _after_every_step()  # here, so that a process that only unpickled a mask holds it as well
 
     def __getstate__(self) -> dict[str, Any]:
         # with the parameter, since a copy of this may be made before the copy of its module has one
@@ -78,11 +79,12 @@ class HeldMask:
         """True where there is no weight, sharded as the weight is and on its device."""
         mask, kept = self.mask, self._made_for
         if kept is None or kept[0]() is not parameter or kept[1]() is not mask or kept[2] != mask._version:
-            off = (mask == 0).to(parameter.device)
+            off = (mask == 0).to(parameter.device)  # not ~mask: masks of somebody else's may be of numbers
             if _is_sharded(parameter):
                 from torch.distributed.tensor import distribute_tensor  # takes a while to import
 
                 placed: Any = parameter
+                # every rank has the whole mask: without a source rank nothing is sent
                 off = distribute_tensor(off, placed.device_mesh, placed.placements, src_data_rank=None)
                 off = off.to(parameter.device)  # shards may be offloaded to another device than the mesh's
             self._made, self._made_for = off, (ref(parameter), ref(mask), mask._version)
@@ -92,6 +94,7 @@ class HeldMask:
     @torch.no_grad()
     def clear(self, values: Tensor, parameter: Tensor) -> None:
         """Set to zero what is off the mask in values that belong to the weight, not-a-numbers included."""
+        # no product: 0 times not-a-number is not a number
         values.masked_fill_(self.off(parameter), 0)
 
     def zero(self) -> None:
@@ -124,6 +127,7 @@ class HeldMask:
 
     def _watch(self, parameter: Tensor) -> None:
         watched = None if self._hooked is None else self._hooked()
+        # torch refuses hooks on what needs no gradient
         if watched is parameter or not parameter.requires_grad:
             return
         if self._hook is not None:
@@ -136,6 +140,7 @@ class HeldMask:
 
     def _masked(self, gradient: Tensor) -> Tensor:
         parameter = None if self._hooked is None else self._hooked()
+        # a new tensor: hooks of torch must not change what they are given
         return gradient if parameter is None else gradient.masked_fill(self.off(parameter), 0)
 
     def _mask_accumulated(self, parameter: Tensor) -> None:
@@ -143,6 +148,7 @@ class HeldMask:
             self.clear(parameter.grad, parameter)
 
 
+# weak: a network that nobody has any longer takes its masks with it
 _alive = WeakSet()
 
 
@@ -190,6 +196,7 @@ def release_held(held: HeldMask) -> None:
     held.module.__dict__[HELD].remove(held)
 
 
+# the hook is global: every further one would be one more call a step
 @functools.cache
 def _after_every_step() -> None:
     """Have PyTorch call it for every optimizer there is."""

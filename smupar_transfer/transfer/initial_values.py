@@ -54,6 +54,7 @@ class InitialValues:
             InputError: the base has no values to compare with, the model has none where the base has some, or the
                 model's are not finite.
         """
+        # nothing is measured here: at the base's shape the model is to be what it was, to the last bit
         if self.laws == (1.0,):
             return self.factor
         if self.base_std is None:
@@ -64,10 +65,12 @@ class InitialValues:
             raise InputError("model", name, "has values that are not finite", "initialise it first")
         if self.base_std == 0 or std == 0:
             if self.base_std == 0 and (std == 0 or not self.is_vector):
+                # what the base starts at zero starts at zero; zeros need no factor
                 return 0.0 if std else 1.0
             if self.is_vector:
                 return 1.0
             raise InputError("model", name, "is zero everywhere, and not in the base", "initialise both alike")
+        # what the model's own rule did already is taken out (decision 22)
         return self.factor / self._law(std / self.base_std, count)
 
     def _law(self, measured: float, count: int) -> float:
@@ -85,6 +88,7 @@ def std_of(values: Tensor) -> tuple[float, int]:
     if count == 0:
         return 0.0, 0
     magnitudes = values.detach().abs() if values.is_complex() else values.detach()  # of booleans there are none
+    # squares of values in half precision over- and underflow
     square = magnitudes.double().square().sum()
     return math.sqrt(float(square) / count), count
 
@@ -100,4 +104,5 @@ def usual_laws(base: tuple[int, int], own: tuple[int, int]) -> tuple[float, ...]
         Those of Kaiming's and LeCun's by inputs and by outputs, of Xavier's, and of one over fan-in.
     """
     inputs, outputs, both = own[0] / base[0], own[1] / base[1], sum(own) / sum(base)
+    # 1 / sqrt(fan_in), 1 / sqrt(fan_out), 1 / sqrt(fan_in + fan_out), 1 / fan_in
     return (inputs**-0.5, outputs**-0.5, both**-0.5, 1 / inputs)

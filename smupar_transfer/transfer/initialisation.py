@@ -28,6 +28,7 @@ def initialise(network: nn.Module, plan: Iterable[ParameterPlan], seed: int) -> 
         generator = named_generator(seed, "weight", row.name)
         values = torch.randn(row.shape, generator=generator) * row.init_std
         if isinstance(owner, SparseLinear):
+            # dense values: what is kept of them is the backend's affair (decision 5)
             owner.set_weight(values)
         else:
             getattr(owner, leaf).copy_(values)

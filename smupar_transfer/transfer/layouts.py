@@ -58,6 +58,7 @@ def layouts_of(module: nn.Module) -> dict[str, Layout]:
 
 def is_transposed_linear(module: nn.Module) -> bool:
     """Whether it is GPT-2's linear layer of ``transformers``, ``Conv1D``, whose weight is (fan_in, fan_out)."""
+    # by name: transformers is an extra, and may not be installed
     return type(module).__name__ == "Conv1D" and hasattr(module, "nf") and hasattr(module, "nx")
 
 
@@ -80,6 +81,7 @@ def _submodule(module: nn.Module, path: str) -> nn.Module | None:
 
 def _convolution(module: Any) -> dict[str, Layout]:
     kernel, grouped = tuple(range(2, module.weight.ndim)), module.groups > 1
+    # torch keeps weights of transposed convolutions as (inputs, outputs, *kernel)
     inputs, output = (0, 1) if module.transposed else (1, 0)
     return {"weight": Layout((inputs, *kernel), output, hookable=not grouped, is_inner=grouped)}
 
@@ -92,8 +94,10 @@ _KNOWN: tuple[tuple[tuple[type[nn.Module], ...], Callable[[Any], dict[str, Layou
     ((SparseLinear,), lambda layer: {"weight": Layout((1,), 0, Role.HIDDEN, shape=layer.shape)}),
     ((InputLinear,), lambda _: {"weight": Layout((1,), 0, Role.EMBEDDING)}),
     ((ReadoutLinear,), lambda _: {"weight": Layout((1,), 0, Role.READOUT)}),
+    # a look-up is a product with a one-hot vector: it sums over rows
     ((nn.Embedding, nn.EmbeddingBag), lambda _: {"weight": Layout((0,), 1, Role.EMBEDDING, hookable=True)}),
     ((nn.Linear,), lambda _: {"weight": Layout((1,), 0, hookable=True)}),
+    # (outputs, inputs of one side, inputs of the other)
     ((nn.Bilinear,), lambda _: {"weight": Layout((1, 2), 0)}),
     ((_ConvNd,), _convolution),
     ((nn.MultiheadAttention,), lambda _: dict.fromkeys(ATTENTION, MATRIX)),

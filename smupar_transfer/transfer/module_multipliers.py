@@ -39,8 +39,10 @@ def own_multipliers(evidence: Evidence, claim: Claim, factor: float) -> list[Mod
     """
     if factor == 1 or not claim.is_end or claim.layout is None or not claim.layout.hookable:
         return []
+    # before a layer, so that its bias stays as it is; what goes into an embedding are numbers of rows
     side = "output" if claim.layout.role is Role.EMBEDDING else "input"
     users = users_of(evidence.network, claim.name)
+    # a readout that shares the weight uses it the other way round, and has a hook of its own
     return [ModuleMultiplier(path, side, factor) for path, layout in users if layout == claim.layout]
 
 
@@ -71,8 +73,10 @@ def attention_factors(evidence: Evidence, exponent: float) -> dict[str, float]:
             continue
         before, now = getattr(base[path], "scaling", None), getattr(module, "scaling", None)
         if isinstance(before, float) and isinstance(now, float):
+            # so that now * factor = before * (own / theirs)**exponent, whatever the module's own rule is
             factor = before / now * (own / theirs) ** exponent
             factors |= {} if math.isclose(factor, 1) else {path: factor}
+        # otherwise the module does by itself what the table says
         elif exponent != USUAL:
             problem = f"is {own}, and {theirs} in the base: how {type(module).__name__} scales attention is not known"
             raise InputError(f"{path}.{key}", own, problem, f"keep {key} and have more heads")

@@ -57,6 +57,7 @@ def add_hooks(network: nn.Module, multipliers: Iterable[ModuleMultiplier]) -> No
     for multiplier in multipliers:
         module = network.get_submodule(multiplier.module)
         if multiplier.side == "input":
+            # torch hands keywords to those hooks alone that ask for them
             module.register_forward_pre_hook(InputMultiplier(multiplier.factor), with_kwargs=True)
         else:
             module.register_forward_hook(OutputMultiplier(multiplier.factor))
@@ -72,6 +73,7 @@ def remove_hooks(module: nn.Module) -> float:
     for hooks, number, hook in _multipliers(module):
         product *= hook.factor
         del hooks[number]
+        # torch notes elsewhere which hooks take keywords
         module._forward_pre_hooks_with_kwargs.pop(number, None)
     return product
 
@@ -105,9 +107,11 @@ def fold_multipliers(network: nn.Module) -> None:
         weight, factor = _weight(module), remove_hooks(module)
         if weight is None:
             continue
+        # by identity: what modules share must be multiplied once
         if id(weight) not in first:
             first[id(weight)] = factor
             if factor != 1:
+                # kept for modules that share it and have another multiplier: it is changed in place
                 originals[id(weight)] = weight.detach().clone()
                 weight.mul_(factor)
         elif factor != first[id(weight)]:

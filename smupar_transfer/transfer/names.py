@@ -17,6 +17,7 @@ def join(path: str, name: str) -> str:
 
 def without_numbers(name: str) -> str:
     """A name with a ``*`` for every number that is a component or stands between signs: of a layer, say."""
+    # a digit that ends a word, as in `conv1`, is no number of a layer
     return re.sub(r"(?<![A-Za-z_])\d+(?![A-Za-z_])", "*", name)
 
 
@@ -29,6 +30,7 @@ def unwrapped(name: str) -> Iterator[str]:
     while True:
         parts = name.split(".")
         yield name
+        # the last component is the parameter's own, whatever it is called
         yield ".".join([part for part in parts[:-1] if part not in WRAPPERS[1:]] + parts[-1:])
         if len(parts) == 1 or parts[0] not in WRAPPERS:
             return

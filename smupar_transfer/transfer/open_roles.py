@@ -48,10 +48,12 @@ class OpenRolesError(InputError):
         self.parameters, self.anything_grows = tuple(parameters), anything_grows
         super().__init__("roles", "", "leaves roles open")
 
+    # that of `InputError` would call this class with a key, a value and a problem
     def __reduce__(self) -> Any:
         return _restore, (self.parameters, self.anything_grows)
 
     def __str__(self) -> str:
+        # many lines: those of other errors have one, in which such a list would lose its middle
         kinds: dict[str, list[OpenParameter]] = {}
         for parameter in self.parameters:
             kinds.setdefault(parameter.pattern, []).append(parameter)

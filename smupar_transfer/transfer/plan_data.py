@@ -131,6 +131,7 @@ class PlanData:
     multipliers: tuple[ModuleMultiplier, ...] = ()
     attention: Mapping[str, float] = field(default_factory=dict)
     masks: Mapping[str, MaskRequest] = field(default_factory=dict)
+    # tensors are compared entry by entry, and have no single truth
     own_masks: Mapping[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
     initial: Mapping[str, InitialValues] = field(default_factory=dict, repr=False)
     seed: int = 0
@@ -163,9 +164,11 @@ class PlanData:
         on the base's values: they are drawn anew when a script is run again, and checkpoints have values of their own.
         """
         rows = tuple(replace(row, why="", init_std=None) for row in self.rows)
+        # masks are hashed below: `asdict` would copy them, and JSON has no tensors
         content = asdict(replace(self, own_masks={}, cautions=(), initial={}, rows=rows))
         masks = {
             name: hashlib.sha256(mask.cpu().numpy().tobytes()).hexdigest() for name, mask in self.own_masks.items()
         }
+        # sorted: in which order masks were asked for does not count
         text = json.dumps({**content, "own_masks": masks}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()

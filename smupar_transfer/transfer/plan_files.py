@@ -50,6 +50,7 @@ def write_plan(path: Path, plan: PlanData) -> None:
     values = {item.name: getattr(plan, item.name) for item in fields(_PlanFile)}
     packed = {name: _pack(mask) for name, mask in plan.own_masks.items()}
     content = _PlanFile(**{**values, "own_masks": packed})
+    # NaN is no JSON: other programs could not read the file
     text = json.dumps({"plan": SCHEMA, **to_plain(content)}, indent=1, allow_nan=False)
     write_atomically(path, text + "\n", "path")
 
@@ -69,7 +70,7 @@ def read_plan(path: Path, kind: type[Kind]) -> Kind:
         raise InputError("path", str(path), "is no plan of this version", "make it anew: plan.save writes one")
     stored = from_plain(content, _PlanFile, "path", path)
     values = {item.name: getattr(stored, item.name) for item in fields(_PlanFile)}
-    _require_whole(path, stored)
+    _require_whole(path, stored)  # before masks are unpacked, which have their shapes from the requests
     masks = {name: _unpack(path, name, text, stored.masks) for name, text in stored.own_masks.items()}
     return kind(**{**values, "own_masks": masks})
 
@@ -100,6 +101,7 @@ def _is_usable(request: MaskRequest) -> bool:
 
 
 def _pack(mask: Tensor) -> str:
+    # whole bytes, the first entry in the lowest bit: `_unpack` counts on it
     bits = torch.nn.functional.pad(mask.flatten().cpu(), (0, -mask.numel() % 8)).view(-1, 8)
     weights = 2 ** torch.arange(8, device="cpu")
     return base64.b64encode(zlib.compress(bytes((bits * weights).sum(1).tolist()))).decode()
@@ -113,9 +115,11 @@ def _unpack(path: Path, name: str, text: str, requests: Mapping[str, MaskRequest
         packed = zlib.decompressobj().decompress(base64.b64decode(text, validate=True), -(-count // 8) + 1)
     except (ValueError, zlib.error) as error:
         raise InputError("path", str(path), f"has a mask of {name} that cannot be read ({error})") from None
+    # the byte too many that was allowed for shows that a mask is too long
     if len(packed) != -(-count // 8):
         raise InputError("path", str(path), f"has a mask of {name} that does not fit its shape {shape}")
     places = torch.arange(8, device="cpu")
+    # a bytearray: torch warns of memory that cannot be written
     bits = torch.frombuffer(bytearray(packed), dtype=torch.uint8)[:, None] >> places & 1
     return bits.flatten()[:count].bool().view(shape)
 

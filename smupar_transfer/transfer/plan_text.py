@@ -45,6 +45,7 @@ def as_json(plan: PlanData) -> str:
 def as_csv(plan: PlanData) -> str:
     """The rows as CSV, with a heading; shapes as 64x256."""
     text = io.StringIO()
+    # of its own accord csv ends lines as Windows does
     writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
     writer.writeheader()
     writer.writerows({**_values(row), "shape": _size(row.shape)} for row in plan.rows)
@@ -63,6 +64,7 @@ def as_table(plan: PlanData, width: int) -> str:
     widths = [max(len(row[place]) for row in cells) for place in range(len(columns))]
     if sum(widths) + 2 * len(widths) > width:
         cells, widths = [row[:-1] for row in cells], widths[:-1]
+    # names take what numbers leave: a number without its last digits would be another one
     widths[0] = max(16, min(widths[0], width - sum(widths[1:]) - 2 * (len(widths) - 1)))
     lines = ["  ".join(_fit(*pair) for pair in zip(row, widths, strict=True)).rstrip() for row in cells]
     return "\n".join([_title(plan), *lines, *_footer(plan)])
@@ -93,6 +95,7 @@ def _folded(plan: PlanData) -> dict[str, list[PlanRow]]:
     folded: dict[str, list[PlanRow]] = {}
     for (pattern, _), rows in kinds.items():
         name = rows[0].name if len(rows) == 1 else f"{pattern} ({len(rows)})"
+        # two kinds may have one pattern and be as many: the second goes by the name of its first
         folded[name if name not in folded else rows[0].name] = rows
     return folded
 
@@ -105,6 +108,7 @@ def _numbers(row: PlanRow) -> Any:
 def _cells(name: str, rows: Sequence[PlanRow]) -> tuple[str, ...]:
     row = rows[0]
     known = [item.init_std for item in rows if item.init_std is not None]
+    # standard deviations were measured, and differ a little within a line
     std = _number(sum(known) / len(known)) if known else "?"
     return (
         name,
@@ -127,7 +131,7 @@ def _footer(plan: PlanData) -> list[str]:
 
 
 def _size(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape)) or "1"
+    return "x".join(map(str, shape)) or "1"  # a scalar has no dimension
 
 
 def _number(value: float) -> str:

@@ -84,6 +84,7 @@ def plan(
         raise InputError("model", type(model).__name__, "has no parameters: there is nothing to plan")
     relative = as_relative(hparams)
     settings = optimizer if isinstance(optimizer, OptimizerSettings) else OptimizerSettings(name=optimizer)
+    # without these nothing is scaled at the base's own shape, and an open role there does no harm
     matters = density != 1.0 or bool(masks) or (relative.input_multiplier, relative.output_multiplier) != (1.0, 1.0)
     uses = {} if sample is None else trace(base, sample)
     evidence = Evidence(model, base, delta, uses, roles or {}, matters)
@@ -91,6 +92,7 @@ def plan(
     requests = request_masks(model, claims, density, masks or {})
     table = parametrization if isinstance(parametrization, Parametrization) else table_of(parametrization)
     planner = _Planner(evidence, requests, table, settings, relative, seed)
+    # copies: a plan stays as it is when somebody writes into the mask
     return planner.plan(claims, {name: mask.clone() for name, mask in (masks or {}).items() if name in requests})
 
 
@@ -110,11 +112,13 @@ class _Planner:
         rows: list[PlanRow] = []
         initial: dict[str, InitialValues] = {}
         hooks: list[ModuleMultiplier] = []
+        # reversed, so that the first weight of a module is the one that stays: its bias follows that
         weights = {claim.name.rpartition(".")[0]: claim for claim in reversed(claims) if claim.layout is not None}
         for claim in claims:
             density = self._density(claim)
             scaled = self._scaled(claim.role, claim.width, density, is_end=claim.is_end)
             own = own_multipliers(self.evidence, claim, scaled.forward_multiplier)
+            # a constant that no hook can multiply with is worth another initialisation and another rate (decision 22)
             trained = scaled if own else without_multiplier(scaled, self.settings.rule)
             values = self._initial(claim, trained, weights.get(claim.name.rpartition(".")[0]))
             initial[claim.name] = values
@@ -151,6 +155,7 @@ class _Planner:
         """The hooks of readouts that share an embedding's weight."""
         multipliers = []
         for path, layout in tied_readouts(self.evidence, claim):
+            # the readout sums over other axes of the weight than the embedding, and has a width of its own
             width = self.evidence.ratio(claim.name, layout.inputs)
             factor = self._scaled(Role.READOUT, width, 1.0, is_end=True).forward_multiplier
             if factor != 1:
@@ -166,10 +171,13 @@ class _Planner:
             raise InputError("base", claim.name, "has values that are not finite", "initialise it first")
         shaped = weight if is_vector else claim
         same = self.evidence.base_shapes[claim.name] == claim.shape
-        laws = [1.0]
+        laws = [1.0]  # a fixed deviation, such as 0.02, follows no width
+        # a bias of the base's shape may still follow the fan-in of the weight beside it
         if shaped is not None and not (same and not is_vector):
             laws += usual_laws(*(_fans(shaped, shapes[shaped.name]) for shapes in self._shapes))
+        # no table scales initial values of vectors (UNREAD)
         factor = 1.0 if is_vector else scaled.init_std * self.hparams.init_scale
+        # each law once: (1.0,) alone then says that nothing follows a shape
         return InitialValues(std, count, tuple(dict.fromkeys(laws)), factor, is_vector)
 
     @property
@@ -207,6 +215,7 @@ def _cautions(rows: list[PlanRow], hooks: list[ModuleMultiplier]) -> Iterator[st
             f"{len(thin)} of {sparse} sparse weights keep fewer than the {MINIMUM_WEIGHTS_PER_NEURON} weights an "
             f"output that transfer was tested with, as few as {fewest:.3g}: use a higher density or a wider model"
         )
+    # a tied readout has no row of its own, only a hook on its input
     has_readout = any(row.role is Role.READOUT for row in rows) or any(hook.side == "input" for hook in hooks)
     if not has_readout and any(row.m_d != 1 for row in rows):
         yield "no output layer was found: what the model gives grows with its width"

@@ -128,7 +128,7 @@ class Plan(PlanData):
         """The rows as an HTML table, which notebooks show."""
         return as_html(self)
 
-    _repr_html_ = html
+    _repr_html_ = html  # the name that notebooks look for
 
     def export(self, to: str) -> Export:
         """The plan as the configuration of another training stack, in absolute numbers; see docs/export.md.

@@ -173,6 +173,7 @@ def require_agreement(recipe: Recipe, plan: Iterable[ParameterPlan]) -> None:
     """
     own = isinstance(recipe.model, ModuleSpec)
     for row in plan:
+        # densities that chance decides are known once masks are drawn: the recipe has none to compare
         if not is_counted(recipe.sparsity.mask, recipe.sparsity.density) and (own or row.role is Role.HIDDEN):
             continue
         if own and row.name not in recipe.layers:
@@ -210,6 +211,7 @@ def read_recipe(path: Path) -> Recipe:
         rules, m_d = recipe.rules, width_factor(recipe.model.width, recipe.base_width)
         derived = rules.by_role(m_d, recipe.sparsity.density)
     except InputError as error:
+        # with the file, of which the rules do not know
         raise InputError(error.key, error.value, f"{error.problem} (in {path})", error.remedy) from None
     for role, expected in derived.items():
         if role not in recipe.roles:

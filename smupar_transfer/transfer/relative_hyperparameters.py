@@ -28,6 +28,7 @@ def as_relative(given: object) -> RelativeHyperparameters:
             return _from_mapping(_read(Path(given)), str(given))
         case Mapping():
             return _from_mapping(given, "")
+        # of which `init_std` is refused by name, with what takes its place
         case BaseHyperparameters():
             return _from_mapping(vars(given), "")
     raise InputError("hparams", type(given).__name__, "is no mapping and no path of a file")

@@ -59,7 +59,7 @@ def claim_parameters(evidence: Evidence) -> tuple[Claim, ...]:
             still_open.append(OpenParameter(name, shape, evidence.base_shapes[name]))
         else:
             claims.append(claim)
-    _require_matches(evidence)
+    _require_matches(evidence)  # before open roles: a pattern with a typing error leaves its own parameters open
     if still_open:
         raise OpenRolesError(still_open, anything_grows=evidence.anything_grows)
     return tuple(claims)
@@ -77,9 +77,11 @@ def _overridden(evidence: Evidence, name: str) -> Claim | None:
     if axis is not None and not -len(shape) <= axis < len(shape):
         raise InputError(f"roles[{pattern}]", axis, f"is no axis of {name}, of shape {shape}")
     if axis is not None and layout is not None:
+        # the range turns an axis that is counted from the end into one from the front
         layout = _contracting(shape, range(len(shape))[axis], evidence.growing[name])
     if layout is None and role is not Role.VECTOR:
         raise InputError(f"roles[{pattern}]", str(role), f"{name} of shape {shape} is no matrix", "say 'vector'")
+    # a router reads out inside of a block: base multipliers are for the ends of the network
     inner = role is Role.READOUT and layout is not None and _is_router(evidence, name, layout)
     return _claim(evidence, name, role, layout, why, is_end=not inner)
 
@@ -89,7 +91,7 @@ def _said(pattern: str, said: object) -> tuple[object, int | None]:
     if not isinstance(said, tuple):
         return said, None
     match said:
-        case (word, int(axis)) if not isinstance(axis, bool):
+        case (word, int(axis)) if not isinstance(axis, bool):  # True is an int to Python
             return word, axis
     raise InputError(f"roles[{pattern}]", said, "is no role and no (role, axis)", 'as in ("hidden", 1)')
 
@@ -108,6 +110,7 @@ def _contracting(shape: tuple[int, ...], axis: int, growing: frozenset[int]) -> 
 
 def _from_evidence(evidence: Evidence, name: str) -> Claim | None:
     shape, layout = evidence.shapes[name], evidence.layouts.get(name)
+    # a matrix with one dimension that is not 1 is a vector in another shape
     if layout is None and (len(shape) < 2 or sum(size > 1 for size in shape) < 2):
         return _claim(evidence, name, Role.VECTOR, None, "a single dimension")
     if layout is not None and layout.role is not None:
@@ -120,6 +123,7 @@ def _from_evidence(evidence: Evidence, name: str) -> Claim | None:
         return _by_growth(evidence, name, layout, f"a forward pass sums over axis {use.axis}; ")
     if use.looked_up:
         return _claim(evidence, name, Role.EMBEDDING, Layout((0,), 1), "a forward pass looks up its rows")
+    # what is not understood decides nothing: a wrong role would train without a word (decision 22)
     if use.combined and not use.contracted and not use.unknown:
         return _uncontracted(evidence, name, "a forward pass multiplies nothing with it")
     if shape[0] == 1 and evidence.anything_grows:
@@ -146,6 +150,7 @@ def _by_growth(evidence: Evidence, name: str, layout: Layout, prefix: str) -> Cl
                 return _claim(evidence, name, Role.READOUT, layout, why, is_end=False)
             return _claim(evidence, name, Role.READOUT, layout, f"{prefix}only inputs grow")
     if evidence.anything_grows:
+        # at a width factor of 1 no table changes anything, and embeddings never become sparse
         return _claim(evidence, name, Role.EMBEDDING, layout, f"{prefix}no dimension grows", is_end=False)
     if evidence.matters:
         return None
@@ -157,6 +162,7 @@ def _is_router(evidence: Evidence, name: str, layout: Layout) -> bool:
     parent = name.rpartition(".")[0].rpartition(".")[0]
     experts = evidence.shapes[name][layout.output]
     for module in evidence.network.get_submodule(parent).children():
+        # (experts, inputs, outputs), as GPT-OSS has them
         stacks = [parameter for parameter in module.parameters(recurse=False) if parameter.ndim == 3]
         if (isinstance(module, nn.ModuleList) and len(module) == experts) or any(len(s) == experts for s in stacks):
             return True
@@ -188,6 +194,7 @@ def role_table(network: nn.Module) -> dict[str, Claim]:
     Raises:
         OpenRolesError: a parameter belongs to a module whose type does not settle its role.
     """
+    # its own base: no shape differs, so that types alone decide
     return {claim.name: claim for claim in claim_parameters(Evidence(network, network))}
 
 

@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from smupar_transfer.transfer.grouping import FACTOR, require_planned
 
+# OneCycleLR and CyclicLR move momentum, or Adam's first beta, against the rate
 CYCLED = ("momentum", "betas")
 """What some schedules change beside the learning rate; the same for all groups."""
 
@@ -31,10 +32,11 @@ class ProportionalSchedule(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, make: Callable[[Optimizer], Any]) -> None:
+        # without torch's own `__init__`, which would write rates into the groups at once
         self.optimizer = optimizer
         require_planned(optimizer)
         group = optimizer.param_groups[0]
-        base = torch.nn.Parameter(torch.zeros(()))
+        base = torch.nn.Parameter(torch.zeros(()))  # optimizers of torch refuse to have no parameter
         options = {name: group[name] for name in CYCLED if name in group}
         rate = float(group["lr"]) / group[FACTOR]
         self._base = _Base([base], {"lr": rate, **options})
@@ -56,6 +58,7 @@ class ProportionalSchedule(LRScheduler):
             else:
                 group["lr"] = rate
             group.update({name: base[name] for name in CYCLED if name in group})
+        # what `get_last_lr` of torch's class gives
         self._last_lr = [float(group["lr"]) for group in self.optimizer.param_groups]
 
     def state_dict(self) -> dict[str, Any]:

@@ -49,6 +49,7 @@ def sparsify_(model: nn.Module, plan: PlanData, backend: str = "auto") -> list[s
         if _is_linear(module) and any(held.leaf == "weight" for held in module.__dict__.get(HELD, ()))
     }
     for path, module in chosen.items():
+        # all of them before the first is exchanged, so that an error leaves the model whole
         if any(getattr(module, hooks) for hooks in HOOKS):
             raise InputError("model", path, "has hooks, which a new layer would not have", "add them afterwards")
     for path, module in chosen.items():
@@ -61,6 +62,7 @@ def sparsify_(model: nn.Module, plan: PlanData, backend: str = "auto") -> list[s
 
 def _is_linear(module: nn.Module) -> bool:
     """Whether a layer computes x W^T + b and nothing else."""
+    # by its forward: a subclass with another one computes something else
     return type(module).forward is nn.Linear.forward or is_transposed_linear(module)
 
 
@@ -73,6 +75,7 @@ def _sparse(module: nn.Module, held: HeldMask, backend: str) -> SparseLinear:
     layer = SparseLinear(inputs, outputs, bias=bias is not None, density=density, backend=backend)
     layer.to(device=weight.device, dtype=weight.dtype)
     layer.mask = mask.contiguous()
+    # after the mask: a new mask would leave weights that were not there before at zero
     layer.set_weight(weight)
     layer.weight.requires_grad_(held.parameter.requires_grad)
     if isinstance(bias, nn.Parameter):

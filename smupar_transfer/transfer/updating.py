@@ -21,6 +21,7 @@ from smupar_transfer.transfer.plan_data import PlanData, PlanRow, trained_with
 from smupar_transfer.transfer.rules import Rules
 
 Kind = TypeVar("Kind", bound=PlanData)
+# base values of 1 make factors of what the rules give
 UNIT = BaseHyperparameters(1.0, 1.0, weight_decay=1.0)
 
 
@@ -48,7 +49,9 @@ def updated_plan(plan: Kind, model: nn.Module, optimizer: Optimizer) -> Kind:
         for name, density in densities.items()
         if name in plan.masks or name in others  # a SparseLinear that the model had by itself has none
     }
+    # none is given from outside any longer: all are found in buffers of the model
     updated = replace(plan, rows=rows, masks={**plan.masks, **requests}, own_masks={})
+    # what the model applies by itself needs nobody to hold it
     held |= {name: hold(other.module, other.leaf, None) for name, other in others.items() if not other.applied}
     for mask in held.values():
         _take_away(mask, optimizer)
@@ -107,6 +110,7 @@ def _take_away(held: HeldMask, optimizer: Optimizer) -> None:
     held.zero()
     parameter = held.parameter
     for value in optimizer.state.get(parameter, {}).values():
+        # moments have the shape of the weight; numbers of steps stay
         if isinstance(value, Tensor) and value.shape == parameter.shape:
             held.clear(value, parameter)
     if parameter.grad is not None:
@@ -126,6 +130,7 @@ def _regroup(plan: PlanData, optimizer: Optimizer) -> None:
         for name, parameter in zip(group["param_names"], group["params"], strict=True)
     ]
     groups: list[dict[str, Any]] = []
+    # by place alone: parameters cannot be compared
     for _, name, parameter, options in sorted(members, key=lambda member: member[0]):
         group = next((group for group in groups if _options(group) == options), None)
         if group is None:
@@ -133,6 +138,7 @@ def _regroup(plan: PlanData, optimizer: Optimizer) -> None:
             groups.append(group)
         group["params"].append(parameter)
         group["param_names"].append(name)
+    # in place: schedules and wrappers may hold this very list
     optimizer.param_groups[:] = groups
 
 
@@ -144,10 +150,12 @@ def _options(group: dict[str, Any]) -> dict[str, Any]:
 def _rescaled_group(row: PlanRow, group: dict[str, Any]) -> dict[str, Any]:
     """The options of a group, as a parameter of it is to have them from now on."""
     options = _options(group)
+    # schedules of torch start from `initial_lr`, which they keep in the group
     for name in ("lr", PEAK, "initial_lr"):
         if name in options:
             options[name] = options[name] / group[FACTOR] * row.learning_rate_factor
     options[FACTOR] = row.learning_rate_factor
+    # neither where the optimizer decides on decay by itself, nor at the 0 of vectors, by which nothing can be divided
     if group.get(DECAY_FACTOR):
         options["weight_decay"] = options["weight_decay"] / group[DECAY_FACTOR] * row.weight_decay_factor
         options[DECAY_FACTOR] = row.weight_decay_factor

@@ -38,6 +38,7 @@ def to_axolotl(exported: Exported) -> Export:
         "max_grad_norm": float(settings.gradient_clip),
     }
     ends = [row.learning_rate for row in exported.rows if _is_end(row)]
+    # one rate for all ends: `differences` tells of those that have another one
     content |= {"embedding_lr": ends[0]} if ends else {}
     content |= {"lr_groups": groups} if groups else {}
     end = ends[0] if ends else numbers.learning_rate
@@ -45,6 +46,7 @@ def to_axolotl(exported: Exported) -> Export:
     def realised(row: ParameterPlan) -> dict[str, float]:
         rate = end if _is_end(row) else numbers.learning_rate
         if row.name in decayed_names:
+            # groups select among what is decayed; anything else has the usual rate
             rate = next((_rate(group) for group in groups if _selects(group, row)), rate)
         decay = numbers.weight_decay if row.name in decayed_names and row.role is not Role.VECTOR else 0.0
         return {"learning_rate": rate, "weight_decay": decay, "epsilon": numbers.epsilon}
@@ -72,6 +74,7 @@ def _modules(rows: Sequence[ParameterPlan], decayed: Sequence[ParameterPlan]) ->
     """What is common to the layers of a kind, where nothing else has it in its name; else whole names."""
     names = {row.name for row in rows}
     others = [row.name for row in decayed if row.name not in names]
+    # from the last number of a layer on: what layers of a kind have in common
     ends = [re.sub(r"^.*(?<![^.])\d+\.", ".", name) for name in names]
     modules = {
         name: end if not any(end in other for other in others) else name for name, end in zip(names, ends, strict=True)

@@ -50,11 +50,13 @@ def to_cerebras(exported: Exported) -> Export:
 def _model(exported: Exported, numbers: Uniform) -> dict[str, object]:
     model, multiplier = exported.model, numbers.multiplier
     filters = int(model.width * model.mlp_ratio) if isinstance(model, GPTSpec) else None
+    # a base over density makes m_d m_rho of the Model Zoo's m_d
     keys: dict[str, object] = {"mup_base_hidden_size": tidy(exported.width / multiplier)}
     if filters:
         keys["mup_base_filter_size"] = tidy(filters / multiplier)
     keys |= {
         "embeddings_scale": float(exported.input_multiplier),
+        # logits are divided by the multiplier there, which has the density in it
         "output_logits_alpha": tidy(exported.output_multiplier * multiplier),
         "scale_output_logits_by_d": True,
         "scale_qk_dot_by_d": exported.table.attention_exponent == -1,

@@ -25,6 +25,7 @@ def about(exported: Exported, stack: Stack) -> list[str]:
 def heading(exported: Exported, stack: Stack, losses: Sequence[str]) -> str:
     """The first lines of a file, as comments that start with a hash."""
     lines = [*about(exported, stack), "Not said here, or said otherwise than by the recipe:"]
+    # room for the hash and the space before a line
     wrapped = [part for line in lines for part in textwrap.wrap(one_line(line), COLUMNS - 2)]
     for loss in losses:
         wrapped += textwrap.wrap(

@@ -54,5 +54,6 @@ def to_hf_trainer(exported: Exported) -> Export:
 
 def _entry(group: NamedGroup, adam: bool) -> str:
     numbers = f'"lr": {group.learning_rate!r}, "weight_decay": {group.weight_decay!r}'
+    # SGD of torch takes no epsilon
     numbers += f', "eps": {group.epsilon!r}' if adam else ""
     return f"    (\n        these(\n{quoted(group.patterns, 12)}        ),\n        {{{numbers}}},\n    ),\n"

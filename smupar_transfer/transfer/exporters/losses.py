@@ -104,6 +104,7 @@ def _sentence(exported: Exported, quantity: str, values: tuple[float, float], ro
     folded = starred(names, {row.name for row in exported.rows}.difference(names))
     shown = ", ".join(folded[:3]) + (f" and {len(folded) - 3} more" if len(folded) > 3 else "")
     planned, has = (f"{value:.6g}" for value in values)
+    # six digits do not tell them apart
     if planned == has:
         planned, has = (repr(value) for value in values)
     return f"{_words(quantity)} of {shown}: {planned} in the recipe, {has} here"

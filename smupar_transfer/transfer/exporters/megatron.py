@@ -23,6 +23,7 @@ def to_megatron(exported: Exported) -> Export:
     require_adamw(exported, STACK)
     require_transformer(exported, STACK)
     numbers, width = uniform(exported), exported.width
+    # Megatron takes a whole number: the multiplier is what that leaves of it
     base = max(1, round(width / numbers.multiplier))
     multiplier = width / base
 
@@ -48,6 +49,7 @@ def _numbers(exported: Exported, numbers: Uniform, base: int) -> dict[str, objec
         "mup-base-hidden-size": base,
         "mup-embedding-mult": float(exported.input_multiplier),
         "mup-output-mult": NOT_ONE if output == 1 and multiplier != 1 else output,
+        # Megatron divides by this power of the head's size
         "mup-attn-scale-power": -exported.table.attention_exponent,
         "optimizer": "adam",
         "lr": numbers.learning_rate,
@@ -55,7 +57,7 @@ def _numbers(exported: Exported, numbers: Uniform, base: int) -> dict[str, objec
         "weight-decay": numbers.weight_decay,
         "adam-beta1": settings.beta1,
         "adam-beta2": settings.beta2,
-        "adam-eps": tidy(numbers.epsilon * multiplier),
+        "adam-eps": tidy(numbers.epsilon * multiplier),  # Megatron divides that of hidden weights by the multiplier
         "clip-grad": float(settings.gradient_clip),
     }
     return arguments if exported.is_own else {**arguments, "init-method-std": numbers.init_std}

@@ -38,6 +38,7 @@ def to_nanogpt_mup(exported: Exported) -> Export:
         "mup_disable_attention_scaling": exponent == -0.5,
         "mup_width_multiplier": numbers.multiplier,
         "mup_input_alpha": float(exported.input_multiplier),
+        # logits are divided by the width multiplier there, which has the density in it
         "mup_output_alpha": tidy(exported.output_multiplier * numbers.multiplier),
         "learning_rate": numbers.learning_rate,
         "weight_decay": numbers.weight_decay,

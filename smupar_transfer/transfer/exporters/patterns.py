@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 
 from smupar_transfer.transfer.parameters import ParameterPlan
 
+# whole components alone: a digit that ends a word, as in `conv1`, is no number of a layer
 _NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
 
 MATCHER = r'''
@@ -68,7 +69,9 @@ def starred(names: Sequence[str], others: Collection[str]) -> list[str]:
         alike.setdefault(_NUMBER.sub("*", name), []).append(name)
     folded = []
     for pattern, same in alike.items():
+        # signs of globs in a name would match others
         is_shared = len(same) > 1 and not any(map(set("*?[").intersection, same))
+        # a star of `fnmatch` runs over dots as well: the widest reading that a stack can have
         safe = is_shared and not any(fnmatchcase(other, pattern) for other in others)
         folded += [pattern] if safe else same
     return folded
@@ -81,4 +84,5 @@ def as_glob(pattern: str, names: Collection[str]) -> str:
 
 def quoted(names: Iterable[str], indent: int) -> str:
     """Names as lines of a Python call or list, each with its comma."""
+    # JSON writes texts as Python reads them
     return "".join(f"{' ' * indent}{json.dumps(name)},\n" for name in names)

@@ -19,6 +19,7 @@ def to_json(exported: Exported) -> Export:
     losses = masks(exported)
     settings = exported.optimizer
     content = {
+        # the last sentence is about stacks that train
         "about": about(exported, STACK)[:2],
         "not_said": losses,
         "version": 1,
@@ -34,5 +35,6 @@ def to_json(exported: Exported) -> Export:
 
 def _numbers(row: ParameterPlan) -> dict[str, object]:
     values = {name: float(getattr(row, name)) for name in NUMBERS}
+    # JSON has no NaN, which stands for a deviation that is not known
     numbers = {name: None if math.isnan(value) else value for name, value in values.items()}
     return {"shape": list(row.shape), "role": str(row.role), "density": row.density, **numbers}

@@ -40,6 +40,7 @@ def uniform(exported: Exported) -> Uniform:
     embedding, hidden = exported.of_role(Role.EMBEDDING), exported.of_role(Role.HIDDEN)
 
     def typical(value: Callable[[ParameterPlan], float]) -> float:
+        # the low one, so that it is the number of some layer and no mean of two
         return statistics.median_low(value(row) for row in hidden)
 
     rate = embedding[0].learning_rate
@@ -60,6 +61,7 @@ def tidy(value: float) -> float:
 def residual_root(exported: Exported, row: ParameterPlan) -> float:
     """The square root of twice the depth for what is added to the residual stream, 1 for anything else."""
     if isinstance(exported.model, GPTSpec) and row.name.endswith(RESIDUAL):
+        # every block adds twice: its attention and its MLP
         return math.sqrt(2 * exported.model.depth)
     return 1.0
 
