@@ -149,8 +149,7 @@ def _is_alive(process: int) -> bool:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
         return False
-    # somebody else's process, which lives
-    except PermissionError:
+    except PermissionError:  # somebody else's process, which lives
         return True
     return True
 

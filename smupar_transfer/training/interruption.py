@@ -91,8 +91,8 @@ def termination_raised() -> Iterator[None]:
     signal.signal(signal.SIGTERM, unwind)
     try:
         yield
-    # dies of the signal itself, as whoever waits for this process reads from its exit status
     except _TerminatedError:
+        # by the signal itself, as whoever waits for this process reads from its exit status
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.raise_signal(signal.SIGTERM)
     finally:

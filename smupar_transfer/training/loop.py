@@ -26,7 +26,7 @@ from smupar_transfer.training.distributed.sharing import gradients_stay
 from smupar_transfer.training.interruption import never
 from smupar_transfer.training.optimizer import schedule, set_learning_rates
 
-# between two evaluations: what a process loses at most that is killed, beside the step it was at
+# between two evaluations: about so much is lost of a run that is killed
 CHECKPOINT_SECONDS = 30.0
 # twice, and not once: a run that ends a little above guessing is a bad run with a loss, and not lost
 EXPLODED = 2.0

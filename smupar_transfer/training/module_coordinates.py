@@ -79,10 +79,10 @@ class ModuleProbe:
     @torch.no_grad()
     def _product(self, weight: Tensor) -> Tensor:
         """What the layer makes of its last inputs with another weight and no bias; hooks are not called."""
-        # the layer itself computes, as it may be of any type; .data changes what it reads behind autograd's back
         bias = self.module._parameters.get("bias")
         kept = self._weight.data
         kept_bias = None if bias is None else bias.data
+        # the layer itself computes, as it may be of any type; .data changes what it reads behind autograd's back
         try:
             self._weight.data = weight
             if bias is not None:

@@ -64,7 +64,7 @@ def refuse_other_formats(file: str, start: bytes, end: bytes, *, certain: bool) 
     """
     kind = next((kind for magic, kind in FORMATS.items() if start.startswith(magic)), None)
     if kind is None and not certain:
-        # a pickle of protocol 2 to 5 begins with its number and ends with a full stop
+        # protocols 2 to 5: an opcode with the number of the protocol begins a pickle, and a full stop ends it
         if start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05") and end == b".":
             kind = "a Python pickle"
         elif start[:4] == b"\xff" * 4 and start[6:12] == b"\x00\x00\x10\x00\x00\x00":  # after a length, a flatbuffer

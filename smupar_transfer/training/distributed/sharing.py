@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch.distributed.tensor import DTensor
 
 _NAMES = {"forward_sync_buffers", "broadcast_buffers"} & set(inspect.signature(DistributedDataParallel).parameters)
-# should torch have both, the newer one is the last in the alphabet
+# torch 2.13 takes both: the newer name is the last in the alphabet
 UNSYNCED: dict[str, Any] = {max(_NAMES): False}
 """What keeps DDP from sending masks around in every step; torch 2.13 has another name for it than earlier versions."""
 
