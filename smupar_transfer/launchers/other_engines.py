@@ -48,6 +48,7 @@ class JoblibWorker:
             from joblib.externals.loky.process_executor import ProcessPoolExecutor
         except ImportError as error:
             raise _missing("joblib", error) from error
+        # a pool for each worker: one that loses a process is broken as a whole
         self._executor = ProcessPoolExecutor(1, initializer=begin, initargs=(os.getpid(),))
 
     def submit(self, work: Callable[[Any], Any], job: object) -> Future[Any]:
@@ -76,6 +77,7 @@ class RayWorker:
             import ray
         except ImportError as error:
             raise _missing("ray", error) from error
+        # no retries of Ray's own, whatever a person says: they are counted here, for every launcher alike
         options = {"num_cpus": 1, **_options(RAY_OPTIONS, os.environ.get("SMUPAR_RAY_OPTIONS")), "max_retries": 0}
         if not ray.is_initialized():
             ray.init(
@@ -88,6 +90,7 @@ class RayWorker:
     def submit(self, work: Callable[[Any], Any], job: object) -> Future[Any]:
         """See ``Worker``."""
         self._last = self._task.remote(str(Path.cwd()), os.environ.get(VARIABLE, ""), work, job)
+        # one of our own, since what Ray raises has to become a BrokenExecutor, or what the job raised
         told: Future[Any] = Future()
         self._last.future().add_done_callback(lambda ended: self._tell(ended, told))
         return told
@@ -117,6 +120,7 @@ class RayWorker:
 
 def _in_folder(folder: str, plugins: str, work: Callable[[Any], Any], job: object) -> Any:
     """Do a job where the command was given, which is a folder of all machines."""
+    # relative paths in a job, such as that of its results, begin there
     os.chdir(folder)
     os.environ[VARIABLE] = plugins
     import_plugins()
@@ -153,9 +157,11 @@ def submit_with_submitit(command: Callable[[], int], workers: int, folder: Path)
         executor = submitit.AutoExecutor(folder=folder)
         given = _options(SUBMITIT_OPTIONS, os.environ.get("SMUPAR_SUBMITIT_OPTIONS"))
         executor.update_parameters(**{"name": "smupar", "timeout_min": 240, **given})
+        # one array of tasks, not so many jobs
         with executor.batch():
             jobs = [executor.submit(_Requeued(command)) for _ in range(workers)]
     except (OSError, RuntimeError, TypeError, ValueError, NameError, submitit.core.utils.FailedJobError) as error:
+        # a ValueError, too, and one that says what is the matter
         if isinstance(error, InputError):
             raise
         problem = f"submitit refused: {error}"

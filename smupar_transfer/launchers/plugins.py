@@ -37,6 +37,7 @@ def import_plugins() -> None:
     """
     names, here = plugins(), str(Path.cwd())
     if names and here not in sys.path:
+        # a command that is installed has its own folder there instead
         sys.path.insert(0, here)
     for name in names:
         try:

@@ -25,11 +25,13 @@ class ProcessWorker:
     """One fresh process: never a fork, which torch's thread pools do not survive. See ``jobs.Worker``."""
 
     def __init__(self) -> None:
+        # a pool for each worker: one that loses a process is broken as a whole
         self._executor = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), begin, (os.getpid(),))
         self._processes: list[multiprocessing.process.BaseProcess] = []
 
     def submit(self, work: Callable[[Any], Any], job: object) -> Future[Any]:
         """See ``Worker``."""
+        # the pool does not say which process is its own
         before = multiprocessing.active_children()
         with _interrupts_blocked():  # a pool starts its process when it is given a job
             future = self._executor.submit(work, job)
@@ -54,6 +56,7 @@ class ProcessWorker:
         """See ``Worker``."""
         self._executor.shutdown(wait=False, cancel_futures=True)
         for process in self._processes:
+            # told first: a worker whose run is tracked still tells its tracker of the end
             process.terminate()
         for process in self._processes:
             process.join(ENDING_SECONDS)
@@ -107,4 +110,5 @@ def _end_with(parent: int) -> None:
     else:  # another library started it, which does not tell
         while os.getppid() == parent:
             time.sleep(PARENT_SECONDS)
+    # sys.exit would end this thread alone
     os._exit(1)

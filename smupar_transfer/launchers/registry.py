@@ -141,6 +141,7 @@ def run_available_jobs(
         raise InputError("launcher", launcher, problem, f"use launcher={PROCESSES}")
     rest = iter(jobs)
     if launcher == PROCESSES:
+        # two, to see whether there is more than one: a single job is done here, without waiting for a process to start
         first = list(itertools.islice(rest, 0 if workers == 1 else 2))
         rest = itertools.chain(first, rest)
         if workers == 1 or len(first) < 2:

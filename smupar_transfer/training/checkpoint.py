@@ -92,7 +92,9 @@ class Checkpoint:
         """
         with self._fitting():
             for name, own in network.state_dict().items():
+                # a name that is missing is left to load_state_dict, which tells all of them at once
                 value = self.content["network"].get(name, own)
+                # load_state_dict would convert without a word
                 if value.dtype != own.dtype:
                     raise ValueError(f"{name} is {value.dtype}, not {own.dtype}")
             for name, _ in network.named_parameters():
@@ -109,6 +111,7 @@ class Checkpoint:
             InputError: something does not fit the run.
         """
         with self._fitting():
+            # versions that did not count processor time wrote no such entry
             progress = from_plain({"cpu_seconds": None, **self.content["progress"]}, Progress, "progress", self.path)
             progress.require_complete(spec.budget.steps)
             state = fitted_state(self.content["optimizer"], network, optimizer, spec, progress.step)
@@ -144,6 +147,7 @@ def save_checkpoint(
     Raises:
         InputError: it cannot be written; see ``Ranks.together``.
     """
+    # each process sees its own part alone, and all have to decide alike
     broken = not all(bool(own_part(parameter).isfinite().all()) for parameter in network.parameters())
     if ranks.highest(int(broken)):
         return
@@ -172,9 +176,11 @@ def _save_parts(files: CheckpointFiles, content: dict[str, Any], ranks: Ranks) -
         with files.told():
             write_parts(content, folder, ranks)
 
+    # its name is random, and all have to write to one folder
     folder = ranks.by_first(files.begin)
     try:
         ranks.together(write)
+        # once everybody's parts are there: whoever reads before sees the generation before
         ranks.together(lambda: files.finish(folder) if ranks.is_first else None)
     finally:
         if ranks.is_first:
@@ -188,6 +194,7 @@ def load_checkpoint(files: CheckpointFiles, key: str) -> Checkpoint:
         InputError: none can be read, or it belongs to a run with another key.
     """
     refused: list[DamagedError] = []
+    # where there is none, reading it says so
     for path in files.existing() or [files.newest]:
         try:
             content = read_checkpoint(path)
@@ -215,6 +222,7 @@ def resume(files: CheckpointFiles, key: str, ranks: Ranks = ALONE) -> Checkpoint
     """
 
     def load() -> Checkpoint | None:
+        # told now, and not by the first checkpoint
         require_writable(files.newest.parent)
         files.remove_strays()
         return load_checkpoint(files, key) if files.existing() else None
@@ -244,6 +252,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except PermissionError as error:
         raise InputError("checkpoint", str(path), f"cannot be read: {error.strerror}") from error
     except DAMAGE as error:
+        # the first line alone: torch goes on about how to load the file unsafely
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DamagedError("checkpoint", str(path), f"cannot be read: {shown_text(reason)}", START_OVER) from error
     return content

@@ -78,6 +78,7 @@ class CheckpointFiles:
         """A path for the next generation, at which there is nothing yet; see ``writing``."""
         with self.told():
             self.newest.parent.mkdir(parents=True, exist_ok=True)
+        # names the writer, so that a later process can tell whether it still writes
         owner = f"{socket.gethostname()}-{os.getpid()}"
         return self.newest.with_name(f".{self.newest.name}.{owner}-{secrets.token_hex(4)}")
 
@@ -100,14 +101,17 @@ class CheckpointFiles:
             raise InputError("results_dir", str(self.newest), problem, "nothing was changed") from error
 
     def _replace_newest(self, temporary: Path) -> None:
+        # before the others move up: a damaged generation would count among those that are kept
         for path in self.damaged:
             remove(path)
         self.damaged.clear()
         generations = self.existing()
+        # the oldest first, so that every name is free when it is taken
         for number, path in reversed(list(enumerate(generations, start=1))):
             path.rename(self._generation(number))
         temporary.rename(self.newest)
         sync(self.newest.parent)  # else a power cut may undo the renaming
+        # last of all: until here there may be one generation too many, and never one too few
         for path in self.existing()[self.keep :]:
             remove(path)
 
@@ -141,10 +145,11 @@ def _is_left(path: Path, owner: str) -> bool:
 
 def _is_alive(process: int) -> bool:
     try:
+        # signal 0 is delivered to nobody: the system only says whether the process is there
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
         return False
-    except PermissionError:
+    except PermissionError:  # somebody else's process, which lives
         return True
     return True
 
@@ -152,6 +157,7 @@ def _is_alive(process: int) -> bool:
 def remove(path: Path) -> None:
     """Remove a file or a folder, if it is there and may be removed: nothing depends on its being gone."""
     with suppress(OSError):
+        # rmtree refuses links, and what they lead to is not ours to remove
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
@@ -215,4 +221,5 @@ def read_content(path: Path) -> Any:
     with zipfile.ZipFile(path) as archive:  # torch writes checksums but does not read them
         if damaged := archive.testzip():
             raise ValueError(f"{damaged} is damaged")
+    # to the CPU, since a run may go on where the device it was written on is missing
     return torch.load(path, map_location="cpu", weights_only=True)

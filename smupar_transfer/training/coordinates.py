@@ -66,6 +66,7 @@ class Probe:
     def after_step(self) -> None:
         """Measure dW x on the inputs that dW was made from."""
         change = self.layer.dense_weight().detach() - self.weight
+        # in the weights' own float32: under autocast the inputs may come in bfloat16
         self.update.append(ratio(rms(F.linear(self.inputs.to(change), change)), rms(self.inputs)))
 
 
@@ -89,6 +90,7 @@ def measure(
     execution = execution or Execution()
     started = time.perf_counter()
     session, plan = open_session(spec, data, execution)
+    # a person's own model has no layers of this package to hook
     own = isinstance(spec.model, ModuleSpec)
     probing = module_probes(session.network, plan) if own else _probes(session.network)
     with follow(tracking or Tracking(), session, plan, Silent()) as followed, probing as probes:
@@ -119,10 +121,12 @@ def _take_steps(
         if followed.diverged:
             break
         losses.append(loss)
+        # only here: sizes after the last step come of one more pass, forwards and backwards
         if session.progress.step == budget.steps:
             break
         for probe in probes.values():
             probe.before_step()
+        # before update_weights, which clips the gradients
         norms.append(gradient_norm(session.network))
         update_weights(session)
         for probe in probes.values():

@@ -33,6 +33,7 @@ from smupar_transfer.training.runs import Execution, open_session
 MEASURED_STEPS, FEWEST_STEPS = 9, 3
 """Of a network that is measured, and of one so slow that these take long."""
 LONG_SECONDS = 5.0
+# a few steps of a wider network would take long: one of half the width, or a quarter, is measured in its place
 MOST_MEASURED_WIDTH = 1024
 STATE_BYTES = 16
 """Of a stored weight: itself, its gradient and two moments, in float32."""
@@ -118,12 +119,14 @@ def estimate_step(spec: RunSpec, execution: Execution) -> Estimate:
     prepare_process(execution.threads)
     network = outline(spec)
     counts = Counter(
+        # without the numbers in their names, equal layers of all blocks are one, and are measured once
         (re.sub(r"\b\d+\b", "*", name), module.shape, module.nonzero)
         for name, module in network.named_modules()
         if isinstance(module, SparseLinear)
     )
     layers = tuple(_layer(*layer, count, spec, execution) for layer, count in counts.items())
     cost = network_cost(plan_of(network, spec), spec)
+    # zeros included, since cost.parameters counts them, too
     inside = sum(layer.count * layer.shape[0] * layer.shape[1] for layer in layers)
     return Estimate(
         layers=layers,
@@ -142,7 +145,9 @@ def _layer(
     workload = Workload(*shape, nonzero, nonzero == size, tokens, threads, torch.float32, device, product_type(spec))
     timings = calibrate(workload)
     backend = _backend(workload, timings, execution)
+    # these two keep whole matrices, all others the weights that exist
     stored = size if backend in (DENSE, "masked") else nonzero
+    # layers are calibrated at a power of two of tokens (decision 9): products take in proportion, the update does not
     more_tokens = tokens / workload.on_grid().tokens
     return LayerEstimate(
         name=name,
@@ -151,6 +156,7 @@ def _layer(
         nonzero=nonzero,
         backend=backend,
         seconds={key: timing.products * more_tokens + timing.update for key, timing in timings.items()},
+        # a multiplication and an addition in each of three products: forwards, to the inputs and to the weights
         flops_dense=6.0 * size * tokens,
         flops_sparse=6.0 * nonzero * tokens,
         state_bytes=stored * (STATE_BYTES + timings[backend].structure) + shape[0] * math.ceil(shape[1] / 8),
@@ -172,11 +178,13 @@ def measure_steps(spec: RunSpec, data: Data, execution: Execution) -> Measuremen
     Raises:
         InputError: see ``run``.
     """
+    # one more, since the first step prepares and is not timed
     budget = replace(spec.budget, steps=MEASURED_STEPS + 1, warmup_steps=0, evaluations=1, evaluation_batches=1)
     trial = replace(_narrow(spec), budget=budget)
     seconds = _timed_steps(trial, data, execution)
     step = statistics.median(seconds)
     estimate = estimate_step(trial, execution)
+    # noise in either may make the step seem shorter than its layers
     beyond = max(0.0, step - estimate.layer_seconds)
     return Measurement(trial, step, beyond / estimate.rest_flops, len(seconds), spread(seconds))
 

@@ -12,6 +12,7 @@ ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 (``--signal=USR1@60``)."""
 
 
+# no Exception: handlers of errors within the block would take it for one and go on
 class _TerminatedError(BaseException):
     """SIGTERM came."""
 
@@ -39,6 +40,7 @@ def endings_held_back(agree: Callable[[int], int] | None = None) -> Iterator[Cal
         yield never
         return
     handlers = {number: signal.getsignal(number) for number in ENDINGS}
+    # None stands for a handler that was set in C, and that Python could not put back
     outside = {number: handler for number, handler in handlers.items() if handler not in (signal.SIG_IGN, None)}
     asked: list[int] = []
 
@@ -56,6 +58,7 @@ def endings_held_back(agree: Callable[[int], int] | None = None) -> Iterator[Cal
     def asked_to_end() -> bool:
         own = asked[0] if asked else 0
         number = own if agree is None else agree(own)
+        # another process was asked: this one ends of the same signal, and with the same exit code
         if number and not asked:
             asked.append(number)
         return number > 0
@@ -89,6 +92,7 @@ def termination_raised() -> Iterator[None]:
     try:
         yield
     except _TerminatedError:
+        # by the signal itself, as whoever waits for this process reads from its exit status
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.raise_signal(signal.SIGTERM)
     finally:

@@ -20,12 +20,14 @@ def resolved(execution: Execution) -> Execution:
     Where they are wanted and cannot be built, a line on standard error says why, once a process. ``native`` then
     becomes ``csr``: no worker finds out for itself, and warns.
     """
+    # the C++ kernels are for processors; other backends do without them
     if execution.device != "cpu" or execution.backend not in INSTEAD:
         return execution
     problem = native_problem()
     if problem is None:
         return execution
     _tell(f"{problem}; sparse layers compute with {INSTEAD[execution.backend]}, which is slower")
+    # auto leaves out by itself what cannot compute
     return execution if execution.backend == AUTO else replace(execution, backend="csr")
 
 

@@ -26,7 +26,9 @@ from smupar_transfer.training.distributed.sharing import gradients_stay
 from smupar_transfer.training.interruption import never
 from smupar_transfer.training.optimizer import schedule, set_learning_rates
 
+# between two evaluations: about so much is lost of a run that is killed
 CHECKPOINT_SECONDS = 30.0
+# twice, and not once: a run that ends a little above guessing is a bad run with a loss, and not lost
 EXPLODED = 2.0
 
 
@@ -87,6 +89,7 @@ class Session:
         inputs, targets = batch
         size = len(inputs)
         first = self.ranks.rank * self.accumulate
+        # parts differ by one at most where they do not divide the batch
         edges = [size * number // count for number in range(first, first + self.accumulate + 1)]
         return [((inputs[a:b], targets[a:b]), (b - a) / size) for a, b in itertools.pairwise(edges)]
 
@@ -124,6 +127,7 @@ def train(
     due = evaluation_steps(budget, 0 if session.early is None else session.early.first_step)
     last_save = time.monotonic()
     observer.on_start(progress.step)
+    # the last evaluation may be owed by a session that was ended in the middle of it
     while progress.step < budget.steps or _owes_evaluation(progress, due):
         diverged = False
         if not _owes_evaluation(progress, due):  # else an earlier session ended before it
@@ -136,6 +140,7 @@ def train(
         ending = asked_to_end()
         if not ending and (diverged or progress.step in due):
             evaluation = _evaluate(session)
+            # once more: a signal may have come during the evaluation
             ending = asked_to_end()
             if evaluation is not None:
                 observer.on_evaluation(evaluation)
@@ -143,6 +148,7 @@ def train(
                     return True
         if diverged:  # and somebody asks for an end: the state before this step is the one to go on from
             break
+        # clocks of processes differ, and writing a checkpoint is something that they do together
         overdue = session.ranks.highest(int(time.monotonic() - last_save > CHECKPOINT_SECONDS))
         if ending or progress.step in due or overdue:
             save()
@@ -181,6 +187,7 @@ def compute_gradients(session: Session) -> float:
                 break
             scale = weight * ranks.size  # gradients are averaged over processes
             (loss if scale == 1 else loss * scale).backward()  # type: ignore[no-untyped-call]
+    # the loss of all, so that they agree on whether it is finite
     (value,) = ranks.sums([value])
     if not math.isfinite(value):
         session.optimizer.zero_grad(set_to_none=True)
@@ -196,9 +203,11 @@ def _loss(session: Session, batch: Any) -> Tensor:
 
 
 def _logits(session: Session, inputs: Tensor) -> Tensor:
+    # a validation has no gradients to share
     together = torch.is_grad_enabled() and session.shared is not None
     with _precision(session):
         logits: Tensor = (session.shared if together else session.network)(inputs.to(session.device))  # type: ignore[misc]
+    # the loss is computed in float32 under either precision
     return logits.float()
 
 
@@ -213,6 +222,7 @@ def _repeatable(session: Session) -> Iterator[None]:
     if not isinstance(session.data, OwnBatches):
         yield
         return
+    # named, since fork_rng would otherwise save the state of every accelerator there is
     devices = [session.device] if session.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(named_generator(session.spec.seed, "step", str(session.progress.step)).initial_seed())
@@ -251,6 +261,7 @@ def validate(session: Session) -> tuple[float, float | None]:
             targets = targets.to(session.device)
             losses.append(weight * float(cross_entropy(logits, targets)))
             hits.append(weight * float((logits.argmax(-1) == targets).float().mean()))
+    # each process has computed its parts of every batch
     loss, accuracy = session.ranks.sums([sum(losses), sum(hits)])
     return loss / len(batches), accuracy / len(batches)
 
@@ -268,6 +279,7 @@ def _own_validation(session: Session) -> float:
 
 def evaluation_steps(budget: BudgetSpec, first_step: int = 0) -> set[int]:
     """Steps (from 1) after which a run is validated: none before ``first_step``, and always the last."""
+    # no step is validated twice
     count = min(budget.evaluations, budget.steps)
     steps = {round(budget.steps * (index + 1) / count) for index in range(count)}
     return {step for step in steps if step >= first_step or step == budget.steps}
@@ -310,7 +322,9 @@ def _is_lost(evaluation: Evaluation, session: Session) -> bool:
     if evaluation.validation_loss is None:
         return True
     start = session.progress.first_loss
+    # the size, as a person's own loss may be negative
     known = [abs(loss) for loss in (chance_loss(session.spec.model), start) if loss is not None and math.isfinite(loss)]
+    # the larger of both, as a network may begin far above guessing, or rise to it from far below
     return evaluation.validation_loss > EXPLODED * max(known, default=math.inf)
 
 

@@ -38,12 +38,14 @@ def machine_name(device: str = "cpu") -> str:
 def usable_cores() -> int:
     """Cores that this process may use: those of the machine, or fewer where it is bound to a few of their threads."""
     cores = _cores(_threads())
+    # not all systems say to which threads a process is bound
     return min(cores, len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else cores
 
 
 def _cores(threads: list[dict[str, str]]) -> int:
     """Cores of the machine: threads of one core count once."""
     places = {(thread.get("physical id"), thread["core id"]) for thread in threads if "core id" in thread}
+    # where the system names no cores, every thread counts as one
     return len(places) or os.cpu_count() or 1
 
 

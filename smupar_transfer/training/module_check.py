@@ -64,6 +64,7 @@ class CoordinateCheck:
             for axis, members in self.slopes.items():
                 own = [slope for slope in members if slope.parametrization == name]
                 verdict = _together(own)
+                # among those that the verdict comes from, the one that speaks for it most clearly
                 shown = max((slope for slope in own if slope.verdict is verdict), key=lambda slope: slope.strain)
                 low, high = shown.estimate.interval
                 said = f"{shown.estimate.mean:+.2f} [{low:+.2f}, {high:+.2f}]"
@@ -126,6 +127,7 @@ def coordinate_check(
         axis: pd.DataFrame(_rows(setting, axis, cells, names, seeds), columns=list(COLUMNS))
         for axis, cells in axes.items()
     }
+    # which measure_module trains with
     rule = update_rule("adamw")
     fitted = {axis: tuple(slopes(table, axis, steps, rule)) for axis, table in sizes.items()}
     return CoordinateCheck(sizes, fitted, tuple(setting.left_out))
@@ -195,6 +197,7 @@ def _sizes(
     if not any(row.role is Role.HIDDEN for row in made.rows):
         raise InputError("model", type(model).__name__, "has no hidden weights", "there is nothing to check")
     probes = measure_module(model, made, setting.batch, setting.loss, setting.steps)
+    # layers are known by their path, other parameters by their name
     measured = {*probes, *(f"{path}.weight" for path in probes)}
     hidden = (row.name for row in made.rows if row.role is Role.HIDDEN)
     setting.left_out.update(dict.fromkeys(name for name in hidden if name not in measured))

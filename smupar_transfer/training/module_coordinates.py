@@ -55,8 +55,10 @@ class ModuleProbe:
 
     def _on_gradient(self, gradient: Tensor) -> None:
         """Measure W^T g, also where the input needs no gradient: a hook of modules would not be called there."""
+        # torch calls hooks of a backward pass without gradients
         with torch.enable_grad():
             inputs = self.inputs.requires_grad_()
+            # forward itself: calling the module would call the hooks again
             (back,) = torch.autograd.grad(self.module.forward(inputs), inputs, gradient)
         self.inputs = inputs.detach()
         self.gradient.append(ratio(rms(back), rms(gradient)))
@@ -80,6 +82,7 @@ class ModuleProbe:
         bias = self.module._parameters.get("bias")
         kept = self._weight.data
         kept_bias = None if bias is None else bias.data
+        # the layer itself computes, as it may be of any type; .data changes what it reads behind autograd's back
         try:
             self._weight.data = weight
             if bias is not None:
@@ -117,6 +120,7 @@ def measure_module(model: nn.Module, plan: Plan, batch: Any, loss: Loss, steps: 
             optimizer.zero_grad()
             value.backward()  # type: ignore[no-untyped-call]
             once = computing_once(probes, step + 1)
+            # only here: sizes after the last step come of one more pass, forwards and backwards
             if step == steps:
                 return once
             for probe in once.values():

@@ -29,6 +29,7 @@ class DecoupledSGD(torch.optim.SGD):
     """
 
     def __init__(self, groups: Groups, momentum: float) -> None:
+        # under another name, as torch's SGD adds weight_decay to gradients, and so to the momentum
         moved = [{**group, DECAY: group["weight_decay"], "weight_decay": 0.0} for group in groups]
         # torch 2.13 has a fused step for shards of AdamW's parameters, and none for those of SGD's
         sharded = any(is_cut(parameter) for group in groups for parameter in group["params"])
@@ -37,6 +38,7 @@ class DecoupledSGD(torch.optim.SGD):
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
         """See ``torch.optim.SGD.step``."""
+        # before the gradient's part of the step, as torch's AdamW does it
         for group in self.param_groups:
             if group[DECAY]:
                 for parameter in group["params"]:
@@ -107,7 +109,9 @@ def schedule(step: int, budget: BudgetSpec) -> float:
     Linear warm-up that reaches the peak at step ``warmup_steps``, then a fall to ``final_fraction`` at the last step.
     """
     if step < budget.warmup_steps:
+        # one more on either side: at a learning rate of 0 the first step would be lost
         return (step + 1) / (budget.warmup_steps + 1)
+    # to the last step's index; without a step after the peak there is no fall, and nothing to divide by
     progress = (step - budget.warmup_steps) / max(1, budget.steps - 1 - budget.warmup_steps)
     match budget.decay:
         case Decay.NONE:

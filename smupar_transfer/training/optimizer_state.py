@@ -52,6 +52,7 @@ def fitted_state(
     groups = _groups(state, optimizer)
     for group, planned in zip(groups, optimizer.param_groups, strict=True):
         owners = {place: layers.get(id(parameter)) for place, parameter in enumerate(planned["params"])}
+        # what the next step compares with the masks before it writes (decision 7)
         group[LAYOUTS] = {place: layer.layout for place, layer in owners.items() if layer is not None and moments}
     return {**state, "state": moments, "param_groups": groups}
 
@@ -110,6 +111,7 @@ class _Expected:
 
     def _entry(self, name: str, value: Any, parameter: Tensor, layer: SparseLinear | None) -> Any:
         """One entry; a kernel that trusted a wrong shape would write past its end."""
+        # an optimizer of a person's own may keep a number a weight under any name: every tensor has to fit
         if name not in self.moments and (not isinstance(value, Tensor) or value.ndim == 0):
             return value
         moment = value if layer is None else layer.in_layout(value)

@@ -133,6 +133,7 @@ class ParameterProbe:
             output.register_hook(lambda gradient: self._passed_back(now, product, gradient))  # type: ignore[no-untyped-call]
 
     def _passed_back(self, now: _Pass, product: _Product, gradient: Tensor) -> None:
+        # torch calls hooks of a backward pass without gradients
         with torch.enable_grad():
             inputs = product.inputs.detach().requires_grad_()
             made = product.multiply(inputs, product.part(self.parameter.detach()))
@@ -147,6 +148,7 @@ class _Watcher(TorchFunctionMode):
     def __init__(self, probes: Mapping[str, ParameterProbe]) -> None:
         super().__init__()
         self._probes = {id(probe.parameter): probe for probe in probes.values()}
+        # by id, and with the tensor itself: Python gives the id of one that is gone to the next
         self._parts: dict[int, tuple[Tensor, ParameterProbe, Apply]] = {}
 
     def next_pass(self, *_: object) -> None:
@@ -186,6 +188,7 @@ class _Watcher(TorchFunctionMode):
     ) -> None:
         """Tell a probe of a product of exactly one part of a watched parameter and one other tensor."""
         skipped = 1 if name in ADDING else 0
+        # the first two: a third is the bias of linear, or the offsets of grouped_mm
         places = [n for n, each in enumerate(args) if n >= skipped and isinstance(each, Tensor)][:2]
         ours = [n for n in places if id(args[n]) in self._parts]
         if len(places) != 2 or len(ours) != 1 or not isinstance(result, Tensor):
@@ -197,8 +200,10 @@ class _Watcher(TorchFunctionMode):
         def multiply(inputs: Tensor, weight: Tensor) -> Tensor:
             pair = (weight, inputs) if at < other else (inputs, weight)
             if name == "linear":
+                # without its bias
                 return F.linear(*pair)
             if name in ADDING:
+                # without what is added
                 return torch.matmul(*pair)
             filled = [*args]
             filled[at], filled[other] = weight, inputs

@@ -10,6 +10,7 @@ import torch
 
 MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1  # of glibc's malloc.h
 LARGEST_THRESHOLD = 32 * 2**20  # what glibc takes
+# the largest int, which mallopt takes: memory is hardly ever given back
 KEEP = 2**31 - 1
 
 
@@ -33,5 +34,7 @@ def _keep_freed_memory() -> bool:
     """Whether the allocator took it; others than glibc's are left as they are."""
     if platform.libc_ver()[0] != "glibc":
         return False
+    # of this process itself, whose allocator it is
     set_option = ctypes.CDLL(None).mallopt
+    # both: blocks above the first are mapped, and unmapped when they are freed, whatever the second is
     return bool(set_option(MMAP_THRESHOLD, LARGEST_THRESHOLD) and set_option(TRIM_THRESHOLD, KEEP))

@@ -115,6 +115,7 @@ def run(
     endings = endings_held_back(None if ranks.is_alone else ranks.highest)
     with (
         follow(tracking or Tracking(), session, plan, observer or Silent()) as followed,
+        # innermost: the signal is raised again where it ends, so that the tracker hears of it
         nullcontext(never) if checkpoint is None else endings as asked_to_end,
     ):
         followed.diverged = train(session, followed.observer, save, asked_to_end)
@@ -129,16 +130,21 @@ def open_session(
     Raises:
         InputError: data do not match the specification or cannot be divided, or the checkpoint does not fit the run.
     """
+    # by content: where data lies is no part of what a run is (decision 10)
     if data.spec.sha256 != spec.data.sha256:
         raise InputError("data", data.spec.name, f"has sha256 {data.spec.sha256}, the run needs {spec.data.sha256}")
     if isinstance(data, TokenData) and isinstance(spec.model, GPTSpec) and data.vocab_size > spec.model.vocab_size:
         raise InputError("data.vocab_size", data.vocab_size, f"is more than the network's {spec.model.vocab_size}")
     _require_divisible(spec, data, execution.accumulate, ranks)
+    # before the network is built: what auto measures depends on the threads
     prepare_process(execution.threads)
     network, plan = _build(spec, execution, ranks)
     if checkpoint is not None:
+        # before the network is moved and cut, as checkpoints are whole and on the CPU; its masks say how moments are
+        # laid out
         checkpoint.restore_network(network)
     network.to(execution.device)
+    # before the optimizer is made, which has to hold the parameters as they are cut
     computing = share_out(network, ranks)
     budget = spec.budget
     session = Session(
@@ -146,6 +152,7 @@ def open_session(
         network=network,
         optimizer=make_optimizer(network, plan, spec.optimizer),
         data=data,
+        # of seed and data alone: networks of all sizes learn from the same batches
         batches=named_generator(spec.seed, "batches", spec.data.name),
         validation=data.validation_batches(budget.evaluation_batches, budget.batch_size, budget.sequence_length),
         progress=Progress(),
@@ -165,6 +172,7 @@ def _build(spec: RunSpec, execution: Execution, ranks: Ranks) -> tuple[Network, 
     for turn in (True, False):  # what the first measures for ``auto``, the others of its machine find in the cache
         if ranks.is_first is turn:
             built.append(build(spec, execution.backend, execution.device))
+        # a meeting: nobody goes on before the turn is over
         ranks.highest(0)
     agree_on_layouts(built[0][0], ranks)
     return built[0]
@@ -184,6 +192,7 @@ def _require_divisible(spec: RunSpec, data: Data, accumulate: int, ranks: Ranks)
 
 def _record(session: Session, plan: tuple[ParameterPlan, ...], execution: Execution, diverged: bool) -> RunRecord:
     spec, progress = session.spec, session.progress
+    # there is one: a run ends with an evaluation, also where it diverges
     last = progress.history[-1]
     loss = None if diverged else last.validation_loss
     per_token = spec.data.bytes_per_token
@@ -194,16 +203,19 @@ def _record(session: Session, plan: tuple[ParameterPlan, ...], execution: Execut
         spec=spec,
         train_loss=None if diverged else last.train_loss,
         validation_loss=loss,
+        # from nats to bits, and from a token to a byte
         bits_per_byte=None if loss is None or per_token is None else loss / math.log(2) / per_token,
         accuracy=None if diverged else last.accuracy,
         diverged=diverged,
         tokens=seen,
+        # of a person's own batches no size is known
         epochs=seen / spec.data.train_size if spec.data.train_size else 0.0,
         parameters=cost.parameters,
         nonzero_parameters=cost.nonzero_parameters,
         flops_dense=cost.flops_dense * seen,
         flops_sparse=cost.flops_sparse * seen,
         wall_seconds=round(progress.wall_seconds, 3),
+        # the median: a first step that prepares much, or a busy moment, does not count
         step_seconds=round(statistics.median(progress.step_seconds), 6),
         history=tuple(progress.history),
         layers=(*sparsity_report(session.network), *held_report(session.network)),
@@ -271,6 +283,7 @@ def sample(network: Network, prompt: bytes, length: int, seed: int) -> bytes:
     if not isinstance(network, GPT):
         raise InputError("sample", length, NO_BYTES)
     require_byte_model(network.spec, length)
+    # a network needs something to go on from: the beginning of a line
     ids = torch.tensor(list(prompt or b"\n"), dtype=torch.int64)
     added = network.generate(ids, length, named_generator(seed, "sample", "text"))
     return bytes(added.tolist())

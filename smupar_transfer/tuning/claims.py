@@ -26,6 +26,7 @@ EXPIRY_SECONDS = 60
 TABLE = sa.Table(
     "smupar_claims",
     sa.MetaData(),
+    # as long as Optuna's own column for names of studies
     sa.Column("study", sa.String(512), primary_key=True),
     sa.Column("ordinal", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("command", sa.String(160), nullable=False),
@@ -101,6 +102,7 @@ class TrialClaims:
             raise
         finally:
             ended.set()
+            # no longer: a beat may be waiting for a database that does not answer
             heart.join(HEARTBEAT_SECONDS)
 
     def release(self, claim: TrialClaim) -> None:
@@ -118,6 +120,7 @@ class TrialClaims:
 
     def _rows(self) -> list[sa.Row[tuple[int, str, str, int, int]]]:
         columns = (TABLE.c.ordinal, TABLE.c.command, TABLE.c.process, TABLE.c.heartbeat)
+        # told by the database, as clocks of machines need not agree
         age = (self._clock - TABLE.c.heartbeat).label("age")
         with self.engine.connect() as connection:
             return list(connection.execute(sa.select(*columns, age).where(TABLE.c.study == self._study)))
@@ -154,5 +157,6 @@ def _is_alive(row: sa.Row[tuple[int, str, str, int, int]]) -> bool:
 def _seconds(engine: sa.Engine) -> sa.ColumnElement[int]:
     """The database's clock in whole seconds since 1970."""
     if engine.dialect.name in ("mysql", "mariadb"):
+        # MySQL's EXTRACT knows no epoch
         return sa.func.unix_timestamp()
     return sa.cast(sa.extract("epoch", sa.func.now()), sa.BigInteger)

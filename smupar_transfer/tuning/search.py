@@ -140,6 +140,7 @@ def run_search(
                         waiting(others)
         finally:
             with contextlib.suppress(*TROUBLE):
+                # of this command's own workers, which have ended: the sampler would keep away from their points
                 fail_dead_trials(shared)
 
 
@@ -195,6 +196,7 @@ def _train(search: Search, shared: SharedStudy, claim: TrialClaim) -> bool:
 
 def _held_by_others(shared: SharedStudy, command: str, finished: Sequence[FrozenTrial]) -> int:
     held = {claim.ordinal for claim in shared.claims.alive() if claim.command != command}
+    # claims stay behind where a trial has its outcome (see TrialClaims.held)
     return len(held - {OPENING, *places(finished)})
 
 

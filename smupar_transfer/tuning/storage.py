@@ -61,6 +61,7 @@ def open_storage(url: str) -> RDBStorage:
     refuse_bare_at_sign(url)
     database = make_url(url)
     _refuse_memory(url, database)
+    # a URI names its file in another way
     if database.get_backend_name() == "sqlite" and "uri" not in database.query:
         Path(str(database.database)).parent.mkdir(parents=True, exist_ok=True)
     for attempt in range(CREATION_ATTEMPTS):
@@ -160,6 +161,7 @@ class WriteAheadConnection(sqlite3.Connection):
         super().__init__(*arguments, **options)
         with contextlib.suppress(sqlite3.Error):
             if self._set_journal("wal") == "wal":
+                # spares the wait for the disk: written ahead, a power cut may cost the last trials, and not the file
                 self.execute("PRAGMA synchronous=NORMAL")
 
     def leave(self) -> None:
@@ -169,6 +171,7 @@ class WriteAheadConnection(sqlite3.Connection):
 
     def _set_journal(self, mode: str) -> str:
         (patience,) = self.execute("PRAGMA busy_timeout").fetchone()
+        # without waiting: where another process holds the file, the mode stays as it is
         self.execute("PRAGMA busy_timeout=0")
         try:
             return str(self.execute(f"PRAGMA journal_mode={mode}").fetchone()[0])
@@ -178,6 +181,7 @@ class WriteAheadConnection(sqlite3.Connection):
 
 def close_storage(engine: Engine) -> None:
     """End the connections to a database, and leave an SQLite file without others beside it."""
+    # SQLite leaves the mode only for a connection that is alone
     engine.dispose()
     if engine.dialect.name != "sqlite":
         return
@@ -185,6 +189,7 @@ def close_storage(engine: Engine) -> None:
         own: object = connection.connection.dbapi_connection
         if isinstance(own, WriteAheadConnection):
             own.leave()
+    # what the pool took back in the block is still open
     engine.dispose()
 
 
@@ -196,6 +201,7 @@ def _is_local(path: str) -> bool:
         return False
     folder = Path(path).resolve()
     around = [(len(where), kind) for where, kind in mounts if folder.is_relative_to(_unescaped(where))]
+    # of nested mount points the innermost, whose path is the longest
     return max(around, default=(0, ""), key=lambda mount: mount[0])[1] in LOCAL
 
 

@@ -175,6 +175,7 @@ def run_next_trial(
     trial = study.ask()
     value: float | None = None
     try:
+        # first of all: while its place is not known, nobody can tell whether its process lives
         trial.set_user_attr(ORDINAL, ordinal)
         value, state = objective(trial), TrialState.COMPLETE
     except optuna.TrialPruned:
@@ -187,6 +188,7 @@ def run_next_trial(
         raise
     if not patiently(is_held):
         return None
+    # a process that took the place over may have failed the trial meanwhile
     told = patiently(partial(study.tell, trial, value, state, skip_if_finished=True))
     return told if told.state in FINISHED else None
 
@@ -199,11 +201,13 @@ def _sampler(settings: StudySettings, objective: Objective, ordinal: int) -> opt
     defaults = objective.space.first_point(objective.proxy.hparams)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        # and not enqueue_trial: Optuna's queue gives a point to two workers at once at times (decision 21)
         return optuna.samplers.PartialFixedSampler(defaults, sampler)
 
 
 def sampler_seed(seed: int, ordinal: int) -> int:
     """A seed in 32 bits, as NumPy wants it, for a place of the plan, from any seed of a person."""
+    # seeds lie farther apart than a search has places, so that two never share one
     plain = seed * 1_000_003 + ordinal
     if 0 <= plain < 2**32:
         return plain
@@ -257,6 +261,7 @@ def _settled_question(study: optuna.Study, claims: TrialClaims, question: dict[s
             time.sleep(OPENING_SECONDS)
             continue
         with claims.held(claim):
+            # another process may have written it between the look and the claim
             if SPECIFICATION not in study.user_attrs:
                 study.set_user_attr(SPECIFICATION, question)
         claims.release(claim)

@@ -18,6 +18,7 @@ from smupar_transfer.training.data.reading import readable
 from smupar_transfer.training.data.token_types import MOST_IDS, TOKEN_TYPES, doubt, refuse_other_formats
 from smupar_transfer.training.data.tokens import TokenData, Tokens, require_whole
 
+# 256 int32, as llm.c writes them
 HEADER_BYTES = 256 * 4
 _CHUNK = 1 << 24  # token ids that are looked at in one piece
 HEADERS = {20240520: (1, "<u2"), 20240801: (7, "<u4")}
@@ -88,6 +89,7 @@ def load_binary(
         layouts = [_layout(file, dtype, vocab_size) for file in files]
         mapped = [_map(file, layout) for file, layout in zip(files, layouts, strict=True)]
         train, validation = _splits(mapped, fraction, path)
+        # the layout is part of what is asked: the same bytes, read as another type, are other ids
         facts = remembered(files, f"bin {layouts}", lambda: _facts(files, mapped))
     return TokenData(
         spec=DataSpec(
@@ -147,13 +149,16 @@ def _map(file: Path, layout: _Layout) -> Tokens:
 def _layout(file: Path, dtype: str | None, vocab_size: int | None) -> _Layout:
     with regular(file) as stream:
         start = stream.read(HEADER_BYTES)
+        # an empty file has no last byte
         stream.seek(-min(1, len(start)), os.SEEK_END)
         refuse_other_formats(str(file), start, stream.read(1), certain=dtype is not None)
+    # NumPy refuses a buffer that ends within a number
     header = np.frombuffer(start[: len(start) // 4 * 4], dtype="<i4")
     magic = int(header[0]) if len(header) else 0
     if magic in HEADERS:
         return _announced(file, header, dtype)
     swapped = int(header[0].byteswap()) if magic else 0
+    # where a person names the type, the first ids may be any numbers
     if swapped in HEADERS or (dtype is None and magic in OTHER_HEADERS):
         kind = f"of another byte order ({swapped})" if swapped in HEADERS else f"of {OTHER_HEADERS[magic]}"
         raise InputError("data.path", str(file), f"has a header {kind}", "give a file of token ids, little-endian")

@@ -84,6 +84,7 @@ def file_corpus(name: str, files: Sequence[Path], fraction: float, path: str | N
                 with regular(file) as stream:
                     stream.seek(start)
                     pieces.append(stream.read(end - start))
+            # looked at after reading, so that a change meanwhile cannot go unnoticed under the old hash
             if identities(files) != known:
                 raise InputError("data.path" if path else "data", path or name, "has changed meanwhile", "begin anew")
         return _joined(pieces)
@@ -148,4 +149,5 @@ def _python_files(root: Path) -> list[Path]:
 
 
 def _joined(pieces: Sequence[bytes]) -> Tokens:
+    # a file too short to have a part here adds no newline either
     return np.frombuffer(b"\n".join(piece for piece in pieces if piece), dtype=np.uint8)

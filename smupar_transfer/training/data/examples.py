@@ -113,6 +113,7 @@ def load_digits() -> ExampleData:
     pixels, labels = datasets.load_digits(return_X_y=True)
     held_out = stratified(labels)
     inputs = (pixels - pixels[~held_out].mean()) / pixels[~held_out].std()
+    # pixels and labels are whole numbers below 256, so that a byte each holds them exactly
     content = pixels.astype(np.uint8).tobytes() + labels.astype(np.uint8).tobytes()
     return ExampleData(
         spec=DataSpec(

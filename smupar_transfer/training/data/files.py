@@ -64,6 +64,7 @@ def matches(pattern: str, root: Path | None = None) -> list[Path]:
     base = Path(anchor) if anchor else root or Path()
     names = set(_expand(base, "", Path(pattern).relative_to(anchor).parts))
     files = []
+    # as if every system wrote paths alike: the order of files is part of the data
     for name in sorted(names, key=lambda name: name.replace(os.sep, "/")):
         path = base / name
         if path.is_symlink() and not path.exists():
@@ -96,10 +97,12 @@ def _folders(base: Path, name: str) -> Iterator[str]:
     links, seen = [name], set()
     while links:
         links.sort()
+        # links wait until everything is seen that can be reached without them
         waiting = [links.pop(0)]
         while waiting:
             folder = waiting.pop()
             real = os.path.realpath(base / folder)
+            # by its real path, a folder with a link to itself ends here
             if real in seen or not Path(real).is_dir():
                 continue
             seen.add(real)

@@ -19,6 +19,7 @@ Facts = dict[str, int | str]
 
 SETTLED_SECONDS = 2.0
 """A file that changed a moment ago may change again within one tick of its time stamp: nothing is remembered of it."""
+# bytes that are read in one piece: a file may be larger than the memory
 _CHUNK = 1 << 24
 
 
@@ -30,6 +31,7 @@ def facts_folder() -> Path:
 def identities(files: Sequence[Path]) -> list[tuple[str | int, ...]]:
     """What is another whenever a file's content is: its place, number, size and the times of its last changes."""
     status = [(os.path.realpath(file), file.stat()) for file in files]
+    # the last of them cannot be set back, as programs that copy or unpack do with the one before it
     return [(path, at.st_dev, at.st_ino, at.st_size, at.st_mtime_ns, at.st_ctime_ns) for path, at in status]
 
 
@@ -51,6 +53,7 @@ def remembered(files: Sequence[Path], what: str, find_out: Callable[[], Facts]) 
     facts = find_out()
     latest = max((max(file.stat().st_mtime, file.stat().st_ctime) for file in files), default=0.0)
     if identities(files) == known and time.time() - latest > SETTLED_SECONDS:
+        # a cache that cannot be written spares nothing, and does no harm
         with contextlib.suppress(InputError):
             write_atomically(entry, json.dumps(facts))
     return facts

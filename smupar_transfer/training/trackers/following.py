@@ -90,6 +90,7 @@ class Follower:
     def on_evaluation(self, evaluation: Evaluation) -> None:
         """See ``Observer``."""
         per_token = self._session.spec.data.bytes_per_token
+        # which _log leaves out
         loss = math.nan if evaluation.validation_loss is None else evaluation.validation_loss
         values = {"eval/loss": loss}
         if evaluation.accuracy is not None:
@@ -107,6 +108,7 @@ class Follower:
             "train/loss": sum(self._losses) / len(self._losses),
             "train/tokens": seen,
             "train/epoch": seen / spec.data.train_size,
+            # the schedule counts steps from 0
             "learning_rate": spec.hparams.learning_rate * schedule(step - 1, spec.budget),
         }
 
@@ -155,7 +157,9 @@ def follow(
     ratios = UpdateRatios(compared, {row.name: str(row.role) for row in plan})
     follower = Follower(tracker, session, ratios, observer)
     followed.observer = follower
+    # workers are ended by SIGTERM, and a tracker has to hear of that
     with termination_raised():
+        # unless something else turns out: Ctrl-C and SIGTERM come as no Exception
         state = RunState.INTERRUPTED
         try:
             tracker.start(_config(session))

@@ -41,6 +41,7 @@ class MLflowTracker:
         """See ``Tracker``."""
         experiment = self._experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME") or PROJECT)
         found = []
+        # one that goes on is looked for; one that begins again stands beside the one before
         if self._run.step:
             filter_string = f"tags.`{IDENTITY}` = '{self._run.identity}'"
             found = self._client.search_runs([experiment], filter_string, max_results=1)

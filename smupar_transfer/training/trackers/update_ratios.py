@@ -41,6 +41,7 @@ class UpdateRatios:
             now, role = self._network.get_parameter(name), self._roles[name]
             change, size = sums.get(role, (0.0, 0.0))
             fits = now.shape == before.shape
+            # a mask that changed has laid the weights out anew: NaN leaves the whole role without a ratio
             change += _squares(now - before) if fits else math.nan
             sums[role] = change, size + _squares(before)
         self._kept = {}
