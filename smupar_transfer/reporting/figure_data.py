@@ -150,6 +150,7 @@ def _tracks(summaries: Sequence[CellSummary], point: Callable[[CellSummary], Tra
                 high=high,
                 exact=exact,
                 endless=endless,
+                # infinite where runs diverged; NaN, where nothing is known, is not drawn at all
                 lost=tuple(entry[0] for entry in points if math.isinf(entry[1])),
             )
         )
@@ -189,6 +190,7 @@ def _keys_at_best(
     keys = {}
     for summary in summaries:
         values = np.log2(runs[design.swept[0]].to_numpy(dtype=np.float64))
+        # by closeness: what was swept has been through powers and logarithms of two
         chosen = (runs["parametrization"] == summary.cell.parametrization) & (
             np.abs(values - summary.optimum.grid_log2_value) < ROUNDING
         )

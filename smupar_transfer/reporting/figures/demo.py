@@ -13,6 +13,7 @@ from smupar_transfer.statistics.comparison import Comparison
 
 def _rises(item: Comparison) -> bool:
     """Whether the curve goes up to the right of the star."""
+    # 1e-9 octaves are rounding: the star itself lies on the curve
     beyond = [
         loss for rate, loss in zip(item.rates, item.losses, strict=True) if rate > item.zero_shot_log2_rate + 1e-9
     ]

@@ -84,6 +84,7 @@ class Move:
 def _estimated(findings: Findings) -> tuple[list[Surface], dict[int, JointOptimum]]:
     """The surfaces of a sweep, and the optimum of each by its identity."""
     every_surface = surfaces(findings.runs, findings.design)
+    # by identity: surfaces hold arrays, which have no hash
     return every_surface, dict(zip(map(id, every_surface), joint_optima(every_surface), strict=True))
 
 
@@ -178,6 +179,7 @@ def sentence(moves: Sequence[Move], design: Design) -> str:
 
 
 def _drift(move: Move, unit: str = "") -> str:
+    # below 0 the intervals overlap, and it may not have moved at all
     low = math.nan if math.isnan(move.least) else max(0.0, move.least)
     return f"{'' if move.exact else 'about '}{move.farthest:.2f}{unit}{bracketed(low, move.most)}"
 
@@ -225,6 +227,7 @@ def contour_panels(
                     title=f"{family.label}, {design.axis} {position_label(surface, design)}",
                     x=tuple(surface.log2_values[0]),
                     y=tuple(surface.log2_values[1]),
+                    # turned: a row of the figure is a value of the second hyperparameter
                     losses=tuple(map(tuple, means.T)),
                     optimum=None if optimum.status is Status.NOTHING else optimum.log2_values,
                     exact=optimum.status is Status.FIT,

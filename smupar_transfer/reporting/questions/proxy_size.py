@@ -131,6 +131,7 @@ def _smallest_good(members: Sequence[ProxySize]) -> ProxySize | None:
 def _by_target(sizes: Sequence[ProxySize]) -> list[list[ProxySize]]:
     own: dict[int, list[ProxySize]] = {}
     for size in sizes:
+        # by identity: cells hold arrays, which have no hash
         own.setdefault(id(size.target), []).append(size)
     return [sorted(members, key=lambda size: size.proxy.width) for members in own.values()]
 

@@ -73,6 +73,7 @@ def _sparse(gains: Sequence[Gain]) -> list[Gain]:
 
 def judged_gain(gain: Gain) -> str:
     """The verdict on the claim that the loss at one position is lower than the reference's."""
+    # infinite where one of the two diverged, which leaves no interval to judge by
     return judged([gain.low > 0 or gain.nats == math.inf], [gain.high < 0 or gain.nats == -math.inf])
 
 
@@ -172,6 +173,7 @@ def gain_tracks(gains: Sequence[Gain], reference: str) -> list[Track]:
 
 def _tracks(gains: Sequence[Gain], point: Callable[[Gain], tuple[float, float]]) -> list[Track]:
     tracks: list[Track] = []
+    # no parametrization has an empty name: none is left out here
     for members in _compared(gains, reference=""):
         points = [(math.log2(gain.position), *point(gain)) for gain in members]
         finite = [entry for entry in points if math.isfinite(entry[1])]
