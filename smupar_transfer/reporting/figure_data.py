@@ -95,6 +95,7 @@ def _standard_errors(losses: np.ndarray) -> list[float]:
 
 def ticks_of(summaries: Sequence[CellSummary], design: Design) -> Ticks:
     """The axis of scale of a sweep; dense is on the left."""
+    # along sparsity a position is the density: a sparsity of 0 has no logarithm
     positions = {
         math.log2(member.cell.position(design.axis)): position_label(member.cell, design)
         for members in long_families(summaries)

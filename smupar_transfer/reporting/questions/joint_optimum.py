@@ -167,6 +167,7 @@ def sentence(moves: Sequence[Move], design: Design) -> str:
     held = [move for move in moves if _held(move)]
     if not held:
         return f"No runs here say whether {subject} stays put."
+    # of all with the worst verdict that which moves farthest: no sentence may sound better than its verdict
     decides = max(held, key=lambda move: (SEVERITY.index(staying(move)), move.farthest))
     start, end = (position_label(decides.family.cells[at], design) for at in (0, -1))
     whose = "it" if len(held) == 1 else f"{decides.family.label}'s"

@@ -57,6 +57,7 @@ def sentence(sizes: Sequence[ProxySize]) -> str:
     if not large:
         return "There is no proxy of base width or more under SμPar yet."
     said = verdict(sizes)
+    # of all with the worst verdict that which costs most: no sentence may sound better than its verdict
     decides = max(large, key=lambda size: (SEVERITY.index(within(size)), size.regret.percent))
     words = {
         HOLDS: "Under SμPar every proxy of base width and more is large enough",

@@ -132,6 +132,7 @@ def summary(gains: Sequence[Gain], design: Design, reference: str) -> Summary:
             )
             for gain, members in zip(last, own.values(), strict=True)
         ),
+        # losses at different places are not compared
         best=smallest(2, [gain.loss for gain in last]) if len({gain.position for gain in last}) == 1 else frozenset(),
         note="Loss and difference are those at the place named; the difference has its 95 % interval over seeds, and "
         "negative is better. A loss counts as lower or higher where that whole interval lies on one side of 0. "
