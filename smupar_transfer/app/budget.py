@@ -91,4 +91,5 @@ def _steps(tokens_per_parameter: float, spec: RunSpec) -> int:
         raise InputError(KEY, tokens_per_parameter, "must be positive and finite")
     # of those that exist, since zeros learn nothing
     nonzero = network_cost(plan_of(outline(spec), spec), spec).nonzero_parameters
+    # up, so that no parameter gets fewer tokens than were asked for; and a run has a step in any case
     return max(1, math.ceil(tokens_per_parameter * nonzero / spec.budget.tokens_per_step))

@@ -88,6 +88,7 @@ def check_own_options(folder: str | None, settings: Sequence[str]) -> None:
     for setting in settings if folder is not None else ():
         group, _, option = setting.lstrip("+").partition("=")
         path = Path(folder or "", group, f"{option}.yaml")
+        # is_file() raises where a name is longer than file systems take
         if group in schema.GROUPS and len(path.name) <= LONGEST_NAME and path.is_file():
             try:
                 load_yaml(read_text(path, group, largest=LARGEST_BY_HAND), group, path)
@@ -106,6 +107,7 @@ def check_own_folder(command: str, folder: str | None) -> None:
     Raises:
         WordError: there is such a file.
     """
+    # the package's own folder, given as a person's, hides nothing
     if folder is None or not Path(folder).is_dir() or Path(folder).samefile(shipped.CONF):
         return
     names = [Path(f"{command}.yaml"), *(path.relative_to(folder) for path in sorted(Path(folder).glob("*/*.yaml")))]

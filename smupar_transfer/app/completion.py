@@ -20,6 +20,7 @@ def complete(words: list[str]) -> int:
         print(f"smupar: --shell-completion takes install=SHELL, SHELL one of {', '.join(SHELLS)}", file=sys.stderr)
         return 2
     if action != "query":
+        # what is installed depends on the program alone, so that any command will do
         return launch("train", words, program="smupar")
     line = os.environ.get("COMP_LINE", "")
     done = line.split() if line.endswith(" ") else line.split()[:-1]
@@ -34,6 +35,7 @@ def complete(words: list[str]) -> int:
     if command in TAKES_NAME and not rest and not (may_start_with_key and ("." in typed or "=" in typed)):
         return _offer(sweeps_for(command), typed)
     skipped = 2 + (command in TAKES_NAME and bool(rest) and "=" not in rest[0])
+    # at single blanks: one at the end of the line, after which a new word begins, is kept
     os.environ["COMP_LINE"] = " ".join(["smupar", *line.split(" ")[skipped:]])
     return launch(command, words)
 

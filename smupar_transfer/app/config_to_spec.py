@@ -114,6 +114,7 @@ def optimizer_settings(config: DictConfig) -> OptimizerSettings:
             "weight_decay_form": choose(WeightDecayForm, "optimizer.weight_decay_form", values["weight_decay_form"]),
         }
     )
+    # the defaults of the group hold all settings, so that only typed ones were meant to do something
     typed = keys_of(words_by_hand())
     for name in sorted(settings.rule.unread):
         if f"optimizer.{name}" in typed:

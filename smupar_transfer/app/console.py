@@ -70,6 +70,7 @@ def table(
         side: JustifyMethod = "left" if index == 0 else "right"
         made.add_column(name, justify=side, no_wrap=index == 0, overflow="fold", width=width)
     for line, row in enumerate(rows):
+        # as Text: in a string, rich takes words in square brackets for styles
         made.add_row(*(Text(entry, "bold" if (line, at) in bold else "") for at, entry in enumerate(row)))
     return Group(Text(title, style="bold"), made)
 
@@ -82,6 +83,7 @@ def _least(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
 def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Sequence[int | None]:
     """Widths of columns that together fit; headers, not entries, are wrapped for it. None where that is not enough."""
     widths = _least(columns, rows)
+    # a blank between every two columns
     spare = MAXIMUM_COLUMNS - sum(widths) - len(columns) + 1
     if spare < 0:
         return [None] * len(columns)
@@ -120,6 +122,7 @@ def stated_cost(sweep: Sweep) -> None:
 
 def line(text: str) -> None:
     """Print a line as it is, however long."""
+    # markup=False: paths and lists have square brackets, which rich would take for styles
     terminal().print(text, markup=False, soft_wrap=True)
 
 

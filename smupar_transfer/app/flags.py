@@ -86,6 +86,7 @@ class CommandLine:
     def words(self) -> list[str]:
         """The same as words, flags first: Hydra's parser wants all settings in one piece."""
         flags = [word for flag, value in self.flags for word in (flag, value) if word is not None]
+        # behind a --, since argparse takes every other word with a dash for a flag
         return [*flags, *(["--"] if any(word.startswith("-") for word in self.settings) else []), *self.settings]
 
 
@@ -159,6 +160,7 @@ def _unknown(command: str, word: str, following: str | None) -> str:
     name, given, value = word.partition("=")
     if not given and following is not None and "=" not in following and not following.startswith("--"):
         value = following
+    # a negative number is a value in a wrong place, no misspelt key
     keys = [] if name.strip("-").replace(".", "").isdigit() else meant(name, command)
     if keys:
         return f"{name}: is no flag; write {either(f'{key}={value}' if value else f'{key}=VALUE' for key in keys)}"

@@ -55,6 +55,7 @@ def launch(command: str, words: list[str], program: str = "") -> int:
     # files in conf/ have it in their search path, which Hydra fills in from the environment
     os.environ["SMUPAR_SWEEPS"] = str(shipped.SWEEPS)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through: they are reported here, in one line
+    # before anything can fail: no message may show them
     secrets = secrets_of(words)
     refused: list[Exception] = []
     _end_politely()
@@ -171,12 +172,14 @@ def _hydra_entry(command: str, refused: list[Exception], help_without: Sequence[
             refused.append(error)
 
     task.__module__ = __name__
+    # the version is named, so that newer ones of Hydra keep the defaults of this one
     entry: Callable[[], None] = hydra.main(version_base="1.3", config_path=str(shipped.CONF), config_name=command)(task)
     return entry
 
 
 def _expand_name(command: str, words: list[str]) -> list[str]:
     """Put a sweep's own settings before the words of ``sweep NAME key=value``: a person may change what it sets."""
+    # a line that is being completed may end within the name
     if command not in TAKES_NAME or "-sc" in words or "--shell-completion" in words:
         return words
     name, rest = _name_and_rest(words)

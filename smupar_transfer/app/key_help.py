@@ -58,6 +58,7 @@ def rows(command: str, config: DictConfig) -> Iterator[HelpRow]:
 
 
 def _rows(command: str, parent: DictConfig, name: str, dotted: str, known: Mapping[str, Key]) -> Iterator[HelpRow]:
+    # the node and not its value, of which OmegaConf would make what it refers to
     child = None if OmegaConf.is_missing(parent, name) else parent._get_node(name)
     key = known.get(dotted)
     if isinstance(child, DictConfig) and (key is None or key.takes in (Takes.GROUP, Takes.OPTION)):

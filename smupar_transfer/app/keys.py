@@ -150,6 +150,7 @@ def example_of(key: Key, value: str) -> str:
         return ""
     try:
         first, second = float(match[1]), float(match[3] or 1)
+        # math.pow refuses -1 to the power of a half, for which ** has a complex number
         number = first / second if match[2] == "/" else math.pow(first, second)
     except (ValueError, ZeroDivisionError, OverflowError):
         return ""

@@ -24,6 +24,7 @@ def secrets_of(words: Iterable[str]) -> list[str]:
     # both forms, as a driver may print the password that it has read and not what was typed
     written = [secret for word in words for secret in _secrets(word)]
     forms = {form for secret in written for form in (secret, unquote(secret), quote(secret, safe=""))}
+    # longest first: a password that is a part of another one would leave the rest of that to be read
     return sorted(forms - {""}, key=len, reverse=True)
 
 

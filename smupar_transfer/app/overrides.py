@@ -139,6 +139,7 @@ def own_flags() -> list[str]:
 def path_word(key: str, path: Path) -> str:
     """``key=path`` as Hydra reads it, whatever characters the path has."""
     plain = re.fullmatch(r"[\w./:-]+", str(path), re.ASCII)
+    # 39 is a quote and 92 a backslash, which expressions in f-strings cannot hold before Python 3.12
     return f"{key}={path}" if plain else f"{key}='{str(path).replace(chr(39), chr(92) + chr(39))}'"
 
 

@@ -148,6 +148,7 @@ def _values(recipe: Recipe) -> dict[str, Any]:
         **{f"hparams.{name}": value for name, value in vars(recipe.hparams).items()},
         **{f"optimizer.{name}": value for name, value in vars(recipe.optimizer).items()},
     }
+    # last: the recipe's network has the width of the target, and model.width is that of the proxy
     return {**values, "model.width": recipe.base_width}
 
 

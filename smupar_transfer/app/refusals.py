@@ -219,6 +219,7 @@ def _launcher(error: BaseException) -> str | None:
 def _memory(error: BaseException) -> str | None:
     """A computation for which this machine has too little memory; None if the error is another one."""
     said = str(error)
+    # PyTorch has no class of its own for a lack of memory on a CPU, only words
     torchs = isinstance(error, RuntimeError) and any(words in said for words in NO_MEMORY)
     if not (torchs or isinstance(error, MemoryError)):
         return None
@@ -233,6 +234,7 @@ def report(error: Exception, command: str, secrets: Sequence[str]) -> ExitCode:
     if code is ExitCode.CRASHED:
         print(masked("".join(traceback.format_exception(error)), secrets), end="", file=sys.stderr)
     if line:
+        # masked before it is cut: patterns that tell a password need all of the word
         shown = masked(one_line(line), secrets)
         print(f"smupar: {_cut(shown) if code is ExitCode.BAD_INPUT else shown}", file=sys.stderr)
     return code

@@ -335,6 +335,7 @@ def register() -> None:
         if not (shipped.CONF / "parametrization" / f"{table}.yaml").exists():  # it was registered by a plugin
             store.store(group="parametrization", name=table, node=ParametrizationConfig(name=table))
     for mask in MASK_NAMES - set(MaskKind):
+        # those of MaskKind have files in conf/
         store.store(group="sparsity", name=mask, node=SparsityConfig(mask=mask, backend="auto"))
     for rule in UPDATE_RULES:
         if not (shipped.CONF / "optimizer" / f"{rule}.yaml").exists():

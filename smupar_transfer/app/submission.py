@@ -41,6 +41,7 @@ class SubmittedCommand:
         """
         from smupar_transfer.app.main import main
 
+        # paths among the words are relative to the folder in which they were typed
         os.chdir(self.folder)
         code = main(self.words)
         if code:
@@ -69,6 +70,7 @@ def submitted(config: DictConfig, command: Sequence[str], name: str, words: Sequ
     from smupar_transfer.app import config_to_spec  # imports torch, which takes a moment
 
     kept = [word for word in words if key_of(word) not in NOT_HANDED_ON]
+    # at the end, where words win over the same ones before: a submitted command must not submit itself again
     line = (*command, *own_flags(), *kept, "workers=1", f"launcher={PROCESSES}")
     folder = Path(config.results_dir) / SUBMITTED_FOLDER
     said = submit(SubmittedCommand(line, str(Path.cwd())), config_to_spec.workers(config), folder)

@@ -137,6 +137,7 @@ class Points:
         Raises:
             omegaconf.errors.ConfigKeyError: a key does not exist.
         """
+        # grids differ in their keys: what this point does not set goes back to what it was
         for key in self._set - point.keys():
             OmegaConf.update(self._config, key, self._usual[key], merge=True)
         for key, value in point.items():

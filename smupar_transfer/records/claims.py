@@ -78,8 +78,10 @@ class FileClaims:
     def __init__(self, folder: Path, *, keep_folder: bool = False) -> None:
         self._folder, self._keep_folder = folder, keep_folder
         self._held: dict[str, FileClaim] = {}
+        # by file: the heartbeat that was seen last, and since when by the clock of this process, which nobody sets
         self._unchanged_since: dict[str, tuple[int, float]] = {}
         self._ended = threading.Event()
+        # a daemon: a process that ends without leaving the block must not be kept alive by it
         self._heart = threading.Thread(target=self._beat, daemon=True)
 
     def __enter__(self) -> FileClaims:
@@ -88,6 +90,7 @@ class FileClaims:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._ended.set()
+        # before anything is released: a late heartbeat would keep alive what another process may have claimed by then
         self._heart.join(HEARTBEAT_SECONDS)
         for claim in list(self._held.values()):
             self.release(claim)
@@ -160,6 +163,7 @@ class FileClaims:
         newest: dict[str, int] = {}
         for file in files:
             name, _, number = file.rpartition(".")
+            # other files may lie there, too, as records do beside the lock on them
             if name and number.isdecimal():
                 newest[name] = max(newest.get(name, -1), int(number))
         return newest
@@ -189,6 +193,7 @@ class FileClaims:
                 now = os.fstat(probe.fileno()).st_mtime
         except OSError:  # who only reads has but the machine's own
             now = time.time()
+        # either way: a time in the future is of a clock that was set back, and would not expire for as long
         return abs(now - seen.heartbeat / 1e9) > EXPIRY_SECONDS
 
     def _create(self, claim: FileClaim) -> bool:
@@ -198,6 +203,7 @@ class FileClaims:
         for _ in range(CREATION_ATTEMPTS):
             try:
                 self._make_folder()
+                # "x" decides who has the name: between a check beforehand and the creation another process might come
                 with path.open("x", encoding="utf-8") as file:
                     file.write(json.dumps(content))
                 return True
@@ -246,6 +252,7 @@ def _parsed(name: str, deaths: int, text: str) -> FileClaim:
         content = json.loads(text)
         process, host, begun, nonce = (content[key] for key in ("process", "host", "begun", "nonce"))
         return FileClaim(name, deaths, str(process), str(host), float(begun), str(nonce))
+    # the holder may be writing it at this moment, or was killed while it did
     except (ValueError, KeyError, TypeError, RecursionError):
         return FileClaim(name, deaths, "", "", 0.0, "")
 
@@ -273,5 +280,6 @@ def lock_of(path: Path) -> Iterator[None]:
                 problem = f"has been held by a process on {', '.join(sorted(hosts))} for {LOCK_SECONDS:.0f} s"
                 raise InputError("results_dir", str(path), problem, "see to that process; nothing was changed")
             time.sleep(pause)
+            # a lock is mostly held for a moment; later on fewer looks at the folder will do
             pause = min(2 * pause, 0.5)
         yield

@@ -59,6 +59,7 @@ _KEYS = (
 )
 """Keys by which text files are told apart; the first row of which a file has all is what it is."""
 
+# one slash: a path has only one left of the two or more in an address
 _URL = re.compile(r"[a-z][a-z0-9+]+:/", re.IGNORECASE)
 _BARE_KEY = re.compile(r"^([-\w]+):", re.MULTILINE)
 _QUOTED_KEY = re.compile(r"\"([-\w]+)\":")

@@ -20,11 +20,13 @@ T = TypeVar("T")
 SHOWN_NAMES = 10
 """Unknown keys that a message lists: a file of something else has hundreds."""
 
+# what nothing reads is a slip of the pen or of another version, and would be lost without a word
 _CONVERTER = cattrs.Converter(forbid_extra_keys=True)
 
 
 def _strict_float(value: Any, _: type) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
+        # YAML 1.1 reads 1e-3 as text
         hint = " (YAML wants a point: 1.0e-3)" if isinstance(value, str) and "e" in value else ""
         raise ValueError(f"{shown(value)} is not a number{hint}")
     return float(value)
@@ -67,6 +69,7 @@ def _strict_tuple(value: Any, kind: Any) -> tuple[Any, ...]:
 
 
 _CONVERTER.register_structure_hook_func(_is_tuple, _strict_tuple)
+# without these, cattrs calls int(), float(), bool() and str() on whatever it gets: "false" would be true
 _CONVERTER.register_structure_hook(str, _strict_text)
 _CONVERTER.register_structure_hook(StrEnum, _strict_choice)
 _CONVERTER.register_structure_hook(bool, _strict_bool)
@@ -97,6 +100,7 @@ def from_plain(value: Mapping[str, Any], kind: type[T], key: str, path: Path | s
     try:
         return _CONVERTER.structure(value, kind)
     except ClassValidationError as error:
+        # what a dataclass says of its own values names the key better than cattrs does, which wraps it into groups
         inner = _first_input_error(error)
         if inner is not None:
             raise InputError(inner.key, inner.value, f"{inner.problem} (in {path})", inner.remedy) from None
@@ -142,6 +146,7 @@ def write_atomically(path: Path, content: str | bytes, key: str = "results_dir")
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # in the same folder: only within one file system does a file take the place of another at once
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         temporary = Path(name)
         with os.fdopen(handle, "wb") as file:

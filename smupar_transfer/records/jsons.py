@@ -34,6 +34,7 @@ def _whole(digits: str) -> int:
 
 def _finite(digits: str) -> float:
     value = float(digits)
+    # float("1e999") is infinity, without an error
     if math.isinf(value):
         raise ValueError(f"{shown(digits)} is too large for a number")
     return value

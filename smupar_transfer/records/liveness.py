@@ -26,15 +26,18 @@ def has_died(process: str) -> bool:
         Whether it has ended; False where this cannot be known, as of a process on another machine or in another
         container, or whose name is damaged.
     """
+    # filled up, so that a damaged name has three parts as well
     machine, pid, birth = ["", "", *process.rsplit("/", 2)][-3:]
     if machine != _machine() or not pid.isdecimal():
         return False
     try:
+        # signal 0 is not sent: the kernel only looks whether it could be
         os.kill(int(pid), 0)
     except (ProcessLookupError, OverflowError):
         return True
     except PermissionError:  # somebody else's: alive, or a new one with an old number
         return False
+    # numbers are given out again: a process that was born at another time is not the one that was meant
     return _birth(int(pid)) not in (birth, "")
 
 

@@ -35,6 +35,7 @@ def regular(path: Path) -> Iterator[BinaryIO]:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if not stat.S_ISREG(mode):
             raise OSError(errno.EINVAL, "it is a pipe, a device or a socket, no file", str(path))
+        # the handle is closed below in any case, also where no file object was made of it
         with os.fdopen(handle, "rb", closefd=False) as file:
             yield file
     finally:
@@ -55,6 +56,7 @@ def read_text(path: Path, key: str, remedy: str = "", largest: int = LARGEST) ->
     """
     try:
         with regular(path) as file:
+            # one byte more tells that a file is too large without reading the rest
             content = file.read(largest + 1)
         if len(content) > largest:
             raise InputError(key, str(path), f"has more than {largest:,} bytes, too many for what it should be")

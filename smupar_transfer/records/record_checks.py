@@ -56,6 +56,7 @@ def gathered_lines(text: str, path: Path) -> dict[str, str]:
         key = content.get("key")
         if not isinstance(key, str):
             raise _damaged(path, number, "has no key")
+        # equal ones are no harm: who puts two files together has the runs of both twice
         if key in known and _outcome(content) != _outcome(load_json(known[key][1])):
             raise _damaged(path, number, f"is of run {key}, of which line {known[key][0]} tells another outcome")
         known[key] = number, line
@@ -137,6 +138,7 @@ def _impossible_run(record: RunRecord) -> Iterator[str]:
         yield f"says diverged={record.diverged} and validation_loss={record.validation_loss}"
     losses = [record.train_loss, record.validation_loss, record.bits_per_byte]
     losses += [loss for row in record.history for loss in (row.train_loss, row.validation_loss)]
+    # a person's own loss may be anything; the losses of the built-in networks are cross-entropies
     if not isinstance(record.spec.model, ModuleSpec) and any(loss is not None and loss < 0 for loss in losses):
         yield "has a negative loss, which a cross-entropy never is"
     accuracies = [record.accuracy, *(row.accuracy for row in record.history)]
@@ -147,6 +149,7 @@ def _impossible_run(record: RunRecord) -> Iterator[str]:
 
 def _impossible_counts(record: RunRecord) -> Iterator[str]:
     budget = record.spec.budget
+    # fewer than planned: a run that diverged ended early
     if not 0 <= record.tokens <= budget.tokens:
         yield f"says tokens={record.tokens}, and its budget makes {budget.tokens}"
     if not 0 <= record.nonzero_parameters <= record.parameters:

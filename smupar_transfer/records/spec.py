@@ -136,6 +136,7 @@ class GPTSpec:
             raise InputError(
                 "model.head_dim", self.head_dim, f"does not divide width {self.width}", f"try width {nearest}"
             )
+        # "not >" and not "<=": NaN fails it as well
         if not self.mlp_ratio > 0 or not float(self.width * self.mlp_ratio).is_integer():
             raise InputError(
                 "model.mlp_ratio", self.mlp_ratio, f"times width {self.width} is not a positive whole number"
@@ -382,6 +383,7 @@ def _content(value: Any) -> Any:
             for item in fields(value)
             if getattr(value, item.name) != item.default
         }
+    # above 2**53 not every whole number is a float: those that are none stay apart
     if isinstance(value, int) and not isinstance(value, bool) and float(value) == value:
         return float(value)
     return value

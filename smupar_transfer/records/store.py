@@ -140,6 +140,7 @@ class Store(Generic[Record]):
             NotADirectoryError,
         ):  # where results_dir is a file, who writes says so
             return {}
+        # a file is replaced and never changed, so that even one of the same size and time has another inode
         version = (about.st_ino, about.st_size, about.st_mtime_ns)
         if self._read is None or self._read[0] != version:
             self._read = version, gathered_lines(read_text(path, "results_dir"), path)
@@ -150,6 +151,7 @@ class Store(Generic[Record]):
 
 
 def _line(record: object) -> str:
+    # NaN is no JSON, and reading would refuse the line
     return json.dumps({"schema": SCHEMA_VERSION, **to_plain(record)}, allow_nan=False) + "\n"
 
 

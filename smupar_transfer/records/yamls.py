@@ -134,6 +134,7 @@ class _Check:
         if isinstance(node, MappingNode):
             names = set()
             for child in (key for key, _ in node.value if isinstance(key, ScalarNode)):
+                # PyYAML takes the last of two equal keys without a word
                 if (child.tag, child.value) in names:
                     raise ValueError(f"{_line(child)} {shown_text(child.value)} stands there twice")
                 names.add((child.tag, child.value))
@@ -145,6 +146,7 @@ class _Check:
         if name == "int" and len(node.value) > MAXIMUM_DIGITS:
             raise ValueError(f"{_line(node)} a whole number of {len(node.value):,} digits")
         try:
+            # built here for the error alone, since int() and float() do not know the line
             self.loader.construct_object(node)
         except yaml.YAMLError:
             raise

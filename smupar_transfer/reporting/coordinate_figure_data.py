@@ -50,6 +50,7 @@ def step_rows(sizes: pd.DataFrame, axis: str) -> list[PanelRow]:
         here = outputs[outputs["parametrization"] == name]
         lines = tuple(
             _line(f"{scale:g}", here[here["scale"] == scale]["step"], here[here["scale"] == scale]["height"])
+            # density falls away from the proxy, width grows
             for scale in sorted(here["scale"].unique(), reverse=axis == "sparsity")
         )
         panels.append(SizePanel(PARAMETRIZATIONS[name].title, lines, ""))
@@ -85,6 +86,7 @@ def slope_note(slopes: Sequence[LayerSlope], name: str, coordinate: Coordinate) 
 
 def shown(value: float, sign: str = "+") -> str:
     """Two decimals, and no negative zero."""
+    # -0.0 + 0.0 is 0.0
     return f"{round(value, 2) + 0.0:{sign}.2f}"
 
 

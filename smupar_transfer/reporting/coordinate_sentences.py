@@ -144,6 +144,7 @@ def _clip_note(judgement: Judgement, records: Sequence[CoordinateRecord], axis: 
 
 def _first_factor(records: Sequence[CoordinateRecord], axis: str) -> SlopeEstimate:
     """How the factor of the first clip scales."""
+    # the first of each run alone: later gradients are those of weights that updates have changed already
     rows = [(r.spec.seed, scale_of(r.spec, axis), r.clip_factors[0]) for r in records if r.clip_factors]
     table = pd.DataFrame(rows, columns=["seed", "scale", "size"])
     return SlopeEstimate(slope_by_seed(table, sorted(table["scale"].unique())))

@@ -39,6 +39,7 @@ FIGURES = {
 
 def summary(comparisons: Sequence[Comparison]) -> Summary:
     """A row a parametrization: its loss without any tuning, and what tuning the target itself would gain."""
+    # in the place of what is not known: it is never the smallest
     infinite = math.inf
     numbers = {
         1: [item.zero_shot for item in comparisons],

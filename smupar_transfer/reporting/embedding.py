@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+# CSS has 96 pixels an inch, and an inch has 72 points
 PIXELS_A_POINT = 96 / 72
 """CSS pixels in a point."""
 LEGIBLE = 9

@@ -95,6 +95,7 @@ def _standard_errors(losses: np.ndarray) -> list[float]:
 
 def ticks_of(summaries: Sequence[CellSummary], design: Design) -> Ticks:
     """The axis of scale of a sweep; dense is on the left."""
+    # along sparsity a position is the density: a sparsity of 0 has no logarithm
     positions = {
         math.log2(member.cell.position(design.axis)): position_label(member.cell, design)
         for members in long_families(summaries)
@@ -150,6 +151,7 @@ def _tracks(summaries: Sequence[CellSummary], point: Callable[[CellSummary], Tra
                 high=high,
                 exact=exact,
                 endless=endless,
+                # infinite where runs diverged; NaN, where nothing is known, is not drawn at all
                 lost=tuple(entry[0] for entry in points if math.isinf(entry[1])),
             )
         )
@@ -189,6 +191,7 @@ def _keys_at_best(
     keys = {}
     for summary in summaries:
         values = np.log2(runs[design.swept[0]].to_numpy(dtype=np.float64))
+        # by closeness: what was swept has been through powers and logarithms of two
         chosen = (runs["parametrization"] == summary.cell.parametrization) & (
             np.abs(values - summary.optimum.grid_log2_value) < ROUNDING
         )

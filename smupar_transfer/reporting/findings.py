@@ -22,6 +22,7 @@ Made = TypeVar("Made")
 class _Computed:
     """Remembers what was computed of it."""
 
+    # a dictionary, as it may change inside of what is frozen
     _made: dict[Callable[..., Any], Any] = field(default_factory=dict, init=False, repr=False)
 
     def once(self, compute: Callable[..., Made]) -> Made:
@@ -30,6 +31,7 @@ class _Computed:
         Args:
             compute: A function of the findings, which is called the first time only.
         """
+        # functions of a module are keys that stay; of a lambda there would be another one each time
         if compute not in self._made:
             self._made[compute] = compute(self)
         made: Made = self._made[compute]

@@ -19,9 +19,11 @@ _NUMBER = re.compile(r"(\d+)(?=[.)](?:\s|$))")  # the beginning of a numbered li
 def plain(text: object) -> str:
     """Words for the inside of a line, such as an entry of a table; line breaks become blanks."""
     line = " ".join(str(text).split())
+    # first, as backslashes are among these: those that come later are escapes and stay
     line = _SPECIAL.sub(r"\\\g<0>", line)
     line = _OUTER_UNDERSCORE.sub(r"\\_", line)
     line = _LINK.sub(r"\\]", line)
+    # the ampersand before the signs, whose own entities have one
     return _ENTITY.sub("&amp;", line).replace("<", "&lt;").replace(">", "&gt;")
 
 

@@ -15,6 +15,7 @@ def signed(value: float, digits: int) -> str:
     if not math.isfinite(value):
         return "-"
     shown = f"{value:+.{digits}f}"
+    # read back: whether it is zero is decided by the digits that are shown
     return shown[1:] if float(shown) == 0 else shown
 
 

@@ -65,6 +65,7 @@ def of_sweep(manifest: Manifest, records: Sequence[RunRecord]) -> Provenance:
             min((wpn for r in records if (wpn := r.weights_per_neuron) is not None), default=math.nan), 0
         ),
     }
+    # of trainings: a run that computes the same as another has a copy of its time
     seconds = sum(record.wall_seconds for record in trained_runs(records))
     return _of(manifest, facts, RECORDS_FILE, "sweep", cost(len(records), seconds))
 

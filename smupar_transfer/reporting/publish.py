@@ -36,6 +36,7 @@ def publish(folder: Path, about: Provenance, outcome: Outcome, *, readme: bool =
     Raises:
         InputError: a file cannot be written.
     """
+    # before anything is written: remarks may be unreadable
     outcome = with_remarks(outcome, folder)
     for table in outcome.tables:
         write_atomically(folder / f"{table.name}.csv", table.frame.to_csv(index=False, float_format="%.6g"))

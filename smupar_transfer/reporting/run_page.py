@@ -45,6 +45,7 @@ def publish_run(folder: Path, record: RunRecord, records: Sequence[RunRecord], c
     # the list of results shows the cost of the folder; the page of one run shows its own
     total = sum(run.wall_seconds for run in records)
     publish(folder, replace(about, cost=cost(len(records), total)), everything, readme=False)
+    # without links to tables: those files will be of another run once one is trained here
     write_atomically(folder / page_name(record.key), render_html(about, own_outcome, folder, files=[RECORDS_FILE]))
 
 
@@ -65,6 +66,7 @@ def named(record: RunRecord) -> str:
     """A network as people call it: "SμPar, width 256, sparsity 0.9375"."""
     spec = record.spec
     title = PARAMETRIZATIONS[spec.parametrization].title
+    # rounded: 1 - (1 - s) loses the last bits of s
     return f"{title}, width {spec.model.width}, sparsity {round(1 - spec.sparsity.density, 6):g}"
 
 
@@ -127,6 +129,7 @@ def _evaluations(record: RunRecord) -> Table:
                 }
                 for entry in history
             ],
+            # named, so that the file of a run without any still has its header
             columns=["step", "train_loss", "validation_loss", "accuracy"],
         ),
         columns=("step", "training loss", "validation loss", "accuracy"),
@@ -161,6 +164,7 @@ def _layers(record: RunRecord) -> Table:
                 }
                 for layer in record.layers
             ],
+            # named, since a network may have no sparse layers
             columns=["name", "nonzero", "size", "density", "weights_per_neuron", "dead_outputs"],
         ),
         columns=("layer", "weights", "not zero", "density", "weights per neuron", "dead outputs"),

@@ -57,6 +57,7 @@ class Study:
     def best(self) -> tuple[Trial, float]:
         """The best trial and its loss: by its mean over further seeds, where there are any."""
         complete = completed(self.trials)
+        # the loss of the search led to the choice of these, and so is too low for the one that leads: the mean decides
         if self.confirmed:
             number = winner(self.confirmed).trial
             return next(pair for pair in complete if pair[0].number == number)

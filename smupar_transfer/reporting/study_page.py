@@ -129,6 +129,7 @@ def summary(study: Study) -> Summary:
 
 def _near(study: Study) -> list[Trial]:
     """Completed trials whose loss is nearly the lowest."""
+    # losses of the search, which all trials have; means over further seeds are known of a few
     lowest = min(value for _, value in completed(study.trials))
     return [trial for trial, value in completed(study.trials) if value <= NEARLY_BEST * lowest]
 

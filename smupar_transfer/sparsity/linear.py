@@ -82,6 +82,7 @@ class SparseLinear(nn.Module):
     @torch.no_grad()
     def mask(self, mask: Tensor) -> None:
         self.require_mask(mask)
+        # read in the old layout, before the bits change it
         dense, gradient = self.dense_weight(), self._dense_gradient()
         self.mask_bits = pack_bits(mask.to(self.mask_bits.device))
         self._forget()
@@ -153,6 +154,7 @@ class SparseLinear(nn.Module):
 
     def _resolve(self, nonzero: int, tokens: int, device: str, precision: torch.dtype = torch.float32) -> None:
         full = nonzero == self.in_features * self.out_features
+        # a full mask is computed densely whatever is asked for: there is nothing to measure
         if self.backend_name == AUTO and not full:
             threads, dtype = torch.get_num_threads(), self.weight.dtype
             workload = Workload(*self.shape, nonzero, full, tokens, threads, dtype, device, precision)
@@ -167,6 +169,7 @@ class SparseLinear(nn.Module):
     def backend(self) -> Backend:
         """The compute backend, made for the present mask."""
         if self._backend is None:
+            # an outline has no mask to look at, and computes no values
             self._backend = DenseBackend() if self.mask_bits.is_meta else self._make_backend(self.mask)
         return self._backend
 
@@ -195,6 +198,7 @@ class SparseLinear(nn.Module):
             values = values.new_zeros(mask.shape).masked_scatter(mask, values)
         if values.shape != mask.shape:
             raise ValueError(f"shape {tuple(values.shape)} is neither {tuple(mask.shape)} nor ({existing},)")
+        # exact zeros off the mask: masked products, which read the whole matrix, rest on them (decision 5)
         return backend.pack(values.masked_fill(~mask, 0))
 
     def _apply(self, fn: Any, recurse: bool = True) -> SparseLinear:

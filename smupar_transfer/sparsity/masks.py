@@ -63,6 +63,7 @@ class RandomMask(MaskStructure):
     def draw(self, shape: tuple[int, int], density: float, generator: torch.Generator) -> Tensor:
         """See ``MaskStructure``."""
         size = shape[0] * shape[1]
+        # one order for all densities, whose first entries stay: so masks are nested (decision 4)
         order = torch.randperm(size, generator=generator)
         mask = torch.zeros(size, dtype=torch.bool)
         mask[order[: _kept(density, size)]] = True
@@ -77,6 +78,7 @@ class RandomMask(MaskStructure):
         # hypergeometric: all that is kept lies in other rows, C(size - columns, kept) / C(size, kept)
         log = math.lgamma(size - columns + 1) - math.lgamma(size - columns - kept + 1)
         log -= math.lgamma(size + 1) - math.lgamma(size - kept + 1)
+        # in logarithms up to here: factorials of so many weights are beyond every float
         return rows * math.exp(log)
 
 
@@ -101,6 +103,7 @@ class BernoulliMask(MaskStructure):
 
     def draw(self, shape: tuple[int, int], density: float, generator: torch.Generator) -> Tensor:
         """See ``MaskStructure``."""
+        # the same numbers for all densities, so that masks are nested (decision 4)
         return torch.rand(shape, generator=generator) < density
 
     def dead_outputs(self, shape: tuple[int, int], density: float) -> float:

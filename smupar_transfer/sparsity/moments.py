@@ -32,6 +32,7 @@ LAYOUTS = "mask_layouts"
 """Key of a parameter group: position in the group -> ``SparseLinear.layout`` that the moments were made for. State
 dicts of optimizers carry it along, so that moments cannot be loaded beside another mask unnoticed."""
 
+# weak: to be watched keeps no network in memory
 _layers: WeakSet[SparseLinear] = WeakSet()
 _lock = threading.Lock()  # networks may be built in one thread while another trains
 
@@ -55,6 +56,7 @@ def change_mask(layer: SparseLinear, mask: Tensor, optimizer: Optimizer) -> None
             mask already; or it keeps a state of which it is not known what that of a new weight would be.
     """
     layer.require_mask(mask)
+    # before anything is changed: it refuses moments that would be moved to the wrong weights
     check_moments(optimizer)
     held = next((held for held in _held_weights(optimizer) if held.layer is layer), None)
     if held is None:
@@ -94,6 +96,7 @@ def watch(layer: SparseLinear) -> None:
 @functools.cache
 def _check_every_step() -> None:
     """Have PyTorch call the checks; compiled steps call them too, without compiling them."""
+    # once a process, since these hooks are called for every optimizer
     before, after = (torch.compiler.disable(check) for check in (check_moments, _note_new_moments))  # type: ignore[no-untyped-call]
     register_optimizer_step_pre_hook(lambda optimizer, _args, _kwargs: before(optimizer))
     register_optimizer_step_post_hook(lambda optimizer, _args, _kwargs: after(optimizer))
@@ -173,6 +176,7 @@ class _HeldWeight:
 
 def _held_weights(optimizer: Optimizer) -> Iterator[_HeldWeight]:
     with _lock:
+        # by identity: == between parameters compares their entries
         owners = {id(layer._parameters.get("weight")): layer for layer in _layers}
     for group in optimizer.param_groups:
         for position, parameter in enumerate(group["params"]):

@@ -40,6 +40,7 @@ def mask_sparsity(name: str, mask: Tensor, inputs: tuple[int, ...] = (1,)) -> La
         name=name,
         nonzero=int(per_output.sum()),
         size=mask.numel(),
+        # PyTorch takes no mean of whole numbers
         weights_per_neuron=float(per_output.double().mean()),
         dead_outputs=int((per_output == 0).sum()),
     )

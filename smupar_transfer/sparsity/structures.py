@@ -110,4 +110,5 @@ def erdos_renyi_kernel(shapes: dict[str, tuple[int, ...]], density: float) -> di
         over = {name for name in rest if scale * sum(shapes[name]) > sizes[name]}
         if not over:
             return {name: 1.0 if name in full else scale * sum(shapes[name]) / sizes[name] for name in shapes}
+        # at least one more of finitely many: so it ends
         full |= over

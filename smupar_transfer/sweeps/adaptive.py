@@ -78,6 +78,7 @@ def _running_optimum(losses: Mapping[GridPoint, float], search: CellSearch, last
 def beside(search: CellSearch, position: float) -> list[GridPoint]:
     """The points on either side of a position of the grid, or the point there, with all seeds; nothing off the grid."""
     nearest = round(position)
+    # values reach this through logarithms: one of the grid is off it by rounding
     exact = abs(position - nearest) < 1e-9
     points = [nearest] if exact else [math.floor(position), math.floor(position) + 1]
     if points[0] < 0 or points[-1] >= search.points:

@@ -111,5 +111,6 @@ def _added_runs(planned: Sequence[RunSpec], added: Mapping[str, Sequence[int]]) 
         replace(spec, seed=seed)
         for name, seeds in added.items()
         for seed in seeds
+        # one seed for all, so that every scale is there once
         for spec in dict.fromkeys(replace(spec, seed=0) for spec in planned if spec.parametrization == name)
     ]

@@ -33,6 +33,7 @@ class GridAxis:
     @property
     def size(self) -> int:
         """Number of values."""
+        # whole but for rounding: whatever else was refused as the axis was parsed
         return len(self.values) or round((self.last - self.first) / self.step) + 1
 
     def expand(self) -> list[Any]:

@@ -242,6 +242,7 @@ class _Maker:
     @property
     def hparams(self) -> BaseHyperparameters:
         """The base values that all runs share where they are not swept."""
+        # a model that initialises itself reads no init_std, and specifications refuse any other value
         return BaseHyperparameters(**{"learning_rate": 2.0**-9, **self.given, "init_std": 1.0})
 
     def spec(self, point: Mapping[str, Any]) -> RunSpec:
@@ -270,6 +271,7 @@ class _Trained:
     def all_of(self, planner: Planner) -> list[RunRecord]:
         """The records of all runs that a sweep comes to need."""
         records: dict[str, RunRecord] = {}
+        # a plan grows with its records: it is asked until it adds nothing
         while missing := [spec for spec in planner.planned(records) if spec.key not in records]:
             for spec in missing:
                 records[spec.key] = self._record(spec)

@@ -53,6 +53,7 @@ class Planner:
             cells = tracked("planning", list(sweep.cells()))
             self._cells = [_Cell(self._specs, point, seeds, sweep.adaptive) for point, seeds in cells]
             points = [cell.point for cell in self._cells]
+            # one run a cell is enough: those of a cell differ in seed and swept value, which tables tell
             _refuse_alike(points, [cell.at((0, cell.seeds[0])) for cell in self._cells], sweep)
 
     @property
@@ -178,6 +179,7 @@ class _Cell:
         record = records.get(self.at(grid_point).key)
         if record is None:
             return None
+        # a run that diverged is known, and worse than any other; None would ask for it again
         return math.inf if record.diverged or record.validation_loss is None else record.validation_loss
 
     def grid_points(self, records: Records) -> list[GridPoint]:

@@ -172,6 +172,7 @@ def train_planned(
     failures: dict[str, RunFailure] = {}
     specs = plan(records)
     with context.watch(title, max(expected, len(specs)), sum(spec.key in records for spec in specs)) as watcher:
+        # runs that were given up have no record either, and would be begun for ever
         while missing := [spec for spec in specs if spec.key not in records.keys() | failures.keys()]:
             for outcome in _round(missing, records, failed_before, context, watcher):
                 if isinstance(outcome, RunFailure):
@@ -199,6 +200,7 @@ def _round(
     """What came of all that is missing, stored; of runs that compute the same one is trained."""
     store = RunStore(context.folder)
     known = set(existing)
+    # this folder's own last: they count before those of other results
     trained = {**context.elsewhere(), **{computation(record.spec): record for record in existing.values()}}
     groups = by_computation(missing)
     for shared in groups.keys() & trained.keys():
@@ -214,6 +216,7 @@ def _round(
             yield from (replace(outcome, key=spec.key) for spec in groups[of_key[outcome.key]])
             continue
         group = groups[_computation_of(outcome)]
+        # a record of another command may be of a run that is not planned here and computes the same
         if any(spec.key == outcome.key for spec in group):
             yield outcome
         yield from _copies(outcome, (spec for spec in group if spec.key != outcome.key), store)
@@ -263,6 +266,7 @@ def measure_missing(title: str, specs: Sequence[RunSpec], context: RunContext) -
     store, failed_before = CoordinateStore(context.folder), FailureStore(context.folder).keys()
     existing = store.keys()
     missing = [spec for spec in specs if spec.key not in existing]
+    # only where something is trained: this may build kernels (decision 6)
     execution = resolved(context.execution) if missing else context.execution
     jobs: dict[Hashable, TrainJob] = {spec.key: _job(spec, execution, context) for spec in missing}
     failures = []

@@ -117,6 +117,7 @@ class SharedRuns(Generic[Job, Record]):
             free = free[start:] + free[:start]
         order: list[str] = free + [name for name in left if name in claimed]
         for name in order:
+            # a look further down in this loop may have taken it up
             claim = claims.take(name) if left[name] in self._waiting else None
             if claim is None:
                 continue
@@ -137,6 +138,7 @@ class SharedRuns(Generic[Job, Record]):
             self._failed_before.discard(outcome.key)
         else:
             self._failures.drop(outcome.key)
+        # last: whoever has the name next finds the outcome stored
         claims.release(self._mine.pop(what))
         self._take_up(what, outcome)
 

@@ -22,6 +22,7 @@ BACKENDS = (DENSE, "masked", "expand", "csr", "native")
 def run(config: DictConfig) -> None:
     """Measure what the target's layers lack and what a busy moment may have spoilt, or all anew; print all of it."""
     execution = config_to_spec.execution(config)
+    # before the estimate, which measures what is missing: that is not to be measured twice
     known = calibrated(execution.device)
     estimate_step(config_to_spec.target_spec(config), execution)
     again = [layer for layer in known if config.fresh or layer.doubt]
@@ -44,6 +45,7 @@ def _measure(works: Sequence[Workload], execution: Execution) -> None:
         return
     with console.progress_bar("measuring", len(works)) as bar:
         for work in works:
+            # a process has one number of threads, and a layer was timed with that of its workload
             prepare_process(work.threads)
             calibrate_anew(work)
             bar.advance()

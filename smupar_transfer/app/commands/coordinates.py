@@ -145,6 +145,7 @@ def _require_slopes(planned: Sequence[RunSpec], axis: str) -> None:
             raise InputError("axis", axis, problem, "measure at two at least")
         kept: dict[tuple[int, ...], float] = {}
         for scale, spec in scales.items():
+            # weights are whole: densities that lie close together can keep the same number
             other = kept.setdefault(_weights(spec), scale)
             if other != scale:
                 problem = f"has {other:g} and {scale:g}, which keep the same numbers of weights: there is no slope"

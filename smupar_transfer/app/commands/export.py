@@ -32,6 +32,7 @@ def run(config: DictConfig) -> None:
     if exported.losses:
         tell([f"what {config.to} cannot say, and what else to know: the {_lines(exported)} at the start of the file"])
     if output is None:
+        # not a character more, so that a file written by > is the one that output= would have made
         print(exported.text, end="")
     else:
         write_atomically(output, exported.text, "output")

@@ -76,6 +76,7 @@ def _sweep(folder: Path, name: str) -> None:
     workers = [
         Worker(claim.name[:12], f"{claim.host}, process {_number(claim.process)}", claim.begun) for claim in claims
     ]
+    # one that somebody is at is tried again: it counts as running
     failures = [item for item in FailureStore(folder) if item.key in keys - done - {claim.name for claim in claims}]
     left = len(keys) - len(done) - len(failures) - len(workers)
     command = COORDINATES if manifest.kind == COORDINATES else "sweep"
@@ -125,6 +126,7 @@ def _expect(command: str, seconds: Sequence[float], left: int, workers: Sequence
         console.line("expected end: not known before something is done")
     else:
         now, mean = time.time(), sum(seconds) / len(seconds)
+        # who has taken longer than the mean may end at any moment, and is not expected in the past
         rest = sum(max(0.0, mean - max(0.0, now - (worker.begun or now))) for worker in workers)
         wait = (left * mean + rest) / len(workers)
         told = f"in {console.seconds(wait)}, at {_clock(now + wait)}"

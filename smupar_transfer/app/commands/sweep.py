@@ -49,6 +49,7 @@ def run(config: DictConfig) -> None:
             return
     except RunsFailedError as error:
         failed = error
+    # what is done gets its page all the same, and the failure is told last
     if failed is None or RunStore(folder).keys() & set(read_manifest(folder).keys):
         plot.publish(folder)
     if failed is not None:

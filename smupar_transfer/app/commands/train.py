@@ -60,6 +60,7 @@ def run(config: DictConfig) -> None:
 def _run(config: DictConfig, ranks: Ranks) -> None:
     folder = Path(config.results_dir) / config.name
     spec, execution, tracking = ranks.together(lambda: _prepare(config, folder, ranks))
+    # asked of the first alone, since all of them must decide alike
     record = ranks.by_first(lambda: _existing(folder, spec))
     if record is None:
         record = _train(config, spec, execution, tracking, ranks)
@@ -89,6 +90,7 @@ def _prepare(config: DictConfig, folder: Path, ranks: Ranks) -> tuple[RunSpec, E
     spec = announced_spec(config)
     if config.sample:
         require_byte_model(spec.model, config.sample)
+    # with every process as keeper, each curve would be there several times
     return spec, execution, tracking if ranks.is_first else Tracking()
 
 

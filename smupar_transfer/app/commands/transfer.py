@@ -74,6 +74,7 @@ def _changes(before: Recipe, now: Recipe) -> list[str]:
 
 def _density_words(recipe: Recipe) -> str:
     sparse = [values.m_rho for values in recipe.layers.values() if values.m_rho < 1]
+    # by the numbers, not as text: "0.1" stands behind "0.02"
     densities = sorted({significant(density, 3) for density in sparse}, key=float)
     if not densities:
         return f"{recipe.sparsity.density:g}"

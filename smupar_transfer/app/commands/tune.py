@@ -189,9 +189,11 @@ class Workers:
 
 def _found(search: Search, done: list[TrialOutcome], workers: Workers, path: Path) -> Found:
     lowest = min((_value(trial) for trial in done), default=float("inf"))
+    # a study may have more trials than are asked for now
     total = max(search.settings.n_trials, len(done))
     again = min(search.settings.confirm, total) * search.settings.confirm_seeds
     known = [repeat for repeat in repeats(search) if repeat.trial in {it.number for it in candidates(search, done)}]
+    # only where something is left to train: this may build kernels (decision 6)
     if len(done) < total or len(known) < again:
         search = replace(search, execution=resolved(search.execution))
     with progress_bar(f"tuning {search.settings.name}", total + again, len(done) + len(known)) as bar:

@@ -47,6 +47,7 @@ def draw_compute_curves(curves: Sequence[ComputeCurve]) -> Figure:
             axes.fill_between(
                 curve.cost, curve.low, curve.high, facecolor=band, edgecolor=border, linestyle=line, linewidth=0.7
             )
+            # a share of the diagonal between markers: by number they would crowd where costs are high
             axes.plot(
                 curve.cost, curve.losses, color=colour, linestyle=line, marker=marker, markevery=0.12, label=curve.title
             )

@@ -63,6 +63,7 @@ def draw_panels(rows: Sequence[PanelRow], position_label: str, legend_title: str
             axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
         figure.supxlabel(position_label, fontsize="medium")
         if flipped:
+            # of one panel: all share this axis, and turning it twice would turn it back
             grid[0][0].invert_xaxis()
         # a line that has no points in one panel may have some in another
         handles = {line.get_label(): line for axes in grid.flat for line in axes.get_lines()}

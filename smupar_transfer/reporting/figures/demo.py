@@ -13,6 +13,7 @@ from smupar_transfer.statistics.comparison import Comparison
 
 def _rises(item: Comparison) -> bool:
     """Whether the curve goes up to the right of the star."""
+    # 1e-9 octaves are rounding: the star itself lies on the curve
     beyond = [
         loss for rate, loss in zip(item.rates, item.losses, strict=True) if rate > item.zero_shot_log2_rate + 1e-9
     ]
@@ -44,6 +45,7 @@ def draw_demo(comparisons: Sequence[Comparison], title: str) -> Figure:
                     bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.0},
                 )
         axes.margins(y=0.1)
+        # one for all: parametrizations rescale the same base rate, each in its own way
         axes.axvline(comparisons[0].zero_shot_log2_rate, color="grey", linewidth=0.8, linestyle=":")
         axes.set(
             xlabel="log2 base learning rate $\\eta$ (dotted: tuned on the dense proxy)",

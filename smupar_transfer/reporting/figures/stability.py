@@ -106,6 +106,7 @@ def _draw_curve(axes: Axes, curve: Curve, colour: Colour, marker: str) -> Artist
             markeredgecolor="black",
             zorder=5,
         )
+    # the line alone, as bars of errors say nothing in a legend
     line: Artist = container[0]
     return line
 

@@ -103,7 +103,9 @@ def grid_of_panels(
     """
     columns = 2 if count == 4 else max(1, min(PANELS_IN_A_ROW, count))  # four make a square
     rows = max(1, -(-count // columns))
+    # no pyplot, which keeps every figure until it is closed
     figure = Figure(figsize=(width * columns + beside, height * rows))
+    # squeeze=False: a single panel would otherwise come without an array around it
     axes = figure.subplots(rows, columns, sharex=share, sharey=share, squeeze=False).ravel().tolist()
     for unused in axes[count:]:
         unused.remove()

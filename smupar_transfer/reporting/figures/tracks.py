@@ -146,6 +146,7 @@ def draw_tracks(
         for words in axes.get_xticklabels():
             words.set(rotation=30, horizontalalignment="right", rotation_mode="anchor")
     axes.set_xlabel(ticks.label)
+    # set and not turned: panels that share the axis would turn it back
     axes.xaxis.set_inverted(ticks.reverse)
 
 

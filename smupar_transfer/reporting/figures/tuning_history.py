@@ -105,6 +105,7 @@ def draw_history(trials: Sequence[Trial]) -> Figure:
                 axes.plot(lost, bottom, marker, color=colour, label=label, transform=axes.get_xaxis_transform())
         numbers = [trial.number for trial in trials]
         best = best_so_far([trial.value for trial in trials])
+        # a best holds from its own trial on
         axes.step(numbers, best, where="post", color=BEST, label="best so far")
         _cut(axes, at, losses, best[-1], COMPLETE)
         axes.set(xlabel="trial", ylabel="validation loss (nats)", title="Search on the dense proxy")
@@ -170,6 +171,7 @@ def _scale(axes: Axes, name: str, is_logarithmic: bool) -> None:
 def _explained(axes: Axes, trials: Sequence[Trial], is_cut: bool) -> dict[str, Artist]:
     """Entries of the legend, with how many trials of each outcome there are."""
     counts = Counter(trial.outcome for trial in trials)
+    # marks of the legend's own: in the panels completed trials have a shade each
     shown = {f"complete ({counts['complete']})": _mark("o", COMPLETE), "best": labelled(axes)["best"]}
     if counts["pruned"]:
         shown[f"pruned ({counts['pruned']}), at its last loss"] = _mark(".", PRUNED)

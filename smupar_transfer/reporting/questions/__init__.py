@@ -17,6 +17,7 @@ from smupar_transfer.reporting.registry import answered
 def outcome_of(manifest: Manifest, records: Sequence[RunRecord]) -> Outcome:
     """What the finished runs of a sweep, at least one, say; with a verdict where the sweep tests a claim."""
     outcome = answered(Findings(manifest, records))
+    # a verdict is about a claim: where none is tested, there is none (decision 15)
     return outcome if manifest.claim else replace(outcome, claim="", verdict="")
 
 

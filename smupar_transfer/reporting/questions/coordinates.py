@@ -227,6 +227,7 @@ def gap_table(gaps: Sequence[Gap]) -> Table:
             }
             for gap in gaps
         ],
+        # named, since a check may have no control
         columns=["parametrization", "control", "gap", "low", "high", "low_layer", "high_layer", "predicted"],
     )
     rows = tuple(

@@ -84,6 +84,7 @@ class Move:
 def _estimated(findings: Findings) -> tuple[list[Surface], dict[int, JointOptimum]]:
     """The surfaces of a sweep, and the optimum of each by its identity."""
     every_surface = surfaces(findings.runs, findings.design)
+    # by identity: surfaces hold arrays, which have no hash
     return every_surface, dict(zip(map(id, every_surface), joint_optima(every_surface), strict=True))
 
 
@@ -166,6 +167,7 @@ def sentence(moves: Sequence[Move], design: Design) -> str:
     held = [move for move in moves if _held(move)]
     if not held:
         return f"No runs here say whether {subject} stays put."
+    # of all with the worst verdict that which moves farthest: no sentence may sound better than its verdict
     decides = max(held, key=lambda move: (SEVERITY.index(staying(move)), move.farthest))
     start, end = (position_label(decides.family.cells[at], design) for at in (0, -1))
     whose = "it" if len(held) == 1 else f"{decides.family.label}'s"
@@ -178,6 +180,7 @@ def sentence(moves: Sequence[Move], design: Design) -> str:
 
 
 def _drift(move: Move, unit: str = "") -> str:
+    # below 0 the intervals overlap, and it may not have moved at all
     low = math.nan if math.isnan(move.least) else max(0.0, move.least)
     return f"{'' if move.exact else 'about '}{move.farthest:.2f}{unit}{bracketed(low, move.most)}"
 
@@ -225,6 +228,7 @@ def contour_panels(
                     title=f"{family.label}, {design.axis} {position_label(surface, design)}",
                     x=tuple(surface.log2_values[0]),
                     y=tuple(surface.log2_values[1]),
+                    # turned: a row of the figure is a value of the second hyperparameter
                     losses=tuple(map(tuple, means.T)),
                     optimum=None if optimum.status is Status.NOTHING else optimum.log2_values,
                     exact=optimum.status is Status.FIT,

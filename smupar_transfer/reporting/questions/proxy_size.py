@@ -57,6 +57,7 @@ def sentence(sizes: Sequence[ProxySize]) -> str:
     if not large:
         return "There is no proxy of base width or more under SμPar yet."
     said = verdict(sizes)
+    # of all with the worst verdict that which costs most: no sentence may sound better than its verdict
     decides = max(large, key=lambda size: (SEVERITY.index(within(size)), size.regret.percent))
     words = {
         HOLDS: "Under SμPar every proxy of base width and more is large enough",
@@ -131,6 +132,7 @@ def _smallest_good(members: Sequence[ProxySize]) -> ProxySize | None:
 def _by_target(sizes: Sequence[ProxySize]) -> list[list[ProxySize]]:
     own: dict[int, list[ProxySize]] = {}
     for size in sizes:
+        # by identity: cells hold arrays, which have no hash
         own.setdefault(id(size.target), []).append(size)
     return [sorted(members, key=lambda size: size.proxy.width) for members in own.values()]
 

@@ -61,6 +61,7 @@ def pairs(curves: Sequence[SearchCurve]) -> list[tuple[SearchCurve, SearchCurve]
 def equal_loss(transfer: SearchCurve, direct: SearchCurve) -> float | None:
     """Trainings of the target after which direct search is as good as the whole transfer; None if it never is."""
     reached = np.flatnonzero(direct.loss <= transfer.loss[-1])
+    # the first of those that are as good: draws, and with them costs, increase
     return float(direct.cost[reached[0]]) if len(reached) else None
 
 

@@ -51,6 +51,7 @@ def outcome(findings: Findings) -> Outcome:
 def _headline(cost: TuningCost) -> tuple[WayToTune, int]:
     """The transfer that is judged, chosen before any result: widest proxy, one finalist, search for ``WORTH``."""
     transfer = [way for way in cost.transfers if way.finalists == 1][-1]
+    # 1e-9: costs are ratios, and equal ones may differ in the last bit
     return transfer, max(0, int(np.searchsorted(transfer.cost, WORTH + 1e-9)) - 1)
 
 
@@ -107,6 +108,7 @@ def _summary(cost: TuningCost) -> Summary:
 
 
 def _measure(cost: TuningCost) -> str:
+    # time of the processor, where every record has it: the clock on the wall counts what other programs did
     timed = np.isfinite(cost.direct.seconds).all() and all(np.isfinite(way.seconds).all() for way in cost.transfers)
     return "processor time" if timed else "operations of the weights that exist"
 

@@ -73,6 +73,7 @@ def _sparse(gains: Sequence[Gain]) -> list[Gain]:
 
 def judged_gain(gain: Gain) -> str:
     """The verdict on the claim that the loss at one position is lower than the reference's."""
+    # infinite where one of the two diverged, which leaves no interval to judge by
     return judged([gain.low > 0 or gain.nats == math.inf], [gain.high < 0 or gain.nats == -math.inf])
 
 
@@ -131,6 +132,7 @@ def summary(gains: Sequence[Gain], design: Design, reference: str) -> Summary:
             )
             for gain, members in zip(last, own.values(), strict=True)
         ),
+        # losses at different places are not compared
         best=smallest(2, [gain.loss for gain in last]) if len({gain.position for gain in last}) == 1 else frozenset(),
         note="Loss and difference are those at the place named; the difference has its 95 % interval over seeds, and "
         "negative is better. A loss counts as lower or higher where that whole interval lies on one side of 0. "
@@ -172,6 +174,7 @@ def gain_tracks(gains: Sequence[Gain], reference: str) -> list[Track]:
 
 def _tracks(gains: Sequence[Gain], point: Callable[[Gain], tuple[float, float]]) -> list[Track]:
     tracks: list[Track] = []
+    # no parametrization has an empty name: none is left out here
     for members in _compared(gains, reference=""):
         points = [(math.log2(gain.position), *point(gain)) for gain in members]
         finite = [entry for entry in points if math.isfinite(entry[1])]

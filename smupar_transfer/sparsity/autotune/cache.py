@@ -46,6 +46,7 @@ def remembered(
             path.parent.mkdir(parents=True, exist_ok=True)
             held.enter_context(FileLock(path.with_suffix(".lock"), timeout=PATIENCE_SECONDS))
         known = read(path)
+        # read again: another process may have measured it while this one waited
         if not (key in known and trusts(known)):
             known[key] = measure(known)
             with contextlib.suppress(InputError):

@@ -23,6 +23,7 @@ _MEMORY: dict[tuple[Path, str], Timings] = {}
 
 def calibration_file(device: str) -> Path:
     """``$XDG_CACHE_HOME/smupar_transfer/calibration/MACHINE-METHOD.json``; ``calibrate_anew`` renews it."""
+    # timings of kernels that cut their work up in another way say nothing about these
     machine = machine_key(kernels=device == "cpu", blocking=inspect.getsource(panels))
     return cache_folder().parent / "calibration" / f"{machine}-{METHOD}.json"
 
@@ -76,6 +77,7 @@ def calibrate_anew(workload: Workload) -> None:
     """Measure a layer of ``calibrated`` again, in the place of what is remembered."""
     path, key = calibration_file(workload.device), str(workload)
     before = read(path).get(key)
+    # another process may have renewed them meanwhile: then they are new enough
     _MEMORY[path, key] = remembered(path, key, lambda _: measure(workload), lambda known: known[key] != before)
 
 

@@ -125,6 +125,7 @@ def quicker(first: dict[str, Timing], second: dict[str, Timing]) -> dict[str, Ti
 
 def _counts(workload: Workload) -> tuple[int, ...]:
     """Numbers of tokens that are measured: all of them, or a smaller number after half of that."""
+    # three products of one size: the output and both gradients
     affordable = int(MOST_OPERATIONS / (3 * _rows(workload, DENSE) * workload.fan_in))
     fewer = max(1, affordable // (2 * PIECE)) * PIECE
     return (workload.tokens,) if workload.tokens <= max(affordable, 2 * fewer) else (fewer, 2 * fewer)
@@ -199,6 +200,7 @@ def _trials(workload: Workload, counts: Sequence[int]) -> dict[str, _Trial]:
     candidates, tokens = workload.candidates(), max(counts)
     shape = max(_rows(workload, name) for name in candidates), workload.fan_in
     options: dict[str, Any] = {"generator": torch.Generator().manual_seed(0)}
+    # 2 is above every random number, so that all weights exist
     mask = torch.rand(shape, **options) < (2.0 if workload.full else workload.nonzero / workload.size)
     dense = (torch.randn(shape, **options) * workload.fan_in**-0.5).masked_fill_(~mask, 0)
     inputs, upstream = torch.randn((tokens, shape[1]), **options), torch.randn((tokens, shape[0]), **options)
@@ -224,6 +226,7 @@ def _samples(trials: Mapping[str, _Trial], counts: Sequence[int]) -> dict[str, l
     samples = {name: [trial.step(counts)] for name, trial in trials.items()}
     first = {name: sum(taken[0][-2:]) / trials[name].rows for name, taken in samples.items()}
     bound = HOPELESS * min(first.values())
+    # masked in any case, as the decision compares rivals with it
     hopeful = [name for name in trials if first[name] <= bound or name == "masked"]
     deadline = time.perf_counter() + ENOUGH_SECONDS
     least = LEAST_ROUNDS - (len(counts) - 1)  # two numbers of tokens take half as long again

@@ -71,6 +71,7 @@ class _MaskedGradient(torch.autograd.Function):
         for_weight = None
         if ctx.needs_input_grad[1]:
             dense = gradient.reshape(-1, weight.shape[0]).T @ inputs.reshape(-1, weight.shape[1])
+            # in place: nobody else has this matrix
             for_weight = dense.mul_(mask)
         return for_inputs, for_weight, None
 

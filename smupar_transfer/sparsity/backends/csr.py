@@ -37,6 +37,7 @@ class CsrBackend(CompactLayout):
         super().__init__(mask)
         _quieten()
         by_column = column_order(mask)
+        # of all ranges together: along the diagonal, indices of one block go on from those of the block before
         largest = RANGES * max(len(by_column.rows), *mask.shape)
         small = torch.int32 if largest <= INT32_MAX else torch.int64
         self.structure = [
@@ -111,6 +112,7 @@ def _matrix(starts: Tensor, index: Tensor, values: Tensor, columns: int, ranges:
         index = (index + number * columns).view(-1)
         values = values.repeat(ranges)
     size = (len(starts) - 1, columns * ranges)
+    # unchecked: checks would read the whole structure in every product
     matrix: Tensor = torch.sparse_csr_tensor(starts, index, values, size, check_invariants=False)
     return matrix
 
@@ -183,6 +185,7 @@ def _(
 def _remember(ctx: Any, inputs: tuple[Tensor, Tensor, list[Tensor], int], output: tuple[Tensor, Tensor]) -> None:
     _, values, structure, ctx.ranges = inputs
     ctx.mark_non_differentiable(output[1])
+    # else PyTorch would fill a gradient for the transposed inputs with zeros, which nobody reads
     ctx.set_materialize_grads(False)
     ctx.save_for_backward(output[1], values, *structure)
 

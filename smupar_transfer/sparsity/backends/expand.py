@@ -75,6 +75,7 @@ def expand_linear_backward(
         matrix = _expanded(inputs, values, indices, rows, columns)
         for_inputs = gradient @ matrix
     else:
+        # room for the other gradient alone, into which no weights need be written
         matrix = inputs.new_empty(rows, columns)
     if wanted[1]:
         torch.mm(gradient.T, inputs, out=matrix)  # the weight is not needed any more

@@ -46,6 +46,7 @@ def backward_blocking(density: float) -> Blocking:
 
 def _block(density: float) -> int:
     """Such that a line has about 16 entries in a block."""
+    # 1e-9 stands in for the density of an empty mask, by which nothing can be divided
     return int(min(max(2 ** round(math.log2(16 / max(density, 1e-9))), 64), 1024))
 
 
