@@ -69,7 +69,7 @@ def source_cautions(source: Source, spec: RunSpec) -> list[str]:
 
 def _optimizer_cautions(tuned: OptimizerSettings, spec: RunSpec) -> list[str]:
     skipped = {"name", *spec.optimizer.rule.unread}
-    if spec.hparams.weight_decay == 0:
+    if spec.hparams.weight_decay == 0:  # then both forms compute the same
         skipped.add("weight_decay_form")
     return [
         f"optimizer.{item.name}={_shown(now)}: the proxy was tuned with {_shown(before)}"

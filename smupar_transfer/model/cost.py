@@ -39,6 +39,7 @@ def network_cost(plan: tuple[ParameterPlan, ...], spec: RunSpec) -> Cost:
         size = 1
         for extent in row.shape:
             size *= extent
+        # rounded: the density is that of the mask, which has a whole number of entries
         exists = round(size * row.density)
         total, nonzero = total + size, nonzero + exists
         if _is_multiplied(row, spec):

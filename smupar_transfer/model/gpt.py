@@ -27,6 +27,7 @@ class Attention(nn.Module):
     def __init__(self, spec: GPTSpec, linear: LinearFactory, scale: float) -> None:
         super().__init__()
         self.head_dim, self.scale = spec.head_dim, scale
+        # one product for all three: fan-in and density are the same, and so are the rules
         self.qkv = linear(spec.width, 3 * spec.width)
         self.out = linear(spec.width, spec.width)
         self.native = False  # whether the C++ kernels compute; ``build`` decides
@@ -118,6 +119,7 @@ class GPT(nn.Module):
         self.norm = nn.LayerNorm(spec.width, bias=spec.bias)
         self.readout = None if spec.tied else ReadoutLinear(spec.width, spec.vocab_size, bias=False)
         alibi = None if learned else alibi_bias(spec.width // spec.head_dim, spec.context)
+        # not in checkpoints: it follows from the specification
         self.register_buffer("alibi", alibi, persistent=False)
 
     def forward(self, ids_BT: Tensor) -> Tensor:
@@ -126,7 +128,7 @@ class GPT(nn.Module):
         x_BTD = self.tokens(ids_BT)
         if self.positions is not None:
             x_BTD = x_BTD + self.positions.weight[:time]
-        x_BTD = x_BTD * self.multipliers.input
+        x_BTD = x_BTD * self.multipliers.input  # alpha_input, on positions as well: SuPar, table 1
         bias_HTT = None if self.alibi is None else self.alibi[:, :time, :time]
         for block in self.blocks:
             x_BTD = block(x_BTD, bias_HTT)
@@ -149,6 +151,7 @@ class GPT(nn.Module):
         """
         ids_T = prompt_T
         for _ in range(length):
+            # the last tokens only: learned positions reach no further
             logits_V = self(ids_T[-self.spec.context :][None])[0, -1].float().cpu()
             if temperature == 0:
                 token = logits_V.argmax(keepdim=True)

@@ -89,6 +89,7 @@ def _own_shapes(spec: RunSpec) -> tuple[ParameterShape, ...]:
 def shapes_of(spec: RunSpec) -> tuple[ParameterShape, ...]:
     """Every parameter of a run's network beside that of its proxy; quick, and for runs of one shape made once."""
     if isinstance(spec.model, ModuleSpec):
+        # shapes depend on neither: runs that differ in them alone share one
         return _own_shapes(replace(spec, seed=0, sparsity=SparsitySpec()))
     return _shapes(spec.model, spec.base_model)
 
@@ -116,6 +117,7 @@ def build(spec: RunSpec, backend: str = "masked", device: str = "cpu") -> tuple[
     if isinstance(spec.model, ModuleSpec):
         return build_own(spec, spec.model, backend)
     network = construct(spec, backend)
+    # the kernels of attention and GELU as well, which no backend of a layer decides
     native = backend in (AUTO, "native") and native_problem() is None
     for name, module in network.named_modules():
         if isinstance(module, Attention | FeedForward):

@@ -18,7 +18,7 @@ def build_own(spec: RunSpec, model: ModuleSpec, backend: str) -> tuple[nn.Module
     network = task_of(model.sha256).model(model.width, spec.seed)
     made = plan_own(network, spec, model)
     made.apply_(network)
-    sparsify_(network, made, backend)
+    sparsify_(network, made, backend)  # after masks and values are there: it takes both over
     return network, rows_of(made)
 
 
@@ -28,7 +28,7 @@ def outline_own(spec: RunSpec, model: ModuleSpec) -> nn.Module:
     try:
         with torch.device("meta"):
             return task.model(model.width, spec.seed)
-    except InputError:
+    except InputError:  # a model that looks at its own values cannot be made without them
         return task.model(model.width, spec.seed)
 
 
@@ -63,7 +63,7 @@ def plan_own(network: nn.Module, spec: RunSpec, model: ModuleSpec) -> Plan:
         )
 
     try:
-        return planned(None)
+        return planned(None)  # without a forward pass, which takes longer and needs a batch
     except OpenRolesError:
         batch = next(task.stream("train", spec.seed))
     try:

@@ -60,6 +60,7 @@ class Task:
         Raises:
             InputError: the file's function fails, or gives no module.
         """
+        # a person's function draws from the global stream, which nothing else here may depend on
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             try:
@@ -81,7 +82,7 @@ class Task:
         call = f"batches({split!r}, {seed})"
         try:
             batches = iter(self.batches(split, seed))
-            first = next(batches, NOTHING)
+            first = next(batches, NOTHING)  # a generator's code runs, and fails, with its first batch
         except Exception as error:  # whatever a person's code raises
             raise self._failed(call, error) from error
         if first is NOTHING:
