@@ -13,6 +13,8 @@ from tests.browser import Browser, program
 
 # A shell starts background jobs with SIGINT ignored, and children inherit that: tests of Ctrl-C would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# likewise under nohup, which commands respect
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)
