@@ -1,7 +1,7 @@
 """One seam for "run these jobs": what a job is, its caller knows."""
 
 from smupar_transfer.launchers.jobs import LATER, RETRIES, Later, Worker
-from smupar_transfer.launchers.plugins import add_plugins, import_plugins
+from smupar_transfer.launchers.plugins import add_plugins, import_plugins, origin_of
 from smupar_transfer.launchers.registry import (
     PROCESSES,
     Launcher,
@@ -23,6 +23,7 @@ __all__ = [
     "find_launcher",
     "import_plugins",
     "launcher_names",
+    "origin_of",
     "register_launcher",
     "run_available_jobs",
     "run_jobs",

@@ -80,9 +80,8 @@ class RayWorker:
         # no retries of Ray's own, whatever a person says: they are counted here, for every launcher alike
         options = {"num_cpus": 1, **_options(RAY_OPTIONS, os.environ.get("SMUPAR_RAY_OPTIONS")), "max_retries": 0}
         if not ray.is_initialized():
-            ray.init(
-                log_to_driver=False, logging_level=logging.ERROR
-            )  # joins the cluster of RAY_ADDRESS, or of this machine, or starts one here
+            # joins the cluster of RAY_ADDRESS, or of this machine, or starts one here
+            ray.init(log_to_driver=False, logging_level=logging.ERROR)
         self._ray, self._task = ray, ray.remote(**options)(_in_folder)
         self._last: Any = None
         self._reason = ""

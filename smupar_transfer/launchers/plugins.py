@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from smupar_transfer.theory import InputError
 
@@ -27,6 +28,15 @@ def add_plugins(names: Iterable[str]) -> None:
     """
     os.environ[VARIABLE] = ",".join(dict.fromkeys([*plugins(), *names]))
     import_plugins()
+
+
+def origin_of(registered: object) -> tuple[str, str]:
+    """Where a function or a class was written, or the class of another object.
+
+    A module that is imported again registers another object from the same place, which is no second one of a name.
+    """
+    kind: Any = registered if hasattr(registered, "__qualname__") else type(registered)
+    return kind.__module__, kind.__qualname__
 
 
 def import_plugins() -> None:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from smupar_transfer.launchers.jobs import Later, Worker, here, on_workers
 from smupar_transfer.launchers.other_engines import JoblibWorker, RayWorker, submit_with_submitit
+from smupar_transfer.launchers.plugins import origin_of
 from smupar_transfer.launchers.processes import ProcessWorker
 from smupar_transfer.theory import OWN_NAME_HINT, InputError, did_you_mean
 
@@ -67,15 +68,8 @@ def register_launcher(name: str, start_worker: StartWorker | None = None, submit
         raise ValueError("a launcher either starts workers or submits commands")
     launcher = Launcher(start_worker, submit)
     known = _LAUNCHERS.setdefault(name, launcher)
-    if _origin(known) != _origin(launcher):
+    if origin_of(known.start_worker or known.submit) != origin_of(start_worker or submit):
         raise ValueError(f"there is another launcher {name!r} already")
-
-
-def _origin(launcher: Launcher) -> tuple[str, str]:
-    """Where it was written: a module that is imported again registers another object from the same place."""
-    function: object = launcher.start_worker or launcher.submit
-    kind: Any = function if hasattr(function, "__qualname__") else type(function)
-    return kind.__module__, kind.__qualname__
 
 
 def find_launcher(name: str) -> Launcher:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -58,6 +59,25 @@ def interval(resampled: Floats) -> Floats:
     """95 % interval of what was resampled along the first axis, (2, ...)."""
     tail = (1 - CONFIDENCE) / 2
     return np.asarray(np.quantile(resampled, [tail, 1 - tail], axis=0))
+
+
+class HasCost(Protocol):
+    """A search of several lengths, such as a ``SearchCurve``."""
+
+    @property
+    def cost(self) -> Floats:
+        """What each length costs, increasing, (lengths,)."""
+
+
+def at_cost(search: HasCost, cost: float) -> int:
+    """Index of the longest search for at most ``cost``; that of the shortest if all cost more."""
+    # costs are ratios of operations or times: equal ones may differ in the last bit
+    return max(0, int(np.searchsorted(search.cost, cost + 1e-9)) - 1)
+
+
+def bounded_losses(runs: pd.DataFrame) -> pd.Series:
+    """The loss of every run; that of a uniform guess where it diverged, or ended above it."""
+    return runs[["validation_loss", "chance_loss"]].min(axis=1)
 
 
 def search_curves(runs: pd.DataFrame, swept: Sequence[str]) -> list[SearchCurve]:
@@ -111,8 +131,7 @@ def _same_but_for(parametrization: str, runs: pd.DataFrame, names: Sequence[str]
 
 def _points(runs: pd.DataFrame, swept: Sequence[str]) -> pd.Series:
     # who searches learns from a run that diverged, too: that its point is no better than a guess
-    losses = np.fmin(runs["validation_loss"].fillna(np.inf), runs["chance_loss"])
-    return runs.assign(loss=losses).groupby(list(swept))["loss"].mean()
+    return runs.assign(loss=bounded_losses(runs)).groupby(list(swept))["loss"].mean()
 
 
 def _curves(name: str, both: Floats, ratio: float) -> list[SearchCurve]:

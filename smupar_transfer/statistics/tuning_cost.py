@@ -7,16 +7,17 @@ mean of the *other* seeds: the loss that won is lower than what the point is wor
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
-from itertools import combinations
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
+from smupar_transfer.statistics.best_of_draws import best_sets
 from smupar_transfer.statistics.cell import SIZES, Floats
-from smupar_transfer.statistics.search_cost import interval
+from smupar_transfer.statistics.search_cost import at_cost, bounded_losses, interval
 from smupar_transfer.statistics.variance import CONFIDENCE
 from smupar_transfer.theory import InputError
 
@@ -95,7 +96,7 @@ def saving(transfer: WayToTune, direct: WayToTune, index: int) -> Saving:
     ]
     # not interpolated between resamples: some of them are infinite
     low, high = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], method="closest_observation")
-    equal = max(0, int(np.searchsorted(direct.cost, cost + 1e-9)) - 1)
+    equal = at_cost(direct, cost)
     difference_low, difference_high = interval(transfer.resampled[:, index] - direct.resampled[:, equal])
     return Saving(
         factor=_cost_to_reach(float(transfer.loss[index]), direct.cost, direct.loss) / cost,
@@ -175,6 +176,9 @@ def tuning_cost(runs: pd.DataFrame, swept: Sequence[str]) -> TuningCost:
     sizes = [group for _, group in runs.groupby(list(SIZES))]
     if len(sizes) < 2:
         raise InputError("sweep", len(sizes), "sizes of network were trained, not proxies and a target")
+    # times count only where every size has them: costs in two measures could not be compared
+    if not all(math.isfinite(_cost_of_run(group, "cpu_seconds")) for group in sizes):
+        sizes = [group.assign(cpu_seconds=float("nan")) for group in sizes]
     ordered = sorted(sizes, key=lambda group: float(group["flops_sparse"].median()))
     losses, seeds = _common_losses(ordered, swept)
     target, target_losses = ordered[-1], losses[-1]
@@ -197,10 +201,10 @@ def tuning_cost(runs: pd.DataFrame, swept: Sequence[str]) -> TuningCost:
 
 def _common_losses(groups: Sequence[pd.DataFrame], swept: Sequence[str]) -> tuple[list[Floats], tuple[int, ...]]:
     """Losses of the points that all sizes trained under all common seeds, a (points, seeds) array for each size."""
-    tables = []
-    for group in groups:
-        losses = np.fmin(group["validation_loss"].fillna(np.inf), group["chance_loss"])
-        tables.append(group.assign(loss=losses).pivot_table(index=list(swept), columns="seed", values="loss"))
+    tables = [
+        group.assign(loss=bounded_losses(group)).pivot_table(index=list(swept), columns="seed", values="loss")
+        for group in groups
+    ]
     # a seed that is only begun would leave few points: those count that leave the most
     every_seed = sorted(set.intersection(*(set(table.columns.tolist()) for table in tables)))
     counts = {seed: min(int(table[seed].notna().sum()) for table in tables) for seed in every_seed}
@@ -240,9 +244,12 @@ def _rank_correlation(pair: Floats) -> float:
 
 
 def _ratio(proxy: pd.DataFrame, target: pd.DataFrame, cost: str) -> float:
-    """Median cost of a run of the proxy over that of one of the target; runs that diverged stopped early."""
-    whole = [group.loc[~group["diverged"], cost].median() for group in (proxy, target)]
-    return float(whole[0] / whole[1])
+    return _cost_of_run(proxy, cost) / _cost_of_run(target, cost)
+
+
+def _cost_of_run(group: pd.DataFrame, cost: str) -> float:
+    """The median over a size's runs; those that diverged stopped early. NaN if it is not known."""
+    return float(group.loc[~group["diverged"], cost].median())
 
 
 def _way(
@@ -281,43 +288,8 @@ def _reached(judged: Floats, losses: Floats, finalists: int, seed: int) -> Float
     held_out = np.delete(losses, seed, axis=1) if losses.shape[1] > 1 else losses
     worth = held_out.mean(axis=1)
     order = judged[:, seed].argsort(kind="stable")
-    best = _best_sets(len(order), max(1, finalists))
+    size = max(1, finalists)
+    best = best_sets(len(order), size, _lengths(len(order), size))
     members = order[best.members]  # points by their rank in the search
     winners = members[np.arange(len(members)), losses[members, seed].argmin(axis=1)]
     return np.asarray(worth[winners] @ best.chances)
-
-
-@dataclass(frozen=True, eq=False)
-class _BestSets:
-    """Which points may be the best of a search, and how likely.
-
-    Attributes:
-        members: Ranks of points, best first, a row a set, (sets, size).
-        chances: The probability that the set is the best of k points drawn, (sets, lengths).
-    """
-
-    members: np.ndarray
-    chances: Floats
-
-
-@cache
-def _best_sets(points: int, size: int) -> _BestSets:
-    """The sets of ``size`` best of k points drawn without replacement from ``points``.
-
-    Ranks a < b < c are the best of k if the other k - size points come from the points - 1 - c that are worse: with
-    probability C(points - 1 - c, k - size) / C(points, k).
-    """
-    members = np.array(list(combinations(range(points), size)))
-    lengths = np.array(_lengths(points, size))
-    worse = points - 1 - members[:, -1]
-    chances = np.exp(_log_choose(worse[:, None], lengths - size) - _log_choose(np.array(points), lengths))
-    return _BestSets(members, chances)
-
-
-def _log_choose(items: np.ndarray, taken: np.ndarray) -> Floats:
-    """Logarithm of the binomial coefficient; minus infinity where there is no way to take so many."""
-    logs = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, items.max() + 1)))])  # of factorials
-    left = items - taken
-    possible = left >= 0
-    value = logs[items] - logs[np.where(possible, taken, 0)] - logs[np.where(possible, left, items)]
-    return np.asarray(np.where(possible, value, -np.inf))

@@ -143,6 +143,14 @@ def test_without_times_operations_are_the_cost(make_record: MakeRecord, losses: 
     assert way.cost is way.operations
 
 
+def test_times_that_one_size_lacks_count_for_none(make_record: MakeRecord, losses: np.ndarray) -> None:
+    runs = table(make_record, losses, losses)
+    cost = tuning_cost(runs.assign(cpu_seconds=runs["cpu_seconds"].where(runs["width"] == 128)), SWEPT)
+    for way in (cost.direct, *cost.transfers):
+        assert np.isnan(way.seconds).all()
+        assert way.cost is way.operations
+
+
 def test_a_target_without_proxies_and_too_few_points_are_refused(make_record: MakeRecord, losses: np.ndarray) -> None:
     runs = table(make_record, losses, losses)
     with pytest.raises(InputError, match="not proxies and a target"):

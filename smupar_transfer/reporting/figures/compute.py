@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from smupar_transfer.reporting.figures.style import colour_of, grid_of_panels, legend, marker_of, style
+from smupar_transfer.reporting.figures.style import colour_of, cost_axis, grid_of_panels, legend, marker_of, style
 
 
 @dataclass(frozen=True)
@@ -51,11 +50,7 @@ def draw_compute_curves(curves: Sequence[ComputeCurve]) -> Figure:
             axes.plot(
                 curve.cost, curve.losses, color=colour, linestyle=line, marker=marker, markevery=0.12, label=curve.title
             )
-        # costs span a decade or two, in which powers of ten alone would be two ticks
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        cost_axis(axes)
         axes.set(
             xlabel="compute: tuning and training together, in trainings of the target",
             ylabel="expected validation loss (nats / token)",

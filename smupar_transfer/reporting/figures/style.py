@@ -14,6 +14,7 @@ import matplotlib as mpl
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from smupar_transfer.records import write_atomically
 
@@ -127,6 +128,15 @@ def legend(axes: Axes, *, outside: bool = False) -> None:
             axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0)
         else:
             axes.legend()
+
+
+def cost_axis(axes: Axes) -> None:
+    """Make the horizontal axis one of costs: logarithmic, with plain numbers."""
+    axes.set_xscale("log")
+    # costs span a decade or two, in which powers of ten alone would be two ticks
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def labelled(axes: Axes) -> dict[str, Artist]:

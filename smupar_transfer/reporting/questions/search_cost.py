@@ -12,7 +12,7 @@ from smupar_transfer.reporting.number_format import bracketed, fixed, signed, sp
 from smupar_transfer.reporting.outcome import Outcome, Picture, Summary, Table
 from smupar_transfer.reporting.registry import question, register_figure
 from smupar_transfer.statistics.drift_verdicts import DOES_NOT_HOLD, HOLDS, LIKELY, OPEN, judged, worst
-from smupar_transfer.statistics.search_cost import SearchCurve, interval, search_curves, search_table
+from smupar_transfer.statistics.search_cost import SearchCurve, at_cost, interval, search_curves, search_table
 from smupar_transfer.theory import PARAMETRIZATIONS
 
 WAYS = {"transfer": "tuned on the proxy", "direct": "tuned directly"}
@@ -63,12 +63,6 @@ def equal_loss(transfer: SearchCurve, direct: SearchCurve) -> float | None:
     reached = np.flatnonzero(direct.loss <= transfer.loss[-1])
     # the first of those that are as good: draws, and with them costs, increase
     return float(direct.cost[reached[0]]) if len(reached) else None
-
-
-def at_cost(direct: SearchCurve, cost: float) -> int:
-    """Index of the longest direct search for at most ``cost``."""
-    # costs are ratios of operations: equal ones may differ in the last bit
-    return max(0, int(np.searchsorted(direct.cost, cost + 1e-9)) - 1)
 
 
 def sentence(curves: Sequence[SearchCurve]) -> str:

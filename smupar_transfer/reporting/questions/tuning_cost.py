@@ -9,14 +9,23 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from smupar_transfer.reporting.figures.style import MARKERS, colour_of, grid_of_panels, head, legend, sequential, style
+from smupar_transfer.reporting.figures.style import (
+    MARKERS,
+    colour_of,
+    cost_axis,
+    grid_of_panels,
+    head,
+    legend,
+    sequential,
+    style,
+)
 from smupar_transfer.reporting.findings import Findings
 from smupar_transfer.reporting.number_format import bracketed, fixed, signed, significant, span
 from smupar_transfer.reporting.outcome import Outcome, Picture, Summary, Table
 from smupar_transfer.reporting.registry import question, register_figure
 from smupar_transfer.statistics.drift_verdicts import judged
+from smupar_transfer.statistics.search_cost import at_cost
 from smupar_transfer.statistics.tuning_cost import Saving, TuningCost, WayToTune, saving, tuning_cost
 
 WORTH = 2.0
@@ -51,18 +60,13 @@ def outcome(findings: Findings) -> Outcome:
 def _headline(cost: TuningCost) -> tuple[WayToTune, int]:
     """The transfer that is judged, chosen before any result: widest proxy, one finalist, search for ``WORTH``."""
     transfer = [way for way in cost.transfers if way.finalists == 1][-1]
-    # 1e-9: costs are ratios, and equal ones may differ in the last bit
-    return transfer, max(0, int(np.searchsorted(transfer.cost, WORTH + 1e-9)) - 1)
+    return transfer, at_cost(transfer, WORTH)
 
 
 def _verdict(cost: TuningCost) -> str:
-    saved = saving(*_against_direct(cost))
-    return judged([saved.high < CHEAPER], [saved.factor >= CHEAPER], [saved.low >= CHEAPER])
-
-
-def _against_direct(cost: TuningCost) -> tuple[WayToTune, WayToTune, int]:
     transfer, index = _headline(cost)
-    return transfer, cost.direct, index
+    saved = saving(transfer, cost.direct, index)
+    return judged([saved.high < CHEAPER], [saved.factor >= CHEAPER], [saved.low >= CHEAPER])
 
 
 def _sentence(cost: TuningCost) -> str:
@@ -109,8 +113,7 @@ def _summary(cost: TuningCost) -> Summary:
 
 def _measure(cost: TuningCost) -> str:
     # time of the processor, where every record has it: the clock on the wall counts what other programs did
-    timed = np.isfinite(cost.direct.seconds).all() and all(np.isfinite(way.seconds).all() for way in cost.transfers)
-    return "processor time" if timed else "operations of the weights that exist"
+    return "processor time" if np.isfinite(cost.direct.seconds).all() else "operations of the weights that exist"
 
 
 def _title(way: WayToTune) -> str:
@@ -177,10 +180,7 @@ def _draw(axes: Axes, cost: TuningCost, cost_of: Callable[[WayToTune], np.ndarra
         if way.finalists != max(CURVE):  # bands of all of them would hide each other
             axes.fill_between(spent, *way.band, color=colour, alpha=0.15, linewidth=0)
         axes.plot(spent, way.loss, CURVE[way.finalists], color=colour, marker=marker, label=_title(way))
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    cost_axis(axes)
     axes.set_xlabel("cost, in trainings of the target")
 
 

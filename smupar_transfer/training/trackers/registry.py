@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from smupar_transfer.launchers import origin_of
 from smupar_transfer.theory import OWN_NAME_HINT, InputError, did_you_mean
 from smupar_transfer.training.trackers import mlflow, tensorboard, trackio, wandb
 from smupar_transfer.training.trackers.base import TrackerFactory, tool
@@ -35,14 +36,8 @@ def register_tracker(name: str, factory: TrackerFactory) -> None:
         ValueError: there is another one of that name.
     """
     known = None if name == NONE else _FACTORIES.setdefault(name, factory)
-    if known is None or _origin(known) != _origin(factory):
+    if known is None or origin_of(known) != origin_of(factory):
         raise ValueError(f"there is another tracker {name!r} already")
-
-
-def _origin(factory: TrackerFactory) -> tuple[str, str]:
-    """Where a factory was written: a module that is imported again registers another object from the same place."""
-    kind = factory if hasattr(factory, "__qualname__") else type(factory)
-    return kind.__module__, kind.__qualname__
 
 
 def tracker_factory(name: str) -> TrackerFactory:

@@ -11,8 +11,8 @@ import pytest
 from smupar_transfer.records import Manifest, RunRecord
 from smupar_transfer.reporting.outcome import Outcome
 from smupar_transfer.reporting.questions import outcome_of
-from smupar_transfer.reporting.questions.search_cost import at_cost, equal_loss, verdict
-from smupar_transfer.statistics.search_cost import SearchCurve, interval
+from smupar_transfer.reporting.questions.search_cost import equal_loss, verdict
+from smupar_transfer.statistics.search_cost import SearchCurve, at_cost, interval
 
 MakeRecord = Callable[..., RunRecord]
 SWEPT = ("learning_rate", "init_std")
