@@ -285,6 +285,13 @@ class DemoConfig(TuneConfig):
             "learning rates that the target is tuned on under NAME, in octaves from the tuned one; 0 is zero-shot"
         ),
     )
+    dense_grid: list[float] = field(
+        default_factory=list,
+        metadata=about(
+            "as grids.sp, but on a dense network of the target's width, whose best rate the target then re-uses, as "
+            "is common practice; [] leaves that out"
+        ),
+    )
 
 
 GROUPS: dict[str, dict[str, type]] = {

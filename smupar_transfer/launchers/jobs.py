@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from smupar_transfer.theory import InputError
@@ -47,6 +48,32 @@ class Worker(Protocol):
         """End the worker at once, whatever it is at."""
 
 
+class KeptWorkers:
+    """Workers that wait for further jobs when those that they were started for are done; ends them when it is left.
+
+    Starting a worker takes seconds: who has jobs now and, when these are done, others on as many workers, keeps them.
+    """
+
+    def __init__(self) -> None:
+        self._idle: list[Worker] = []
+
+    def __enter__(self) -> KeptWorkers:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        for worker in self._idle:
+            worker.close() if kind is None else worker.kill()
+        self._idle.clear()
+
+    def keep(self, worker: Worker) -> None:
+        """Have a worker without a job wait."""
+        self._idle.append(worker)
+
+    def take(self, start_worker: Callable[[], Worker]) -> Worker:
+        """A worker that waits, or else a new one."""
+        return self._idle.pop() if self._idle else start_worker()
+
+
 @dataclass(frozen=True)
 class _Attempt:
     """A job that a worker is at.
@@ -78,9 +105,10 @@ def on_workers(
     workers: int,
     start_worker: Callable[[], Worker],
     failed: Callable[[Job, str], JobResult] | None,
+    kept: KeptWorkers,
 ) -> Generator[JobResult | Later, None, None]:
     """Carry out jobs on workers, each of which is started when there is a job for it; see ``run_jobs``."""
-    crew = _Crew(work, workers, start_worker, failed)
+    crew = _Crew(work, workers, partial(kept.take, start_worker), failed)
     rest = iter(jobs)
     try:
         state = _Supply.MORE
@@ -95,7 +123,8 @@ def on_workers(
     except BaseException:  # closing the iterator is one
         crew.kill()
         raise
-    crew.close()
+    for worker in crew.idle:
+        kept.keep(worker)
 
 
 class _Supply(Enum):
@@ -117,7 +146,7 @@ class _Crew(Generic[Job, JobResult]):
         failed: Callable[[Job, str], JobResult] | None,
     ) -> None:
         self._work, self._workers, self._start_worker, self._failed = work, workers, start_worker, failed
-        self._idle: list[Worker] = []
+        self.idle: list[Worker] = []
         self.busy: dict[Future[JobResult], _Attempt] = {}
 
     def fill(self, jobs: Iterator[Job | Later]) -> _Supply:
@@ -147,23 +176,18 @@ class _Crew(Generic[Job, JobResult]):
         except BrokenExecutor as error:
             return self._after_death(attempt, error)
         except BaseException:  # what the job raised: its worker lives
-            self._idle.append(attempt.worker)
+            self.idle.append(attempt.worker)
             raise
-        self._idle.append(attempt.worker)
+        self.idle.append(attempt.worker)
         return result
-
-    def close(self) -> None:
-        """End workers that have no jobs."""
-        for worker in self._idle:
-            worker.close()
 
     def kill(self) -> None:
         """End all workers at once."""
-        for worker in [*self._idle, *(attempt.worker for attempt in self.busy.values())]:
+        for worker in [*self.idle, *(attempt.worker for attempt in self.busy.values())]:
             worker.kill()
 
     def _start(self, job: Job, number: int = 0) -> None:
-        worker = self._idle.pop() if self._idle else self._start_worker()
+        worker = self.idle.pop() if self.idle else self._start_worker()
         try:
             future = worker.submit(self._work, job)
         except BrokenExecutor:  # it died while it had nothing to do

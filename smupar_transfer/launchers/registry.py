@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from smupar_transfer.launchers.jobs import Later, Worker, here, on_workers
+from smupar_transfer.launchers.jobs import KeptWorkers, Later, Worker, here, on_workers
 from smupar_transfer.launchers.other_engines import JoblibWorker, RayWorker, submit_with_submitit
 from smupar_transfer.launchers.plugins import origin_of
 from smupar_transfer.launchers.processes import ProcessWorker
@@ -90,6 +90,7 @@ def run_jobs(
     workers: int,
     launcher: str = PROCESSES,
     failed: Callable[[Job, str], JobResult] | None = None,
+    kept: KeptWorkers | None = None,
 ) -> Generator[JobResult, None, None]:
     """Carry out jobs and yield their outcomes as they come.
 
@@ -104,12 +105,13 @@ def run_jobs(
         workers: The number of workers.
         launcher: The name of the launcher that starts workers.
         failed: Makes an outcome of a job whose worker died each time, and of the reason; without it, that is an error.
+        kept: Gets the workers when the jobs are done, for others, and has some from before; without it they end.
 
     Raises:
         InputError: ``workers`` is less than 1, there is no such launcher, it starts no workers, or its package is not
             installed; or a job was given up.
     """
-    with closing(run_available_jobs(work, jobs, workers, launcher, failed)) as outcomes:
+    with closing(run_available_jobs(work, jobs, workers, launcher, failed, kept)) as outcomes:
         for outcome in outcomes:
             if not isinstance(outcome, Later):
                 yield outcome
@@ -121,6 +123,7 @@ def run_available_jobs(
     workers: int,
     launcher: str = PROCESSES,
     failed: Callable[[Job, str], JobResult] | None = None,
+    kept: KeptWorkers | None = None,
 ) -> Generator[JobResult | Later, None, None]:
     """As ``run_jobs``, where jobs come and go: ``LATER`` among the jobs means that there is none for now.
 
@@ -141,4 +144,8 @@ def run_available_jobs(
         if workers == 1 or len(first) < 2:
             yield from here(work, rest)
             return
-    yield from on_workers(work, rest, workers, start_worker, failed)
+    if kept is not None:
+        yield from on_workers(work, rest, workers, start_worker, failed, kept)
+        return
+    with KeptWorkers() as own:
+        yield from on_workers(work, rest, workers, start_worker, failed, own)

@@ -17,6 +17,8 @@ from smupar_transfer.theory import InputError, shown, shown_text
 
 T = TypeVar("T")
 
+FOLDER_ATTEMPTS = 20
+"""How often a folder is made anew that somebody removes before a file is in it."""
 SHOWN_NAMES = 10
 """Unknown keys that a message lists: a file of something else has hundreds."""
 
@@ -145,10 +147,7 @@ def write_atomically(path: Path, content: str | bytes, key: str = "results_dir")
     data = content.encode() if isinstance(content, str) else content
     temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # in the same folder: only within one file system does a file take the place of another at once
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        temporary = Path(name)
+        handle, temporary = _temporary_beside(path)
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
@@ -160,6 +159,21 @@ def write_atomically(path: Path, content: str | bytes, key: str = "results_dir")
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _temporary_beside(path: Path) -> tuple[int, Path]:
+    """A new file in the folder of another: within one file system alone does a file take another's place at once."""
+    for attempt in range(FOLDER_ATTEMPTS):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        except FileNotFoundError:
+            # whoever gathers records removes the folder that they are put in, as soon as it is empty
+            if attempt == FOLDER_ATTEMPTS - 1:
+                raise
+        else:
+            return handle, Path(name)
+    raise AssertionError("the loop returns or raises")
 
 
 def require_writable(folder: Path, key: str = "results_dir") -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import re
 import warnings
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 from smupar_transfer.records.coordinates import CoordinateRecord
-from smupar_transfer.records.files import from_plain
+from smupar_transfer.records.files import from_plain, to_plain
 from smupar_transfer.records.jsons import load_json
 from smupar_transfer.records.reading import read_text
 from smupar_transfer.records.record import RunRecord
@@ -29,7 +30,25 @@ class CutLineWarning(UserWarning):
 
 CIRCUMSTANCES = ("wall_seconds", "step_seconds", "cpu_seconds", "environment")
 """What may differ between two records of one run: how long it took, and where."""
+CHECKSUM = "checksum"
+"""Name of the last entry of a line; older lines have none and are believed without."""
 REMEDY = "restore it, or take it away: its run is then trained again"
+
+
+def record_line(record: object) -> str:
+    """A record as a line of JSON, its end included."""
+    content = {"schema": SCHEMA_VERSION, **to_plain(record)}
+    # NaN is no JSON, and reading would refuse the line
+    return json.dumps({**content, CHECKSUM: _checksum(content)}, allow_nan=False) + "\n"
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    """Of what a line says, not of how: tools that order or indent JSON may have had it.
+
+    A bit that flips on a disk may turn one digit into another, which no other check could tell from a result.
+    """
+    said = json.dumps({name: value for name, value in content.items() if name != CHECKSUM}, sort_keys=True)
+    return f"{zlib.crc32(said.encode()):08x}"
 
 
 def gathered_lines(text: str, path: Path) -> dict[str, str]:
@@ -81,9 +100,10 @@ def parse_record(line: str, kind: type[Record], path: Path) -> Record:
         path: The file that has the line.
 
     Raises:
-        InputError: the line is no record of this version, or says what cannot be.
+        InputError: the line is no record of this version, says what cannot be, or was changed after it was written.
     """
-    content = {key: value for key, value in _load(line, path, None).items() if key != "schema"}
+    whole = _load(line, path, None)
+    content = {key: value for key, value in whole.items() if key not in ("schema", CHECKSUM)}
     try:
         record = from_plain(content, kind, "results_dir", path)
     except InputError as error:
@@ -92,6 +112,9 @@ def parse_record(line: str, kind: type[Record], path: Path) -> Record:
         raise _damaged(path, _number(line, path), f"says: {said}", error.remedy or REMEDY) from None
     for problem in _impossible(record, path):
         raise _damaged(path, _number(line, path), problem)
+    # last, since what cannot be helps a person more than that something was changed
+    if CHECKSUM in whole and whole[CHECKSUM] != _checksum(whole):
+        raise _damaged(path, _number(line, path), "is not as it was written: its checksum tells so")
     return record
 
 
@@ -119,7 +142,8 @@ def _number(line: str, path: Path) -> int | None:
 
 
 def _outcome(content: dict[str, Any]) -> str:
-    return json.dumps({name: value for name, value in content.items() if name not in CIRCUMSTANCES}, sort_keys=True)
+    beside = (*CIRCUMSTANCES, CHECKSUM)
+    return json.dumps({name: value for name, value in content.items() if name not in beside}, sort_keys=True)
 
 
 def _impossible(record: object, path: Path) -> Iterator[str]:

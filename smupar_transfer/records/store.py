@@ -7,7 +7,6 @@ loses at most the run in progress. ``compact`` gathers them into one file, one o
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,11 +14,10 @@ from typing import ClassVar, Generic, Protocol, TypeVar
 
 from smupar_transfer.records.claims import lock_of
 from smupar_transfer.records.coordinates import CoordinateRecord
-from smupar_transfer.records.files import to_plain, write_atomically
+from smupar_transfer.records.files import write_atomically
 from smupar_transfer.records.reading import read_text
 from smupar_transfer.records.record import RunRecord
-from smupar_transfer.records.record_checks import gathered_lines, parse_record
-from smupar_transfer.records.spec import SCHEMA_VERSION
+from smupar_transfer.records.record_checks import gathered_lines, parse_record, record_line
 from smupar_transfer.theory import InputError
 
 RECORDS_FILE = "records.jsonl"
@@ -60,7 +58,7 @@ class Store(Generic[Record]):
 
     def put(self, record: Record) -> None:
         """Store a record; an equal key is replaced."""
-        write_atomically(self._pending(record.key), _line(record))
+        write_atomically(self._pending(record.key), record_line(record))
 
     def drop(self, key: str) -> None:
         """Remove a record that is not yet gathered, if there is one."""
@@ -103,7 +101,7 @@ class Store(Generic[Record]):
             records = list(self)
             if pending:
                 # first all records in one file, then the single ones away: at no moment is a record nowhere
-                write_atomically(self.folder / self.file, "".join(_line(record) for record in records))
+                write_atomically(self.folder / self.file, "".join(record_line(record) for record in records))
             self._clear(pending, {record.key for record in records})
 
     def _clear(self, gathered: set[str], stored: set[str]) -> None:
@@ -148,11 +146,6 @@ class Store(Generic[Record]):
 
     def _parse(self, line: str, path: Path) -> Record:
         return parse_record(line, self.kind, path)
-
-
-def _line(record: object) -> str:
-    # NaN is no JSON, and reading would refuse the line
-    return json.dumps({"schema": SCHEMA_VERSION, **to_plain(record)}, allow_nan=False) + "\n"
 
 
 class RunStore(Store[RunRecord]):

@@ -19,12 +19,16 @@ from smupar_transfer.statistics.comparison import Comparison
 def verdict(comparisons: Sequence[Comparison]) -> str:
     """What the comparison says, in one sentence, whatever it says."""
     trained = [item for item in comparisons if item.regret_to_best_percent is not None]
-    if not trained:
+    transferred = [item for item in trained if not item.tuned_dense]
+    if not transferred:
         return "Every zero-shot run diverged."
-    best = min(trained, key=lambda item: item.zero_shot)
+    best = min(transferred, key=lambda item: item.zero_shot)
+    reused = [
+        f" {item.title}, ends {item.regret_to_best_percent:.2f} % above it." for item in trained if item.tuned_dense
+    ]
     return (
         f"With the proxy's hyperparameters and no tuning, {best.title} trains the target best, to a loss "
-        f"{best.regret_to_best_percent:.2f} % above the best that any run here reached."
+        f"{best.regret_to_best_percent:.2f} % above the best that any run here reached.{''.join(reused)}"
     )
 
 
@@ -53,9 +57,10 @@ def summary(comparisons: Sequence[Comparison]) -> Summary:
         rows=tuple(_row(item) for item in comparisons),
         best=frozenset().union(*(smallest(column, numbers[column], exact.get(column)) for column in numbers)),
         note="Zero-shot is the validation loss, in nats, with the proxy's hyperparameters as they are; tuned "
-        "directly is the best of a few learning rates on the target itself. Regret is the loss lost by not tuning; ≥ "
-        "marks one that may be larger, because the best lies at the end of its line. Bold is the best of a column. "
-        "There is one seed: differences of a few thousandths of a nat are noise.",
+        "directly is the best of a few learning rates on the target itself. Tuned dense, re-used is the common "
+        "practice: the learning rate is the best of a dense network of the target's width. Regret is the loss lost by "
+        "not tuning; ≥ marks one that may be larger, because the best lies at the end of its line. Bold is the best of "
+        "a column. There is one seed: differences of a few thousandths of a nat are noise.",
     )
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from smupar_transfer.records import RunRecord
 from smupar_transfer.theory import PARAMETRIZATIONS
@@ -26,6 +26,7 @@ class Comparison:
         losses: The loss at each of ``rates``.
         regret_percent: The regret of zero-shot against ``tuned``; None if not tuned or diverged.
         regret_to_best_percent: The regret of zero-shot against the best of all parametrizations.
+        tuned_dense: Whether the zero-shot rate was tuned on a dense network of the target's width, not on the proxy.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Comparison:
     losses: tuple[float, ...]
     regret_percent: float | None
     regret_to_best_percent: float | None
+    tuned_dense: bool = False
 
     @property
     def at_edge(self) -> bool:
@@ -48,38 +50,51 @@ class Comparison:
         return self.was_tuned and math.inf in (beside[at], beside[at + 2])
 
 
-def compare(records: Sequence[RunRecord], zero_shot_log2_rate: float) -> list[Comparison]:
-    """Compare parametrizations, in the order of ``theory``.
+def compare(
+    records: Sequence[RunRecord], zero_shot_log2_rate: float, tuned_dense: Mapping[str, float] | None = None
+) -> list[Comparison]:
+    """Compare parametrizations, in the order of ``theory``; after each, what re-using a dense network's rate gives.
 
     Args:
         records: The runs of one target with one seed; every parametrization has one at the zero-shot rate.
         zero_shot_log2_rate: The log2 of the base learning rate that was tuned on the proxy.
+        tuned_dense: By parametrization, the log2 of the base learning rate that is best for a dense network of the
+            target's width, at which ``records`` has a run too.
     """
-    best_of_all = min((_loss(record) for record in records), default=math.inf)
-    comparisons = []
+    comparisons, reused = [], tuned_dense or {}
     for name, table in PARAMETRIZATIONS.items():
-        points = sorted((r.spec.log2_learning_rate, _loss(r)) for r in records if r.spec.parametrization == name)
-        if not points:
-            continue
-        # the nearest, not an equal one: rates are products of powers and may differ in the last bit
-        _, zero_shot = min(points, key=lambda point: abs(point[0] - zero_shot_log2_rate))
-        tuned_rate, tuned = min(points, key=lambda point: point[1])
-        comparisons.append(
-            Comparison(
-                name=name,
-                title=table.title,
-                zero_shot_log2_rate=zero_shot_log2_rate,
-                zero_shot=zero_shot,
-                tuned=tuned,
-                tuned_log2_rate=tuned_rate,
-                was_tuned=len(points) > 1,
-                rates=tuple(rate for rate, _ in points),
-                losses=tuple(loss for _, loss in points),
-                regret_percent=_percent(zero_shot, tuned) if len(points) > 1 else None,
-                regret_to_best_percent=_percent(zero_shot, best_of_all),
-            )
-        )
+        if any(record.spec.parametrization == name for record in records):
+            comparisons.append(_comparison(records, name, table.title, zero_shot_log2_rate))
+            if name in reused:
+                item = _comparison(records, name, f"{table.title} tuned dense, re-used", reused[name])
+                comparisons.append(replace(item, tuned_dense=True))
     return comparisons
+
+
+def best_log2_rate(records: Sequence[RunRecord]) -> float | None:
+    """The log2 of the base learning rate of the smallest loss; None where every run diverged."""
+    loss, rate = min((_loss(record), record.spec.log2_learning_rate) for record in records)
+    return rate if math.isfinite(loss) else None
+
+
+def _comparison(records: Sequence[RunRecord], name: str, title: str, rate: float) -> Comparison:
+    points = sorted((r.spec.log2_learning_rate, _loss(r)) for r in records if r.spec.parametrization == name)
+    # the nearest, not an equal one: rates are products of powers and may differ in the last bit
+    _, zero_shot = min(points, key=lambda point: abs(point[0] - rate))
+    tuned_rate, tuned = min(points, key=lambda point: point[1])
+    return Comparison(
+        name=name,
+        title=title,
+        zero_shot_log2_rate=rate,
+        zero_shot=zero_shot,
+        tuned=tuned,
+        tuned_log2_rate=tuned_rate,
+        was_tuned=len(points) > 1,
+        rates=tuple(rate for rate, _ in points),
+        losses=tuple(loss for _, loss in points),
+        regret_percent=_percent(zero_shot, tuned) if len(points) > 1 else None,
+        regret_to_best_percent=_percent(zero_shot, min(map(_loss, records))),
+    )
 
 
 def _loss(record: RunRecord) -> float:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from smupar_transfer.launchers import PROCESSES, run_jobs
+from smupar_transfer.launchers import PROCESSES, KeptWorkers, run_jobs
 from smupar_transfer.records import Confirmation, Tuned
 from smupar_transfer.records.liveness import this_process
 from smupar_transfer.statistics.confirmed import Confirmed, tied_with, winner
@@ -71,6 +71,7 @@ def run_repeats(
     waiting: Callable[[int], None] = lambda _: None,
     known: Sequence[Repeat] = (),
     launcher: str = PROCESSES,
+    kept: KeptWorkers | None = None,
 ) -> Generator[Repeat, None, None]:
     """Train the candidates again that were not yet, with every seed. Interrupt and start again at will.
 
@@ -83,6 +84,7 @@ def run_repeats(
         waiting: Told, now and then, how many trainings other commands are at work on when none is left for this one.
         known: Those that are not told again.
         launcher: The name of the launcher that starts the processes.
+        kept: Has processes from before.
 
     Yields:
         Each training as it ends, of this command or another.
@@ -99,7 +101,7 @@ def run_repeats(
                 yield RepeatJob(search, this_process(), left)
 
         count = min(workers, max(1, len(missing())))
-        with contextlib.closing(run_jobs(_run_repeat, jobs(), count, launcher)) as ended:
+        with contextlib.closing(run_jobs(_run_repeat, jobs(), count, launcher, kept=kept)) as ended:
             for ran in ended:
                 stored = patiently(partial(_stored, search))
                 news = [repeat for repeat in stored if repeat not in seen]

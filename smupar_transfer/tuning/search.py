@@ -10,7 +10,7 @@ from functools import cache, partial
 
 from optuna.trial import FrozenTrial, TrialState
 
-from smupar_transfer.launchers import PROCESSES, run_jobs
+from smupar_transfer.launchers import PROCESSES, KeptWorkers, run_jobs
 from smupar_transfer.records import RunSpec, SearchedOn
 from smupar_transfer.records.liveness import this_process
 from smupar_transfer.training import DataRequest, Execution, Tracking, load
@@ -101,6 +101,7 @@ def run_search(
     waiting: Callable[[int], None] = lambda _: None,
     known: Sequence[TrialOutcome] | None = None,
     launcher: str = PROCESSES,
+    kept: KeptWorkers | None = None,
 ) -> Generator[TrialOutcome, None, None]:
     """Have the trials run that a study lacks. Interrupt and start again at will, on as many machines as you like.
 
@@ -113,6 +114,7 @@ def run_search(
         waiting: Told, now and then, how many places other commands are at work on when none is left for this one.
         known: The finished trials that are not told again; all that there are now, if left out.
         launcher: The name of the launcher that starts the processes.
+        kept: Keeps the processes for what comes after the search.
 
     Yields:
         Each trial of the study as it ends, of this command or another.
@@ -130,7 +132,7 @@ def run_search(
 
         count = min(workers, max(1, len(missing_ordinals(finished, search.settings))))
         try:
-            with contextlib.closing(run_jobs(_run_place, jobs(), count, launcher)) as ended:
+            with contextlib.closing(run_jobs(_run_place, jobs(), count, launcher, kept=kept)) as ended:
                 for ran in ended:
                     finished = patiently(partial(finished_trials, shared.study))
                     news = [trial for trial in finished if trial.number not in seen]

@@ -37,7 +37,7 @@ grids: [{parametrization.name: [smupar], target.sparsity: [0.0, 0.5], seed: [0, 
 runs: 4
 """
 DEMO = ("tuning.n_trials=1", "tuning.startup_trials=1", "target.width=32", "target.sparsity=0.5")
-GRIDS = ("grids.sp=[0.0]", "grids.mup=[0.0]", "grids.smupar=[0.0]")
+GRIDS = ("grids.sp=[0.0]", "grids.mup=[0.0]", "grids.smupar=[0.0]", "dense_grid=[]")
 CACHES = (build.native_problem, build.native_is_available, build.machine_key, kernel_fallback._tell)
 
 

@@ -18,7 +18,15 @@ from typing import Any
 
 import pytest
 
-from smupar_transfer.launchers import LATER, Later, register_launcher, registry, run_available_jobs, run_jobs
+from smupar_transfer.launchers import (
+    LATER,
+    KeptWorkers,
+    Later,
+    register_launcher,
+    registry,
+    run_available_jobs,
+    run_jobs,
+)
 from smupar_transfer.launchers import jobs as jobs_module
 from smupar_transfer.launchers.processes import ProcessWorker
 from smupar_transfer.theory import InputError, parametrization
@@ -153,6 +161,17 @@ def test_several_workers_are_other_processes(jobs: ModuleType) -> None:
     processes = {process for _, process in outcomes}
     assert os.getpid() not in processes
     assert 1 <= len(processes) <= 2
+
+
+def test_workers_that_are_kept_do_the_next_jobs(jobs: ModuleType) -> None:
+    """Starting one takes seconds; those that nobody keeps end with their jobs."""
+    with KeptWorkers() as kept:
+        used = [process for _ in range(2) for _, process in run_jobs(jobs.process_id, range(6), workers=2, kept=kept)]
+        there = {child.pid for child in multiprocessing.active_children()}
+        assert len(there) == 2
+        assert set(used) <= there
+    assert not multiprocessing.active_children()
+    assert not there & {process for _, process in run_jobs(jobs.process_id, range(2), workers=2)}
 
 
 def test_outcomes_come_as_they_are_ready(jobs: ModuleType, tmp_path: Path) -> None:

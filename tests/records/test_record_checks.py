@@ -38,9 +38,10 @@ def store(tmp_path: Path, record: RunRecord) -> RunStore:
 
 
 def edited(path: Path, number: int, edit: Edit) -> None:
-    """Edit the record on a line, counted from 1."""
+    """Edit the record on a line, counted from 1, as it was before lines had a checksum."""
     lines = path.read_text().splitlines()
     content = json.loads(lines[number - 1])
+    del content["checksum"]
     edit(content)
     lines[number - 1] = json.dumps(content)
     path.write_text("\n".join([*lines, ""]))
@@ -131,11 +132,53 @@ def test_two_lines_of_one_run_must_tell_one_outcome(store: RunStore) -> None:
     lines = path.read_text().splitlines()
     path.write_text("\n".join([*lines, lines[0], ""]))
     assert len(list(store)) == 3, "a line that says the same is the same"
-    path.write_text("\n".join([*lines, lines[0].replace('"wall_seconds": 28.5', '"wall_seconds": 99.0'), ""]))
+    path.write_text("\n".join([*lines, lines[0], ""]))
+    edited(path, 4, setting(wall_seconds=99.0))
     assert len(list(store)) == 3, "time and machine may differ"
     path.write_text("\n".join([*lines, lines[0].replace('"validation_loss": 2.25', '"validation_loss": 0.001', 1), ""]))
     with pytest.raises(InputError, match=r"line 4 is of run [0-9a-f]{16}, of which line 1 tells another outcome"):
         list(store)
+
+
+def test_a_digit_that_changed_on_a_disk_is_noticed(store: RunStore) -> None:
+    """No other check could tell such a loss from a result."""
+    path = store.folder / RECORDS_FILE
+    path.write_text(path.read_text().replace('"validation_loss": 2.25', '"validation_loss": 2.24', 1))
+    with pytest.raises(InputError, match="line 1 is not as it was written: its checksum tells so; restore it"):
+        list(store)
+
+
+def test_no_bit_flips_unnoticed(tmp_path: Path, record: RunRecord) -> None:
+    """Whatever one bit of a file becomes, it is refused, or says what it said."""
+    store = RunStore(tmp_path)
+    store.put(record)
+    path = tmp_path / "runs" / f"{record.key}.json"
+    whole, refused = path.read_bytes(), 0
+    for place in range(0, 8 * len(whole), 13):  # every byte, each at another of its bits than its neighbours
+        content = bytearray(whole)
+        content[place // 8] ^= 1 << place % 8
+        path.write_bytes(content)
+        try:
+            assert store.get(record.key) == record
+        except InputError:
+            refused += 1
+    assert refused > 0.8 * 8 * len(whole) / 13, "most of a line is no blank"
+
+
+def test_other_programs_may_order_and_indent_a_record(store: RunStore) -> None:
+    """The control: what is said is checked, not how it is written."""
+    before = list(store)
+    path = store.folder / RECORDS_FILE
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps(row, sort_keys=True, separators=(",", ":")) + "\n" for row in rows))
+    assert list(store) == before
+
+
+def test_records_without_a_checksum_are_read(store: RunStore) -> None:
+    """Older ones have none."""
+    before = list(store)
+    edited(store.folder / RECORDS_FILE, 2, lambda content: None)
+    assert list(store) == before
 
 
 @pytest.mark.parametrize("rest", ['{"schema": 1, "key"', "{", "\0" * 100])
@@ -158,7 +201,10 @@ def test_a_whole_last_line_without_an_end_counts(store: RunStore) -> None:
 
 def test_lines_end_at_line_feeds_alone(store: RunStore) -> None:
     path = store.folder / RECORDS_FILE
-    path.write_text(path.read_text().replace("a processor", "a\u2028processor"))
+    for number in (1, 2, 3):
+        edited(path, number, lambda content: content["environment"].update(machine="a\u2028processor"))
+    path.write_text(path.read_text().replace("\\u2028", "\u2028"))
+    assert path.read_text().count("\u2028") == 3
     assert {item.environment.machine for item in store} == {"a\u2028processor"}
 
 

@@ -56,6 +56,12 @@ def test_the_verdict_goes_against_us_where_the_numbers_do(make_record: MakeRecor
     assert "0.00 % above" in said
 
 
+def test_the_verdict_tells_what_the_common_practice_gives(records: list[RunRecord]) -> None:
+    said = verdict(compare(records, -5.0, {"sp": -4.0}))
+    assert "SμPar trains the target best" in said, "what was tuned at this width is no transfer"
+    assert said.endswith("that any run here reached. SP tuned dense, re-used, ends 0.00 % above it.")
+
+
 def test_where_all_diverged_the_verdict_says_so(make_record: MakeRecord) -> None:
     assert verdict(compare([make_record("sp", loss=None)], -5.0)) == "Every zero-shot run diverged."
 

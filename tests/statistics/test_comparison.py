@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from smupar_transfer.records import RunRecord
-from smupar_transfer.statistics.comparison import Comparison, compare
+from smupar_transfer.statistics.comparison import Comparison, best_log2_rate, compare
 
 MakeRecord = Callable[..., RunRecord]
 
@@ -70,6 +70,21 @@ def test_the_zero_shot_run_is_the_one_nearest_to_the_rate(make_record: MakeRecor
     (item,) = compare(records, rate + 1e-12)
     assert (item.zero_shot, item.tuned) == (3.0, 2.0)
     assert item.tuned_log2_rate == pytest.approx(rate + 1)
+
+
+def test_a_rate_that_was_tuned_dense_is_a_comparison_of_its_own(make_record: MakeRecord) -> None:
+    records = [make_record("sp", 0.9375, rate, loss) for rate, loss in ((-5.0, 2.5), (-4.0, 2.0), (-3.0, 2.25))]
+    sp, reused = compare([*records, make_record("smupar", 0.9375, -5.0, 1.8)], -5.0, {"sp": -3.0})[:2]
+    assert (reused.title, reused.tuned_dense, sp.tuned_dense) == ("SP tuned dense, re-used", True, False)
+    assert (reused.zero_shot, reused.tuned, reused.regret_percent) == (2.25, 2.0, 12.5)
+    assert reused.regret_to_best_percent == pytest.approx(25.0)
+    assert sp.zero_shot == 2.5
+
+
+def test_the_best_rate_is_that_of_the_smallest_loss(make_record: MakeRecord) -> None:
+    records = [make_record("sp", 0.0, rate, loss) for rate, loss in ((-5.0, 2.5), (-4.0, 2.0), (-3.0, None))]
+    assert best_log2_rate(records) == -4.0
+    assert best_log2_rate(records[2:]) is None, "it diverged"
 
 
 def test_no_records_make_no_comparison() -> None:

@@ -18,6 +18,7 @@ from smupar_transfer.app.console import progress_bar
 from smupar_transfer.app.masking import masked, secrets_of
 from smupar_transfer.app.overrides import PROXY_WORDS, RUN_WORDS, next_command, path_word, set_by_hand, words_given
 from smupar_transfer.app.submission import submitted
+from smupar_transfer.launchers import KeptWorkers
 from smupar_transfer.records import SearchedOn, Tuned, write_tuned
 from smupar_transfer.reporting.number_format import joined, loss, significant
 from smupar_transfer.reporting.provenance import counted
@@ -196,12 +197,16 @@ def _found(search: Search, done: list[TrialOutcome], workers: Workers, path: Pat
     # only where something is left to train: this may build kernels (decision 6)
     if len(done) < total or len(known) < again:
         search = replace(search, execution=resolved(search.execution))
-    with progress_bar(f"tuning {search.settings.name}", total + again, len(done) + len(known)) as bar:
+    # the confirmation goes on with the workers of the search
+    with (
+        KeptWorkers() as kept,
+        progress_bar(f"tuning {search.settings.name}", total + again, len(done) + len(known)) as bar,
+    ):
 
         def wait(count: int) -> None:
             bar.say(f"best {loss(lowest)}, waiting for {count} of another command")
 
-        with closing(run_search(search, workers.count, wait, done, workers.launcher)) as ended:
+        with closing(run_search(search, workers.count, wait, done, workers.launcher, kept)) as ended:
             for trial in ended:
                 lowest = min(lowest, _value(trial))
                 bar.advance(f"best {loss(lowest)}")
@@ -209,7 +214,7 @@ def _found(search: Search, done: list[TrialOutcome], workers: Workers, path: Pat
         def confirm(trials: list[TrialOutcome]) -> None:
             chosen = candidates(search, trials)
             bar.expect(len(trials) + len(chosen) * search.settings.confirm_seeds)
-            with closing(run_repeats(search, trials, workers.count, wait, known, workers.launcher)) as ended:
+            with closing(run_repeats(search, trials, workers.count, wait, known, workers.launcher, kept)) as ended:
                 for repeat in ended:
                     known.append(repeat)
                     bar.advance(f"trial {repeat.trial} with seed {repeat.seed}: {loss(repeat.loss)}")

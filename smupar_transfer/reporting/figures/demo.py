@@ -21,7 +21,12 @@ def _rises(item: Comparison) -> bool:
 
 
 def draw_demo(comparisons: Sequence[Comparison], title: str) -> Figure:
-    """Loss of the target against base learning rate: a curve per parametrization, the zero-shot run as a star."""
+    """Loss of the target against base learning rate: a curve per parametrization, the zero-shot run as a star.
+
+    A rate that was tuned on a dense network of the target's width has an open star on the curve of its parametrization.
+    """
+    reused = [item for item in comparisons if item.tuned_dense and math.isfinite(item.zero_shot)]
+    comparisons = [item for item in comparisons if not item.tuned_dense]
     with style():
         figure = Figure(figsize=(6.4, 4.0))
         axes = figure.subplots()
@@ -44,6 +49,10 @@ def draw_demo(comparisons: Sequence[Comparison], title: str) -> Figure:
                     fontsize=9,
                     bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.0},
                 )
+        for item in reused:
+            at = item.zero_shot_log2_rate, item.zero_shot
+            colour = colour_of(item.name)
+            axes.plot(*at, "*", color="white", markersize=16, markeredgecolor=colour, label=item.title)
         axes.margins(y=0.1)
         # one for all: parametrizations rescale the same base rate, each in its own way
         axes.axvline(comparisons[0].zero_shot_log2_rate, color="grey", linewidth=0.8, linestyle=":")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -56,8 +57,16 @@ def test_it_tells_the_whole_story(smupar: Run, tiny: tuple[str, ...]) -> None:
 
     recipe, tuned = read_recipe(folder / "recipe.yaml"), read_tuned(folder / "tuned.yaml")
     assert (recipe.hparams, recipe.model.width, recipe.sparsity.density) == (tuned.hparams, 32, 0.5)
-    records = list(RunStore(folder))
+    all_records = list(RunStore(folder))
+    records = [record for record in all_records if record.spec.sparsity.density == 0.5]
     assert len(records) == 6 + 1 + 4
+    dense = {r.spec.hparams.learning_rate: r.validation_loss for r in all_records if r not in records}
+    assert len(dense) == 4
+    reused = min(dense, key=lambda rate: dense[rate] or math.inf)
+    assert {(r.spec.parametrization, r.spec.model.width) for r in all_records if r not in records} == {("sp", 32)}
+    (row,) = re.findall(r"^SP tuned dense, re-used +([0-9.]+)", result.stdout, re.MULTILINE)
+    (same,) = [r for r in records if (r.spec.parametrization, r.spec.hparams.learning_rate) == ("sp", reused)]
+    assert float(row) == pytest.approx(same.validation_loss, abs=1e-4)
     offsets = {
         name: sorted(
             math.log2(record.spec.hparams.learning_rate / tuned.hparams.learning_rate)
@@ -81,7 +90,7 @@ def test_it_tells_the_whole_story(smupar: Run, tiny: tuple[str, ...]) -> None:
 
 
 def test_again_it_trains_nothing(smupar: Run, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    few = ("grids.sp=[0.0]", "grids.smupar=[0.0]")
+    few = ("grids.sp=[0.0]", "grids.smupar=[0.0]", "dense_grid=[-1.5]")
     assert smupar("demo", *tiny, *SMALL, *few).returncode == 0
     records = Path("results/demo/records.jsonl").read_bytes()
     monkeypatch.setattr("smupar_transfer.sweeps.run_missing.run", None)
@@ -111,7 +120,19 @@ def test_an_impossible_offset_is_refused(
         at_offset(target, name, octaves)
 
 
-@pytest.mark.parametrize("word", ["+grids.ntk=[0.0]", "grids.sp=[.inf]", "target.sparsity=1.5", "target.width=20"])
+def test_where_nothing_is_tuned_dense_nothing_is_re_used(smupar: Run, tiny: tuple[str, ...]) -> None:
+    """A rate of a grid of its own makes a run of its own; without a grid there is neither."""
+    few = ("grids.sp=[0.0]", "grids.mup=[0.0]", "grids.smupar=[0.0]")
+    assert "re-used" not in smupar("demo", *tiny, *SMALL, *few, "dense_grid=[]").stdout
+    assert len(list(RunStore(Path("results/demo")))) == 3
+    assert "SP tuned dense, re-used" in smupar("demo", *tiny, *SMALL, *few, "dense_grid=[-1.5]").stdout
+    assert len(list(RunStore(Path("results/demo")))) == 3 + 1 + 1
+
+
+IMPOSSIBLE = ("dense_grid=[.nan]", "+grids.ntk=[0.0]", "grids.sp=[.inf]", "target.sparsity=1.5", "target.width=20")
+
+
+@pytest.mark.parametrize("word", IMPOSSIBLE)
 def test_bad_input_is_refused_before_the_search(smupar: Run, tiny: tuple[str, ...], word: str) -> None:
     result = smupar("demo", *tiny, *SMALL, word)
     assert result.returncode == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from matplotlib.axes import Axes
@@ -35,6 +36,15 @@ def test_a_curve_and_a_star_a_parametrization(axes: Axes, points: Points) -> Non
     ]
     assert [line.get_marker() for line in axes.get_lines()[1:4:2]] == ["*", "*"]
     assert axes.get_title() == "a title"
+
+
+def test_what_was_tuned_dense_is_an_open_star_on_the_curve_that_is_there(points: Points) -> None:
+    sp = comparison("sp", (2.75, 2.5, 2.25), 2.5)
+    reused = replace(sp, title="re-used", zero_shot=2.75, zero_shot_log2_rate=-6.0, tuned_dense=True)
+    (axes,) = draw_demo([sp, reused], "t").axes
+    assert points(axes)[:3] == [[(-6.0, 2.75), (-5.0, 2.5), (-4.0, 2.25)], [(-5.0, 2.5)], [(-6.0, 2.75)]]
+    open_star = axes.get_lines()[2]
+    assert (open_star.get_marker(), open_star.get_markerfacecolor()) == ("*", "white")
 
 
 def test_the_tuned_rate_is_marked(axes: Axes, points: Points) -> None:
