@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import smupar_transfer
 from smupar_transfer.app.catalogue import COMMANDS
+from smupar_transfer.app.endings import ExitCode
+from smupar_transfer.app.interruptions import end_politely
 from smupar_transfer.theory import did_you_mean
 
 HELP = """\
@@ -66,9 +68,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command, *rest = words
     if command not in COMMANDS:
         return _unknown(command, rest)
-    from smupar_transfer.app.hydra_entry import launch
+    # before what takes a second to import, during which a person may change their mind, too
+    end_politely()
+    try:
+        from smupar_transfer.app.hydra_entry import launch
 
-    return launch(command, rest)
+        return launch(command, rest)
+    except KeyboardInterrupt:
+        print("\nsmupar: interrupted; run the same command again to go on", file=sys.stderr)
+        return ExitCode.INTERRUPTED
 
 
 HELP_FLAGS = ("--help", "-h", "help")
