@@ -67,8 +67,8 @@ def attention_factors(evidence: Evidence, exponent: float) -> dict[str, float]:
     factors: dict[str, float] = {}
     base = dict(evidence.base.named_modules())
     for path, module in evidence.network.named_modules():
-        own, key = _head_size(module)
-        theirs, _ = _head_size(base.get(path))
+        own, key = head_size(module)
+        theirs, _ = head_size(base.get(path))
         if own is None or theirs is None or own == theirs:
             continue
         before, now = getattr(base[path], "scaling", None), getattr(module, "scaling", None)
@@ -83,7 +83,7 @@ def attention_factors(evidence: Evidence, exponent: float) -> dict[str, float]:
     return factors
 
 
-def _head_size(module: nn.Module | None) -> tuple[int | None, str]:
+def head_size(module: nn.Module | None) -> tuple[int | None, str]:
     """The number of channels of a head of an attention module, and what the module calls it; None for other modules."""
     found = ((getattr(module, key, None), key) for key in HEAD_SIZES)
     return next(((size, key) for size, key in found if isinstance(size, int)), (None, ""))
