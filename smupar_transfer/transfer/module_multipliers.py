@@ -13,7 +13,10 @@ from smupar_transfer.transfer.layouts import Layout, layouts_of, stored_name
 from smupar_transfer.transfer.plan_data import ModuleMultiplier
 from smupar_transfer.transfer.roles import Claim
 
-HEAD_SIZES = ("head_dim", "attention_head_size", "attention_head_dim", "key_value_proj_dim", "d_head")
+HEAD_SIZES = (
+    "qk_head_dim",  # first: some have heads of another size for values
+    *("head_dim", "attention_head_size", "attention_head_dim", "key_value_proj_dim", "d_head", "head_size", "dim_head"),
+)
 """What attention modules of other people call the number of channels of a head."""
 USUAL = -0.5
 """The exponent that attention modules follow where nothing is known of them."""

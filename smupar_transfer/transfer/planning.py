@@ -15,6 +15,7 @@ from smupar_transfer.theory import (
     InputError,
     OptimizerSettings,
     Parametrization,
+    Power,
     RelativeHyperparameters,
     Role,
     ScaledHyperparameters,
@@ -139,8 +140,14 @@ class _Planner:
             own_masks=own_masks,
             initial=initial,
             seed=self.seed,
-            cautions=(*_cautions(rows, hooks), *constant_cautions(self.evidence.network, self.evidence.base)),
+            cautions=(*_cautions(rows, hooks), *self._of_constants()),
         )
+
+    def _of_constants(self) -> Iterator[str]:
+        rules = self.table.rules.values()
+        # SP leaves a model as it is, with whatever follows the width in it
+        if any(power != Power() for rule in rules for power in vars(rule).values()):
+            yield from constant_cautions(self.evidence.network, self.evidence.base)
 
     def _density(self, claim: Claim) -> float:
         """The m_rho of a parameter, as its mask will be counted."""

@@ -59,7 +59,7 @@ def _sentence(name: str, paths: list[str], value: float, before: float, is_embed
         return f"{says} count it, so have input_multiplier make up for it: {before / value:.6g} times the base's"
     return (
         f"{says} count it; if it multiplies what goes in or what comes out, have input_multiplier or output_multiplier "
-        f"make up for it: {before / value:.6g} times the base's"
+        f"make up for it: {before / value:.6g} times the base's; if it multiplies attention, keep the size of heads"
     )
 
 

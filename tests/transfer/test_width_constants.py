@@ -60,6 +60,7 @@ def test_a_factor_of_the_network_itself_is_said_and_one_that_stays_is_not() -> N
         "factor is 8, and 4 in the base: the plan does not count it; if it multiplies what goes in"
     )
     assert plan(Scaled(64, follows=False), Scaled(16, follows=False)).cautions == ()
+    assert plan(Scaled(64), Scaled(16), parametrization="sp").cautions == (), "SP is what the model does by itself"
 
 
 def t5(kind: str, width: int, tied: bool) -> nn.Module:
