@@ -85,6 +85,9 @@ class Parametrization:
 
 
 PER_WIDTH = Power(width=-1)  # 1 / m_d
+# a gradient's entries shrink with the outputs of a layer, and as many of them add up as it has inputs: SGD's rate
+# follows outputs over inputs (as `mup` has it; arXiv 2310.17813, "A Spectral Condition", section 4)
+OUTPUTS_OVER_INPUTS = Power(aspect=1)
 PER_FAN_IN = Power(width=-1, density=-1)  # 1 / (m_d m_rho): one over the non-zero fan-in
 
 # products of queries and keys are divided by sqrt(d_head) (SuPar, Table 1)
@@ -97,7 +100,12 @@ MUP = Parametrization(
         # under SGD whatever is not hidden learns faster with width (muP, Table 8; decision 3)
         # gradients of all weights shrink as 1 / m_d, so that epsilon does, too (CompleteP, Table 1; decision 3)
         Role.EMBEDDING: Rule(sgd_learning_rate=Power(width=1), adam_epsilon=PER_WIDTH),
-        Role.HIDDEN: Rule(init_variance=PER_WIDTH, adam_learning_rate=PER_WIDTH, adam_epsilon=PER_WIDTH),
+        Role.HIDDEN: Rule(
+            init_variance=PER_WIDTH,
+            adam_learning_rate=PER_WIDTH,
+            sgd_learning_rate=OUTPUTS_OVER_INPUTS,
+            adam_epsilon=PER_WIDTH,
+        ),
         # a multiplier of 1 / m_d, in place of smaller values: the form of the `mup` package (decision 3)
         Role.READOUT: Rule(sgd_learning_rate=Power(width=1), adam_epsilon=PER_WIDTH, forward_multiplier=PER_WIDTH),
         Role.VECTOR: Rule(sgd_learning_rate=Power(width=1), adam_epsilon=PER_WIDTH),
@@ -113,7 +121,7 @@ LR_ONLY = MUP.with_rule(
     "SμPar, LR only",
     Role.HIDDEN,
     adam_learning_rate=PER_FAN_IN,
-    sgd_learning_rate=Power(density=-1),  # SuPar, appendix D.3.1
+    sgd_learning_rate=OUTPUTS_OVER_INPUTS * Power(density=-1),  # SuPar, appendix D.3.1
 )
 
 SMUPAR = INIT_ONLY.with_rule(

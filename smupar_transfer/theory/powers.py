@@ -38,8 +38,12 @@ class Axis:
 
 
 AXES: Mapping[str, Axis] = MappingProxyType(
-    # m_rho is at most 1: the proxy is dense (SuPar, section 3)
-    {"width": Axis("m_d", "width factor"), "density": Axis("m_rho", "density factor", largest=1.0)}
+    {
+        "width": Axis("m_d", "width factor"),
+        # at most 1: the proxy is dense (SuPar, section 3)
+        "density": Axis("m_rho", "density factor", largest=1.0),
+        "aspect": Axis("m_a", "growth of outputs over that of inputs"),
+    }
 )
 """Every axis by name, in the order in which factors are multiplied. A new one, such as depth, is one entry here."""
 
@@ -86,8 +90,9 @@ class ScaleFactors(_ByAxis):
     """How much larger and sparser a parameter is than the same one of the dense proxy: a positive number an axis.
 
     ``width`` is m_d = d / d_base, the ratio of fan-ins of a matrix that maps width to width. ``density`` is
-    m_rho = rho / rho_base in (0, 1]; the proxy is dense, so m_rho = rho (SuPar, arXiv 2405.15743, section 3). An axis
-    that is left out is as at the proxy: 1.
+    m_rho = rho / rho_base in (0, 1]; the proxy is dense, so m_rho = rho (SuPar, arXiv 2405.15743, section 3).
+    ``aspect`` is m_a, the ratio of fan-outs over that of fan-ins: 1 where both grow alike. An axis that is left out is
+    as at the proxy: 1.
 
     Raises:
         InputError: a factor is impossible.

@@ -66,4 +66,6 @@ def _gradient(readout: Rule) -> Power:
     A step dW = -eta g x^T makes dW x a sum of as many aligned terms as there are non-zero weights a neuron, each
     proportional to g.
     """
-    return readout.forward_multiplier * readout.init_variance**0.5
+    power = readout.forward_multiplier * readout.init_variance**0.5
+    # g has an entry for each of the layer's outputs, which are m_d m_a times as many as at the proxy
+    return power * Power(aspect=power["width"])

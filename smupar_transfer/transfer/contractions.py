@@ -8,6 +8,7 @@ Each operation's tensors are matched with parameters by storage, and with their 
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from smupar_transfer.theory import InputError
+from smupar_transfer.transfer.layouts import layouts_of
 
 # the first argument of addmm and baddbmm is what is added to the product
 PRODUCTS = {"mm": (0, 1), "bmm": (0, 1), "_grouped_mm": (0, 1), "addmm": (1, 2), "baddbmm": (1, 2)}
@@ -35,10 +37,11 @@ COPIES = frozenset({"clone", "_to_copy", "copy", "contiguous"})
 COMBINING = frozenset(
     {
         *("add", "add_", "sub", "mul", "mul_", "div", "cat", "stack", "where", "index", "index_select", "gather"),
-        *("exp", "neg", "softplus", "sigmoid", "silu", "tanh", "pow", "rsqrt", "log", "_softmax"),
+        *("exp", "neg", "softplus", "sigmoid", "silu", "tanh", "pow", "rsqrt", "log", "_softmax", "native_layer_norm"),
     }
 )
-"""Operations that take a parameter entry by entry. What else happens to one is not understood, and decides nothing."""
+"""Operations that take a parameter entry by entry, or as an activation. What else happens to one is not understood, and
+decides nothing."""
 
 
 @dataclass
@@ -46,20 +49,21 @@ class Use:
     """What a forward pass did with one parameter.
 
     Attributes:
-        contracted: The axes that products summed over, seen one at a time.
+        contracted: The axes that products summed over, of each product: several where one dimension ran along them.
         looked_up: Whether rows of it were picked.
-        combined: Whether it was added, multiplied or used otherwise, entry by entry.
+        combined: Whether it was added, multiplied or used otherwise, entry by entry; or went into a layer itself, as
+            learned queries do.
         unknown: Whether an operation had it of which nothing is known here.
     """
 
-    contracted: set[int] = field(default_factory=set)
+    contracted: set[tuple[int, ...]] = field(default_factory=set)
     looked_up: bool = False
     combined: bool = False
     unknown: bool = False
 
     @property
-    def axis(self) -> int | None:
-        """The axis that is summed over, if it is one and the same in all products."""
+    def axes(self) -> tuple[int, ...] | None:
+        """The axes that are summed over, if they are the same in all products."""
         return next(iter(self.contracted)) if len(self.contracted) == 1 else None
 
 
@@ -118,15 +122,28 @@ class _Held:
 
     Attributes:
         use: What happens to the parameter.
-        axes: From strides in this memory to axes of the parameter.
+        runs: From strides in this memory to the length of what lies along them, and to axes of the parameter.
+        is_weight: Whether a module of a known type owns the parameter, and multiplies with it.
     """
 
     use: Use
-    axes: dict[int, int]
+    runs: dict[int, tuple[int, tuple[int, ...]]]
+    is_weight: bool
 
-    def axis(self, tensor: Tensor, dimension: int) -> int | None:
-        """The axis of the parameter along which a dimension of a view of this memory runs, if it does."""
-        return self.axes.get(tensor.stride(dimension))
+    def axes(self, tensor: Tensor, dimension: int) -> tuple[int, ...] | None:
+        """The axes of the parameter along which a dimension of a view of this memory runs, if it does.
+
+        They are several where heads and their channels, say, were made one dimension for a product.
+        """
+        stride, size = tensor.stride(dimension), tensor.shape[dimension]
+        length, axes = self.runs.get(stride, (0, ()))
+        if size <= length:
+            return axes  # a part of an axis, too
+        inside = [run for step, run in self.runs.items() if stride <= step < stride * size]
+        # other strides between them: the dimension runs along something else as well
+        if not axes or math.prod(length for length, _ in inside) != size:
+            return None
+        return tuple(sorted(axis for _, axes in inside for axis in axes))
 
 
 class _Watcher(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -137,9 +154,16 @@ class _Watcher(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.uses: dict[str, Use] = {}
         self._held: dict[int, _Held] = {}
         self._copies: list[Tensor] = []  # kept, so that no other tensor gets their memory
+        weights = {
+            id(parameter)
+            for module in network.modules()
+            for leaf in layouts_of(module)
+            if (parameter := module._parameters.get(leaf)) is not None
+        }
         for name, parameter in network.named_parameters():
             self.uses[name] = use = Use()
-            self._held[_storage(parameter)] = _Held(use, _strides(parameter, range(parameter.ndim)))
+            runs = _runs(parameter, [(axis,) for axis in range(parameter.ndim)])
+            self._held[_storage(parameter)] = _Held(use, runs, id(parameter) in weights)
 
     def __torch_dispatch__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -149,13 +173,16 @@ class _Watcher(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if name in PRODUCTS:
             left, right = PRODUCTS[name]
             # (n, k) times (k, m) sums over k
-            self._contract(args[left], -1)
-            self._contract(args[right], -2)
+            self._contract(args[left], -1, by=args[right])
+            self._contract(args[right], -2, by=args[left])
         elif name == "embedding":
             for held in self._of(args[0]):
                 held.use.looked_up = True
         elif name in CONVOLUTIONS:
-            self._contract(args[1], 1)  # (outputs, inputs, *kernel), as convolutions have it that are not transposed
+            # (outputs, inputs, *kernel), as convolutions have it that are not transposed
+            self._contract(args[1], 1, by=args[0])
+            for held in self._of(args[0]):
+                held.use.combined = True
         elif name in COPIES:
             self._copy(args[0], result)
         elif name not in VIEWS:
@@ -170,29 +197,34 @@ class _Watcher(TorchDispatchMode):  # type: ignore[no-untyped-call]
         strided = [tensor for tensor in tensors if isinstance(tensor, Tensor) and tensor.layout is torch.strided]
         return [self._held[_storage(tensor)] for tensor in strided if _storage(tensor) in self._held]
 
-    def _contract(self, argument: Tensor, dimension: int) -> None:
+    def _contract(self, argument: Tensor, dimension: int, by: Tensor) -> None:
+        others = self._of(by)
         for held in self._of(argument):
-            axis = held.axis(argument, dimension)
-            if axis is None:
+            axes = held.axes(argument, dimension)
+            if others and not held.is_weight:
+                # of two parameters one is the weight, and the other what goes into it: types tell, or nothing does
+                held.use.combined |= others[0].is_weight
+                held.use.unknown |= not others[0].is_weight
+            elif axes is None:
                 held.use.unknown = True
             else:
-                held.use.contracted.add(axis)
+                held.use.contracted.add(axes)
 
     def _copy(self, source: Tensor, result: object) -> None:
         for held in self._of(source):
             if isinstance(result, Tensor):
-                axes = [held.axis(source, dimension) for dimension in range(source.ndim)]
-                self._held[_storage(result)] = _Held(held.use, _strides(result, axes))
+                axes = [held.axes(source, dimension) for dimension in range(source.ndim)]
+                self._held[_storage(result)] = _Held(held.use, _runs(result, axes), held.is_weight)
                 self._copies.append(result)
 
 
-def _strides(tensor: Tensor, axes: Iterable[int | None]) -> dict[int, int]:
+def _runs(tensor: Tensor, axes: Iterable[tuple[int, ...] | None]) -> dict[int, tuple[int, tuple[int, ...]]]:
     """From the strides of a tensor to what its dimensions are; strides that two dimensions share tell nothing."""
-    known: dict[int, list[int]] = {}
-    for dimension, axis in enumerate(axes):
+    known: dict[int, list[tuple[int, tuple[int, ...]]]] = {}
+    for dimension, run in enumerate(axes):
         # a dimension of 1 may have any stride
-        if axis is not None and tensor.shape[dimension] > 1:
-            known.setdefault(tensor.stride(dimension), []).append(axis)
+        if run is not None and tensor.shape[dimension] > 1:
+            known.setdefault(tensor.stride(dimension), []).append((tensor.shape[dimension], run))
     return {stride: same[0] for stride, same in known.items() if len(same) == 1}
 
 

@@ -42,18 +42,25 @@ class Evidence:
     @cached_property
     def layouts(self) -> dict[str, Layout]:
         """The layouts of weights whose module's type is known; of shared ones, the embedding's if there is one."""
+        layouts: dict[str, Layout] = {}
+        for name, layout in self._weights:
+            if name not in layouts or layout.role is Role.EMBEDDING:
+                layouts[name] = layout
+        return layouts
+
+    @cached_property
+    def _weights(self) -> list[tuple[str, Layout]]:
+        """Every use of a weight by a module whose type is known; a shared weight has several."""
         # by identity: of the names of a shared weight, `named_parameters` gives the first alone
         named = {id(parameter): name for name, parameter in self.network.named_parameters()}
-        layouts: dict[str, Layout] = {}
+        weights = []
         for prefix, module in self.network.named_modules():
             for leaf, layout in layouts_of(module).items():
                 name = join(prefix, stored_name(module, leaf))
                 path, _, last = name.rpartition(".")
                 stored = self.network.get_submodule(path)._parameters.get(last)
-                name = named.get(id(stored), name)
-                if name not in layouts or layout.role is Role.EMBEDDING:
-                    layouts[name] = layout
-        return layouts
+                weights.append((named.get(id(stored), name), layout))
+        return weights
 
     @cached_property
     def blocks(self) -> tuple[str, ...]:
@@ -89,6 +96,17 @@ class Evidence:
     def anything_grows(self) -> bool:
         """Whether any dimension of any parameter tells widths apart."""
         return any(self.growing.values())
+
+    @cached_property
+    def readouts(self) -> dict[str, Layout]:
+        """The weights of known layouts whose inputs grow and whose outputs do not, shared with an embedding or not."""
+        growing = self.growing
+        return {
+            name: layout
+            for name, layout in self._weights
+            # some modules have a name for a weight that they have not
+            if name in growing and not growing[name].isdisjoint(layout.inputs) and layout.output not in growing[name]
+        }
 
     def base_parameter(self, name: str) -> nn.Parameter:
         """The parameter of the base that stands where one of the network does."""

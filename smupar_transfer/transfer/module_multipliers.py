@@ -13,7 +13,10 @@ from smupar_transfer.transfer.layouts import Layout, layouts_of, stored_name
 from smupar_transfer.transfer.plan_data import ModuleMultiplier
 from smupar_transfer.transfer.roles import Claim
 
-HEAD_SIZES = ("head_dim", "attention_head_size", "attention_head_dim", "key_value_proj_dim", "d_head")
+HEAD_SIZES = (
+    "qk_head_dim",  # first: some have heads of another size for values
+    *("head_dim", "attention_head_size", "attention_head_dim", "key_value_proj_dim", "d_head", "head_size", "dim_head"),
+)
 """What attention modules of other people call the number of channels of a head."""
 USUAL = -0.5
 """The exponent that attention modules follow where nothing is known of them."""
@@ -67,8 +70,8 @@ def attention_factors(evidence: Evidence, exponent: float) -> dict[str, float]:
     factors: dict[str, float] = {}
     base = dict(evidence.base.named_modules())
     for path, module in evidence.network.named_modules():
-        own, key = _head_size(module)
-        theirs, _ = _head_size(base.get(path))
+        own, key = head_size(module)
+        theirs, _ = head_size(base.get(path))
         if own is None or theirs is None or own == theirs:
             continue
         before, now = getattr(base[path], "scaling", None), getattr(module, "scaling", None)
@@ -83,7 +86,7 @@ def attention_factors(evidence: Evidence, exponent: float) -> dict[str, float]:
     return factors
 
 
-def _head_size(module: nn.Module | None) -> tuple[int | None, str]:
+def head_size(module: nn.Module | None) -> tuple[int | None, str]:
     """The number of channels of a head of an attention module, and what the module calls it; None for other modules."""
     found = ((getattr(module, key, None), key) for key in HEAD_SIZES)
     return next(((size, key) for size, key in found if isinstance(size, int)), (None, ""))

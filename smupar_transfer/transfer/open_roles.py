@@ -72,8 +72,10 @@ class OpenRolesError(InputError):
         if pattern.endswith("bias"):
             return "vector"
         first = next(parameter for parameter in self.parameters if parameter.pattern == pattern)
-        grown = sum(own != base for own, base in zip(first.shape, first.base, strict=True))
-        return "hidden" if grown != 1 else "readout"
+        grown = [axis for axis, (own, base) in enumerate(zip(first.shape, first.base, strict=True)) if own != base]
+        if len(grown) != 1:
+            return "hidden"
+        return "embedding" if grown == [0] else "readout"  # outputs come first, as torch has it
 
     @property
     def line(self) -> str:

@@ -23,6 +23,7 @@ class ParameterShape:
         role: The row of the parametrization that applies.
         fan_in: The number of inputs that an output sums over, zeros included; 1 for vectors.
         width: The m_d of this very tensor: the dimension that its role scales with, over that of the proxy.
+        aspect: For hidden weights, the growth of outputs over that of inputs; 1 for others.
     """
 
     name: str
@@ -30,6 +31,7 @@ class ParameterShape:
     role: Role
     fan_in: int
     width: float
+    aspect: float
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,9 @@ def compare_shapes(network: nn.Module, proxy: nn.Module) -> tuple[ParameterShape
         OpenRolesError: a parameter has no role.
     """
     claims = claim_parameters(Evidence(network, proxy))
-    return tuple(ParameterShape(claim.name, claim.shape, claim.role, claim.fan_in, claim.width) for claim in claims)
+    return tuple(
+        ParameterShape(claim.name, claim.shape, claim.role, claim.fan_in, claim.width, claim.aspect) for claim in claims
+    )
 
 
 def plan_parameters(network: nn.Module, proxy: nn.Module, rules: Rules, seed: int = 0) -> tuple[ParameterPlan, ...]:
@@ -97,7 +101,7 @@ def plan_parameters(network: nn.Module, proxy: nn.Module, rules: Rules, seed: in
     """
     rows = []
     for parameter in compare_shapes(network, proxy):
-        factors = ScaleFactors(parameter.width, _density(network, parameter, seed))
+        factors = ScaleFactors(parameter.width, _density(network, parameter, seed), aspect=parameter.aspect)
         rows.append(ParameterPlan.of(parameter, rules.values(parameter.role, factors)))
     return tuple(rows)
 

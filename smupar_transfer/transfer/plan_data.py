@@ -39,6 +39,7 @@ class PlanRow:
         epsilon: Adam's epsilon, as torch takes it.
         forward_multiplier: What hooks multiply the layer's input or output with; 1 where there is none.
         why: The evidence that decided the role.
+        m_a: For hidden weights, the growth of outputs over that of inputs, which SGD's learning rate follows; else 1.
     """
 
     name: str
@@ -55,6 +56,7 @@ class PlanRow:
     epsilon: float
     forward_multiplier: float
     why: str
+    m_a: float = 1.0
 
     @property
     def absolute(self) -> ParameterPlan:
@@ -70,6 +72,7 @@ class PlanRow:
             role=self.role,
             fan_in=self.fan_in,
             width=self.m_d,
+            aspect=self.m_a,
             density=self.m_rho,
             init_std=math.nan if self.init_std is None else self.init_std,
             learning_rate=self.learning_rate,
@@ -166,6 +169,8 @@ class PlanData:
         rows = tuple(replace(row, why="", init_std=None) for row in self.rows)
         # masks are hashed below: `asdict` would copy them, and JSON has no tensors
         content = asdict(replace(self, own_masks={}, cautions=(), initial={}, rows=rows))
+        for row in content["rows"]:
+            del row["m_a"]  # younger than the first checkpoints; learning rates say what it does
         masks = {
             name: hashlib.sha256(mask.cpu().numpy().tobytes()).hexdigest() for name, mask in self.own_masks.items()
         }

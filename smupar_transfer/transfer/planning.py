@@ -15,6 +15,7 @@ from smupar_transfer.theory import (
     InputError,
     OptimizerSettings,
     Parametrization,
+    Power,
     RelativeHyperparameters,
     Role,
     ScaledHyperparameters,
@@ -22,6 +23,7 @@ from smupar_transfer.theory import (
     without_multiplier,
 )
 from smupar_transfer.theory import parametrization as table_of
+from smupar_transfer.transfer.computed_weights import require_proportional
 from smupar_transfer.transfer.contractions import trace
 from smupar_transfer.transfer.densities import Density, MaskRequest, request_masks
 from smupar_transfer.transfer.evidence import Evidence, Override
@@ -33,6 +35,7 @@ from smupar_transfer.transfer.relative_hyperparameters import as_relative
 from smupar_transfer.transfer.roles import Claim, claim_parameters
 from smupar_transfer.transfer.rules import Rules
 from smupar_transfer.transfer.thin import MINIMUM_WEIGHTS_PER_NEURON, is_thin
+from smupar_transfer.transfer.width_constants import constant_cautions
 
 
 def plan(
@@ -82,6 +85,7 @@ def plan(
     """
     if next(model.parameters(), None) is None:
         raise InputError("model", type(model).__name__, "has no parameters: there is nothing to plan")
+    require_proportional(model, base)
     relative = as_relative(hparams)
     settings = optimizer if isinstance(optimizer, OptimizerSettings) else OptimizerSettings(name=optimizer)
     # without these nothing is scaled at the base's own shape, and an open role there does no harm
@@ -116,7 +120,8 @@ class _Planner:
         weights = {claim.name.rpartition(".")[0]: claim for claim in reversed(claims) if claim.layout is not None}
         for claim in claims:
             density = self._density(claim)
-            scaled = self._scaled(claim.role, claim.width, density, is_end=claim.is_end)
+            factors = ScaleFactors(claim.width, density, aspect=claim.aspect)
+            scaled = self._scaled(claim.role, factors, is_end=claim.is_end)
             own = own_multipliers(self.evidence, claim, scaled.forward_multiplier)
             # a constant that no hook can multiply with is worth another initialisation and another rate (decision 22)
             trained = scaled if own else without_multiplier(scaled, self.settings.rule)
@@ -135,8 +140,14 @@ class _Planner:
             own_masks=own_masks,
             initial=initial,
             seed=self.seed,
-            cautions=tuple(_cautions(rows, hooks)),
+            cautions=(*_cautions(rows, hooks), *self._of_constants()),
         )
+
+    def _of_constants(self) -> Iterator[str]:
+        rules = self.table.rules.values()
+        # SP leaves a model as it is, with whatever follows the width in it
+        if any(power != Power() for rule in rules for power in vars(rule).values()):
+            yield from constant_cautions(self.evidence.network, self.evidence.base)
 
     def _density(self, claim: Claim) -> float:
         """The m_rho of a parameter, as its mask will be counted."""
@@ -145,11 +156,11 @@ class _Planner:
         layer = self.evidence.network.get_submodule(claim.name.rpartition(".")[0])
         return layer.density if isinstance(layer, SparseLinear) and claim.role is Role.HIDDEN else 1.0
 
-    def _scaled(self, role: Role, width: float, density: float, *, is_end: bool) -> ScaledHyperparameters:
+    def _scaled(self, role: Role, factors: ScaleFactors, *, is_end: bool) -> ScaledHyperparameters:
         """What the rules make of base values of 1; base multipliers count at the ends of the network."""
         inputs, outputs = (self.hparams.input_multiplier, self.hparams.output_multiplier) if is_end else (1.0, 1.0)
         unit = BaseHyperparameters(1.0, 1.0, inputs, outputs, weight_decay=1.0)
-        return Rules(self.table, unit, self.settings).scaled(role, ScaleFactors(width, density))
+        return Rules(self.table, unit, self.settings).scaled(role, factors)
 
     def _tied(self, claim: Claim) -> list[ModuleMultiplier]:
         """The hooks of readouts that share an embedding's weight."""
@@ -157,7 +168,7 @@ class _Planner:
         for path, layout in tied_readouts(self.evidence, claim):
             # the readout sums over other axes of the weight than the embedding, and has a width of its own
             width = self.evidence.ratio(claim.name, layout.inputs)
-            factor = self._scaled(Role.READOUT, width, 1.0, is_end=True).forward_multiplier
+            factor = self._scaled(Role.READOUT, ScaleFactors(width), is_end=True).forward_multiplier
             if factor != 1:
                 multipliers.append(ModuleMultiplier(path, "input", factor))
         return multipliers
@@ -192,6 +203,7 @@ class _Planner:
             fan_in=claim.fan_in,
             m_d=claim.width,
             m_rho=density,
+            m_a=claim.aspect,
             init_std=std,
             forward_multiplier=scaled.forward_multiplier,
             why=claim.why,

@@ -14,7 +14,7 @@ from torch import nn
 
 from smupar_transfer.theory import InputError, Role, choose
 from smupar_transfer.transfer.evidence import Evidence, product
-from smupar_transfer.transfer.layouts import Layout
+from smupar_transfer.transfer.layouts import Layout, layouts_of
 from smupar_transfer.transfer.open_roles import OpenParameter, OpenRolesError
 
 
@@ -28,6 +28,7 @@ class Claim:
         role: The row of the parametrization that applies.
         fan_in: The number of inputs that an output sums over, zeros included; 1 for vectors.
         width: The m_d of this very tensor: the dimension that its role scales with, over that of the base.
+        aspect: For hidden weights, the growth of outputs over that of inputs; 1 for others, of which one side grows.
         layout: Which axes are inputs and outputs; None for vectors and for what no product contracts.
         is_end: Whether it stands at an end of the network, where base multipliers apply: what is inside of repeated
             blocks does not.
@@ -39,6 +40,7 @@ class Claim:
     role: Role
     fan_in: int
     width: float
+    aspect: float
     layout: Layout | None
     is_end: bool
     why: str
@@ -78,7 +80,7 @@ def _overridden(evidence: Evidence, name: str) -> Claim | None:
         raise InputError(f"roles[{pattern}]", axis, f"is no axis of {name}, of shape {shape}")
     if axis is not None and layout is not None:
         # the range turns an axis that is counted from the end into one from the front
-        layout = _contracting(shape, range(len(shape))[axis], evidence.growing[name])
+        layout = _contracting(shape, (range(len(shape))[axis],), evidence.growing[name])
     if layout is None and role is not Role.VECTOR:
         raise InputError(f"roles[{pattern}]", str(role), f"{name} of shape {shape} is no matrix", "say 'vector'")
     # a router reads out inside of a block: base multipliers are for the ends of the network
@@ -101,11 +103,11 @@ def _convention(shape: tuple[int, ...]) -> Layout | None:
     return Layout((len(shape) - 1,), len(shape) - 2) if len(shape) >= 2 else None
 
 
-def _contracting(shape: tuple[int, ...], axis: int, growing: frozenset[int]) -> Layout:
-    """A weight of which one axis is summed over; outputs lie along the last other one, or the last other that grows."""
-    others = [other for other in range(len(shape)) if other != axis]
+def _contracting(shape: tuple[int, ...], axes: tuple[int, ...], growing: frozenset[int]) -> Layout:
+    """A weight of which some axes are summed over; outputs lie along the last other one, or the last that grows."""
+    others = [other for other in range(len(shape)) if other not in axes]
     grown = [other for other in others if other in growing]
-    return Layout((axis,), (grown or others)[-1])
+    return Layout(axes, (grown or others)[-1])
 
 
 def _from_evidence(evidence: Evidence, name: str) -> Claim | None:
@@ -118,14 +120,16 @@ def _from_evidence(evidence: Evidence, name: str) -> Claim | None:
     if layout is not None:
         return _by_growth(evidence, name, layout, "")
     use = evidence.use(name)
-    if use.axis is not None:
-        layout = _contracting(shape, use.axis, evidence.growing[name])
-        return _by_growth(evidence, name, layout, f"a forward pass sums over axis {use.axis}; ")
+    # with no axis left for outputs it is no weight
+    if use.axes is not None and len(use.axes) < len(shape):
+        layout = _contracting(shape, use.axes, evidence.growing[name])
+        over = f"{'axis' if len(use.axes) == 1 else 'axes'} {' and '.join(map(str, use.axes))}"
+        return _by_growth(evidence, name, layout, f"a forward pass sums over {over}; ")
     if use.looked_up:
         return _claim(evidence, name, Role.EMBEDDING, Layout((0,), 1), "a forward pass looks up its rows")
     # what is not understood decides nothing: a wrong role would train without a word (decision 22)
     if use.combined and not use.contracted and not use.unknown:
-        return _uncontracted(evidence, name, "a forward pass multiplies nothing with it")
+        return _uncontracted(evidence, name, "a forward pass sums over none of its axes")
     if shape[0] == 1 and evidence.anything_grows:
         return _uncontracted(evidence, name, "its first dimension of 1 stands for the batch")
     return None
@@ -158,15 +162,37 @@ def _by_growth(evidence: Evidence, name: str, layout: Layout, prefix: str) -> Cl
 
 
 def _is_router(evidence: Evidence, name: str, layout: Layout) -> bool:
-    """Whether it has one output for each of the experts that stand beside it: modules in a list, or stacked weights."""
+    """Whether it has one output for each of the experts that stand beside it: modules in a list, or stacked weights.
+
+    A network of ten blocks may have ten classes. Blocks normalise and attend, which experts do not; and the only layer
+    that reads out at the end of a network is its output.
+    """
+    if not _counts_experts(evidence, name, layout):
+        return False
+    return name.startswith(evidence.blocks) or any(
+        other != name and not other.startswith(evidence.blocks) and not _counts_experts(evidence, other, beside)
+        for other, beside in evidence.readouts.items()
+    )
+
+
+def _counts_experts(evidence: Evidence, name: str, layout: Layout) -> bool:
     parent = name.rpartition(".")[0].rpartition(".")[0]
-    experts = evidence.shapes[name][layout.output]
-    for module in evidence.network.get_submodule(parent).children():
-        # (experts, inputs, outputs), as GPT-OSS has them
-        stacks = [parameter for parameter in module.parameters(recurse=False) if parameter.ndim == 3]
-        if (isinstance(module, nn.ModuleList) and len(module) == experts) or any(len(s) == experts for s in stacks):
-            return True
-    return False
+    outputs = evidence.shapes[name][layout.output]
+    return outputs > 1 and any(outputs == _experts(m) for m in evidence.network.get_submodule(parent).children())
+
+
+def _experts(module: nn.Module) -> int:
+    """How many experts a module may hold: as a list, or stacked, (experts, inputs, outputs), as GPT-OSS has them."""
+    if isinstance(module, nn.ModuleList):
+        names = [type(inner).__name__ for inner in module.modules()]
+        return 0 if any(kind in name for name in names for kind in ("Norm", "Attention")) else len(module)
+    known = layouts_of(module)
+    stacks = (
+        len(parameter)
+        for name, parameter in module.named_parameters(recurse=False)
+        if parameter.ndim == 3 and name not in known and min(parameter.shape) > 1
+    )
+    return next(stacks, 0)
 
 
 def _claim(
@@ -182,7 +208,10 @@ def _claim(
     if is_end is None:
         is_end = not name.startswith(evidence.blocks)
     is_end = is_end and layout is not None and not layout.is_inner and role in (Role.EMBEDDING, Role.READOUT)
-    return Claim(name, shape, role, fan_in, evidence.ratio(name, axes), layout, is_end, why)
+    width, aspect = evidence.ratio(name, axes), 1.0
+    if role is Role.HIDDEN and layout is not None:
+        aspect = evidence.ratio(name, (layout.output,)) / width
+    return Claim(name, shape, role, fan_in, width, aspect, layout, is_end, why)
 
 
 def role_table(network: nn.Module) -> dict[str, Claim]:

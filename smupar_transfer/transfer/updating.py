@@ -102,7 +102,7 @@ def _density(name: str, mask: Tensor) -> float:
 
 def _rescaled(row: PlanRow, density: float, rules: Rules, plan: PlanData) -> PlanRow:
     """A row of hidden weights at another density. Initial values are of the past, and stay as they were planned."""
-    scaled = rules.scaled(Role.HIDDEN, ScaleFactors(row.m_d, density))
+    scaled = rules.scaled(Role.HIDDEN, ScaleFactors(row.m_d, density, aspect=row.m_a))
     return replace(row, m_rho=density, **trained_with(scaled, plan.hparams))
 
 

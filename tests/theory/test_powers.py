@@ -105,7 +105,7 @@ def test_immutable() -> None:
 
 @pytest.mark.parametrize("kind", [Power, ScaleFactors])
 def test_an_axis_that_is_none_is_refused(kind: type[Power] | type[ScaleFactors]) -> None:
-    with pytest.raises(TypeError, match="no axis is called experts; there are width, density"):
+    with pytest.raises(TypeError, match="no axis is called experts; there are width, density, aspect"):
         kind(experts=2.0)
 
 

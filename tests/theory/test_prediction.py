@@ -108,3 +108,18 @@ def test_exponents_of_the_first_sgd_update(table: Parametrization, update: Power
     drifting = predicted(wrong, Coordinate.UPDATE, SGD)
     assert drifting is not None
     assert drifting["width"] == 1
+
+
+def test_a_first_sgd_update_stays_put_where_outputs_grow_as_they_like() -> None:
+    """Entries of a gradient shrink as outputs become more, and each update sums over as many terms as inputs."""
+    plain = MUP.with_rule("plain", "Plain", Role.HIDDEN, sgd_learning_rate=NOTHING)
+    base, settings = BaseHyperparameters(0.01, 0.1), OptimizerSettings(name="sgd")
+    rng = np.random.default_rng(7)
+    for outputs, inputs in ((16.0, 4.0), (4.0, 16.0), (4.0, 4.0)):
+        factors = ScaleFactors(inputs, aspect=outputs / inputs)
+        # as large at every width as a readout with muP's multiplier hands it back
+        gradient = rng.choice([-1.0, 1.0], round(8 * outputs)) / outputs
+        x = rng.choice([-1.0, 1.0], round(8 * inputs))
+        rates = [scale(table, Role.HIDDEN, factors, base, settings).learning_rate for table in (MUP, plain)]
+        sizes = [float(np.abs(rate * np.outer(gradient, x) @ x).mean()) for rate in rates]
+        assert sizes == pytest.approx([0.08, 0.08 * inputs / outputs]), "the second is the control"

@@ -142,7 +142,9 @@ def test_epsilon_follows_the_setting() -> None:
 
 
 @pytest.mark.parametrize("form", WeightDecayForm)
-@pytest.mark.parametrize(("name", "rate"), [("adamw", Power(-1, -1)), ("sgd", Power(density=-1))], ids=["adamw", "sgd"])
+@pytest.mark.parametrize(
+    ("name", "rate"), [("adamw", Power(-1, -1)), ("sgd", Power(density=-1, aspect=1))], ids=["adamw", "sgd"]
+)
 def test_the_update_rule_chooses_its_own_column(name: str, rate: Power, form: WeightDecayForm) -> None:
     assert OptimizerSettings(name).rule.learning_rate(SMUPAR[Role.HIDDEN], Role.HIDDEN) == rate
     assert weight_decay_power(rate, form) == (rate**-1 if form is WeightDecayForm.INDEPENDENT else Power())

@@ -147,7 +147,7 @@ def test_updates_are_predicted_by_how_large_they_are() -> None:
     assert predicted(SP, Coordinate.UPDATE, rule) == fan_in * Power(width=-0.25)
     assert predicted(SP, Coordinate.UPDATE, replace(rule, size=UpdateSize.PROPORTIONAL)) == fan_in * Power(width=-0.25)
     of_gradient = predicted(SMUPAR, Coordinate.UPDATE, replace(rule, size=UpdateSize.PROPORTIONAL))
-    assert of_gradient == Power(width=1 - 0.25 - 1, density=1)
+    assert of_gradient == Power(width=1 - 0.25 - 1, density=1, aspect=-1), "gradients shrink as outputs grow"
     other = replace(rule, size=UpdateSize.OTHER)
     assert predicted(SMUPAR, Coordinate.UPDATE, other) is None
     for coordinate in (Coordinate.ACTIVATION, Coordinate.GRADIENT):

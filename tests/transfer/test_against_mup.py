@@ -9,8 +9,6 @@ they do so on purpose:
 - Weight decay of biases and gains: ``mup`` decays them as any other parameter; here they are never decayed.
 - Attention: ``mup``'s users divide by the head's size themselves, with a constant that makes up for it at the base;
   here a module keeps its 1 / sqrt(head size) and the plan multiplies by what is missing.
-- SGD where inputs and outputs grow by different factors: ``mup`` has the rate follow outputs over inputs; a table of
-  rules knows one m_d for each parameter, that of its inputs, and leaves the rate of hidden weights alone.
 - Tied weights: ``mup`` rescales them as a readout's, by the root of m_d, and expects them to be drawn anew; here they
   are an embedding's.
 """
@@ -174,21 +172,27 @@ def test_attention_is_divided_by_the_heads_size_by_a_constant_on_what_the_module
     assert theirs.get_submodule("attention").scaling == pytest.approx(base**0.5 / size)
 
 
-def test_rates_of_sgd_differ_where_inputs_and_outputs_grow_unevenly() -> None:
-    def make(scale: int) -> nn.Module:
-        one, other = 16 * scale, 16 * scale**2
-        return nn.Sequential(nn.Linear(8, one), nn.Linear(one, other), nn.Linear(other, 4))
+def uneven(scale: int) -> nn.Module:
+    """Layers of which one grows as the square of the other: of the hidden weights, one widens and one narrows."""
+    one, other = 16 * scale, 16 * scale**2
+    return nn.Sequential(nn.Linear(8, one), nn.Linear(one, other), nn.Linear(other, one), nn.Linear(one, 4))
 
-    theirs, base, delta = make(4), make(1), make(2)
-    mup.set_base_shapes(theirs, base, delta=delta, do_assert=False)
-    expected = rates(mup.MuSGD(theirs.parameters(), lr=1.0), theirs)
-    planned = plan(make(4), base, parametrization="mup", optimizer="sgd")
-    differing = {row.name for row in planned.rows if row.learning_rate_factor != expected[row.name][0]}
-    assert differing == {"1.weight"}
-    assert (planned["1.weight"].learning_rate_factor, expected["1.weight"][0]) == (1.0, 16 / 4)
-    planned = plan(make(4), base, parametrization="mup")
-    under_adam = {name: rate for name, (rate, _) in rates(mup.MuAdam(theirs.parameters(), lr=1.0), theirs).items()}
-    assert {row.name: row.learning_rate_factor for row in planned.rows} == under_adam
+
+@pytest.mark.parametrize(("optimizer", "theirs"), [("adamw", mup.MuAdam), ("sgd", mup.MuSGD)])
+def test_rates_are_mups_where_inputs_and_outputs_grow_unevenly(optimizer: str, theirs: Maker) -> None:
+    model, base = uneven(4), uneven(1)
+    mup.set_base_shapes(model, base, delta=uneven(2), do_assert=False)
+    expected = {name: rate for name, (rate, _) in rates(theirs(model.parameters(), lr=1.0), model).items()}
+    planned = plan(uneven(4), base, parametrization="mup", optimizer=optimizer)
+    assert {row.name: row.learning_rate_factor for row in planned.rows} == expected
+    # outputs over inputs: 16 / 4 and 4 / 16
+    by_sgd = {"1.weight": 4.0, "2.weight": 0.25}
+    assert {name: expected[name] for name in by_sgd} == (
+        by_sgd if optimizer == "sgd" else {"1.weight": 1 / 4, "2.weight": 1 / 16}
+    )
+    # a part of the inputs: under SGD as many times the rate, whatever the outputs do (SuPar, appendix D.3.1)
+    sparse = plan(uneven(4), base, density=0.25, optimizer=optimizer)
+    assert [sparse[name].learning_rate_factor for name in by_sgd] == [4 * expected[name] for name in by_sgd]
 
 
 def test_tied_weights_stay_an_embeddings_where_mup_rescales_them_as_a_readouts() -> None:

@@ -49,7 +49,10 @@ def test_every_parameter_has_its_role_with_a_forward_pass(architecture: Architec
     require_expected(architecture, planned)
     assert set(planned.masks) == {row.name for row in planned.rows if row.role == "hidden"}
     assert planned.attention == {}
-    assert planned.cautions == (() if architecture.hooks.readout else (UNTESTED,))
+    expected = () if architecture.hooks.readout else (UNTESTED,)
+    # the one whose forward pass has a factor of its own: see test_width_constants
+    assert tuple(line for line in planned.cautions if not line.startswith("config.scale_decoder_outputs")) == expected
+    assert (planned.cautions != expected) == (architecture.name == "T5")
 
 
 @each
@@ -162,9 +165,27 @@ def t5(size: int) -> nn.Module:
     return network
 
 
+def neox(size: int) -> nn.Module:
+    shape = {"hidden_size": 2 * size, "intermediate_size": 8, "num_hidden_layers": 1, "vocab_size": 10}
+    config = transformers().GPTNeoXConfig(num_attention_heads=2, **shape)
+    network: nn.Module = transformers().GPTNeoXModel(config)
+    return network
+
+
+def deepseek(size: int) -> nn.Module:
+    shape = {"hidden_size": 2 * size, "intermediate_size": 8, "num_hidden_layers": 1, "vocab_size": 10}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 2, "qk_rope_head_dim": size // 2, "v_head_dim": size}
+    ranks = {"q_lora_rank": 8, "kv_lora_rank": 8, "first_k_dense_replace": 1}
+    config = transformers().DeepseekV3Config(qk_nope_head_dim=size // 2, **shape, **heads, **ranks)
+    network: nn.Module = transformers().DeepseekV3Model(config)
+    return network
+
+
 @pytest.mark.parametrize(
     ("make", "path", "factor"),
     [
+        pytest.param(neox, "layers.0.attention", 0.5, id="which calls it the size of a head"),
+        pytest.param(deepseek, "layers.0.self_attn", 0.5, id="whose queries and values have sizes of their own"),
         pytest.param(bert, "encoder.layer.0.attention.self", 0.5, id="which divides by the root of its head's size"),
         pytest.param(t5, "encoder.block.0.layer.0.SelfAttention", 0.25, id="which divides by nothing"),
     ],

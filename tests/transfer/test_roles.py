@@ -12,7 +12,15 @@ from torch import nn
 from smupar_transfer.model import outline, plan_of
 from smupar_transfer.records import Activation, Positions, RunSpec
 from smupar_transfer.theory import InputError, Role
-from smupar_transfer.transfer import Embedding, Evidence, OpenRolesError, ReadoutLinear, claim_parameters, role_table
+from smupar_transfer.transfer import (
+    Embedding,
+    Evidence,
+    OpenRolesError,
+    ReadoutLinear,
+    claim_parameters,
+    plan,
+    role_table,
+)
 
 SpecMaker = Callable[..., RunSpec]
 VARIANTS = list(itertools.product(Activation, Positions, [True, False], [True, False]))
@@ -83,3 +91,65 @@ def test_a_shared_parameter_is_claimed_once_under_its_first_name() -> None:
     network["readout"].weight = network["tokens"].weight
     ((name, claim),) = role_table(network).items()
     assert (name, claim.role) == ("tokens.weight", Role.EMBEDDING)
+
+
+class Stacked(nn.Module):
+    """Blocks in a list, and an output layer of as many outputs as there are blocks."""
+
+    def __init__(self, width: int, block: Callable[[int], nn.Module], others: int = 0) -> None:
+        super().__init__()
+        self.first = nn.Linear(6, width)
+        self.blocks = nn.ModuleList(block(width) for _ in range(4))
+        self.head = nn.Linear(width, 4)
+        if others:
+            self.other = nn.Linear(width, others)
+
+
+def feed_forward(width: int) -> nn.Module:
+    return nn.Sequential(nn.Linear(width, width), nn.ReLU())
+
+
+def normalised(width: int) -> nn.Module:
+    return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width))
+
+
+def head_of(make: Callable[[int], nn.Module]) -> tuple[float, dict[str, float]]:
+    """How fast the head's weight learns, and what hooks multiply with."""
+    made = plan(make(32), make(16), hparams={"output_multiplier": 3.0})
+    return made["head.weight"].learning_rate_factor, {hook.module: hook.factor for hook in made.multipliers}
+
+
+@pytest.mark.parametrize(
+    ("block", "others"),
+    [
+        pytest.param(feed_forward, 0, id="the only output layer"),
+        pytest.param(feed_forward, 4, id="two alike"),
+        pytest.param(normalised, 7, id="beside blocks that normalise"),
+    ],
+)
+def test_as_many_classes_as_blocks_are_no_router(block: Callable[[int], nn.Module], others: int) -> None:
+    """Guards against an output multiplier that is lost: ten blocks and ten classes are nothing unusual."""
+    rate, hooks = head_of(lambda width: Stacked(width, block, others))
+    assert (rate, hooks["head"]) == (1, 1.5)
+
+
+def test_beside_another_output_layer_plain_layers_are_experts_and_what_counts_them_is_their_router() -> None:
+    rate, hooks = head_of(lambda width: Stacked(width, feed_forward, 7))
+    assert (rate, list(hooks)) == (0.5, ["other"])
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        pytest.param(lambda width: nn.Conv1d(width, 4, 1), id="its own kernel"),
+        pytest.param(lambda width: nn.Sequential(nn.Bilinear(6, 6, 4), nn.Linear(width, 4)), id="a bilinear layer"),
+    ],
+)
+def test_kernels_beside_an_output_layer_are_no_experts(last: Callable[[int], nn.Module]) -> None:
+    def make(width: int) -> nn.Module:
+        layers = last(width)
+        return nn.Sequential(nn.Conv1d(3, width, 1), *(layers if isinstance(layers, nn.Sequential) else [layers]))
+
+    made = plan(make(32), make(16), hparams={"output_multiplier": 3.0})
+    (hook,) = (hook for hook in made.multipliers if hook.factor == 1.5)
+    assert (hook.side, made[f"{hook.module}.weight"].role) == ("input", "readout")
