@@ -19,9 +19,10 @@ from pathlib import Path
 
 import torch
 
+from bench.cells import folder_of
 from smupar_transfer.records import BudgetSpec, GPTSpec, Positions, RunSpec, SparsitySpec, write_atomically
 from smupar_transfer.theory import BaseHyperparameters, OptimizerSettings
-from smupar_transfer.training import Execution, Silent, load_data, run
+from smupar_transfer.training import Execution, Silent, load_data, machine_name, run
 
 WAYS = ("masked", "masked on oneDNN", "csr", "native", "auto")
 EARLY = 10
@@ -131,7 +132,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--ways", nargs="+", default=[*WAYS])
-    parser.add_argument("--output", type=Path, default=None, help="folder for agreement.md")
+    parser.add_argument(
+        "--output", type=Path, default=None, help="that of bench_sparse.py, whose page has agreement.md"
+    )
     chosen = parser.parse_args()
     asked = [
         Question(training, chosen.width, chosen.sparsity, chosen.steps, seed, way)
@@ -154,7 +157,7 @@ def main() -> None:
     )
     print(text)
     if chosen.output is not None:
-        write_atomically(chosen.output / "agreement.md", text)
+        write_atomically(folder_of(chosen.output, machine_name()) / "agreement.md", text)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import torch
 
+from bench.cells import folder_of
 from bench.numbers import Spread, in_words, spread
 from bench.page import table
 from bench.rivals import PACKAGES, TOLERANCE, Layer, error_of, makers
@@ -105,7 +106,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--ours", choices=list(BACKENDS), default="native", help="what packages are compared with")
-    parser.add_argument("--output", type=Path, default=None, help="folder for layer.md, which bench_sparse.py includes")
+    parser.add_argument("--output", type=Path, default=None, help="that of bench_sparse.py, whose page has layer.md")
     return parser
 
 
@@ -124,7 +125,7 @@ def main(given: list[str] | None = None) -> int:
     text = section(measured, chosen.ours, setting)
     print(text)
     if chosen.output is not None:
-        write_atomically(chosen.output / "layer.md", text, "--output")
+        write_atomically(folder_of(chosen.output, machine_name()) / "layer.md", text, "--output")
     return 0
 
 

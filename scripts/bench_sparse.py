@@ -1,9 +1,9 @@
 """Training steps of a GPT under every way to compute sparse layers, interleaved in one run, against the textbook way.
 
-Measures a cell (width, sparsity, tokens a step, threads) at a time, skipping those of the output folder that hold every
-variant that is asked for, then writes the folder's page, spreadsheet and figures. Files ``notes.md`` (what a person has
-to say), ``layer.md`` (from bench_layer.py) and ``agreement.md`` (from bench_agreement.py) in it go into the page as
-they are.
+Measures a cell (width, sparsity, tokens a step, threads) at a time and keeps it in this machine's folder within the
+output folder, skipping those that hold every variant that is asked for. Then draws every machine's page, spreadsheet
+and figures, and the page that compares machines. Files ``notes.md`` (what a person has to say), ``layer.md`` (from
+bench_layer.py) and ``agreement.md`` (from bench_agreement.py) in a machine's folder go into its page as they are.
 
     python scripts/bench_sparse.py --tokens 4x256 --output results/bench_sparse
     python scripts/bench_sparse.py --page-only --output results/bench_sparse
@@ -16,8 +16,9 @@ import itertools
 import sys
 from pathlib import Path
 
-from bench.cells import Cell, Result, is_measured, keep, read, require_machine
+from bench.cells import Cell, Result, folder_of, is_measured, keep, read, read_machines, require_machine
 from bench.numbers import in_words, of_setting, settings, sparse_variant
+from bench.overview import overview
 from bench.page import page, speed_table, spreadsheet, stem_of
 from smupar_transfer.records import read_text, write_atomically
 from smupar_transfer.theory import InputError
@@ -58,7 +59,7 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def measure_missing(chosen: argparse.Namespace) -> None:
-    """Measure what the folder lacks, and keep each cell at once."""
+    """Measure what this machine's folder lacks, and keep each cell at once."""
     from bench.measure import measure
     from bench.variants import VARIANTS, require_variants, specification
     from smupar_transfer.training import machine_name
@@ -67,7 +68,8 @@ def measure_missing(chosen: argparse.Namespace) -> None:
     left_out = [name for name in chosen.variants or VARIANTS if name not in variants]
     if left_out:
         print(f"not measured, because this machine cannot build it: {', '.join(left_out)}", flush=True)
-    require_machine(read(chosen.output), machine_name(), chosen.output)
+    folder = folder_of(chosen.output, machine_name())
+    require_machine(read(folder), machine_name(), folder)
     axes = (chosen.threads, chosen.tokens, chosen.widths, chosen.sparsities)
     cells = [
         Cell(width, sparsity, batch, time, threads)
@@ -76,14 +78,14 @@ def measure_missing(chosen: argparse.Namespace) -> None:
     for cell in cells:
         specification(cell, 1 - cell.sparsity)  # bad input before anything is measured
     for cell in cells:
-        if not is_measured(cell, variants, read(chosen.output)):
+        if not is_measured(cell, variants, read(folder)):
             result = measure(cell, variants, chosen.steps, chosen.warmup, 60 * chosen.minutes)
-            keep(chosen.output, result)
+            keep(folder, result)
             print(f"{cell.tokens} tokens, {in_words(cell.threads)}\n{speed_table([result])}", flush=True)
 
 
 def write_page(results: list[Result], folder: Path, command: str) -> None:
-    """Write page, spreadsheet and figures of a folder with results."""
+    """Write page, spreadsheet and figures of a machine's folder."""
     from bench.figures import draw_speed_up, draw_split
     from smupar_transfer.reporting.figures.style import save
 
@@ -107,10 +109,15 @@ def main(given: list[str] | None = None) -> int:
     try:
         if not chosen.page_only:
             measure_missing(chosen)
-        results = read(chosen.output)
-        if not results:
+        machines = read_machines(chosen.output)
+        if not machines:
             raise InputError("--output", str(chosen.output), "holds no measurements", "measure first")
-        write_page(results, chosen.output, f"python scripts/bench_sparse.py --output results/{chosen.output.name}")
+        command = f"python scripts/bench_sparse.py --output results/{chosen.output.name}"
+        for folder, results in machines.items():
+            write_page(results, folder, command)
+        notes = chosen.output / "notes.md"
+        said = read_text(notes, "--output") if notes.exists() else ""
+        write_atomically(chosen.output / "README.md", overview(machines, command, said), "--output")
     except InputError as error:
         print(error, file=sys.stderr)
         return 2

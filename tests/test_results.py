@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.cells import read_machines
+from bench.overview import overview
+from bench.page import page, spreadsheet
 from smupar_transfer.reporting.index_page import entries
 from tests.browser import Browser
 from tests.reporting.test_in_browser import DESK, PHONE, check
@@ -61,6 +64,21 @@ def test_a_result_is_what_plot_makes_of_its_records(name: str, tmp_path: Path, b
             check(browser.look(copy / "report.html", width), (copy / "report.html").read_text("utf-8").count("<img "))
 
 
+def test_pages_of_benchmarks_are_what_their_measurements_make() -> None:
+    """Guards against pages of an earlier version, and against changes by hand; figures take too long."""
+    machines = read_machines(RESULTS / "bench_sparse")
+    command = "python scripts/bench_sparse.py --output results/bench_sparse"
+    notes = (RESULTS / "bench_sparse" / "notes.md").read_text(encoding="utf-8")
+    assert PAGES["bench_sparse"] == overview(machines, command, notes)
+    for folder, measured in machines.items():
+        by_hand, *parts = (
+            (folder / name).read_text(encoding="utf-8") for name in ("notes.md", "layer.md", "agreement.md")
+        )
+        made = page(measured, command, by_hand, "\n\n".join(parts))
+        assert (folder / "README.md").read_text(encoding="utf-8") == made
+        assert (folder / "cells.csv").read_text(encoding="utf-8") == spreadsheet(measured)
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file of a result that a checkout has; pages and pixels are made again by ``smupar plot``."""
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix not in (".png", ".html")}
@@ -81,10 +99,12 @@ def test_intervals_elsewhere_are_those_of_a_result(file: str) -> None:
 
 
 def test_speed_ups_of_the_readme_are_those_measured() -> None:
-    with (RESULTS / "bench_sparse" / "cells.csv").open(encoding="utf-8", newline="") as file:
+    """On the machine whose page it links to."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (machine,) = re.findall(r"\(results/bench_sparse/(\w+)/README\.md\)", text)
+    with (RESULTS / "bench_sparse" / machine / "cells.csv").open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if (row["width"], row["threads"], row["variant"]) == SPOKEN_OF]
     cells = {row["sparsity"]: row for row in rows if (row["batch"], row["time"]) == ("4", "256")}
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
     sparsities = re.findall(r"^\| sparsity \| (.*) \|$", text, re.MULTILINE)[0].split(" | ")
     for name, column in (("the textbook way", "over_textbook"), ("a dense network in bfloat16", "over_dense_bf16")):
         said = re.findall(rf"^\| against {name} \| (.*) \|$", text, re.MULTILINE)[0].split(" | ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,6 +72,20 @@ class Result:
     machine: str
     versions: dict[str, str]
     variants: dict[str, Measurement]
+
+
+def folder_of(root: Path, machine: str) -> Path:
+    """Where measurements of a machine lie: ``amd_epyc_family_25_model_17_2_cores``."""
+    return root / re.sub(r"[^a-z0-9]+", "_", machine.lower()).strip("_")
+
+
+def read_machines(root: Path) -> dict[Path, list[Result]]:
+    """What every machine's folder under ``root`` holds; folders without measurements are left out.
+
+    Raises:
+        InputError: a file is not one of ours.
+    """
+    return {path.parent: read(path.parent) for path in sorted(root.glob(f"*/{FILE}"))}
 
 
 def read(folder: Path) -> list[Result]:

@@ -53,17 +53,17 @@ def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def page(results: list[Result], command: str, notes: str, layer: str) -> str:
-    """README of a results folder.
+    """README of a machine's folder.
 
     Args:
-        results: at least one cell, all of one machine.
+        results: at least one cell, all of that machine.
         command: that measured them.
         notes: what a person has to say, Markdown; may be empty.
         layer: sections on one layer by itself and on training curves, Markdown; may be empty.
     """
     versions = ", ".join(f"{name} {version}" for name, version in results[0].versions.items())
     sections = [
-        "# bench_sparse",
+        f"# bench_sparse on {results[0].machine}",
         f"**Does a training step cost what its density says?** {sentence(results)}",
         HOW,
         f"Machine: {results[0].machine}; {versions}. Command: `{command}`. {flags(results)}",
@@ -123,13 +123,14 @@ def targets_table(results: list[Result]) -> str:
     """Every target beside what was measured, the worst cell where a target speaks of several."""
     by_threads = [outcomes(results, threads) for threads in _threads(results)]
     rows = [
-        [row[0].target.name, f"{row[0].target.at_least:g}x", *map(_verdict, row)]
+        [row[0].target.name, f"{row[0].target.at_least:g}x", *map(verdict, row)]
         for row in zip(*by_threads, strict=True)
     ]
     return table(["target", "at least", *map(in_words, _threads(results))], rows)
 
 
-def _verdict(outcome: Outcome) -> str:
+def verdict(outcome: Outcome) -> str:
+    """What was measured of a target, and whether that is enough."""
     if outcome.measured is None:
         return "not measured"
     return f"{outcome.measured:.2f}x, {'met' if outcome.met else '**missed**'}"
@@ -176,7 +177,7 @@ def _times(spread: Spread | None) -> str:
 
 def crossover_table(results: list[Result]) -> str:
     """From which sparsity on each variant is ahead of each dense rival; a column a width."""
-    sparsities = {(each.variant, each.rival, each.width): _where(each) for each in crossovers(results)}
+    sparsities = {(each.variant, each.rival, each.width): where(each) for each in crossovers(results)}
     pairs = dict.fromkeys((variant, rival) for variant, rival, _ in sparsities)
     across = widths(results)
     rows = [
@@ -186,7 +187,8 @@ def crossover_table(results: list[Result]) -> str:
     return table(["ahead from", *(f"width {width}" for width in across)], rows) if rows else ""
 
 
-def _where(crossover: Crossover) -> str:
+def where(crossover: Crossover) -> str:
+    """From which sparsity on."""
     if crossover.sparsity is None:
         return "never"
     return f"at most s = {crossover.sparsity:g}" if crossover.is_bound else f"s = {crossover.sparsity:.2f}"

@@ -76,21 +76,23 @@ class Trainee:
         return {part: statistics.median(step.get(part, 0.0) for step in steps) for part in PARTS}
 
     def state(self) -> State:
-        """What the sparsified layers keep after a step, counted on the tensors themselves."""
-        layers = [module for module in self.network.modules() if isinstance(module, SPARSE_LAYERS)]
-        parameters = [weight for layer in layers for weight in layer.parameters()]
-        size = storage_bytes(parameters)
-        return State(
-            parameters=size,
-            gradients=storage_bytes(weight.grad for weight in parameters if weight.grad is not None),
-            optimizer=storage_bytes(tensors_in([self.optimizer.state[weight] for weight in parameters])),
-            structure=storage_bytes(tensors_in(layers)) - size + self._products(),
-        )
+        """What the sparsified layers keep after a step."""
+        return state_of(self.network, self.optimizer)
 
-    def _products(self) -> int:
-        """Bytes of ``weight * mask``, which the textbook way keeps from the forward pass for the backward pass."""
-        layers = [module for module in self.network.modules() if isinstance(module, TextbookLinear)]
-        return sum(layer.linear.weight.nbytes for layer in layers)
+
+def state_of(network: nn.Module, optimizer: torch.optim.Optimizer) -> State:
+    """What sparsified layers keep after a step, counted on the tensors themselves."""
+    layers = [module for module in network.modules() if isinstance(module, SPARSE_LAYERS)]
+    # the textbook way keeps ``weight * mask`` from the forward pass for the backward pass
+    products = sum(layer.linear.weight.nbytes for layer in layers if isinstance(layer, TextbookLinear))
+    parameters = [weight for layer in layers for weight in layer.parameters()]
+    size = storage_bytes(parameters)
+    return State(
+        parameters=size,
+        gradients=storage_bytes(weight.grad for weight in parameters if weight.grad is not None),
+        optimizer=storage_bytes(tensors_in([optimizer.state[weight] for weight in parameters])),
+        structure=storage_bytes(tensors_in(layers)) - size + products,
+    )
 
 
 def tensors_in(thing: Any, seen: set[int] | None = None) -> Iterator[Tensor]:

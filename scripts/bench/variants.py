@@ -93,12 +93,12 @@ class TextbookLinear(nn.Module):
 SPARSE_LAYERS = (SparseLinear, TextbookLinear)
 
 
-def specification(cell: Cell, density: float) -> RunSpec:
-    """The 2-layer GPT of a cell."""
+def specification(cell: Cell, density: float, mask: str = "random") -> RunSpec:
+    """The 2-layer GPT of a cell, with a kind of mask."""
     return RunSpec(
         model=GPTSpec(cell.width, 2, 64, VOCABULARY, cell.time, positions=Positions.LEARNED),
         base_width=64,
-        sparsity=SparsitySpec(density),
+        sparsity=SparsitySpec(density, mask),
         parametrization="smupar",
         hparams=BaseHyperparameters(learning_rate=LEARNING_RATE, init_std=0.1),
         optimizer=OptimizerSettings(),
@@ -107,9 +107,9 @@ def specification(cell: Cell, density: float) -> RunSpec:
     )
 
 
-def make(variant: Variant, cell: Cell) -> tuple[GPT, torch.optim.Optimizer]:
-    """Network and optimizer of a variant."""
-    spec = specification(cell, 1 - cell.sparsity if variant.masked else 1.0)
+def make(variant: Variant, cell: Cell, mask: str = "random") -> tuple[GPT, torch.optim.Optimizer]:
+    """Network, on the CPU, and optimizer of a variant, with a kind of mask."""
+    spec = specification(cell, 1 - cell.sparsity if variant.masked else 1.0, mask)
     network, plan = build(spec, variant.backend)
     if not isinstance(network, GPT):
         raise TypeError(type(network))

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.cells import folder_of
 from bench_agreement import TRAININGS, Question, furthest, losses, main, specification, table
+from smupar_transfer.training import machine_name
 
 SMOOTH, ROUGH = TRAININGS
 
@@ -46,7 +48,7 @@ def test_it_writes_the_section_of_the_page(tmp_path: Path, monkeypatch: pytest.M
     words = ["bench_agreement.py", "--width", "32", "--sparsity", "0.5", "--steps", "2", "--seeds", "0"]
     monkeypatch.setattr("sys.argv", [*words, "--ways", "masked", "csr", "--output", str(tmp_path)])
     main()
-    text = (tmp_path / "agreement.md").read_text(encoding="utf-8")
+    text = (folder_of(tmp_path, machine_name()) / "agreement.md").read_text(encoding="utf-8")
     assert text.startswith("## The same network")
     assert text.count("| csr | ") == 2
     for training in TRAININGS:

@@ -6,7 +6,9 @@ import pytest
 import torch
 
 import bench_layer
+from bench.cells import folder_of
 from bench.numbers import Spread
+from smupar_transfer.training import machine_name
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +33,7 @@ def test_section_has_a_row_a_sparsity() -> None:
 def test_whole_script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--width", "48", "--tokens", "20", "--steps", "2", "--sparsities", "0.5", "--output", str(tmp_path)]
     assert bench_layer.main(options) == 0
-    written = (tmp_path / "layer.md").read_text()
+    written = (folder_of(tmp_path, machine_name()) / "layer.md").read_text()
     assert "48 x 48, 20 tokens, 1 thread, " in written
     assert written in capsys.readouterr().out
 

@@ -69,10 +69,11 @@ def measure(workload: Workload) -> dict[str, Timing]:
     Where measurements lie far apart all the same, all are taken again, ``MOST_ATTEMPTS`` times at most, and the
     quickest attempt counts: disturbances only ever add.
 
-    Of large layers a band of rows is measured, and times are scaled to all of them. That never flatters sparse
-    backends: what they do once a token, such as packing inputs, is scaled along. Where there are too many tokens,
-    products are measured at two smaller numbers of them, and go on along a line: some work is the same for any number,
-    such as masking a gradient. ``masked`` is always there; a rival that fails is left out.
+    On a processor, of large layers a band of rows is measured, and times are scaled to all of them. That never flatters
+    sparse backends: what they do once a token, such as packing inputs, is scaled along. Where there are too many
+    tokens, products are measured at two smaller numbers of them, and go on along a line: some work is the same for any
+    number, such as masking a gradient. An accelerator measures the whole layer: it is quick enough, and small work
+    takes it as long as starting it does. ``masked`` is always there; a rival that fails is left out.
     """
     counts = _counts(workload)
     shorter = torch.autocast(
@@ -125,6 +126,8 @@ def quicker(first: dict[str, Timing], second: dict[str, Timing]) -> dict[str, Ti
 
 def _counts(workload: Workload) -> tuple[int, ...]:
     """Numbers of tokens that are measured: all of them, or a smaller number after half of that."""
+    if workload.device != "cpu":
+        return (workload.tokens,)
     # three products of one size: the output and both gradients
     affordable = int(MOST_OPERATIONS / (3 * _rows(workload, DENSE) * workload.fan_in))
     fewer = max(1, affordable // (2 * PIECE)) * PIECE
@@ -149,6 +152,8 @@ def extrapolated(tokens: int, measured: Mapping[int, float]) -> float:
 
 def _rows(workload: Workload, name: str) -> int:
     """How many rows of the layer are measured."""
+    if workload.device != "cpu":
+        return workload.fan_out
     entries = DENSE_ENTRIES
     if name not in (DENSE, "masked"):
         entries = min(SPARSE_ENTRIES, SPARSE_STORED * workload.size // max(1, workload.nonzero))

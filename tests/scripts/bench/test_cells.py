@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cells import FILE, Cell, Result, is_measured, keep, read, require_machine
+from bench.cells import FILE, Cell, Result, folder_of, is_measured, keep, read, read_machines, require_machine
 from smupar_transfer.theory import InputError
 
 
@@ -60,3 +60,16 @@ def test_a_damaged_line_is_named(results: list[Result], tmp_path: Path) -> None:
 def test_a_cell_and_a_state_know_their_sums(results: list[Result]) -> None:
     assert Cell(64, 0.5, 2, 32, 1).tokens == "2x32"
     assert results[0].variants["textbook"].state.total == 20 * 10_000_000
+
+
+def test_a_folder_is_named_by_its_machine(tmp_path: Path) -> None:
+    name = "AMD EPYC (family 25, model 17), 2 cores"
+    assert folder_of(tmp_path, name) == tmp_path / "amd_epyc_family_25_model_17_2_cores"
+
+
+def test_machines_are_those_that_have_measurements(results: list[Result], tmp_path: Path) -> None:
+    keep(tmp_path / "b", results[0])
+    keep(tmp_path / "a", replace(results[1], machine="another"))
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "README.md").write_text("a page and no measurement")
+    assert [folder.name for folder in read_machines(tmp_path)] == ["a", "b"]

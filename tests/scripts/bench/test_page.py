@@ -31,7 +31,9 @@ def test_table_is_markdown() -> None:
 
 def test_page_holds_numbers_notes_and_figures(results: list[Result]) -> None:
     text = page(results, "python x.py", "## Limits\n\nNone.", "## One layer\n")
-    assert text.startswith("# bench_sparse\n\n**Does a training step cost what its density says?** At width 1024")
+    assert text.startswith(
+        "# bench_sparse on a machine\n\n**Does a training step cost what its density says?** At width 1024"
+    )
     for piece in (
         "a machine; python 3, torch 2",
         "`python x.py`",

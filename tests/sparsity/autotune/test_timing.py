@@ -85,7 +85,10 @@ def test_the_slower_one_measures_slower(watch: Callable[..., dict[str, Watched]]
     assert timings["masked"].products > 0.004 > timings["csr"].products > 0.002
 
 
-def test_a_hopeless_rival_is_measured_once_and_masked_never_given_up(watch: Callable[..., dict[str, Watched]]) -> None:
+def test_a_hopeless_rival_is_measured_once_and_masked_never_given_up(
+    watch: Callable[..., dict[str, Watched]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timing, "MOST_ATTEMPTS", 1)  # at such short steps a busy machine makes for more of them
     made = watch(masked=0.0, csr=0.03)
     assert set(measure(WORK)) == {"masked", "csr"}
     assert made["csr"].steps == 2 < 1 + timing.LEAST_ROUNDS <= made["masked"].steps
@@ -227,6 +230,17 @@ def test_large_layers_are_measured_on_a_band_of_rows_and_scaled(
     made_up.clear()
     assert measure(LARGE)["csr"].products == pytest.approx(2 * 0.004 * 4096)
     assert made_up["csr"].mask.shape == (128, 16)
+
+
+def test_an_accelerator_measures_the_whole_layer() -> None:
+    """Guards against lines through two times that are both those of starting a kernel."""
+    large = Workload(4096, 1024, 4096 * 64, False, 8192, 1)
+    there = replace(large, device="cuda")
+    for name in ("masked", "expand", "csr"):
+        assert timing._rows(there, name) == 4096
+    assert timing._counts(there) == (8192,)
+    assert timing._rows(large, "masked") < 4096
+    assert len(timing._counts(large)) == 2
 
 
 def test_a_rival_on_more_rows_is_not_hopeless_for_that(made_up: dict[str, MadeUp]) -> None:
