@@ -1,6 +1,6 @@
 """One seam for "run these jobs": what a job is, its caller knows."""
 
-from smupar_transfer.launchers.jobs import LATER, RETRIES, Later, Worker
+from smupar_transfer.launchers.jobs import LATER, RETRIES, Care, Later, Worker
 from smupar_transfer.launchers.plugins import add_plugins, import_plugins, origin_of
 from smupar_transfer.launchers.registry import (
     PROCESSES,
@@ -16,6 +16,7 @@ __all__ = [
     "LATER",
     "PROCESSES",
     "RETRIES",
+    "Care",
     "Later",
     "Launcher",
     "Worker",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from contextlib import closing
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, Generic, Protocol, TypeVar
@@ -62,12 +63,35 @@ class _Attempt:
     number: int
 
 
-def here(work: Callable[[Job], JobResult], jobs: Iterable[Job | Later]) -> Iterator[JobResult | Later]:
-    """Carry out jobs in this process, in order."""
+@dataclass(frozen=True)
+class Care(Generic[Job, JobResult]):
+    """What is done about jobs that kill the process that is at them.
+
+    Attributes:
+        failed: Makes an outcome of a job whose worker died each time, and of the reason; without it, that is an error.
+        deadly: Whether a process is known to have died at a job before. Such a one gets a worker even where jobs are
+            done in the command's own process, which must not die of it.
+    """
+
+    failed: Callable[[Job, str], JobResult] | None = None
+    deadly: Callable[[Job], bool] = lambda _: False
+
+
+def here(
+    work: Callable[[Job], JobResult],
+    jobs: Iterable[Job | Later],
+    start_worker: Callable[[], Worker],
+    care: Care[Job, JobResult],
+) -> Iterator[JobResult | Later]:
+    """Carry out jobs in this process, in order; those that may kill it, each on a worker of its own."""
     for job in jobs:
         if isinstance(job, Later):
             time.sleep(PAUSE_SECONDS)
             yield LATER
+        elif care.deadly(job):
+            crew: _Crew[Job, JobResult] = _Crew(work, 1, start_worker, care.failed)
+            with closing(crew.outcomes(iter([job]))) as outcomes:
+                yield from outcomes
         else:
             yield work(job)
 
@@ -77,25 +101,10 @@ def on_workers(
     jobs: Iterable[Job | Later],
     workers: int,
     start_worker: Callable[[], Worker],
-    failed: Callable[[Job, str], JobResult] | None,
+    care: Care[Job, JobResult],
 ) -> Generator[JobResult | Later, None, None]:
     """Carry out jobs on workers, each of which is started when there is a job for it; see ``run_jobs``."""
-    crew = _Crew(work, workers, start_worker, failed)
-    rest = iter(jobs)
-    try:
-        state = _Supply.MORE
-        while state is not _Supply.ENDED or crew.busy:
-            if state is not _Supply.ENDED:
-                state = crew.fill(rest)
-            done = crew.wait(state)
-            if not done:
-                yield LATER
-            for future in done:
-                yield crew.outcome(future)
-    except BaseException:  # closing the iterator is one
-        crew.kill()
-        raise
-    crew.close()
+    return _Crew(work, workers, start_worker, care.failed).outcomes(iter(jobs))
 
 
 class _Supply(Enum):
@@ -119,6 +128,23 @@ class _Crew(Generic[Job, JobResult]):
         self._work, self._workers, self._start_worker, self._failed = work, workers, start_worker, failed
         self._idle: list[Worker] = []
         self.busy: dict[Future[JobResult], _Attempt] = {}
+
+    def outcomes(self, jobs: Iterator[Job | Later]) -> Generator[JobResult | Later, None, None]:
+        """Carry out jobs; see ``run_jobs``."""
+        try:
+            state = _Supply.MORE
+            while state is not _Supply.ENDED or self.busy:
+                if state is not _Supply.ENDED:
+                    state = self.fill(jobs)
+                done = self.wait(state)
+                if not done:
+                    yield LATER
+                for future in done:
+                    yield self.outcome(future)
+        except BaseException:  # closing the iterator is one
+            self.kill()
+            raise
+        self.close()
 
     def fill(self, jobs: Iterator[Job | Later]) -> _Supply:
         """Give every worker a job, as long as there are any."""

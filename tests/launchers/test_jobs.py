@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from smupar_transfer.launchers import LATER, Later, register_launcher, registry, run_available_jobs, run_jobs
+from smupar_transfer.launchers import LATER, Care, Later, register_launcher, registry, run_available_jobs, run_jobs
 from smupar_transfer.launchers import jobs as jobs_module
 from smupar_transfer.launchers.processes import ProcessWorker
 from smupar_transfer.theory import InputError, parametrization
@@ -209,6 +209,15 @@ def test_a_job_that_always_kills_its_worker_is_given_up_and_the_others_are_done(
     assert sorted(outcomes)[4].endswith(", 3 times")
 
 
+def test_a_job_that_killed_a_process_before_kills_no_command_that_does_its_jobs_itself(jobs: ModuleType) -> None:
+    care: Care[str, str] = Care("{}: {}".format, lambda job: job == "deadly")
+    work: list[str | Later] = ["a", "deadly", "b"]
+    first, given_up, last = (it for it in run_available_jobs(jobs.die, work, 1, care=care) if it is not LATER)
+    assert (first, last) == ("a", "b")
+    assert str(given_up).startswith("deadly: its process was killed by SIGKILL")
+    assert str(given_up).endswith(", 3 times")
+
+
 def test_the_death_of_a_worker_ends_no_job_of_another(jobs: ModuleType, tmp_path: Path) -> None:
     """It would be trained a second time."""
     work = [f"wait {tmp_path / 'go'}", f"die {tmp_path / 'go'}"]
@@ -310,10 +319,11 @@ def test_processes_end_with_the_one_that_started_them(jobs: ModuleType, tmp_path
 
 
 SLOW_START = (
-    START
+    "import os\n"
+    + START
     + """
 else:
-    print("importing", flush=True)
+    os.write(1, b"importing\\n")  # whole lines, of two processes at once
     jobs.wait_for({go!r})
 """
 )
