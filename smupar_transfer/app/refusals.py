@@ -21,7 +21,7 @@ from smupar_transfer.app.keys import Takes, example_of, keys_of, meant
 from smupar_transfer.app.masking import masked
 from smupar_transfer.app.options import no_such_option
 from smupar_transfer.app.schema import COMMAND_SCHEMAS
-from smupar_transfer.records import RunsFailedError
+from smupar_transfer.records import RunsFailedError, lacks_memory
 from smupar_transfer.sweeps.files import sweeps_for
 from smupar_transfer.sweeps.sweep import key_of
 from smupar_transfer.theory import InputError, either, one_line, shown_text
@@ -35,8 +35,6 @@ ENTRIES = {
     "grids": "is not there; a plus adds it: +grids.NAME=[0.0]",
 }
 """Keys whose entries are a person's to name, and what to do where there is none of a name."""
-NO_MEMORY = ("t allocate memory", "out of memory", "not enough memory", "Storage size calculation overflowed")
-"""What PyTorch says where there is none, on a CPU, an accelerator, and for more than any computer has."""
 EXTRA = "pip install 'smupar-transfer[cluster]'"
 
 
@@ -218,12 +216,9 @@ def _launcher(error: BaseException) -> str | None:
 
 def _memory(error: BaseException) -> str | None:
     """A computation for which this machine has too little memory; None if the error is another one."""
-    said = str(error)
-    # PyTorch has no class of its own for a lack of memory on a CPU, only words
-    torchs = isinstance(error, RuntimeError) and any(words in said for words in NO_MEMORY)
-    if not (torchs or isinstance(error, MemoryError)):
+    if not lacks_memory(error):
         return None
-    amount = re.search(r"allocate ([\d.]+ ?\w+)|shape (\([\d, ]+\))", said)
+    amount = re.search(r"allocate ([\d.]+ ?\w+)|shape (\([\d, ]+\))", str(error))
     wanted = f" for {amount[1] or f'an array of shape {amount[2]}'}" if amount else ""
     return f"memory: this machine has too little{wanted}; use a smaller network, batch, corpus or number of workers"
 

@@ -1,6 +1,6 @@
 """One seam for "run these jobs": what a job is, its caller knows."""
 
-from smupar_transfer.launchers.jobs import LATER, RETRIES, KeptWorkers, Later, Worker
+from smupar_transfer.launchers.jobs import LATER, RETRIES, Care, Later, Worker
 from smupar_transfer.launchers.plugins import add_plugins, import_plugins, origin_of
 from smupar_transfer.launchers.registry import (
     PROCESSES,
@@ -16,7 +16,7 @@ __all__ = [
     "LATER",
     "PROCESSES",
     "RETRIES",
-    "KeptWorkers",
+    "Care",
     "Later",
     "Launcher",
     "Worker",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from contextlib import closing
 from dataclasses import dataclass
 from enum import Enum
-from functools import partial
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from smupar_transfer.theory import InputError
@@ -48,32 +48,6 @@ class Worker(Protocol):
         """End the worker at once, whatever it is at."""
 
 
-class KeptWorkers:
-    """Workers that wait for further jobs when those that they were started for are done; ends them when it is left.
-
-    Starting a worker takes seconds: who has jobs now and, when these are done, others on as many workers, keeps them.
-    """
-
-    def __init__(self) -> None:
-        self._idle: list[Worker] = []
-
-    def __enter__(self) -> KeptWorkers:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        for worker in self._idle:
-            worker.close() if kind is None else worker.kill()
-        self._idle.clear()
-
-    def keep(self, worker: Worker) -> None:
-        """Have a worker without a job wait."""
-        self._idle.append(worker)
-
-    def take(self, start_worker: Callable[[], Worker]) -> Worker:
-        """A worker that waits, or else a new one."""
-        return self._idle.pop() if self._idle else start_worker()
-
-
 @dataclass(frozen=True)
 class _Attempt:
     """A job that a worker is at.
@@ -89,12 +63,35 @@ class _Attempt:
     number: int
 
 
-def here(work: Callable[[Job], JobResult], jobs: Iterable[Job | Later]) -> Iterator[JobResult | Later]:
-    """Carry out jobs in this process, in order."""
+@dataclass(frozen=True)
+class Care(Generic[Job, JobResult]):
+    """What is done about jobs that kill the process that is at them.
+
+    Attributes:
+        failed: Makes an outcome of a job whose worker died each time, and of the reason; without it, that is an error.
+        deadly: Whether a process is known to have died at a job before. Such a one gets a worker even where jobs are
+            done in the command's own process, which must not die of it.
+    """
+
+    failed: Callable[[Job, str], JobResult] | None = None
+    deadly: Callable[[Job], bool] = lambda _: False
+
+
+def here(
+    work: Callable[[Job], JobResult],
+    jobs: Iterable[Job | Later],
+    start_worker: Callable[[], Worker],
+    care: Care[Job, JobResult],
+) -> Iterator[JobResult | Later]:
+    """Carry out jobs in this process, in order; those that may kill it, each on a worker of its own."""
     for job in jobs:
         if isinstance(job, Later):
             time.sleep(PAUSE_SECONDS)
             yield LATER
+        elif care.deadly(job):
+            crew: _Crew[Job, JobResult] = _Crew(work, 1, start_worker, care.failed)
+            with closing(crew.outcomes(iter([job]))) as outcomes:
+                yield from outcomes
         else:
             yield work(job)
 
@@ -104,27 +101,10 @@ def on_workers(
     jobs: Iterable[Job | Later],
     workers: int,
     start_worker: Callable[[], Worker],
-    failed: Callable[[Job, str], JobResult] | None,
-    kept: KeptWorkers,
+    care: Care[Job, JobResult],
 ) -> Generator[JobResult | Later, None, None]:
     """Carry out jobs on workers, each of which is started when there is a job for it; see ``run_jobs``."""
-    crew = _Crew(work, workers, partial(kept.take, start_worker), failed)
-    rest = iter(jobs)
-    try:
-        state = _Supply.MORE
-        while state is not _Supply.ENDED or crew.busy:
-            if state is not _Supply.ENDED:
-                state = crew.fill(rest)
-            done = crew.wait(state)
-            if not done:
-                yield LATER
-            for future in done:
-                yield crew.outcome(future)
-    except BaseException:  # closing the iterator is one
-        crew.kill()
-        raise
-    for worker in crew.idle:
-        kept.keep(worker)
+    return _Crew(work, workers, start_worker, care.failed).outcomes(iter(jobs))
 
 
 class _Supply(Enum):
@@ -146,8 +126,25 @@ class _Crew(Generic[Job, JobResult]):
         failed: Callable[[Job, str], JobResult] | None,
     ) -> None:
         self._work, self._workers, self._start_worker, self._failed = work, workers, start_worker, failed
-        self.idle: list[Worker] = []
+        self._idle: list[Worker] = []
         self.busy: dict[Future[JobResult], _Attempt] = {}
+
+    def outcomes(self, jobs: Iterator[Job | Later]) -> Generator[JobResult | Later, None, None]:
+        """Carry out jobs; see ``run_jobs``."""
+        try:
+            state = _Supply.MORE
+            while state is not _Supply.ENDED or self.busy:
+                if state is not _Supply.ENDED:
+                    state = self.fill(jobs)
+                done = self.wait(state)
+                if not done:
+                    yield LATER
+                for future in done:
+                    yield self.outcome(future)
+        except BaseException:  # closing the iterator is one
+            self.kill()
+            raise
+        self.close()
 
     def fill(self, jobs: Iterator[Job | Later]) -> _Supply:
         """Give every worker a job, as long as there are any."""
@@ -176,18 +173,23 @@ class _Crew(Generic[Job, JobResult]):
         except BrokenExecutor as error:
             return self._after_death(attempt, error)
         except BaseException:  # what the job raised: its worker lives
-            self.idle.append(attempt.worker)
+            self._idle.append(attempt.worker)
             raise
-        self.idle.append(attempt.worker)
+        self._idle.append(attempt.worker)
         return result
+
+    def close(self) -> None:
+        """End workers that have no jobs."""
+        for worker in self._idle:
+            worker.close()
 
     def kill(self) -> None:
         """End all workers at once."""
-        for worker in [*self.idle, *(attempt.worker for attempt in self.busy.values())]:
+        for worker in [*self._idle, *(attempt.worker for attempt in self.busy.values())]:
             worker.kill()
 
     def _start(self, job: Job, number: int = 0) -> None:
-        worker = self.idle.pop() if self.idle else self._start_worker()
+        worker = self._idle.pop() if self._idle else self._start_worker()
         try:
             future = worker.submit(self._work, job)
         except BrokenExecutor:  # it died while it had nothing to do

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from smupar_transfer.launchers.jobs import KeptWorkers, Later, Worker, here, on_workers
+from smupar_transfer.launchers.jobs import Care, Later, Worker, here, on_workers
 from smupar_transfer.launchers.other_engines import JoblibWorker, RayWorker, submit_with_submitit
 from smupar_transfer.launchers.plugins import origin_of
 from smupar_transfer.launchers.processes import ProcessWorker
@@ -90,7 +90,6 @@ def run_jobs(
     workers: int,
     launcher: str = PROCESSES,
     failed: Callable[[Job, str], JobResult] | None = None,
-    kept: KeptWorkers | None = None,
 ) -> Generator[JobResult, None, None]:
     """Carry out jobs and yield their outcomes as they come.
 
@@ -105,13 +104,12 @@ def run_jobs(
         workers: The number of workers.
         launcher: The name of the launcher that starts workers.
         failed: Makes an outcome of a job whose worker died each time, and of the reason; without it, that is an error.
-        kept: Gets the workers when the jobs are done, for others, and has some from before; without it they end.
 
     Raises:
         InputError: ``workers`` is less than 1, there is no such launcher, it starts no workers, or its package is not
             installed; or a job was given up.
     """
-    with closing(run_available_jobs(work, jobs, workers, launcher, failed, kept)) as outcomes:
+    with closing(run_available_jobs(work, jobs, workers, launcher, Care(failed))) as outcomes:
         for outcome in outcomes:
             if not isinstance(outcome, Later):
                 yield outcome
@@ -122,8 +120,7 @@ def run_available_jobs(
     jobs: Iterable[Job | Later],
     workers: int,
     launcher: str = PROCESSES,
-    failed: Callable[[Job, str], JobResult] | None = None,
-    kept: KeptWorkers | None = None,
+    care: Care[Job, JobResult] | None = None,
 ) -> Generator[JobResult | Later, None, None]:
     """As ``run_jobs``, where jobs come and go: ``LATER`` among the jobs means that there is none for now.
 
@@ -136,16 +133,12 @@ def run_available_jobs(
     if start_worker is None:
         problem = "starts whole commands, which this one cannot wait for"
         raise InputError("launcher", launcher, problem, f"use launcher={PROCESSES}")
-    rest = iter(jobs)
+    rest, care = iter(jobs), care or Care()
     if launcher == PROCESSES:
         # two, to see whether there is more than one: a single job is done here, without waiting for a process to start
         first = list(itertools.islice(rest, 0 if workers == 1 else 2))
         rest = itertools.chain(first, rest)
         if workers == 1 or len(first) < 2:
-            yield from here(work, rest)
+            yield from here(work, rest, start_worker, care)
             return
-    if kept is not None:
-        yield from on_workers(work, rest, workers, start_worker, failed, kept)
-        return
-    with KeptWorkers() as own:
-        yield from on_workers(work, rest, workers, start_worker, failed, own)
+    yield from on_workers(work, rest, workers, start_worker, care)

@@ -3,7 +3,7 @@
 from smupar_transfer.records.claims import FileClaims, lock_of
 from smupar_transfer.records.coordinates import CoordinateRecord, LayerSizes
 from smupar_transfer.records.design import Design
-from smupar_transfer.records.failure import FailureStore, RunFailure, RunsFailedError
+from smupar_transfer.records.failure import FailureStore, RunFailure, RunsFailedError, lacks_memory, memory_reason
 from smupar_transfer.records.file_kinds import FileKind, identify, refuse_other
 from smupar_transfer.records.files import from_plain, require_writable, to_plain, write_atomically
 from smupar_transfer.records.jsons import load_json
@@ -87,9 +87,11 @@ __all__ = [
     "dump_yaml",
     "from_plain",
     "identify",
+    "lacks_memory",
     "load_json",
     "load_yaml",
     "lock_of",
+    "memory_reason",
     "read_manifest",
     "read_text",
     "read_tuned",

@@ -9,8 +9,6 @@ from functools import cache
 from operator import attrgetter
 from pathlib import Path
 
-import torch
-
 from smupar_transfer.launchers import PROCESSES
 from smupar_transfer.records import (
     CoordinateRecord,
@@ -21,19 +19,18 @@ from smupar_transfer.records import (
     RunsFailedError,
     RunSpec,
     RunStore,
+    lacks_memory,
+    memory_reason,
 )
 from smupar_transfer.sweeps.equivalent_runs import computation
 from smupar_transfer.sweeps.progress import Watch, Watcher, unwatched
 from smupar_transfer.sweeps.sharing import Crew, SharedRuns, given_up
-from smupar_transfer.theory import InputError, one_line
+from smupar_transfer.theory import InputError
 from smupar_transfer.training import DataRequest, Execution, Tracking, load, measure, run
 from smupar_transfer.training.kernel_fallback import resolved
 
 Elsewhere = Callable[[], Mapping[Hashable, RunRecord]]
 """Reads the records of other results, by what they compute."""
-OUT_OF_MEMORY = (MemoryError, torch.OutOfMemoryError)
-LONGEST_REASON = 200
-"""Characters of what a library says of its memory."""
 RunPlan = Callable[[Mapping[str, RunRecord]], Sequence[RunSpec]]
 """From records, by key, to all runs that are needed as far as these tell."""
 
@@ -86,8 +83,11 @@ def _job(spec: RunSpec, execution: Execution, context: RunContext) -> TrainJob:
 def _train(job: TrainJob) -> RunRecord | RunFailure:
     try:
         record = run(job.spec, load(job.data), job.execution, tracking=job.tracking)
-    except OUT_OF_MEMORY as error:  # as where the kernel kills a worker: the other runs may well fit
-        return given_up(job, f"memory ran out: {one_line(str(error))[:LONGEST_REASON]}")
+    except (MemoryError, RuntimeError) as error:
+        if not lacks_memory(error):
+            raise
+        # as where the kernel kills a worker: the other runs may well fit
+        return given_up(job, memory_reason(error))
     RunStore(job.folder).put(record)
     return record
 
@@ -95,8 +95,10 @@ def _train(job: TrainJob) -> RunRecord | RunFailure:
 def _measure(job: TrainJob) -> CoordinateRecord | RunFailure:
     try:
         record = measure(job.spec, load(job.data), job.execution, job.tracking)
-    except OUT_OF_MEMORY as error:
-        return given_up(job, f"memory ran out: {one_line(str(error))[:LONGEST_REASON]}")
+    except (MemoryError, RuntimeError) as error:
+        if not lacks_memory(error):
+            raise
+        return given_up(job, memory_reason(error))
     CoordinateStore(job.folder).put(record)
     return record
 

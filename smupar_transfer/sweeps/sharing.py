@@ -15,7 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from smupar_transfer.launchers import LATER, Later, run_available_jobs
+from smupar_transfer.launchers import LATER, Care, Later, run_available_jobs
 from smupar_transfer.records import CoordinateRecord, FailureStore, FileClaims, RunFailure, RunRecord, RunSpec, Store
 from smupar_transfer.records.claims import FileClaim
 
@@ -87,7 +87,8 @@ class SharedRuns(Generic[Job, Record]):
     def outcomes(self, work: Callable[[Job], Record | RunFailure], crew: Crew) -> Iterator[Record | RunFailure]:
         """Carry out what is wanted, and yield what came of each, by whoever it was done."""
         with FileClaims(self._store.folder / CLAIMS_FOLDER) as claims:
-            run = run_available_jobs(work, self._jobs(claims), crew.workers, crew.launcher, given_up)
+            care: Care[Job, Record | RunFailure] = Care(given_up, self._is_deadly)
+            run = run_available_jobs(work, self._jobs(claims), crew.workers, crew.launcher, care)
             with closing(run) as ended:
                 for outcome in ended:
                     if not isinstance(outcome, Later):
@@ -165,6 +166,10 @@ class SharedRuns(Generic[Job, Record]):
     def _taken_news(self) -> list[Record | RunFailure]:
         news, self._news = self._news, []
         return news
+
+    def _is_deadly(self, job: Job) -> bool:
+        """Whether a process has died at a run of this command before."""
+        return self._mine[self._of_key[job.spec.key]].deaths > 0 or job.spec.key in self._failed_before
 
     def _is_given_up(self, key: str) -> bool:
         return key not in self._failed_before and key in self._failures

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
@@ -43,11 +43,13 @@ class TrialClaim:
         ordinal: The place in the study's plan.
         command: The process whose worker the holder is; its own, if it is nobody's worker.
         process: The holder, as ``this_process`` names it.
+        after_death: Whether the process that held the place before died at it.
     """
 
     ordinal: int
     command: str
     process: str
+    after_death: bool = field(default=False, compare=False)
 
 
 class TrialClaims:
@@ -81,29 +83,32 @@ class TrialClaims:
         for ordinal in ordinals:
             claim = TrialClaim(ordinal, command, this_process())
             row = rows.get(ordinal)
-            if self._insert(claim) if row is None else not _is_alive(row) and self._take_over(row, claim):
+            if row is None and self._insert(claim):
                 return claim
+            if row is not None and not _is_alive(row) and self._take_over(row, claim):
+                return replace(claim, after_death=True)
         return None
 
     @contextmanager
-    def held(self, claim: TrialClaim) -> Iterator[None]:
-        """Keep a claim alive while the block runs.
+    def kept_alive(self, held: Collection[TrialClaim]) -> Iterator[None]:
+        """Keep claims alive while the block runs, and release them at its end.
 
-        The place is free again if the block fails; if it does not, the row stays, as nobody asks for the place again.
+        Args:
+            held: What is held at each moment of the block. A claim that is taken out of it is neither kept alive nor
+                released: the row stays, as nobody asks again for a place that is done.
         """
         ended = threading.Event()
-        heart = threading.Thread(target=self._beat, args=(claim, ended), daemon=True)
+        heart = threading.Thread(target=self._beat, args=(held, ended), daemon=True)
         heart.start()
         try:
             yield
-        except BaseException:
-            with contextlib.suppress(SQLAlchemyError):  # a claim that cannot be released expires
-                self.release(claim)
-            raise
         finally:
             ended.set()
             # no longer: a beat may be waiting for a database that does not answer
             heart.join(HEARTBEAT_SECONDS)
+            for claim in list(held):
+                with contextlib.suppress(SQLAlchemyError):  # a claim that cannot be released expires
+                    self.release(claim)
 
     def release(self, claim: TrialClaim) -> None:
         """Leave a place to others, if it is still held."""
@@ -127,27 +132,33 @@ class TrialClaims:
 
     def _insert(self, claim: TrialClaim) -> bool:
         try:
-            return self._execute(sa.insert(TABLE).values(study=self._study, heartbeat=self._clock, **vars(claim)))
+            return self._execute(sa.insert(TABLE).values(study=self._study, heartbeat=self._clock, **_columns(claim)))
         except IntegrityError:  # another process was quicker
             return False
 
     def _take_over(self, row: sa.Row[tuple[int, str, str, int, int]], claim: TrialClaim) -> bool:
         """Put a claim in the place of a dead one, unless somebody has done so or the dead one has come to life."""
         old = self._is(TrialClaim(row.ordinal, row.command, row.process)) & (TABLE.c.heartbeat == row.heartbeat)
-        return self._execute(sa.update(TABLE).where(old).values(heartbeat=self._clock, **vars(claim)))
+        return self._execute(sa.update(TABLE).where(old).values(heartbeat=self._clock, **_columns(claim)))
 
-    def _beat(self, claim: TrialClaim, ended: threading.Event) -> None:
+    def _beat(self, held: Collection[TrialClaim], ended: threading.Event) -> None:
         while not ended.wait(HEARTBEAT_SECONDS):
-            with contextlib.suppress(SQLAlchemyError):  # several beats in a row may fail before a claim expires
-                self._execute(sa.update(TABLE).where(self._is(claim)).values(heartbeat=self._clock))
+            for claim in list(held):
+                with contextlib.suppress(SQLAlchemyError):  # several beats in a row may fail before a claim expires
+                    self._execute(sa.update(TABLE).where(self._is(claim)).values(heartbeat=self._clock))
 
     def _is(self, claim: TrialClaim) -> sa.ColumnElement[bool]:
-        return sa.and_(TABLE.c.study == self._study, *(TABLE.c[name] == value for name, value in vars(claim).items()))
+        values = _columns(claim).items()
+        return sa.and_(TABLE.c.study == self._study, *(TABLE.c[name] == value for name, value in values))
 
     def _execute(self, statement: object) -> bool:
         """Whether a statement changed anything."""
         with self.engine.begin() as connection:
             return bool(connection.execute(statement).rowcount)  # type: ignore[call-overload]
+
+
+def _columns(claim: TrialClaim) -> dict[str, int | str]:
+    return {"ordinal": claim.ordinal, "command": claim.command, "process": claim.process}
 
 
 def _is_alive(row: sa.Row[tuple[int, str, str, int, int]]) -> bool:

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import math
-import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from smupar_transfer.launchers import PROCESSES, KeptWorkers, run_jobs
-from smupar_transfer.records import Confirmation, Tuned
-from smupar_transfer.records.liveness import this_process
+from smupar_transfer.launchers import PROCESSES
+from smupar_transfer.records import Confirmation, RunsFailedError, Tuned, lacks_memory, memory_reason
 from smupar_transfer.statistics.confirmed import Confirmed, tied_with, winner
 from smupar_transfer.theory import InputError
 from smupar_transfer.training import load, run
-from smupar_transfer.tuning.claims import TrialClaims
-from smupar_transfer.tuning.search import POLL_SECONDS, Search, TrialOutcome, shared_study
+from smupar_transfer.tuning.claims import TrialClaim, TrialClaims
+from smupar_transfer.tuning.search import Search, TrialOutcome, shared_study
+from smupar_transfer.tuning.sharing import Crew, PlaceEnd, SharedPlaces
 from smupar_transfer.tuning.storage import patiently, reachable
 from smupar_transfer.tuning.study import MOST_SEEDS
 
@@ -71,7 +70,6 @@ def run_repeats(
     waiting: Callable[[int], None] = lambda _: None,
     known: Sequence[Repeat] = (),
     launcher: str = PROCESSES,
-    kept: KeptWorkers | None = None,
 ) -> Generator[Repeat, None, None]:
     """Train the candidates again that were not yet, with every seed. Interrupt and start again at will.
 
@@ -84,73 +82,55 @@ def run_repeats(
         waiting: Told, now and then, how many trainings other commands are at work on when none is left for this one.
         known: Those that are not told again.
         launcher: The name of the launcher that starts the processes.
-        kept: Has processes from before.
 
     Yields:
         Each training as it ends, of this command or another.
+
+    Raises:
+        RunsFailedError: some were given up, as their workers died each time; all others have outcomes.
     """
     with reachable(search.settings.storage):
         chosen, stored, seen = candidates(search, trials), _stored(search), set(known)
+        wanted = {_place(search, trial, seed): (trial, seed) for trial in chosen for seed in seeds(search)}
 
-        def missing() -> list[tuple[TrialOutcome, int]]:
+        def missing() -> list[int]:
             done = {(repeat.trial, repeat.seed) for repeat in stored}
-            return [(trial, seed) for trial in chosen for seed in seeds(search) if (trial.number, seed) not in done]
+            return [place for place, (trial, seed) in wanted.items() if (trial.number, seed) not in done]
 
-        def jobs() -> Iterator[RepeatJob]:
-            while left := missing():  # asked again each time: other commands finish some meanwhile
-                yield RepeatJob(search, this_process(), left)
+        def named(place: int) -> str:
+            trial, seed = wanted[place]
+            return f"trial {trial.number} with seed {seed}"
 
-        count = min(workers, max(1, len(missing())))
-        with contextlib.closing(run_jobs(_run_repeat, jobs(), count, launcher, kept=kept)) as ended:
-            for ran in ended:
+        places = SharedPlaces(shared_study(search).study, _claims(search), named, missing)
+        crew = Crew(min(workers, max(1, len(missing()))), launcher)
+        with contextlib.closing(places.run(partial(_do_repeat, search, wanted), crew)) as ended:
+            for own in ended:
                 stored = patiently(partial(_stored, search))
                 news = [repeat for repeat in stored if repeat not in seen]
                 seen |= set(news)
                 yield from news
-                if not ran and (left := missing()):
+                if not own and (left := missing()):
                     waiting(len(left))
+    if places.failures:
+        raise RunsFailedError(list(places.failures.values()), len(wanted), "trainings")
 
 
-@dataclass(frozen=True)
-class RepeatJob:
-    """One more training in a worker process.
-
-    Attributes:
-        search: What was searched.
-        command: The process of the command.
-        missing: Trials and seeds that have no outcome yet, as far as the command knows.
-    """
-
-    search: Search
-    command: str
-    missing: list[tuple[TrialOutcome, int]]
+def _do_repeat(search: Search, wanted: Mapping[int, tuple[TrialOutcome, int]], claim: TrialClaim) -> PlaceEnd:
+    """Train a point again, in whatever process; again, after a pause, where the database fails."""
+    with reachable(search.settings.storage):
+        return patiently(partial(_try_repeat, search, *wanted[claim.ordinal], claim))
 
 
-def _run_repeat(job: RepeatJob) -> bool:
-    """Train the first that nobody else is at; wait a moment where others are at them all.
-
-    Returns:
-        Whether there was one.
-    """
-    with reachable(job.search.settings.storage):
-        ran = patiently(partial(_try_repeat, job))
-    if not ran:
-        time.sleep(POLL_SECONDS)
-    return ran
-
-
-def _try_repeat(job: RepeatJob) -> bool:
-    search, claims = job.search, _claims(job.search)
-    places = {_place(search, trial, seed): (trial, seed) for trial, seed in job.missing}
-    claim = claims.take(places, job.command)
-    if claim is None:
-        return False
-    trial, seed = places[claim.ordinal]
-    with claims.held(claim):
-        # another command may have ended this one between the look at what is missing and the claim
-        if not any((repeat.trial, repeat.seed) == (trial.number, seed) for repeat in _stored(search)):
+def _try_repeat(search: Search, trial: TrialOutcome, seed: int, claim: TrialClaim) -> PlaceEnd:
+    # another command may have ended this one between the look at what is missing and the claim
+    if not any((repeat.trial, repeat.seed) == (trial.number, seed) for repeat in _stored(search)):
+        try:
             _train(search, trial, seed)
-    return True
+        except (MemoryError, RuntimeError) as error:
+            if not lacks_memory(error):
+                raise
+            return PlaceEnd(claim, done=False, failure=memory_reason(error))
+    return PlaceEnd(claim, done=True)
 
 
 def _train(search: Search, trial: TrialOutcome, seed: int) -> None:

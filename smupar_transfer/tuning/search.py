@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 
 from optuna.trial import FrozenTrial, TrialState
 
-from smupar_transfer.launchers import PROCESSES, KeptWorkers, run_jobs
-from smupar_transfer.records import RunSpec, SearchedOn
+from smupar_transfer.launchers import PROCESSES
+from smupar_transfer.records import RunsFailedError, RunSpec, SearchedOn, lacks_memory, memory_reason
 from smupar_transfer.records.liveness import this_process
 from smupar_transfer.training import DataRequest, Execution, Tracking, load
 from smupar_transfer.tuning.claims import TrialClaim
 from smupar_transfer.tuning.objective import DIVERGED, Objective
+from smupar_transfer.tuning.sharing import Crew, PlaceEnd, SharedPlaces, place_name
 from smupar_transfer.tuning.space import Range, SearchSpace
 from smupar_transfer.tuning.storage import TROUBLE, close_storage, patiently, reachable
 from smupar_transfer.tuning.study import (
@@ -31,9 +31,6 @@ from smupar_transfer.tuning.study import (
     places,
     run_next_trial,
 )
-
-POLL_SECONDS = 0.5
-"""Between two looks for a place, where other commands hold all that are left."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +98,6 @@ def run_search(
     waiting: Callable[[int], None] = lambda _: None,
     known: Sequence[TrialOutcome] | None = None,
     launcher: str = PROCESSES,
-    kept: KeptWorkers | None = None,
 ) -> Generator[TrialOutcome, None, None]:
     """Have the trials run that a study lacks. Interrupt and start again at will, on as many machines as you like.
 
@@ -114,91 +110,68 @@ def run_search(
         waiting: Told, now and then, how many places other commands are at work on when none is left for this one.
         known: The finished trials that are not told again; all that there are now, if left out.
         launcher: The name of the launcher that starts the processes.
-        kept: Keeps the processes for what comes after the search.
 
     Yields:
         Each trial of the study as it ends, of this command or another.
+
+    Raises:
+        RunsFailedError: some places were given up, as their workers died each time; all others have outcomes.
     """
     with reachable(search.settings.storage):
-        shared, command = shared_study(search), this_process()
+        shared = shared_study(search)
         finished = finished_trials(shared.study)
         if shared.study.user_attrs.get(PLANNED) != search.settings.n_trials:
             patiently(partial(shared.study.set_user_attr, PLANNED, search.settings.n_trials))
         seen = {trial.number for trial in (finished if known is None else known)}
 
-        def jobs() -> Iterator[PlaceJob]:
-            while missing := missing_ordinals(finished, search.settings):
-                yield PlaceJob(search, command, missing)
+        def missing() -> list[int]:
+            return missing_ordinals(finished, search.settings)
 
-        count = min(workers, max(1, len(missing_ordinals(finished, search.settings))))
+        places = SharedPlaces(shared.study, shared.claims, place_name, missing)
+        crew = Crew(min(workers, max(1, len(missing()))), launcher)
         try:
-            with contextlib.closing(run_jobs(_run_place, jobs(), count, launcher, kept=kept)) as ended:
-                for ran in ended:
+            with contextlib.closing(places.run(partial(_do_place, search), crew)) as ended:
+                for own in ended:
                     finished = patiently(partial(finished_trials, shared.study))
                     news = [trial for trial in finished if trial.number not in seen]
                     seen |= {trial.number for trial in news}
                     yield from map(describe, news)
-                    if not ran and (others := patiently(partial(_held_by_others, shared, command, finished))):
+                    if not own and (others := patiently(partial(_held_by_others, shared, finished))):
                         waiting(others)
         finally:
             with contextlib.suppress(*TROUBLE):
                 # of this command's own workers, which have ended: the sampler would keep away from their points
                 fail_dead_trials(shared)
+    if places.failures:
+        raise RunsFailedError(list(places.failures.values()), search.settings.n_trials, "trials")
 
 
-@dataclass(frozen=True)
-class PlaceJob:
-    """One place of the plan in a worker process.
-
-    Attributes:
-        search: What is searched.
-        command: The process of the command.
-        missing: The places without an outcome, as far as the command knows.
-    """
-
-    search: Search
-    command: str
-    missing: list[int]
+def _do_place(search: Search, claim: TrialClaim) -> PlaceEnd:
+    """Train at a place, in whatever process; again, after a pause, where the database fails."""
+    with reachable(search.settings.storage):
+        return patiently(partial(_try_place, search, shared_study(search), claim))
 
 
-def _run_place(job: PlaceJob) -> bool:
-    """Train at the first missing place that nobody holds; wait a moment where others hold them all.
-
-    Returns:
-        Whether there was one.
-    """
-    with reachable(job.search.settings.storage):
-        ran = patiently(partial(_try_place, job, shared_study(job.search)))
-    if not ran:
-        time.sleep(POLL_SECONDS)
-    return ran
-
-
-def _try_place(job: PlaceJob, shared: SharedStudy) -> bool:
-    search = job.search
-    claim = shared.claims.take(job.missing, job.command)
-    if claim is None:
-        return False
-    with shared.claims.held(claim):
-        if not _train(search, shared, claim):
-            shared.claims.release(claim)  # a search for more trials may want the place still
-    return True
-
-
-def _train(search: Search, shared: SharedStudy, claim: TrialClaim) -> bool:
-    """Run the trial of a place; whether it has an outcome."""
+def _try_place(search: Search, shared: SharedStudy, claim: TrialClaim) -> PlaceEnd:
     finished = fail_dead_trials(shared, own=claim.ordinal)
     if claim.ordinal not in missing_ordinals(finished, search.settings):  # others were quicker
-        return False
+        return PlaceEnd(claim, done=False)
     early = early_validation(search.settings, search.proxy)
     objective = Objective(search.proxy, search.space, load(search.data), search.execution, search.tracking, early)
     holds = partial(shared.claims.holds, claim)
-    return run_next_trial(shared.study, search.settings, objective, claim.ordinal, holds) is not None
+    try:
+        trial = run_next_trial(shared.study, search.settings, objective, claim.ordinal, holds)
+    except (MemoryError, RuntimeError) as error:
+        # trials are of one size: where others came to their end, something else took the memory
+        if not finished or not lacks_memory(error):
+            raise
+        return PlaceEnd(claim, done=False, failure=memory_reason(error))
+    return PlaceEnd(claim, done=trial is not None)
 
 
-def _held_by_others(shared: SharedStudy, command: str, finished: Sequence[FrozenTrial]) -> int:
-    held = {claim.ordinal for claim in shared.claims.alive() if claim.command != command}
-    # claims stay behind where a trial has its outcome (see TrialClaims.held)
+def _held_by_others(shared: SharedStudy, finished: Sequence[FrozenTrial]) -> int:
+    held = {claim.ordinal for claim in shared.claims.alive() if claim.command != this_process()}
+    # claims stay behind where a trial has its outcome (see TrialClaims.kept_alive)
     return len(held - {OPENING, *places(finished)})
 
 
@@ -206,7 +179,7 @@ def others_at_work(search: Search) -> int:
     """How many places of a study other commands are at work on, on this machine or another."""
     with reachable(search.settings.storage):
         shared = shared_study(search)
-        return _held_by_others(shared, this_process(), finished_trials(shared.study))
+        return _held_by_others(shared, finished_trials(shared.study))
 
 
 @cache

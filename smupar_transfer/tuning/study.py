@@ -260,11 +260,10 @@ def _settled_question(study: optuna.Study, claims: TrialClaims, question: dict[s
         if claim is None:
             time.sleep(OPENING_SECONDS)
             continue
-        with claims.held(claim):
+        with claims.kept_alive([claim]):
             # another process may have written it between the look and the claim
             if SPECIFICATION not in study.user_attrs:
                 study.set_user_attr(SPECIFICATION, question)
-        claims.release(claim)
     return known
 
 

@@ -18,15 +18,7 @@ from typing import Any
 
 import pytest
 
-from smupar_transfer.launchers import (
-    LATER,
-    KeptWorkers,
-    Later,
-    register_launcher,
-    registry,
-    run_available_jobs,
-    run_jobs,
-)
+from smupar_transfer.launchers import LATER, Care, Later, register_launcher, registry, run_available_jobs, run_jobs
 from smupar_transfer.launchers import jobs as jobs_module
 from smupar_transfer.launchers.processes import ProcessWorker
 from smupar_transfer.theory import InputError, parametrization
@@ -163,17 +155,6 @@ def test_several_workers_are_other_processes(jobs: ModuleType) -> None:
     assert 1 <= len(processes) <= 2
 
 
-def test_workers_that_are_kept_do_the_next_jobs(jobs: ModuleType) -> None:
-    """Starting one takes seconds; those that nobody keeps end with their jobs."""
-    with KeptWorkers() as kept:
-        used = [process for _ in range(2) for _, process in run_jobs(jobs.process_id, range(6), workers=2, kept=kept)]
-        there = {child.pid for child in multiprocessing.active_children()}
-        assert len(there) == 2
-        assert set(used) <= there
-    assert not multiprocessing.active_children()
-    assert not there & {process for _, process in run_jobs(jobs.process_id, range(2), workers=2)}
-
-
 def test_outcomes_come_as_they_are_ready(jobs: ModuleType, tmp_path: Path) -> None:
     signal_file = tmp_path / "go"
     outcomes = run_jobs(jobs.wait_for, [str(signal_file), ""], workers=2)
@@ -226,6 +207,15 @@ def test_a_job_that_always_kills_its_worker_is_given_up_and_the_others_are_done(
     assert sorted(outcomes)[:4] == ["a", "b", "c", "d"]
     assert sorted(outcomes)[4].startswith("deadly: its process was killed by SIGKILL")
     assert sorted(outcomes)[4].endswith(", 3 times")
+
+
+def test_a_job_that_killed_a_process_before_kills_no_command_that_does_its_jobs_itself(jobs: ModuleType) -> None:
+    care: Care[str, str] = Care("{}: {}".format, lambda job: job == "deadly")
+    work: list[str | Later] = ["a", "deadly", "b"]
+    first, given_up, last = (it for it in run_available_jobs(jobs.die, work, 1, care=care) if it is not LATER)
+    assert (first, last) == ("a", "b")
+    assert str(given_up).startswith("deadly: its process was killed by SIGKILL")
+    assert str(given_up).endswith(", 3 times")
 
 
 def test_the_death_of_a_worker_ends_no_job_of_another(jobs: ModuleType, tmp_path: Path) -> None:
@@ -329,10 +319,11 @@ def test_processes_end_with_the_one_that_started_them(jobs: ModuleType, tmp_path
 
 
 SLOW_START = (
-    START
+    "import os\n"
+    + START
     + """
 else:
-    print("importing", flush=True)
+    os.write(1, b"importing\\n")  # whole lines, of two processes at once
     jobs.wait_for({go!r})
 """
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -13,11 +14,27 @@ from omegaconf import DictConfig
 from smupar_transfer import training
 from smupar_transfer.app import config_to_spec
 from smupar_transfer.app.console import watch
-from smupar_transfer.records import RunRecord, RunSpec, RunStore, SparsitySpec, store, trained_runs, write_atomically
+from smupar_transfer.records import (
+    FailureStore,
+    FileClaims,
+    RunFailure,
+    RunRecord,
+    RunsFailedError,
+    RunSpec,
+    RunStore,
+    SparsitySpec,
+    store,
+    trained_runs,
+    write_atomically,
+)
 from smupar_transfer.sweeps import run_missing
 from smupar_transfer.sweeps.run_missing import RunContext
+from smupar_transfer.sweeps.sharing import CLAIMS_FOLDER
 from smupar_transfer.theory import InputError
 from smupar_transfer.training import Data, DataRequest, Execution
+from tests.mortal import MortalWorker, mortal
+
+__all__ = ["mortal"]
 
 
 @pytest.fixture
@@ -187,3 +204,52 @@ def test_there_must_be_a_worker(seeds: list[RunSpec], request_: DataRequest, tmp
     with pytest.raises(InputError, match=rf"^workers={workers}: must be at least 1"):
         run_missing.train_missing("title", seeds, RunContext(request_, Execution(), tmp_path / "out", workers))
     assert not (tmp_path / "out").exists()
+
+
+def left_by_a_dead_command(folder: Path, key: str) -> None:
+    with FileClaims(folder / CLAIMS_FOLDER) as claims:
+        assert claims.take(key) is not None
+        path = folder / CLAIMS_FOLDER / f"{key}.0"
+        content = json.loads(path.read_text())
+        machine, _, birth = content["process"].rsplit("/", 2)
+        path.rename(folder / "kept")  # the end of the block releases it
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps({**content, "process": f"{machine}/{2**22 + 1}/{birth}"}))
+    (folder / "kept").unlink()
+
+
+@pytest.mark.parametrize("given_up", [True, False])
+def test_a_run_that_killed_a_process_kills_no_command_that_trains_in_its_own(
+    seeds: list[RunSpec], request_: DataRequest, tmp_path: Path, mortal: type[MortalWorker], given_up: bool
+) -> None:
+    """With one worker each command that was given died of it again."""
+    if given_up:
+        FailureStore(tmp_path).put(RunFailure(seeds[1].key, "its process was killed", "node7", 1.5e9))
+    else:
+        left_by_a_dead_command(tmp_path, seeds[1].key)
+    mortal.deadly[seeds[1].seed] = 99
+    context = RunContext(request_, Execution(), tmp_path, 1)
+    with pytest.raises(RunsFailedError, match=r"^1 of 3 runs failed, .*: its process was killed by SIGSEGV, 3 times; "):
+        run_missing.train_missing("title", seeds, context)
+    assert mortal.did == [seeds[1].seed] * 3
+    assert RunStore(tmp_path).keys() == {seeds[0].key, seeds[2].key}
+    mortal.deadly.clear()
+    assert len(run_missing.train_missing("title", seeds, context)) == 3
+    assert FailureStore(tmp_path).keys() == set()
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError("3 GiB"), RuntimeError("DefaultCPUAllocator: can't allocate memory: 3 GiB")]
+)
+def test_a_run_without_enough_memory_is_recorded_and_the_others_are_trained(
+    seeds: list[RunSpec], request_: DataRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def greedy(spec: RunSpec, data: Data, execution: Execution, *_: object, **__: object) -> RunRecord:
+        if spec.key == seeds[0].key:
+            raise error
+        return training.run(spec, data, execution)
+
+    monkeypatch.setattr(run_missing, "run", greedy)
+    with pytest.raises(RunsFailedError, match=r"^1 of 3 runs failed, .*: memory ran out: .*3 GiB; "):
+        run_missing.train_missing("title", seeds, RunContext(request_, Execution(), tmp_path, 1))
+    assert RunStore(tmp_path).keys() == {seeds[1].key, seeds[2].key}

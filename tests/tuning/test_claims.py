@@ -118,7 +118,7 @@ def test_a_claim_lives_for_as_long_as_its_heart_beats(
     monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 0.2 if beating else 60.0)
     claim = claims.take([0], "command")
     assert claim is not None
-    with claims.held(claim):
+    with claims.kept_alive([claim]):
         with engine.begin() as connection:  # as if it had been taken some time ago
             connection.execute(sa.update(TABLE).values(heartbeat=TABLE.c.heartbeat - module.EXPIRY_SECONDS - 1))
         time.sleep(1.0)
@@ -126,18 +126,29 @@ def test_a_claim_lives_for_as_long_as_its_heart_beats(
         assert (claims.take([0], "other") is None) is beating
 
 
-def test_a_place_is_free_again_when_its_work_fails_and_not_when_it_is_done(claims: TrialClaims) -> None:
+def test_places_are_free_again_when_their_work_fails_and_not_when_they_are_done(claims: TrialClaims) -> None:
     for ordinal, error in ((0, KeyboardInterrupt), (1, SystemExit), (2, ValueError)):
         claim = claims.take([ordinal], "command")
         assert claim is not None
-        with pytest.raises(error), claims.held(claim):
+        with pytest.raises(error), claims.kept_alive([claim]):
             raise error
         assert claims.alive() == []
-    done = claims.take([3], "command")
+    done, not_done = claims.take([3], "command"), claims.take([4], "command")
     assert done is not None
-    with claims.held(done):
-        pass
+    assert not_done is not None
+    held = [done, not_done]
+    with claims.kept_alive(held):
+        held.remove(done)
     assert claims.alive() == [done]
+
+
+def test_a_claim_tells_whether_the_holder_before_died_at_the_place(
+    claims: TrialClaims, insert: Insert, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert(0)
+    monkeypatch.setattr(module, "has_died", lambda process: process == ELSEWHERE)
+    taken = [claims.take([ordinal], "command") for ordinal in (0, 1)]
+    assert [claim.after_death for claim in taken if claim is not None] == [True, False]
 
 
 def test_a_claim_that_was_taken_over_is_lost_and_its_holder_changes_nothing_any_more(

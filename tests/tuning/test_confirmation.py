@@ -119,7 +119,7 @@ def test_an_interrupted_confirmation_goes_on(
 def test_what_another_command_is_at_is_waited_for_and_not_trained(
     search: Search, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr("smupar_transfer.launchers.jobs.PAUSE_SECONDS", 0.0)
     (first, *_), claims = candidates(search, outcomes(search)), module._claims(search)
     place = module._place(search, first, search.proxy.seed + 1)
     other = claims.take([place], "elsewhere")

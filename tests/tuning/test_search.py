@@ -20,7 +20,7 @@ from smupar_transfer.training import Data, load, run
 from smupar_transfer.tuning import Range, Search, SearchSpace, TrialOutcome, best, outcomes, run_search
 from smupar_transfer.tuning.claims import EXPIRY_SECONDS, TABLE, TrialClaim, TrialClaims
 from smupar_transfer.tuning.objective import Objective
-from smupar_transfer.tuning.search import PlaceJob, _try_place
+from smupar_transfer.tuning.search import _try_place
 from smupar_transfer.tuning.study import ORDINAL, SharedStudy, open_study, run_next_trial
 from tests import postgresql
 
@@ -162,7 +162,7 @@ def claimed_elsewhere(search: Search, ordinal: int, seconds: float) -> None:
 def test_the_last_places_of_other_commands_are_waited_for(
     make_search: MakeSearch, data: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("smupar_transfer.tuning.search.POLL_SECONDS", 0.0)
+    monkeypatch.setattr("smupar_transfer.launchers.jobs.PAUSE_SECONDS", 0.0)
     search, waits = make_search(4), 0
     claimed_elsewhere(search, ordinal=1, seconds=0)
     others = Objective(search.proxy, search.space, data, search.execution)
@@ -197,9 +197,10 @@ def test_a_place_that_is_claimed_and_not_needed_any_more_is_left_to_others(make_
     few, many = make_search(1), make_search(3)
     study, claims = shared(many).study, shared(many).claims
     run_next_trial(study, many.settings, Objective(many.proxy, many.space, data, many.execution), 1)
-    assert _try_place(PlaceJob(few, "command", [0]), shared(few))
+    claim = claims.take([0], "command")
+    assert claim is not None
+    assert not _try_place(few, shared(few), claim).done
     assert len(outcomes(few)) == 1, "it has the trial that it wants"
-    assert claims.take([0], "another command") is not None
 
 
 def test_what_the_storage_says_when_it_fails_is_one_line(

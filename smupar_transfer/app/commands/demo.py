@@ -51,7 +51,7 @@ def run(config: DictConfig) -> None:
     tell_of_runs(config, [untuned])
     out.print(f"1. tune the dense proxy: width {search.proxy.model.width}, {config.tuning.n_trials} trials")
     found = tune.tune(config, search)
-    tuned = best(search, *found)
+    tuned = best(search, found.trials, found.repeats)
     tune.draw(folder, search, found)
     out.print(tune.trial_table(search, found))
 
@@ -72,6 +72,7 @@ def run(config: DictConfig) -> None:
     comparisons = compare(records, target.log2_learning_rate, rates)
     out.print("\n4. compare")
     publish(folder, comparisons, records, search.proxy, tuned.value, time.monotonic() - started)
+    found.raise_failures()
 
 
 def tune_dense(dense: list[RunSpec], target: RunSpec, context: RunContext) -> list[RunSpec]:

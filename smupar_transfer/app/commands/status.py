@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -15,6 +15,7 @@ from smupar_transfer.records import (
     CoordinateStore,
     FailureStore,
     FileClaims,
+    RunFailure,
     RunStore,
     read_manifest,
     result_names,
@@ -82,10 +83,8 @@ def _sweep(folder: Path, name: str) -> None:
     command = COORDINATES if manifest.kind == COORDINATES else "sweep"
     _summary(name, "runs", (len(done), len(workers), max(0, left), len(failures)), "")
     _who("run", workers)
-    if failures:
-        rows = [[item.key[:12], item.host, _clock(item.ended), item.reason] for item in failures]
-        console.terminal().print(console.table("failed", ["run", "machine", "since", "why"], rows))
-    _expect(f"smupar {command} {name}", seconds, left, workers)
+    _failed("run", [replace(item, key=item.key[:12]) for item in failures])
+    _expect(f"smupar {command} {name}", seconds, left, workers, failed=bool(failures))
 
 
 def _study(folder: Path, name: str, storage: str | None) -> None:
@@ -93,16 +92,14 @@ def _study(folder: Path, name: str, storage: str | None) -> None:
 
     progress = study_progress(storage or read_only_url(folder / STUDY_FILE), name)
     workers = [
-        Worker(str(claim.ordinal), f"process {_number(claim.process)}", progress.begun.get(claim.ordinal))
-        for claim in progress.claims
-        if claim.ordinal in progress.begun
+        Worker(str(claim.ordinal), f"process {_number(claim.process)}", begun) for claim, begun in progress.running
     ]
-    done = len(progress.seconds)
-    left = 0 if progress.planned is None else max(0, progress.planned - done - len(workers))
+    counts = (len(progress.seconds), len(workers), progress.left, len(progress.failures))
     best = "" if progress.best is None else f"; lowest validation loss {loss(progress.best)} nats"
-    _summary(name, "trials", (done, len(workers), left, progress.failed), best)
+    _summary(name, "trials", counts, best)
     _who("place", workers)
-    _expect("smupar tune", progress.seconds, left, workers)
+    _failed("training", progress.failures)
+    _expect("smupar tune", progress.seconds, progress.left, workers, failed=bool(progress.failures))
 
 
 def _summary(name: str, what: str, counts: tuple[int, int, int, int], more: str) -> None:
@@ -116,10 +113,16 @@ def _who(task: str, workers: Sequence[Worker]) -> None:
         console.terminal().print(console.table("running", [task, "where", "since"], rows))
 
 
-def _expect(command: str, seconds: Sequence[float], left: int, workers: Sequence[Worker]) -> None:
+def _failed(task: str, failures: Sequence[RunFailure]) -> None:
+    if failures:
+        rows = [[item.key, item.host, _clock(item.ended), item.reason] for item in failures]
+        console.terminal().print(console.table("failed", [task, "machine", "since", "why"], rows))
+
+
+def _expect(command: str, seconds: Sequence[float], left: int, workers: Sequence[Worker], *, failed: bool) -> None:
     """Print when all will be done, if those who are at work go on."""
     if left + len(workers) == 0:
-        console.line("nothing is left")
+        console.line(f"nothing is left but what failed: {command} tries it again" if failed else "nothing is left")
     elif not workers:
         console.line(f"nobody is at work: {command} goes on")
     elif not seconds:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Group
@@ -18,8 +18,7 @@ from smupar_transfer.app.console import progress_bar
 from smupar_transfer.app.masking import masked, secrets_of
 from smupar_transfer.app.overrides import PROXY_WORDS, RUN_WORDS, next_command, path_word, set_by_hand, words_given
 from smupar_transfer.app.submission import submitted
-from smupar_transfer.launchers import KeptWorkers
-from smupar_transfer.records import SearchedOn, Tuned, write_tuned
+from smupar_transfer.records import RunFailure, RunsFailedError, SearchedOn, Tuned, write_tuned
 from smupar_transfer.reporting.number_format import joined, loss, significant
 from smupar_transfer.reporting.provenance import counted
 from smupar_transfer.sweeps.overwriting import refuse_other_page
@@ -57,6 +56,7 @@ def run(config: DictConfig) -> None:
     Raises:
         InputError: a value is impossible, or a person set a target where the proxy is searched, or none where it is the
             target.
+        RunsFailedError: some trainings were given up; all others are done, and told of.
     """
     _check_target(config)
     search, folder = make_search(config), Path(config.results_dir) / config.study.name
@@ -67,9 +67,10 @@ def run(config: DictConfig) -> None:
     go_on = suggested(config, folder)
     publish(folder, search, found, go_on)
     console.terminal().print(trial_table(search, found))
-    console.line(f"\nwrote {folder / 'tuned.yaml'}: {told(best(search, *found))}")
+    console.line(f"\nwrote {folder / 'tuned.yaml'}: {told(best(search, found.trials, found.repeats))}")
     console.terminal().print(f"wrote {folder / 'report.html'}", soft_wrap=True)
     console.terminal().print(f"next: {go_on}", soft_wrap=True)
+    found.raise_failures()
 
 
 def suggested(config: DictConfig, folder: Path) -> str:
@@ -150,16 +151,30 @@ def _refuse_outside(key: str, search: Search) -> None:
         raise InputError(key, value, problem, "widen the range, or leave it out")
 
 
-class Found(NamedTuple):
+@dataclass(frozen=True)
+class Found:
     """What a study has found.
 
     Attributes:
         trials: The finished trials.
         repeats: The best of them, trained again.
+        failures: What was given up, as its workers died each time.
+        planned: The number of trainings in all.
     """
 
     trials: list[TrialOutcome]
     repeats: list[Repeat]
+    failures: Sequence[RunFailure] = ()
+    planned: int = 0
+
+    def raise_failures(self) -> None:
+        """End the command as one that is not complete, if something was given up.
+
+        Raises:
+            RunsFailedError: something was.
+        """
+        if self.failures:
+            raise RunsFailedError(self.failures, self.planned, "trainings")
 
 
 def tune(config: DictConfig, search: Search) -> Found:
@@ -197,16 +212,14 @@ def _found(search: Search, done: list[TrialOutcome], workers: Workers, path: Pat
     # only where something is left to train: this may build kernels (decision 6)
     if len(done) < total or len(known) < again:
         search = replace(search, execution=resolved(search.execution))
-    # the confirmation goes on with the workers of the search
-    with (
-        KeptWorkers() as kept,
-        progress_bar(f"tuning {search.settings.name}", total + again, len(done) + len(known)) as bar,
-    ):
+    failures: list[RunFailure] = []
+    with progress_bar(f"tuning {search.settings.name}", total + again, len(done) + len(known)) as bar:
 
         def wait(count: int) -> None:
             bar.say(f"best {loss(lowest)}, waiting for {count} of another command")
 
-        with closing(run_search(search, workers.count, wait, done, workers.launcher, kept)) as ended:
+        trials = run_search(search, workers.count, wait, done, workers.launcher)
+        with _collected(failures), closing(trials) as ended:
             for trial in ended:
                 lowest = min(lowest, _value(trial))
                 bar.advance(f"best {loss(lowest)}")
@@ -214,12 +227,26 @@ def _found(search: Search, done: list[TrialOutcome], workers: Workers, path: Pat
         def confirm(trials: list[TrialOutcome]) -> None:
             chosen = candidates(search, trials)
             bar.expect(len(trials) + len(chosen) * search.settings.confirm_seeds)
-            with closing(run_repeats(search, trials, workers.count, wait, known, workers.launcher, kept)) as ended:
+            trainings = run_repeats(search, trials, workers.count, wait, known, workers.launcher)
+            with _collected(failures), closing(trainings) as ended:
                 for repeat in ended:
                     known.append(repeat)
                     bar.advance(f"trial {repeat.trial} with seed {repeat.seed}: {loss(repeat.loss)}")
 
-        return settled(search, path, confirm)
+        if failures and math.isinf(lowest):
+            raise RunsFailedError(failures, total, "trials")  # no point to confirm or to write
+        found = settled(search, path, confirm)
+    again = len(candidates(search, found.trials)) * search.settings.confirm_seeds
+    return replace(found, failures=failures, planned=total + again)
+
+
+@contextmanager
+def _collected(failures: list[RunFailure]) -> Iterator[None]:
+    """Take up what was given up, and go on with the rest."""
+    try:
+        yield
+    except RunsFailedError as error:
+        failures += error.failures
 
 
 def settled(search: Search, path: Path, confirm: Callable[[list[TrialOutcome]], None]) -> Found:
@@ -239,7 +266,7 @@ def settled(search: Search, path: Path, confirm: Callable[[list[TrialOutcome]], 
         trials = outcomes(search)
         confirm(trials)
         found = Found(trials, repeats(search))
-        write_tuned(path, best(search, *found))
+        write_tuned(path, best(search, found.trials, found.repeats))
         if len(outcomes(search)) == len(trials) or others_at_work(search):
             return found
 
@@ -259,7 +286,7 @@ def trial_table(search: Search, found: Found) -> Group:
     """The best of some trials, best first: by the mean over further seeds, where there is one."""
     trials = found.trials
     complete = sorted((trial for trial in trials if trial.value is not None), key=_value)
-    again = {each.trial: each.mean for each in confirmed(search, *found)}
+    again = {each.trial: each.mean for each in confirmed(search, found.trials, found.repeats)}
     complete.sort(key=lambda trial: again.get(trial.number, math.inf))  # stable
     names = list(search.space.ranges)
     rows = [
@@ -312,6 +339,6 @@ def _study(search: Search, found: Found, go_on: str) -> Study:
         search.space.ranges,
         settings.n_trials,
         found.trials,
-        confirmed(search, *found),
+        confirmed(search, found.trials, found.repeats),
         sum(repeat.seconds for repeat in found.repeats),
     )

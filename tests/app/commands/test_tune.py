@@ -23,6 +23,9 @@ from smupar_transfer.transfer import read_recipe
 from smupar_transfer.tuning import StudySettings, TrialOutcome, search
 from smupar_transfer.tuning.objective import Objective
 from smupar_transfer.tuning.study import run_next_trial
+from tests.mortal import MortalWorker, mortal
+
+__all__ = ["mortal"]
 
 Run = Callable[..., CompletedProcess[str]]
 FEW = ("tuning.n_trials=2", "tuning.startup_trials=1")
@@ -321,7 +324,43 @@ def test_trials_that_end_while_the_best_point_is_written_are_seen(
     monkeypatch.setattr(tune, "others_at_work", lambda _: 0)
     confirmed: list[int] = []
     found = tune.settled(search, tmp_path / "tuned.yaml", lambda trials: confirmed.append(len(trials)))
-    assert found == (trials, [])
+    assert (found.trials, found.repeats) == (trials, [])
     assert confirmed == [1, 2, 3], "what came meanwhile is confirmed, too"
     assert read_tuned(tmp_path / "tuned.yaml").value == 1.0
     assert next(looks, None) is None, "it looked again after every time it wrote"
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_search_without_some_of_its_places_is_finished_told_and_gone_on_with(
+    smupar: Run, tiny: tuple[str, ...], mortal: type[MortalWorker]
+) -> None:
+    words = ("tune", *tiny, "tuning.n_trials=3", "tuning.startup_trials=3", "tuning.confirm=1", "workers=2")
+    mortal.deadly[1] = 99
+    result = smupar(*words)
+    assert result.returncode == 4
+    reason = "place 1: its process was killed by SIGSEGV, 3 times"
+    assert result.stderr.splitlines()[-1] == (
+        f"smupar: 1 of 6 trainings failed, and the others are done: {reason}; the same command tries them again"
+    )
+    assert "best of 2 trials" in result.stdout
+    assert read_tuned(Path("results/proxy/tuned.yaml")).trials == 2
+    told = smupar("status", "proxy").stdout
+    assert told.startswith("proxy: 2 trials done, 0 running, 0 left, 1 failed; lowest validation loss ")
+    assert "its process was killed by SIGSEGV, 3 times" in told
+    assert told.endswith("nothing is left but what failed: smupar tune tries it again\n")
+    mortal.deadly.clear()
+    result = smupar(*words)
+    assert result.returncode == 0, result.stderr
+    assert read_tuned(Path("results/proxy/tuned.yaml")).trials == 3
+    assert "3 trials done, 0 running, 0 left, 0 failed" in smupar("status", "proxy").stdout
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_search_all_of_whose_places_fail_says_so(
+    smupar: Run, tiny: tuple[str, ...], mortal: type[MortalWorker]
+) -> None:
+    mortal.deadly |= {0: 99, 1: 99}
+    result = smupar("tune", *tiny, *FEW, "workers=2")
+    assert result.returncode == 4
+    assert "smupar: all 2 trials failed: place 0: its process" in result.stderr
+    assert not Path("results/proxy/tuned.yaml").exists()
