@@ -90,7 +90,7 @@ def faults_of(results: Path, family: Family, reference: State, *, ordered: bool)
     hidden = [str(path.relative_to(results)) for path in results.rglob("*") if path.name.startswith(".")]
     if hidden:
         yield f"{len(hidden)} half files, as {hidden[0]}"
-    if any((results / family.folder / "runs").glob("*.json")):
+    if any((results / family.folder).glob("*/*.json")):
         yield "records that were not gathered"
 
 

@@ -100,6 +100,8 @@ def _measured(
         about = manifest(config, sweep, list(plan.specs), COORDINATES)
         write_manifest(context.folder, replace(about, added_seeds=plan.added))
         if all(spec.key in records for spec in plan.specs):
+            # there may be nothing left to measure but to gather, for a command that was killed
+            CoordinateStore(context.folder).compact()
             return plan, records
         measure_missing(sweep.name, plan.specs, context)
 

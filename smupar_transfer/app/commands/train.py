@@ -97,7 +97,10 @@ def _prepare(config: DictConfig, folder: Path, ranks: Ranks) -> tuple[RunSpec, E
 def _existing(folder: Path, spec: RunSpec) -> RunRecord | None:
     refuse_other_page(folder, "train", "name")
     store = RunStore(folder)
-    return store.get(spec.key) if spec.key in store else None
+    if spec.key not in store:
+        return None
+    store.compact()  # a command that was killed in its last moment had not
+    return store.get(spec.key)
 
 
 def _train(config: DictConfig, spec: RunSpec, execution: Execution, tracking: Tracking, ranks: Ranks) -> RunRecord:

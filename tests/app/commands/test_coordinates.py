@@ -216,6 +216,22 @@ def test_an_interrupted_check_goes_on(
 
 
 @pytest.mark.usefixtures("undrawn")
+def test_a_check_that_was_killed_before_it_gathered_its_records_gathers_them(
+    smupar: Run, data: tuple[str, ...], check: str
+) -> None:
+    words = ("coordinates", check, *data, *HARMLESS, "seed=0")
+    assert smupar(*words).returncode == 0
+    store, gathered = CoordinateStore(Path("results/check")), Path("results/check/coordinates.jsonl")
+    before, records = gathered.read_bytes(), list(store)
+    gathered.unlink()
+    for record in records:
+        store.put(record)
+    assert smupar(*words).returncode == 0
+    assert gathered.read_bytes() == before
+    assert not Path("results/check/coordinates").exists()
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_two_processes_measure_the_same(smupar: Run, data: tuple[str, ...], check: str) -> None:
     words = ("coordinates", check, *data, *HARMLESS, "seed=0")
     assert smupar(*words).returncode == 0

@@ -160,6 +160,20 @@ def test_an_interrupted_run_goes_on_where_it_was(
     assert (resumed.validation_loss, resumed.history) == (whole.validation_loss, whole.history)
 
 
+def test_a_run_that_was_killed_before_its_record_was_gathered_is_gathered(
+    smupar: Run, tiny: tuple[str, ...], steps: list[int]
+) -> None:
+    assert smupar("train", *tiny).returncode == 0
+    store, gathered = RunStore(Path("results/train")), Path("results/train/records.jsonl")
+    before, record = gathered.read_bytes(), record_in()
+    gathered.unlink()
+    store.put(record)
+    steps.clear()
+    assert smupar("train", *tiny).returncode == 0
+    assert steps == []
+    assert gathered.read_bytes() == before
+
+
 def test_as_many_checkpoints_are_kept_as_a_person_says(smupar: Run, tiny: tuple[str, ...]) -> None:
     for keep in (1, 3):
         words = (*tiny, "budget.evaluations=4", f"checkpoint.keep={keep}", f"name=keep{keep}")
