@@ -6,7 +6,6 @@ import contextlib
 import importlib
 import io
 import os
-import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -58,7 +57,6 @@ def launch(command: str, words: list[str], program: str = "") -> int:
     # before anything can fail: no message may show them
     secrets = secrets_of(words)
     refused: list[Exception] = []
-    _end_politely()
     warnings.showwarning = _shown_warning
     try:
         line = command_line(command, words)
@@ -69,9 +67,6 @@ def launch(command: str, words: list[str], program: str = "") -> int:
         with contextlib.redirect_stderr(cast(TextIO, WithoutOverrides(sys.stderr))), _masked_output(line, secrets):
             _hydra_entry(command, refused, secrets if line.has("--help") else None)()
         sys.stdout.flush()  # a reader that went away is noticed here, not at exit
-    except KeyboardInterrupt:
-        print("\nsmupar: interrupted; run the same command again to go on", file=sys.stderr)
-        return ExitCode.INTERRUPTED
     except Exception as error:
         refused.append(error)
     return worst(report(error, command, secrets) for error in refused)
@@ -114,16 +109,6 @@ def command_line(command: str, words: list[str]) -> CommandLine:
     return CommandLine(line.flags, tuple(settings))
 
 
-def _end_politely() -> None:
-    """Have signals end workers and files as Ctrl-C does: by themselves, they would end Python on the spot.
-
-    Under ``nohup``, SIGHUP stays ignored.
-    """
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
-        if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGTERM:
-            signal.signal(number, _terminate)
-
-
 _show_warning = warnings.showwarning
 
 
@@ -140,12 +125,6 @@ def _shown_warning(
         print(f"caution: {one_line(str(message))}", file=sys.stderr)
     else:
         _show_warning(message, category, filename, lineno, file, line)
-
-
-def _terminate(number: int, frame: object) -> None:
-    """End the process with the exit code that shells give to a signal."""
-    del frame
-    raise SystemExit(128 + number)
 
 
 def _hydra_entry(command: str, refused: list[Exception], help_without: Sequence[str] | None) -> Callable[[], None]:

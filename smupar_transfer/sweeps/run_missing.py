@@ -24,7 +24,7 @@ from smupar_transfer.records import (
 )
 from smupar_transfer.sweeps.equivalent_runs import computation
 from smupar_transfer.sweeps.progress import Watch, Watcher, unwatched
-from smupar_transfer.sweeps.sharing import Crew, SharedRuns, given_up
+from smupar_transfer.sweeps.sharing import Crew, SharedRuns, clear_claims, given_up
 from smupar_transfer.theory import InputError
 from smupar_transfer.training import DataRequest, Execution, Tracking, load, measure, run
 from smupar_transfer.training.kernel_fallback import resolved
@@ -186,6 +186,7 @@ def train_planned(
             specs = plan(records)
             watcher.expect(max(expected, len(specs)))
         watcher.expect(len(specs))
+    clear_claims(store)
     store.compact()  # at the end: until then each run has a file of its own, which no other process writes
     if failures:
         raise RunsFailedError(list(failures.values()), len(specs))
@@ -280,6 +281,7 @@ def measure_missing(title: str, specs: Sequence[RunSpec], context: RunContext) -
                 watcher.failed(outcome)
             else:
                 watcher.finished(outcome)
+    clear_claims(store)
     store.compact()
     if failures:
         raise RunsFailedError(failures, len(specs))

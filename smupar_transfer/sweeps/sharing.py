@@ -98,9 +98,6 @@ class SharedRuns(Generic[Job, Record]):
                     self._look()
                     yield from self._taken_news()
             yield from self._taken_news()
-            for name in claims.names() & self._of_key.keys():
-                if name in self._store:  # a command died after it had stored this record
-                    claims.clear(name)
 
     def _jobs(self, claims: FileClaims) -> Generator[Job | Later, None, None]:
         while self._waiting.keys() - self._mine.keys():
@@ -173,6 +170,14 @@ class SharedRuns(Generic[Job, Record]):
 
     def _is_given_up(self, key: str) -> bool:
         return key not in self._failed_before and key in self._failures
+
+
+def clear_claims(store: Store[Record]) -> None:
+    """Remove the claims on runs that have a record: their commands ended before they could, after they had stored it."""
+    claims = FileClaims(store.folder / CLAIMS_FOLDER)
+    for name in claims.names():
+        if name in store:
+            claims.clear(name)
 
 
 def given_up(job: RunJob, reason: str) -> RunFailure:
