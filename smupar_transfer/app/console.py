@@ -162,7 +162,8 @@ class ProgressBar:
         self._progress.update(self._task, total=total)
 
     def start_at(self, done: int) -> None:
-        """So much was done before; time spent, rate and time left count from now."""
+        """So much was done before; time spent, rate and time left count from now, and the bar is drawn from now on."""
+        self._progress.start()
         self._progress.reset(self._task, completed=done, text="")
 
     def advance(self, text: str = "") -> None:
@@ -183,8 +184,15 @@ def tracked(title: str, items: Sequence[Item]) -> Iterator[Item]:
 
 
 @contextmanager
-def progress_bar(title: str, total: int, done: int = 0) -> Iterator[ProgressBar]:
-    """Show a bar while the block runs; it stays when the block ends."""
+def progress_bar(title: str, total: int, done: int = 0, *, at_once: bool = True) -> Iterator[ProgressBar]:
+    """Show a bar while the block runs; it stays when the block ends.
+
+    Args:
+        title: What stands before it.
+        total: How much there is to do.
+        done: How much of it is done.
+        at_once: Whether it is drawn before ``start_at`` is called: what refuses a run has a line of its own.
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=10),
@@ -193,8 +201,15 @@ def progress_bar(title: str, total: int, done: int = 0) -> Iterator[ProgressBar]
         TimeElapsedColumn(),
         TimeRemainingColumn(elapsed_when_finished=False),
     )
-    with Progress(*columns, console=terminal(stderr=True), refresh_per_second=4) as progress:
-        yield ProgressBar(progress, progress.add_task(title, total=total, completed=done, text=""))
+    progress = Progress(*columns, console=terminal(stderr=True), refresh_per_second=4)
+    bar = ProgressBar(progress, progress.add_task(title, total=total, completed=done, text=""))
+    if at_once:
+        progress.start()
+    try:
+        yield bar
+    finally:
+        if progress.live.is_started:
+            progress.stop()
 
 
 class RunsBar:

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 
 import smupar_transfer
 from smupar_transfer.app.catalogue import COMMANDS
-from smupar_transfer.app.endings import ExitCode
-from smupar_transfer.app.interruptions import end_politely
+from smupar_transfer.app.endings import ExitCode, end_politely
 from smupar_transfer.theory import did_you_mean
 
 HELP = """\
@@ -53,6 +52,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code, one of ``endings.ExitCode``.
     """
     words = _help_last(list(sys.argv[1:] if arguments is None else arguments))
+    end_politely()  # before all imports that take their time
+    try:
+        return _run(words)
+    except KeyboardInterrupt:
+        print("\nsmupar: interrupted; run the same command again to go on", file=sys.stderr)
+        return ExitCode.INTERRUPTED
+
+
+def _run(words: list[str]) -> int:
     if not words or words[0] in HELP_FLAGS:
         # help that was asked for is a success; no command at all is a mistake that a script must notice
         print(help_text())
@@ -68,15 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command, *rest = words
     if command not in COMMANDS:
         return _unknown(command, rest)
-    # before what takes a second to import, during which a person may change their mind, too
-    end_politely()
-    try:
-        from smupar_transfer.app.hydra_entry import launch
+    from smupar_transfer.app.hydra_entry import launch
 
-        return launch(command, rest)
-    except KeyboardInterrupt:
-        print("\nsmupar: interrupted; run the same command again to go on", file=sys.stderr)
-        return ExitCode.INTERRUPTED
+    return launch(command, rest)
 
 
 HELP_FLAGS = ("--help", "-h", "help")

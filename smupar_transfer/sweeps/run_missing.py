@@ -24,7 +24,7 @@ from smupar_transfer.records import (
 )
 from smupar_transfer.sweeps.equivalent_runs import computation
 from smupar_transfer.sweeps.progress import Watch, Watcher, unwatched
-from smupar_transfer.sweeps.sharing import Crew, SharedRuns, given_up
+from smupar_transfer.sweeps.sharing import Crew, SharedRuns, clear_claims, given_up
 from smupar_transfer.theory import InputError
 from smupar_transfer.training import DataRequest, Execution, Tracking, load, measure, run
 from smupar_transfer.training.kernel_fallback import resolved
@@ -186,7 +186,7 @@ def train_planned(
             specs = plan(records)
             watcher.expect(max(expected, len(specs)))
         watcher.expect(len(specs))
-    store.compact()  # at the end: until then each run has a file of its own, which no other process writes
+    finish(store)
     if failures:
         raise RunsFailedError(list(failures.values()), len(specs))
     return [records[spec.key] for spec in specs]
@@ -259,6 +259,13 @@ def _copies(record: RunRecord, specs: Iterable[RunSpec], store: RunStore) -> Ite
         yield copy
 
 
+def finish(store: RunStore | CoordinateStore) -> None:
+    """Gather the records of a folder, and clear away what commands left of which the last moment was cut off."""
+    clear_claims(store)
+    # at the end: until then each run has a file of its own, which no other process writes
+    store.compact()
+
+
 def measure_missing(title: str, specs: Sequence[RunSpec], context: RunContext) -> None:
     """Measure the coordinates of those of ``specs`` that have no record in the folder.
 
@@ -280,6 +287,6 @@ def measure_missing(title: str, specs: Sequence[RunSpec], context: RunContext) -
                 watcher.failed(outcome)
             else:
                 watcher.finished(outcome)
-    store.compact()
+    finish(store)
     if failures:
         raise RunsFailedError(failures, len(specs))

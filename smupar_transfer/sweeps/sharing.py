@@ -16,7 +16,17 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from smupar_transfer.launchers import LATER, Care, Later, run_available_jobs
-from smupar_transfer.records import CoordinateRecord, FailureStore, FileClaims, RunFailure, RunRecord, RunSpec, Store
+from smupar_transfer.records import (
+    CoordinateRecord,
+    CoordinateStore,
+    FailureStore,
+    FileClaims,
+    RunFailure,
+    RunRecord,
+    RunSpec,
+    RunStore,
+    Store,
+)
 from smupar_transfer.records.claims import FileClaim
 
 CLAIMS_FOLDER = "claims"
@@ -98,9 +108,6 @@ class SharedRuns(Generic[Job, Record]):
                     self._look()
                     yield from self._taken_news()
             yield from self._taken_news()
-            for name in claims.names() & self._of_key.keys():
-                if name in self._store:  # a command died after it had stored this record
-                    claims.clear(name)
 
     def _jobs(self, claims: FileClaims) -> Generator[Job | Later, None, None]:
         while self._waiting.keys() - self._mine.keys():
@@ -173,6 +180,14 @@ class SharedRuns(Generic[Job, Record]):
 
     def _is_given_up(self, key: str) -> bool:
         return key not in self._failed_before and key in self._failures
+
+
+def clear_claims(store: RunStore | CoordinateStore) -> None:
+    """Remove the claims on runs that have a record: their commands stored it, and ended before they could do so."""
+    claims = FileClaims(store.folder / CLAIMS_FOLDER)
+    for name in claims.names():
+        if name in store:
+            claims.clear(name)
 
 
 def given_up(job: RunJob, reason: str) -> RunFailure:

@@ -253,3 +253,14 @@ def test_a_run_without_enough_memory_is_recorded_and_the_others_are_trained(
     with pytest.raises(RunsFailedError, match=r"^1 of 3 runs failed, .*: memory ran out: .*3 GiB; "):
         run_missing.train_missing("title", seeds, RunContext(request_, Execution(), tmp_path, 1))
     assert RunStore(tmp_path).keys() == {seeds[1].key, seeds[2].key}
+
+
+def test_a_claim_on_a_run_that_has_its_record_is_cleared_away(
+    seeds: list[RunSpec], request_: DataRequest, tmp_path: Path
+) -> None:
+    """As one is left whose command was killed, or could not write any more, just after it had stored the record."""
+    context = RunContext(request_, Execution(), tmp_path, 1)
+    for planned in (seeds[:2], seeds, seeds):  # the last time nothing is missing
+        run_missing.train_missing("title", planned, context)
+        assert not (tmp_path / CLAIMS_FOLDER).exists()
+        left_by_a_dead_command(tmp_path, seeds[0].key)

@@ -34,7 +34,7 @@ from smupar_transfer.statistics.coordinate_verdicts import Judgement, judge
 from smupar_transfer.sweeps.added_seeds import Extension, SeedPlan, plan_seeds
 from smupar_transfer.sweeps.files import load_sweep
 from smupar_transfer.sweeps.overwriting import refuse_to_replace
-from smupar_transfer.sweeps.run_missing import RunContext, measure_missing
+from smupar_transfer.sweeps.run_missing import RunContext, finish, measure_missing
 from smupar_transfer.sweeps.sweep import COORDINATES, Sweep, key_of
 from smupar_transfer.theory import PARAMETRIZATIONS, InputError, Role
 
@@ -100,8 +100,9 @@ def _measured(
         about = manifest(config, sweep, list(plan.specs), COORDINATES)
         write_manifest(context.folder, replace(about, added_seeds=plan.added))
         if all(spec.key in records for spec in plan.specs):
-            # there may be nothing left to measure but to gather, for a command that was killed
-            CoordinateStore(context.folder).compact()
+            finish(
+                CoordinateStore(context.folder)
+            )  # a command that was killed may have measured all, and gathered none
             return plan, records
         measure_missing(sweep.name, plan.specs, context)
 

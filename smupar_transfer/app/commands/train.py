@@ -19,7 +19,6 @@ from smupar_transfer.records import (
     RunSpec,
     RunStore,
     require_name,
-    require_writable,
     to_plain,
     write_atomically,
 )
@@ -107,12 +106,11 @@ def _train(config: DictConfig, spec: RunSpec, execution: Execution, tracking: Tr
     folder = Path(config.results_dir) / config.name
     data, execution = ranks.together(lambda: (load(config_to_spec.data_request(config)), resolved(execution)))
     checkpoint = _checkpoint(folder, spec)
-    ranks.by_first(lambda: require_writable(checkpoint.parent))  # before a bar is drawn
     if not ranks.is_first:
         return run_spec(spec, data, execution, checkpoint=checkpoint, ranks=ranks)
     if hint := faster_precision(spec, execution):
         console.terminal(stderr=True).print(hint, markup=False, soft_wrap=True)
-    with console.progress_bar("training", spec.budget.steps) as bar:
+    with console.progress_bar("training", spec.budget.steps, at_once=False) as bar:
         record = run_spec(spec, data, execution, console.TrainingBar(bar), checkpoint, tracking, ranks=ranks)
     store = RunStore(folder)
     store.put(record)
