@@ -15,7 +15,7 @@ from tests.hugging_face import transformers
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize(("task", "result"), [("llama", "llama_zero_shot")])
+@pytest.mark.parametrize(("task", "result"), [("llama", "llama_zero_shot"), ("gpt2", "gpt2_zero_shot")])
 def test_a_task_is_the_one_that_a_result_was_trained_with(task: str, result: str) -> None:
     """Guards against a change of the file, after which nobody could make the result again."""
     sha256 = hashlib.sha256((ROOT / "examples" / "tasks" / f"{task}.py").read_bytes()).hexdigest()
@@ -24,9 +24,10 @@ def test_a_task_is_the_one_that_a_result_was_trained_with(task: str, result: str
     assert all(isinstance(model, ModuleSpec) for model in models)
 
 
-def test_the_llama_learns_from_its_batches() -> None:
+@pytest.mark.parametrize("name", ["llama", "gpt2"])
+def test_a_task_learns_from_its_batches(name: str) -> None:
     transformers()
-    task = load_task(ROOT / "examples" / "tasks" / "llama.py")
+    task = load_task(ROOT / "examples" / "tasks" / f"{name}.py")
     model = task.model(32, seed=0)
     batch = next(task.stream("train", 0))
     assert batch[0].numel() == task.tokens_per_step

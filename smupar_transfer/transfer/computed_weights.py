@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import TypeGuard
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils import parametrize
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
@@ -24,11 +25,12 @@ def require_proportional(network: nn.Module, base: nn.Module) -> None:
 
     A plan multiplies parameters to have weights of another size, and gives them learning rates that suit that size. A
     weight that is normalised (weight norm, spectral norm, orthogonality) stays as it is whatever its parameter is
-    multiplied with. Masks, sums and transpositions are no problem: twice the parameter is twice the weight.
+    multiplied with. Masks, sums and transpositions are no problem: twice the parameter is twice the weight. Layers of
+    somebody's own that are like torch's are tried with numbers drawn at random.
 
     Args:
         network: The network to plan.
-        base: Its base, which is asked where the network has no values.
+        base: Its base, whose layers are tried, and which is asked where the network has no values.
 
     Raises:
         InputError: a weight does not double where its parameter does.
@@ -41,6 +43,11 @@ def require_proportional(network: nn.Module, base: nn.Module) -> None:
             if not all(_doubles(found) for found in (chain, _chain(base, path, leaf)) if _has_values(found)):
                 names = ", ".join(type(step).__name__.lstrip("_") for step in chain)
                 raise _refusal(join(path, leaf), names, "torch.nn.utils.parametrize.remove_parametrizations")
+    # one of a kind is enough, and those of the base are small
+    layers = {type(module): (path, module) for path, module in base.named_modules() if _is_own_kind(module)}
+    for path, layer in layers.values():
+        if not _follows_weight(layer):
+            raise _refusal(join(path, "weight"), type(layer).__name__, "an ordinary layer")
 
 
 def _refusal(weight: str, by: str, remedy: str) -> InputError:
@@ -75,3 +82,42 @@ def _doubles(chain: parametrize.ParametrizationList) -> bool:
     before = tried().clone()  # it may be the parameter itself
     tried.original.mul_(2)
     return torch.allclose(tried(), 2 * before, rtol=1e-3)
+
+
+def _is_own_kind(module: nn.Module) -> bool:
+    """Whether it is like a layer of torch, with a forward pass of its own, or a limit on the norm of rows."""
+    weight = module._parameters.get("weight")
+    if not isinstance(module, nn.Linear | _ConvNd | nn.Embedding) or weight is None or weight.is_meta:
+        return False
+    own = not type(module).forward.__module__.startswith("torch.")
+    return weight.requires_grad and (own or getattr(module, "max_norm", None) is not None)
+
+
+@torch.no_grad()
+def _follows_weight(layer: nn.Module) -> bool:
+    """Whether a layer gives a constant and a part that doubles with its weight; also if that cannot be tried."""
+    try:
+        tried = copy.deepcopy(layer).eval()
+        values = _inputs(tried)
+        outputs = []
+        for factor in (1, 2, 0):
+            tried.get_parameter("weight").copy_(layer.get_parameter("weight") * factor)
+            outputs.append(tried(values).clone())
+        plain, doubled, constant = outputs
+    except Exception:  # it takes something else, or gives something else
+        return True
+    return torch.allclose(doubled - constant, 2 * (plain - constant), rtol=1e-2, atol=1e-5)
+
+
+def _inputs(layer: nn.Module) -> Tensor:
+    """A few numbers that a layer takes, from a generator of their own."""
+    generator, weight = torch.Generator().manual_seed(0), layer.get_parameter("weight")
+    if isinstance(layer, nn.Embedding):
+        return torch.arange(min(4, layer.num_embeddings), device=weight.device)[None]
+    if isinstance(layer, nn.Linear):
+        shape: tuple[int, ...] = (2, layer.in_features)
+    else:
+        assert isinstance(layer, _ConvNd)
+        reach = (step * (size - 1) + 1 for step, size in zip(layer.dilation, layer.kernel_size, strict=True))
+        shape = (2, layer.in_channels, *reach)
+    return torch.randn(shape, generator=generator, device="cpu").to(weight)

@@ -10,6 +10,9 @@ from torch import Tensor, nn
 from smupar_transfer.transfer.module_multipliers import head_size
 from smupar_transfer.transfer.names import join
 
+TIED = ("switch_transformers", "udop")
+"""Relatives of T5 that divide what goes into a tied output layer, and have no word of their own for it."""
+
 
 def constant_cautions(network: nn.Module, base: nn.Module) -> Iterator[str]:
     """A sentence for each constant of a module that is another one in the base, as factors on embeddings often are.
@@ -67,12 +70,13 @@ def _scaled_outputs(network: nn.Module, base: nn.Module) -> Iterator[str]:
     """T5 and those like it in ``transformers`` divide what goes into a tied output layer by the root of the width."""
     ours, theirs = (getattr(module, "config", None) for module in (network, base))
     own, before = (getattr(config, "d_model", None) for config in (ours, theirs))
+    tied = getattr(ours, "model_type", "") in TIED and getattr(ours, "tie_word_embeddings", False)
     # encoders have the same configuration, and no output layer
-    if not (getattr(ours, "scale_decoder_outputs", False) and hasattr(network, "lm_head")) or own == before:
+    if not (tied or getattr(ours, "scale_decoder_outputs", False)) or not hasattr(network, "lm_head") or own == before:
         return
     if isinstance(own, int) and isinstance(before, int):
-        factor = (own / before) ** 0.5
+        factor, key = (own / before) ** 0.5, "tie_word_embeddings" if tied else "scale_decoder_outputs"
         yield (
-            "config.scale_decoder_outputs: what goes into the output layer is divided by the root of the width, beside "
+            f"config.{key}: what goes into the output layer is divided by the root of the width, beside "
             f"the plan's own factor, so have output_multiplier make up for it: {factor:.6g} times the base's"
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 from torch.nn.utils.parametrize import register_parametrization
@@ -87,3 +88,60 @@ def test_frozen_weights_may_be_computed_in_any_way() -> None:
     planned = plan(made[1], made[0], hparams=RATE)
     planned.apply_(made[1])
     assert planned.groups(made[1])
+
+
+class Cosine(nn.Linear):
+    """An angle to each row, whatever the size of that."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, F.normalize(self.weight), self.bias)
+
+
+class Standardised(nn.Conv1d):
+    """As residual networks for transfer have it (arXiv 1903.10520)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        kernel = self.weight - self.weight.mean((1, 2), keepdim=True)
+        return F.conv1d(x, kernel / (kernel.std((1, 2), keepdim=True) + 1e-6), self.bias)
+
+
+class Equalised(nn.Linear):
+    """A factor beside the weight, and something added: both leave the weight what it is."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight) * 0.3 + x.mean()
+
+
+class Curious(nn.Linear):
+    """Takes something that nobody can guess."""
+
+    def forward(self, x: Tensor, mood: str) -> Tensor:  # type: ignore[override]
+        return F.linear(x, self.weight, self.bias) if mood else x
+
+
+LAYERS: dict[str, Callable[[int], nn.Module]] = {
+    "Cosine": lambda width: Cosine(width, width),
+    "Standardised": lambda width: Standardised(width, width, 3),
+    "Embedding": lambda width: nn.Embedding(11, width, max_norm=1.0),
+}
+
+
+def pair(make: Callable[[int], nn.Module]) -> list[nn.Module]:
+    return [nn.Sequential(nn.Linear(6, width), make(width), nn.Linear(width, 5)) for width in (32, 16)]
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_layers_of_ones_own_that_normalise_their_weight_are_refused(kind: str) -> None:
+    before = torch.random.get_rng_state()
+    wide, narrow = pair(LAYERS[kind])
+    drawn = torch.random.get_rng_state()
+    with pytest.raises(InputError, match=rf"^model=1\.weight: is computed by {kind}, .*undo it with an ordinary layer"):
+        plan(wide, narrow, hparams=RATE)
+    assert torch.equal(torch.random.get_rng_state(), drawn), "trying draws nothing from the stream of the person"
+    assert not torch.equal(before, drawn)
+
+
+@pytest.mark.parametrize("kind", [Equalised, Curious])
+def test_layers_of_ones_own_are_planned_otherwise(kind: type[nn.Linear]) -> None:
+    wide, narrow = pair(lambda width: kind(width, width))
+    assert plan(wide, narrow, hparams=RATE)["1.weight"].learning_rate == 0.05

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -264,3 +265,18 @@ def test_ends_that_are_pruned_are_folded_and_those_that_are_computed_are_refused
     with pytest.raises(InputError, match=r"head.*has a multiplier, and a weight that is computed"):
         made.fold_(network)
     assert same(state(network), before)
+
+
+def test_rates_of_sgd_follow_outputs_over_inputs_through_files_and_updates(tmp_path: Path) -> None:
+    def uneven(scale: int) -> Any:
+        first, second = 16 * scale, 4 * scale**2
+        return nn.Sequential(nn.Linear(6, first), nn.Linear(first, second), nn.Linear(second, 3))
+
+    network, hparams = uneven(4), {"learning_rate": 0.01}
+    plan(network, uneven(1), density=0.25, optimizer="sgd", hparams=hparams).save(tmp_path / "plan.json")
+    made = Plan.load(tmp_path / "plan.json")
+    made.apply_(network)
+    assert made["1.weight"].learning_rate_factor == (16 / 4) / 0.25
+    optimizer = torch.optim.SGD(made.groups(network))
+    network[1].weight_mask.copy_(torch.arange(64) % 2 == 0)
+    assert made.update_(network, optimizer)["1.weight"].learning_rate_factor == (16 / 4) / 0.5

@@ -80,6 +80,20 @@ def test_what_t5_divides_by_itself_is_said_where_it_does() -> None:
     assert cautions("T5EncoderModel", tied=True) == []
 
 
+def test_relatives_of_t5_are_known_as_well() -> None:
+    shape = {"d_kv": 16, "d_ff": 16, "num_layers": 1, "num_decoder_layers": 1, "num_sparse_encoder_layers": 0}
+
+    def switch(width: int) -> nn.Module:
+        config = transformers().SwitchTransformersConfig(
+            d_model=width, num_heads=width // 16, num_sparse_decoder_layers=0, vocab_size=11, **shape
+        )
+        network: nn.Module = transformers().SwitchTransformersForConditionalGeneration(config)
+        return network
+
+    (caution,) = plan(switch(64), switch(16)).cautions
+    assert caution.startswith("config.tie_word_embeddings: ")
+
+
 def test_the_same_factor_of_many_modules_is_said_once() -> None:
     networks = [nn.Sequential(Scaled(width), Scaled(width)) for width in (64, 16)]
     (caution,) = plan(*networks).cautions
