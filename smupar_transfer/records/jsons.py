@@ -19,9 +19,11 @@ def load_json(text: str) -> Any:
         ValueError: the text is no JSON, is nested too deeply, or has numbers that are none (NaN), too large for a float
             (1e999), or of more digits than Python reads; the message is one line.
     """
+    # a short text has no such number, and reading digits without a function of ours is quicker
+    parse_int = _whole if len(text) > MAXIMUM_DIGITS else None
     try:
         # Python's reader takes NaN and Infinity, which are no JSON and which records never hold: None stands for them
-        return json.loads(text, parse_int=_whole, parse_float=_finite, parse_constant=_refuse)
+        return json.loads(text, parse_int=parse_int, parse_float=_finite, parse_constant=_refuse)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 

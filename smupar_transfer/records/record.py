@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from smupar_transfer.records.spec import RunSpec
+from smupar_transfer.records.files import share_equal
+from smupar_transfer.records.spec import (
+    BudgetSpec,
+    DataSpec,
+    GPTSpec,
+    MLPSpec,
+    ModuleSpec,
+    RunSpec,
+    SparsitySpec,
+)
+from smupar_transfer.theory import BaseHyperparameters, OptimizerSettings
 
 
 @dataclass(frozen=True)
@@ -68,6 +78,11 @@ class Environment:
     versions: dict[str, str]
     processes: int = 1
     distributed: str = ""
+
+
+# all that many runs have in common; no record is equal to another
+share_equal(GPTSpec, MLPSpec, ModuleSpec, SparsitySpec, BaseHyperparameters, OptimizerSettings, DataSpec, BudgetSpec)
+share_equal(LayerSparsity, Environment)
 
 
 @dataclass(frozen=True)

@@ -367,22 +367,40 @@ class RunSpec:
         Data counts by its content: where it lies does not enter. Fields at their default do not enter either, so that a
         new field leaves the keys of old records as they were.
         """
-        described = _content(self)
-        described["data"].pop("path", None)
+        described = {**_content(self), "data": _without(_content_of_part(self.data), "path")}
         if isinstance(self.model, ModuleSpec):
-            described["model"].pop("name", None)
+            described["model"] = _without(described["model"], "name")
         content = json.dumps([SCHEMA_VERSION, described], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+_CONTENTS: dict[int, tuple[object, dict[str, Any]]] = {}
+"""Parts of specifications and what of them enters the key, by ``id``, which no other object has while they are here."""
+MOST_CONTENTS = 1_000
+"""Parts that are remembered; then it begins anew."""
+
+
+def _content_of_part(part: object) -> dict[str, Any]:
+    """``_content`` of a part that many specifications share, computed once; not to be changed."""
+    known = _CONTENTS.get(id(part))
+    if known is None:
+        if len(_CONTENTS) >= MOST_CONTENTS:
+            _CONTENTS.clear()
+        # by identity: equal parts may hold 1 and true, which say different things
+        known = _CONTENTS[id(part)] = part, _content(part)
+    return known[1]
+
+
+def _without(content: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in content.items() if key != name}
 
 
 def _content(value: Any) -> Any:
     """What of a value enters the run key; 1 and 1.0 are the same learning rate, hence the same key."""
     if is_dataclass(value):
-        return {
-            item.name: _content(getattr(value, item.name))
-            for item in fields(value)
-            if getattr(value, item.name) != item.default
-        }
+        held = ((item.name, getattr(value, item.name), item.default) for item in fields(value))
+        parts = ((name, part) for name, part, default in held if part != default)
+        return {name: _content_of_part(part) if is_dataclass(part) else _content(part) for name, part in parts}
     # above 2**53 not every whole number is a float: those that are none stay apart
     if isinstance(value, int) and not isinstance(value, bool) and float(value) == value:
         return float(value)

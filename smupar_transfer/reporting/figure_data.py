@@ -6,13 +6,14 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import pandas as pd
 
 from smupar_transfer.records import Design, Evaluation, RunRecord
 from smupar_transfer.reporting.figures.curves import Training, TrainingPanel
 from smupar_transfer.reporting.figures.stability import Curve, LossPanel
 from smupar_transfer.reporting.figures.tracks import Ticks, Track
 from smupar_transfer.reporting.vocabulary import AXIS_WORDS, position_label
-from smupar_transfer.statistics import CellSummary, Family, Status, runs_table
+from smupar_transfer.statistics import CellSummary, Family, Status
 from smupar_transfer.theory import PARAMETRIZATIONS
 
 HEADROOM = 0.8  # nats above the best loss that loss curves show
@@ -163,13 +164,19 @@ def _position(family: Family, member: CellSummary) -> float:
 
 
 def learning_curves(
-    summaries: Sequence[CellSummary], records: Sequence[RunRecord], design: Design
+    summaries: Sequence[CellSummary], records: Sequence[RunRecord], runs: pd.DataFrame, design: Design
 ) -> list[TrainingPanel]:
     """Validation loss over steps at the best point of every cell's grid; none below ``FEWEST_STEPS`` validations.
 
     Mean over the seeds that entered the optimum, at the steps that all of them have.
+
+    Args:
+        summaries: The optima.
+        records: The runs that they are of.
+        runs: The table of these; see ``statistics.runs_table``.
+        design: What the sweep looks for.
     """
-    keys = _keys_at_best(summaries, records, design)
+    keys = _keys_at_best(summaries, runs, design)
     histories = {record.key: record.history for record in records}
     panels = []
     for members in long_families(summaries):
@@ -183,11 +190,8 @@ def learning_curves(
     return [panel for panel in panels if panel.curves] if longest >= FEWEST_STEPS else []
 
 
-def _keys_at_best(
-    summaries: Sequence[CellSummary], records: Sequence[RunRecord], design: Design
-) -> dict[int, list[str]]:
+def _keys_at_best(summaries: Sequence[CellSummary], runs: pd.DataFrame, design: Design) -> dict[int, list[str]]:
     """Of every summary (by its id), the runs at the best point of its grid."""
-    runs = runs_table(records)
     keys = {}
     for summary in summaries:
         values = np.log2(runs[design.swept[0]].to_numpy(dtype=np.float64))

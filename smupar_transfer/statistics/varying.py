@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 import pandas as pd
@@ -43,10 +44,23 @@ def varying_fields(specs: Sequence[RunSpec]) -> dict[str, list[Setting]]:
     Returns:
         Each field's name, such as ``spec.optimizer.beta2``, with its values; "-" for runs that have no such field.
     """
-    rows = [dict(_leaves(to_plain(spec))) for spec in specs]
-    names = dict.fromkeys(name for row in rows for name in row if name not in IN_COLUMNS)
-    columns = {name: [row.get(name, "-") for row in rows] for name in names}
-    return {FIELD + name: _settings(values) for name, values in columns.items() if len(set(values)) > 1}
+    varying: dict[str, list[Setting]] = {}
+    for part in (item.name for item in fields(RunSpec)):
+        # by identity: where records were read from a file, equal parts are one object (``files.share_equal``)
+        by_identity: dict[int, dict[str, Any]] = {}
+        rows = [_remembered(getattr(spec, part), part, by_identity) for spec in specs]
+        distinct = list(by_identity.values())
+        for name in dict.fromkeys(name for row in distinct for name in row if name not in IN_COLUMNS):
+            if len({row.get(name, "-") for row in distinct}) > 1:
+                varying[FIELD + name] = _settings([row.get(name, "-") for row in rows])
+    return varying
+
+
+def _remembered(value: Any, part: str, known: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    """The plain fields of a part of a specification, by their whole names; ``known`` has those by ``id``."""
+    if id(value) not in known:
+        known[id(value)] = dict(_leaves({part: to_plain(value)}))
+    return known[id(value)]
 
 
 def _settings(values: Sequence[Any]) -> list[Setting]:

@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, fields, is_dataclass
+from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -18,18 +19,21 @@ from smupar_transfer.records import (
     CoordinateRecord,
     DataSpec,
     Design,
+    GPTSpec,
     Manifest,
     ModuleSpec,
     RunFailure,
     RunRecord,
     RunSpec,
+    SparsitySpec,
     Tuned,
+    files,
     from_plain,
     read_text,
     to_plain,
     write_atomically,
 )
-from smupar_transfer.theory import InputError, Role
+from smupar_transfer.theory import BaseHyperparameters, InputError, Role
 from smupar_transfer.transfer import Recipe
 
 
@@ -262,3 +266,29 @@ def test_what_cannot_be_read_is_told_with_key_and_path(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=reason) as caught:
             read_text(tmp_path / name, "recipe")
         assert str(caught.value).startswith(f"recipe={tmp_path / name}: cannot be read: ")
+
+
+def test_values_that_are_equal_and_say_different_things_are_not_shared() -> None:
+    """In Python 1 is True: what was read before must not hide what is refused, and -0.0 is not 0.0."""
+    plain = to_plain(GPTSpec(64, 2, 16, 256, 128, tied=True))
+    assert from_plain(plain, GPTSpec, "model", "a file") is from_plain({**plain}, GPTSpec, "model", "a file")
+    for name, value in (("tied", 1), ("width", True), ("width", 64.0)):
+        with pytest.raises(InputError, match=name):
+            from_plain({**plain, name: value}, GPTSpec, "model", "a file")
+    hparams = to_plain(BaseHyperparameters(0.1, 0.1))
+    read = [from_plain({**hparams, "weight_decay": zero}, BaseHyperparameters, "", "") for zero in (0.0, -0.0)]
+    assert [str(each.weight_decay) for each in read] == ["0.0", "-0.0"]
+
+
+def test_no_more_is_remembered_than_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "MOST_SHARED", 2)
+    plain = [to_plain(SparsitySpec(density)) for density in (0.1, 0.2, 0.3, 0.4, 0.1)]
+    read = [from_plain(each, SparsitySpec, "sparsity", "a file") for each in plain]
+    assert [spec.density for spec in read] == [0.1, 0.2, 0.3, 0.4, 0.1]
+    assert read[0] is not read[-1], "forgotten between"
+
+
+def test_what_is_no_plain_data_is_refused_as_before() -> None:
+    """YAML reads dates."""
+    with pytest.raises(InputError, match="not a number"):
+        from_plain({"density": date(2026, 1, 1)}, SparsitySpec, "sparsity", "a file")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import smupar_transfer.records.spec as spec_module
 from smupar_transfer.records import (
     BudgetSpec,
     DataSpec,
@@ -258,3 +259,21 @@ def test_batches_and_validations_fit_into_a_machine() -> None:
     with pytest.raises(InputError, match=r"^budget.evaluation_batches=1000000000: times 32 tokens exceeds"):
         BudgetSpec(steps=1, batch_size=32, evaluation_batches=10**9)
     assert BudgetSpec(steps=10**6, batch_size=1024, sequence_length=8192).tokens_per_step == 2**23
+
+
+@pytest.mark.parametrize("most", [1, 1_000])
+def test_keys_do_not_depend_on_what_was_named_before(
+    gpt_run: RunSpec, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parts are remembered by identity: 1 and true are equal, and two runs that differ in it have two keys."""
+    monkeypatch.setattr(spec_module, "MOST_CONTENTS", most)
+    model = gpt_run.model
+    assert isinstance(model, GPTSpec)
+    biases: tuple[Any, ...] = (True, 1, False)
+    runs = [replace(gpt_run, model=replace(model, bias=bias)) for bias in biases]
+    assert runs[0] == runs[1]
+    keys = [run.key for run in runs]
+    assert len({*keys}) == 3
+    again = [replace(run, seed=run.seed) for run in reversed(runs)]
+    assert [run.key for run in reversed(again)] == keys
+    assert len(spec_module._CONTENTS) <= 1_000

@@ -370,3 +370,16 @@ def test_a_full_disk_leaves_every_record(
     assert list(store) == in_order(make(1), make(2))
     assert {path.name for path in store.folder.iterdir()} == {RECORDS_FILE, "runs"}
     assert [path.name for path in (store.folder / "runs").iterdir()] == [f"{make(2).key}.json"]
+
+
+def test_what_records_have_in_common_is_one_object(store: RunStore, make: Maker) -> None:
+    """Guards against the time and memory of 10^5 specifications that differ in their seed."""
+    for seed in range(5):
+        store.put(make(seed))
+    store.compact()
+    records = list(store)
+    assert len({record.key for record in records}) == 5
+    for part in ("model", "sparsity", "hparams", "optimizer", "data", "budget"):
+        assert len({id(getattr(record.spec, part)) for record in records}) == 1, part
+    assert len({id(record.environment) for record in records}) == 1
+    assert len({id(layer) for record in records for layer in record.layers}) == len({*records[0].layers})

@@ -175,7 +175,8 @@ def test_learning_curves_are_of_the_best_points(make_record: MakeRecord) -> None
 
     records = [run(sparsity, rate, seed) for sparsity in (0.0, 0.5) for rate in (-6, -5, -4) for seed in (0, 1)]
     records.append(run(0.0, -5, 2))  # a seed that one value alone has does not enter the estimate
-    (panel,) = learning_curves(summarised(cells(runs_table(records))), records, DESIGN)
+    runs = runs_table(records)
+    (panel,) = learning_curves(summarised(cells(runs)), records, runs, DESIGN)
     assert (panel.title, [curve.label for curve in panel.curves]) == ("SμPar", ["0", "0.5"])
     assert panel.curves[0].steps == (50, 100, 200)
     assert panel.curves[0].losses == pytest.approx((2.505, 2.505, 2.005))
@@ -183,7 +184,8 @@ def test_learning_curves_are_of_the_best_points(make_record: MakeRecord) -> None
 
 def test_one_validation_is_no_learning_curve(make_record: MakeRecord) -> None:
     records = [make_record("smupar", 0.0, rate, 2.0 + 0.1 * (rate + 5) ** 2) for rate in (-6, -5, -4)]
-    assert learning_curves(summarised(cells(runs_table(records))), records, DESIGN) == []
+    runs = runs_table(records)
+    assert learning_curves(summarised(cells(runs)), records, runs, DESIGN) == []
 
 
 def test_nothing_makes_no_pictures() -> None:

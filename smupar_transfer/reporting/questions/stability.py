@@ -181,7 +181,7 @@ def regret_over_scale(findings: Findings) -> Picture | None:
 def training_at_the_optimum(findings: Findings) -> Picture | None:
     """Learning curves at the best point of every cell; nothing where runs have too few validations."""
     word, _ = HYPERPARAMETER_WORDS[findings.design.swept[0]]
-    trained = learning_curves(findings.summaries, findings.records, findings.design)
+    trained = learning_curves(findings.summaries, findings.records, findings.runs, findings.design)
     words = (
         f"Validation loss during training, at the {word} of the grid that is nearest to the optimum: means over seeds."
     )
