@@ -173,7 +173,7 @@ class SharedRuns(Generic[Job, Record]):
 
 
 def clear_claims(store: Store[Record]) -> None:
-    """Remove the claims on runs that have a record: their commands ended before they could, after they had stored it."""
+    """Remove claims on runs that have a record: their commands ended before they could, after they had stored it."""
     claims = FileClaims(store.folder / CLAIMS_FOLDER)
     for name in claims.names():
         if name in store:
