@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from smupar_transfer.reporting.figures.style import MARKERS, colour_of, legend, style
@@ -18,6 +19,23 @@ def _rises(item: Comparison) -> bool:
         loss for rate, loss in zip(item.rates, item.losses, strict=True) if rate > item.zero_shot_log2_rate + 1e-9
     ]
     return bool(beyond) and beyond[0] > item.zero_shot
+
+
+def _star(item: Comparison) -> tuple[float, float]:
+    return item.zero_shot_log2_rate, item.zero_shot
+
+
+def _write_beside(axes: Axes, item: Comparison) -> None:
+    """Write the loss of a star on the side away from the curve."""
+    axes.annotate(
+        f"{item.title}: {item.zero_shot:.3f}",
+        _star(item),
+        xytext=(10, -9 if _rises(item) else 8),
+        textcoords="offset points",
+        va="center",
+        fontsize=9,
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.0},
+    )
 
 
 def draw_demo(comparisons: Sequence[Comparison], title: str) -> Figure:
@@ -36,23 +54,11 @@ def draw_demo(comparisons: Sequence[Comparison], title: str) -> Figure:
             if points:
                 axes.plot(*zip(*points, strict=True), marker=marker, color=colour, label=item.title)
             if math.isfinite(item.zero_shot):
-                axes.plot(
-                    item.zero_shot_log2_rate, item.zero_shot, "*", color=colour, markersize=16, markeredgecolor="black"
-                )
-                axes.annotate(
-                    f"{item.title}: {item.zero_shot:.3f}",
-                    (item.zero_shot_log2_rate, item.zero_shot),
-                    # on the side away from the curve
-                    xytext=(10, -9 if _rises(item) else 8),
-                    textcoords="offset points",
-                    va="center",
-                    fontsize=9,
-                    bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.0},
-                )
+                axes.plot(*_star(item), "*", color=colour, markersize=16, markeredgecolor="black")
+                _write_beside(axes, item)
         for item in reused:
-            at = item.zero_shot_log2_rate, item.zero_shot
-            colour = colour_of(item.name)
-            axes.plot(*at, "*", color="white", markersize=16, markeredgecolor=colour, label=item.title)
+            axes.plot(*_star(item), "*", color="white", markersize=16, markeredgecolor=colour_of(item.name))
+            _write_beside(axes, item)
         axes.margins(y=0.1)
         # one for all: parametrizations rescale the same base rate, each in its own way
         axes.axvline(comparisons[0].zero_shot_log2_rate, color="grey", linewidth=0.8, linestyle=":")
