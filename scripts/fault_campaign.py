@@ -192,8 +192,8 @@ def inflicted(done: Path | None) -> list[Chain]:
     return sorted((Chain(**json.loads(line)) for line in lines), key=lambda chain: chain.number)
 
 
-def page(chains: Sequence[Chain], seed: int, command: str) -> str:
-    """The report, as Markdown."""
+def page(chains: Sequence[Chain], seed: int, command: str, remarks: str = "") -> str:
+    """The report, as Markdown; with what somebody had to remark on it, from ``REMARKS`` in its folder."""
     hits, good = sum(chain.hits for chain in chains), sum(not chain.wrong for chain in chains)
     rows = []
     for title in FAULTS:
@@ -223,6 +223,7 @@ def page(chains: Sequence[Chain], seed: int, command: str) -> str:
             "",
             *wrong,
             *([""] if wrong else []),
+            *([remarks.strip(), ""] if remarks.strip() else []),
             f"{HOW} Seed {seed}, {machine_name('cpu')}, Python {platform.python_version()}.",
             "",
             "```bash",
@@ -251,9 +252,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         chains = campaign(pairs, given.seed, Path(folder), done, (part, parts))
     command = shlex.join(["python", "scripts/fault_campaign.py", *(sys.argv[1:] if arguments is None else arguments)])
     if given.output is not None:
-        write_atomically(given.output / "README.md", page(chains, given.seed, command))
+        path = given.output / REMARKS
+        remarks = path.read_text(encoding="utf-8") if path.exists() else ""
+        write_atomically(given.output / "README.md", page(chains, given.seed, command, remarks))
     return int(any(chain.wrong for chain in chains))
 
 
 if __name__ == "__main__":
     sys.exit(main())
+REMARKS = "remarks.txt"
