@@ -41,6 +41,7 @@ SHORT = (
 )  # fmt: skip
 """What the test suite inflicts."""
 CHAINS = "chains.jsonl"
+REMARKS = "remarks.txt"
 ASKED = """\
 Asked of each: it finishes; no record is lost or there twice, and each equals the undisturbed one's to the last bit
 (losses, masks, every validation); every place of a study has one trial, none is marked as running; where one trial
@@ -260,4 +261,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 if __name__ == "__main__":
     sys.exit(main())
-REMARKS = "remarks.txt"

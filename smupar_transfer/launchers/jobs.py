@@ -136,6 +136,8 @@ class _Crew(Generic[Job, JobResult]):
             while state is not _Supply.ENDED or self.busy:
                 if state is not _Supply.ENDED:
                     state = self.fill(jobs)
+                if state is _Supply.ENDED and not self.busy:
+                    break  # nothing is waited for, so nobody needs to hear of it
                 done = self.wait(state)
                 if not done:
                     yield LATER
