@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sqlite3
 from collections.abc import Callable
@@ -362,5 +363,6 @@ def test_a_search_all_of_whose_places_fail_says_so(
     mortal.deadly |= {0: 99, 1: 99}
     result = smupar("tune", *tiny, *FEW, "workers=2")
     assert result.returncode == 4
-    assert "smupar: all 2 trials failed: place 0: its process" in result.stderr
+    # whichever of the two was given up first
+    assert re.search(r"^smupar: all 2 trials failed: place [01]: its process", result.stderr, re.MULTILINE)
     assert not Path("results/proxy/tuned.yaml").exists()
