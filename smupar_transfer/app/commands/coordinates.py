@@ -100,9 +100,8 @@ def _measured(
         about = manifest(config, sweep, list(plan.specs), COORDINATES)
         write_manifest(context.folder, replace(about, added_seeds=plan.added))
         if all(spec.key in records for spec in plan.specs):
-            finish(
-                CoordinateStore(context.folder)
-            )  # a command that was killed may have measured all, and gathered none
+            # a command that was killed may have measured all and gathered none
+            finish(CoordinateStore(context.folder))
             return plan, records
         measure_missing(sweep.name, plan.specs, context)
 
