@@ -2,8 +2,9 @@
 
 SP tuned on a dense network of the target's width and re-used as sparsity grows (the common practice that the SuPar
 paper, arXiv 2405.15743, starts from), SP tuned on a small dense proxy, SuPar tuned on the same proxy, and SuPar tuned
-on the target itself, which says how good it can become. Every search is the default one of `smupar tune`, confirmation
-included, over four hyperparameters; that of the dense network is told as far as the proxy's budget goes, too.
+on the sparsest target itself, once, which says how good it can become. Every search is the default one of
+`smupar tune`, confirmation included, over four hyperparameters; that of the dense network is told as far as the proxy's
+budget goes, too.
 
     python scripts/bench_practices.py --folder results/bench_practices --workers 2
 
@@ -89,7 +90,7 @@ PRACTICES = (
     SMUPAR_PROXY,
     Practice("sp_proxy", "SP, tuned on a small dense proxy", "sp", True, False, "#cc79a7"),
     DENSE,
-    Practice("smupar_target", "SμPar, tuned on the target itself", "smupar", False, True, "#777777"),
+    Practice("smupar_target", "SμPar, tuned on the sparsest target itself", "smupar", False, True, "#777777"),
 )
 CUT = replace(DENSE, name="sp_dense_cut", title=f"{DENSE.title}, for the proxy's budget", colour="#56b4e9")
 
@@ -180,26 +181,24 @@ def winners(plan: Plan) -> list[Winner]:
     for number in range(plan.searches):
         budget = 0.0
         for practice in PRACTICES:
-            for sparsity in plan.sparsities if practice.is_sparse else (None,):
-                if sparsity == 0:
-                    continue  # what the dense target gains is not asked
-                winner, cut = searched(plan, practice, number, sparsity, budget)
-                chosen.append(winner)
-                if practice is SMUPAR_PROXY:
-                    budget = winner.operations
-                if practice is DENSE:
-                    chosen.append(cut)
+            if practice.is_sparse and number > 0:
+                continue  # one is enough to say how good the target can become
+            winner, cut = searched(plan, practice, number, budget)
+            chosen.append(winner)
+            if practice is SMUPAR_PROXY:
+                budget = winner.operations
+            if practice is DENSE:
+                chosen.append(cut)
     return chosen
 
 
-def searched(
-    plan: Plan, practice: Practice, number: int, sparsity: float | None, budget: float
-) -> tuple[Winner, Winner]:
+def searched(plan: Plan, practice: Practice, number: int, budget: float) -> tuple[Winner, Winner]:
     """The winner of one search, and that of its first trials for at most ``budget`` operations."""
+    sparsity = max(plan.sparsities) if practice.is_sparse else None
     spec = plan.run(practice, sparsity or 0.0, SEEDS_APART * number, is_narrow=practice.is_narrow)
-    name = f"{practice.name}_{number}" + (f"_{sparsity:g}" if sparsity else "")
+    name = f"{practice.name}_{number}"
     storage = file_storage(plan.folder / "studies" / f"{name}.db")
-    settings = StudySettings(name.replace(".", "_"), storage, plan.trials, seed=spec.seed)
+    settings = StudySettings(name, storage, plan.trials, seed=spec.seed)
     on = SearchedOn.TARGET if practice.is_sparse else SearchedOn.PROXY
     search = Search(settings, spec, SPACE, DATA, Execution(), on=on)
     for done in run_search(search, plan.workers):

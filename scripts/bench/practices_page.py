@@ -25,9 +25,9 @@ search, in trainings of that target. A point is a search, its loss a mean over {
 {table}
 
 Costs count operations of the weights that exist, in trainings of that target; losses are validation losses in nats,
-means over {searches} searches and {seeds} seeds of the target each. Regret is against the best mean of all searches of
-all ways at that sparsity, so it is over all hyperparameters; that best is a little lucky, which is the same for every
-row.
+means over {searches} searches (the target itself was searched once) and {seeds} seeds of the target each. Regret is
+against the best mean of all searches of all ways at that sparsity, so it is over all hyperparameters; that best is a
+little lucky, which is the same for every row.
 
 Searches: {trials} trials over learning rate, initial standard deviation, and the multipliers of input and output,
 pruned by the median, and the best five trained again with three more seeds. Where a search is cut off, it is that of
