@@ -29,6 +29,8 @@ PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds between attempts: a server that restarts is given half a minute."""
 PATIENCE_SECONDS = 30
 """After so long there is no further attempt: each may have waited for a busy file by itself."""
+STAYING_CODES = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+"""What SQLite says of a file that will not be better in half a minute."""
 DRIVER = "pip install 'smupar-transfer[postgresql]' brings psycopg, for postgresql+psycopg://user@host/database"
 BARE_AT_SIGN = re.compile(r"[^:]*://[^:/@?]*:[^@]*@[^?]*@")
 """A user, a password and two @ before the parameters: the second ends the password, the first does for SQLAlchemy."""
@@ -76,16 +78,24 @@ def open_storage(url: str) -> RDBStorage:
 
 
 def patiently(work: Callable[[], T]) -> T:
-    """Do something that needs the database; again, after a pause, where the database fails."""
+    """Do something that needs the database; again, after a pause, where it fails in a way that may pass."""
     started = time.monotonic()
     for pause in PAUSES:
         try:
             return work()
-        except TROUBLE:
-            if time.monotonic() - started > PATIENCE_SECONDS:
+        except TROUBLE as error:
+            if _stays(error) or time.monotonic() - started > PATIENCE_SECONDS:
                 raise
             time.sleep(pause)
     return work()
+
+
+def _stays(error: BaseException) -> bool:
+    """Whether waiting cannot help: the disk is full, or the file cannot be written or read."""
+    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+    code = getattr(getattr(cause, "orig", None), "sqlite_errorcode", None)
+    # extended codes say more in their higher bits (https://sqlite.org/rescode.html)
+    return code is not None and code & 0xFF in STAYING_CODES
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NoReturn
@@ -111,6 +112,31 @@ def test_what_takes_long_to_fail_is_not_tried_for_ever(monkeypatch: pytest.Monke
     with pytest.raises(OperationalError):
         patiently(slow)
     assert now == 40
+
+
+def filled(path: Path) -> NoReturn:
+    """SQLite's own refusal to let a file grow, as on a disk that is full."""
+    with open_storage(file_storage(path)).engine.begin() as connection:
+        connection.execute(sa.text("pragma max_page_count = 1"))  # at most as large as it is
+        connection.execute(sa.text("create table large as select zeroblob(1000000)"))
+    raise AssertionError("it was written")
+
+
+def unreadable(path: Path) -> NoReturn:
+    path.write_bytes(b"no database at all, but longer than a header is" * 100)
+    open_storage(file_storage(path))
+    raise AssertionError("it was read")
+
+
+@pytest.mark.parametrize(("fails", "said"), [(filled, "is full"), (unreadable, "not a database")])
+def test_what_no_waiting_mends_is_told_at_once(
+    fails: Callable[[Path], NoReturn], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(storage, "time", SimpleNamespace(monotonic=time.monotonic, sleep=pauses.append))
+    with pytest.raises(InputError, match=said), reachable("sqlite:///study.db"):
+        patiently(partial(fails, tmp_path / "study.db"))
+    assert pauses == []
 
 
 def test_other_errors_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
