@@ -23,7 +23,7 @@ from smupar_transfer.records import (
     RunSpec,
     SparsitySpec,
 )
-from smupar_transfer.theory import InputError, OptimizerSettings, WeightDecayForm, choose
+from smupar_transfer.theory import ClipNorm, InputError, OptimizerSettings, WeightDecayForm, choose
 from smupar_transfer.training import (
     KEEP,
     Data,
@@ -112,6 +112,7 @@ def optimizer_settings(config: DictConfig) -> OptimizerSettings:
         **{
             **values,
             "weight_decay_form": choose(WeightDecayForm, "optimizer.weight_decay_form", values["weight_decay_form"]),
+            "clip_norm": choose(ClipNorm, "optimizer.clip_norm", values["clip_norm"]),
         }
     )
     # the defaults of the group hold all settings, so that only typed ones were meant to do something

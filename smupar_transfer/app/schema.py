@@ -27,7 +27,7 @@ from smupar_transfer.app.schema_parts import (
 )
 from smupar_transfer.records import MASK_NAMES, Decay, MaskKind, Precision, SearchedOn
 from smupar_transfer.sweeps import shipped
-from smupar_transfer.theory import PARAMETRIZATIONS, UPDATE_RULES, OptimizerSettings, WeightDecayForm
+from smupar_transfer.theory import PARAMETRIZATIONS, UPDATE_RULES, ClipNorm, OptimizerSettings, WeightDecayForm
 
 BACKENDS = ("auto", "masked", "expand", "csr", "native")
 DEVICES = ("cpu", "cuda")
@@ -88,6 +88,10 @@ class OptimizerConfig:
     epsilon: float = key("AdamW's epsilon at the proxy")
     momentum: float = key("momentum of SGD, in [0, 1); AdamW does not read it")
     gradient_clip: float = key("largest norm of the gradient of all parameters; 0 is off")
+    clip_norm: str = key(
+        "global is that norm itself; scaled divides each parameter's by how it scales, so that all are clipped alike",
+        choices=ClipNorm,
+    )
 
 
 @dataclass

@@ -13,6 +13,7 @@ from typing import Any, Literal, assert_never
 from smupar_transfer.theory import (
     OWN_NAME_HINT,
     BaseHyperparameters,
+    ClipNorm,
     InputError,
     OptimizerSettings,
     Parametrization,
@@ -333,6 +334,9 @@ class RunSpec:
         if isinstance(self.model, ModuleSpec) and self.hparams.init_std != 1:
             problem = "is not read by a model that initialises itself"
             raise InputError("hparams.init_std", self.hparams.init_std, problem, "use hparams.init_scale")
+        if self.optimizer.clip_norm is ClipNorm.SCALED and not self.table.has_gradient_norms:
+            problem = f"is not known of parametrization={self.parametrization}"
+            raise InputError("optimizer.clip_norm", self.optimizer.clip_norm, problem, f"use {ClipNorm.GLOBAL}")
         if isinstance(self.model, GPTSpec) and self.budget.sequence_length > self.model.context:
             raise InputError(
                 "budget.sequence_length",

@@ -21,7 +21,7 @@ from smupar_transfer.records import (
     trained_runs,
 )
 from smupar_transfer.reporting.number_format import duration, fixed, joined
-from smupar_transfer.theory import PARAMETRIZATIONS, SOMETIMES_READ, BaseHyperparameters
+from smupar_transfer.theory import PARAMETRIZATIONS, SOMETIMES_READ, BaseHyperparameters, ClipNorm
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,9 @@ def optimization(spec: RunSpec) -> dict[str, str]:
     """How one run is trained: parametrization, update rule, schedule, precision and seed."""
     optimizer, budget = spec.optimizer, spec.budget
     read = [f"{name} {getattr(optimizer, name):g}" for name in SOMETIMES_READ if name in optimizer.rule.reads]
-    clip = f"gradients clipped at {optimizer.gradient_clip:g}" if optimizer.gradient_clip else "gradients not clipped"
+    of = "scaled norm" if optimizer.clip_norm is ClipNorm.SCALED else "norm"
+    clip = f"gradients clipped at a {of} of {optimizer.gradient_clip:g}"
+    clip = clip if optimizer.gradient_clip else "gradients not clipped"
     return {
         "Parametrization": f"{PARAMETRIZATIONS[spec.parametrization].title}, base width {spec.base_width}",
         "Training": f"{training([budget])}, {counted(budget.warmup_steps, 'step')} of warm-up, {budget.decay} decay to "

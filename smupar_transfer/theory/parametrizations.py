@@ -28,6 +28,7 @@ class Rule:
         sgd_learning_rate: How the learning rate scales under SGD, eta at the proxy.
         adam_epsilon: How Adam's epsilon scales.
         forward_multiplier: How the constant scales that the parameter's output is multiplied with.
+        gradient_norm: How the Euclidean norm of the parameter's gradient scales; a scaled clip divides by it.
     """
 
     init_variance: Power = ONE
@@ -35,6 +36,7 @@ class Rule:
     sgd_learning_rate: Power = ONE
     adam_epsilon: Power = ONE
     forward_multiplier: Power = ONE
+    gradient_norm: Power = ONE
 
 
 UNREAD = (
@@ -78,6 +80,11 @@ class Parametrization:
     def __getitem__(self, role: Role) -> Rule:
         return self.rules[role]
 
+    @property
+    def has_gradient_norms(self) -> bool:
+        """Whether the table says how norms of gradients scale."""
+        return any(rule.gradient_norm != ONE for rule in self.rules.values())
+
     def with_rule(self, name: str, title: str, role: Role, **changes: Power) -> Parametrization:
         """A variation that differs in one row."""
         rules = {**self.rules, role: replace(self.rules[role], **changes)}
@@ -90,6 +97,14 @@ PER_WIDTH = Power(width=-1)  # 1 / m_d
 OUTPUTS_OVER_INPUTS = Power(aspect=1)
 PER_FAN_IN = Power(width=-1, density=-1)  # 1 / (m_d m_rho): one over the non-zero fan-in
 
+# A gradient's entry is the product of what comes back to an output and what went into it, over a batch. What comes back
+# is of size 1 / m_d, for the readout's multiplier; what went in is of size 1 (muP, appendix J). So the norm over the
+# entries of a vector, or of a matrix one of whose sides grows, is sqrt(m_d) / m_d; that of a hidden matrix stays, but
+# for the part of its entries that exists (m_rho), and for sides that grow unequally.
+PER_ROOT_WIDTH = Power(width=-0.5)
+ROOT_DENSITY = Power(density=0.5)
+INPUTS_OVER_OUTPUTS = Power(aspect=-0.5)
+
 # products of queries and keys are divided by sqrt(d_head) (SuPar, Table 1)
 SP = Parametrization("sp", "SP", {role: Rule() for role in Role}, attention_exponent=-0.5)
 
@@ -99,24 +114,32 @@ MUP = Parametrization(
     {
         # under SGD whatever is not hidden learns faster with width (muP, Table 8; decision 3)
         # gradients of all weights shrink as 1 / m_d, so that epsilon does, too (CompleteP, Table 1; decision 3)
-        Role.EMBEDDING: Rule(sgd_learning_rate=Power(width=1), adam_epsilon=PER_WIDTH),
+        Role.EMBEDDING: Rule(sgd_learning_rate=Power(width=1), adam_epsilon=PER_WIDTH, gradient_norm=PER_ROOT_WIDTH),
         Role.HIDDEN: Rule(
             init_variance=PER_WIDTH,
             adam_learning_rate=PER_WIDTH,
             sgd_learning_rate=OUTPUTS_OVER_INPUTS,
             adam_epsilon=PER_WIDTH,
+            gradient_norm=INPUTS_OVER_OUTPUTS,
         ),
         # a multiplier of 1 / m_d, in place of smaller values: the form of the `mup` package (decision 3)
-        Role.READOUT: Rule(sgd_learning_rate=Power(width=1), adam_epsilon=PER_WIDTH, forward_multiplier=PER_WIDTH),
-        Role.VECTOR: Rule(sgd_learning_rate=Power(width=1), adam_epsilon=PER_WIDTH),
+        Role.READOUT: Rule(
+            sgd_learning_rate=Power(width=1),
+            adam_epsilon=PER_WIDTH,
+            forward_multiplier=PER_WIDTH,
+            gradient_norm=PER_ROOT_WIDTH,
+        ),
+        Role.VECTOR: Rule(sgd_learning_rate=Power(width=1), adam_epsilon=PER_WIDTH, gradient_norm=PER_ROOT_WIDTH),
     },
     attention_exponent=-1.0,  # 1 / d_head (SuPar, Table 1)
 )
 
 # ablations correct density in one quantity alone, on top of muP's rules for width (decision 3)
-INIT_ONLY = MUP.with_rule("init_only", "SμPar, init only", Role.HIDDEN, init_variance=PER_FAN_IN)
+# norms of gradients are no correction: whatever is trained, of a sparse gradient a part exists
+SPARSE_MUP = MUP.with_rule("mup", "μP", Role.HIDDEN, gradient_norm=INPUTS_OVER_OUTPUTS * ROOT_DENSITY)
+INIT_ONLY = SPARSE_MUP.with_rule("init_only", "SμPar, init only", Role.HIDDEN, init_variance=PER_FAN_IN)
 
-LR_ONLY = MUP.with_rule(
+LR_ONLY = SPARSE_MUP.with_rule(
     "lr_only",
     "SμPar, LR only",
     Role.HIDDEN,

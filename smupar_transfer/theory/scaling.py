@@ -23,6 +23,17 @@ class WeightDecayForm(StrEnum):
     INDEPENDENT = "independent"
 
 
+class ClipNorm(StrEnum):
+    """Of what ``gradient_clip`` is the largest value: the norm of all gradients together, or a scaled one.
+
+    For the scaled one the norm of each parameter's gradient is divided by how it scales (``Rule.gradient_norm``): a
+    network is clipped where its proxy would be. At the proxy both are the same.
+    """
+
+    GLOBAL = "global"
+    SCALED = "scaled"
+
+
 @dataclass(frozen=True)
 class OptimizerSettings:
     """What an update rule needs beside the tuned hyperparameters.
@@ -34,7 +45,8 @@ class OptimizerSettings:
         beta2: Adam's decay rate of the mean of squared gradients, in [0, 1).
         epsilon: Adam's epsilon at the proxy, positive.
         momentum: SGD's momentum, in [0, 1).
-        gradient_clip: The largest global gradient norm, or 0 for no clipping.
+        gradient_clip: The largest gradient norm, or 0 for no clipping.
+        clip_norm: Of which norm that is; see ``ClipNorm``.
     """
 
     name: str = ADAMW.name
@@ -44,11 +56,12 @@ class OptimizerSettings:
     epsilon: float = 1e-8
     momentum: float = 0.9
     gradient_clip: float = 1.0
+    clip_norm: ClipNorm = ClipNorm.GLOBAL
 
     def __post_init__(self) -> None:
         # asked here, so that an unknown name is refused before anything is planned with it
         object.__setattr__(self, "name", update_rule(self.name).name)
-        with_choices(self, "optimizer", weight_decay_form=WeightDecayForm)
+        with_choices(self, "optimizer", weight_decay_form=WeightDecayForm, clip_norm=ClipNorm)
         for key in ("beta1", "beta2", "momentum"):
             if not 0 <= getattr(self, key) < 1:
                 raise InputError(f"optimizer.{key}", getattr(self, key), "must lie in [0, 1)")
@@ -56,6 +69,9 @@ class OptimizerSettings:
             raise InputError("optimizer.epsilon", self.epsilon, "must be positive and finite")
         if not (self.gradient_clip >= 0 and math.isfinite(self.gradient_clip)):
             raise InputError("optimizer.gradient_clip", self.gradient_clip, "must be 0 (off) or positive and finite")
+        if self.clip_norm is ClipNorm.SCALED and not self.gradient_clip:
+            problem = "has no clip whose norm it could scale: optimizer.gradient_clip is 0"
+            raise InputError("optimizer.clip_norm", self.clip_norm, problem, "leave it out, or clip")
 
     @property
     def rule(self) -> UpdateRule:

@@ -127,7 +127,7 @@ def _take_steps(
         for probe in probes.values():
             probe.before_step()
         # before update_weights, which clips the gradients
-        norms.append(gradient_norm(session.network))
+        norms.append(float(session.norm.measure()))
         update_weights(session)
         for probe in probes.values():
             probe.after_step()
@@ -162,12 +162,6 @@ def _require_once(probes: Mapping[str, Probe | AnyProbe], passes: int) -> None:
             raise InputError(
                 "model", name, f"computes {times} times in a forward pass", "a coordinate check needs once"
             )
-
-
-def gradient_norm(network: nn.Module) -> float:
-    """Norm of the gradients of all parameters together, which is what clipping bounds."""
-    gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
-    return float(torch.nn.utils.get_total_norm(gradients))
 
 
 @contextmanager

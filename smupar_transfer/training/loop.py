@@ -19,6 +19,7 @@ from smupar_transfer.records import BudgetSpec, Evaluation, Precision, RunSpec, 
 from smupar_transfer.sparsity import named_generator
 from smupar_transfer.training.callbacks import Observer
 from smupar_transfer.training.checkpoint import Progress
+from smupar_transfer.training.clipping import GradientNorm
 from smupar_transfer.training.data.load import Data
 from smupar_transfer.training.data.own_batches import OwnBatches
 from smupar_transfer.training.distributed.ranks import ALONE, Ranks
@@ -59,6 +60,7 @@ class Session:
     validation: list[Any]
     progress: Progress
     device: torch.device
+    norm: GradientNorm
     stream: Iterator[Any] | None = None
     early: EarlyValidation | None = None
 
@@ -233,7 +235,7 @@ def update_weights(session: Session) -> None:
     """Clip the gradients and let the optimizer step, at the learning rate of ``session.progress``."""
     set_learning_rates(session.optimizer, schedule(session.progress.step, session.spec.budget))
     if session.spec.optimizer.gradient_clip:
-        torch.nn.utils.clip_grad_norm_(session.network.parameters(), session.spec.optimizer.gradient_clip)
+        session.norm.clip_(session.spec.optimizer.gradient_clip)
     session.optimizer.step()
 
 

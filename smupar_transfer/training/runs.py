@@ -26,6 +26,7 @@ from smupar_transfer.theory import InputError
 from smupar_transfer.training.callbacks import Observer, Silent
 from smupar_transfer.training.checkpoint import Checkpoint, Progress, load_checkpoint, resume, save_checkpoint
 from smupar_transfer.training.checkpoint_files import KEEP, CheckpointFiles
+from smupar_transfer.training.clipping import GradientNorm
 from smupar_transfer.training.data.load import Data
 from smupar_transfer.training.data.own_batches import OwnBatches
 from smupar_transfer.training.data.tokens import TokenData
@@ -157,6 +158,7 @@ def open_session(
         validation=data.validation_batches(budget.evaluation_batches, budget.batch_size, budget.sequence_length),
         progress=Progress(),
         device=torch.device(execution.device),
+        norm=GradientNorm.of(network, plan, spec.table, spec.optimizer),
         accumulate=execution.accumulate,
         ranks=ranks,
         shared=computing if computing is not network else None,

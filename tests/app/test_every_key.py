@@ -42,6 +42,7 @@ OTHER_WORDS: dict[str, str] = {
     "name": "other",
     "optimizer.name": "sgd",
     "optimizer.weight_decay_form": "coupled",
+    "optimizer.clip_norm": "scaled",
     "parametrization.name": "mup",
     "precision": "bfloat16",
     "prompt": "hello",

@@ -64,6 +64,14 @@ def per_density(m_d: float, m_rho: float) -> float:
     return 1 / m_rho
 
 
+def per_root_width(m_d: float, m_rho: float) -> float:
+    return 1 / math.sqrt(m_d)
+
+
+def root_density(m_d: float, m_rho: float) -> float:
+    return math.sqrt(m_rho)
+
+
 E, H, R, V = Role.EMBEDDING, Role.HIDDEN, Role.READOUT, Role.VECTOR
 
 # What all tables of the muP family share: Table 8 of arXiv 2203.03466 as the mup package has it; epsilon as
@@ -74,11 +82,13 @@ _MUP_FAMILY: dict[tuple[Role, str], Formula] = {
     (V, "sgd_learning_rate"): grows,
     (R, "forward_multiplier"): per_width,
     **{(role, "adam_epsilon"): per_width for role in Role},
+    **{(role, "gradient_norm"): per_root_width for role in (E, R, V)},
 }
 _MUP_HIDDEN: dict[tuple[Role, str], Formula] = {
     (H, "init_variance"): per_width,
     (H, "adam_learning_rate"): per_width,
 }
+_SPARSE: dict[tuple[Role, str], Formula] = {(H, "gradient_norm"): root_density}
 _SUPAR_INIT: dict[tuple[Role, str], Formula] = {(H, "init_variance"): per_fan_in}
 # Adam: Table 1 of arXiv 2405.15743. SGD: its appendix D.3.1.
 _SUPAR_RATE: dict[tuple[Role, str], Formula] = {
@@ -90,9 +100,9 @@ FORMULAS: dict[str, dict[tuple[Role, str], Formula]] = {
     "sp": {},
     "sp_embedding": {(E, "adam_learning_rate"): grows, (E, "sgd_learning_rate"): grows},
     "mup": {**_MUP_FAMILY, **_MUP_HIDDEN},
-    "init_only": {**_MUP_FAMILY, **_MUP_HIDDEN, **_SUPAR_INIT},
-    "lr_only": {**_MUP_FAMILY, **_MUP_HIDDEN, **_SUPAR_RATE},
-    "smupar": {**_MUP_FAMILY, **_SUPAR_INIT, **_SUPAR_RATE},
+    "init_only": {**_MUP_FAMILY, **_MUP_HIDDEN, **_SPARSE, **_SUPAR_INIT},
+    "lr_only": {**_MUP_FAMILY, **_MUP_HIDDEN, **_SPARSE, **_SUPAR_RATE},
+    "smupar": {**_MUP_FAMILY, **_SPARSE, **_SUPAR_INIT, **_SUPAR_RATE},
 }
 
 
@@ -138,11 +148,12 @@ def test_a_cell_that_nothing_reads_is_refused_when_the_table_is_made(role: Role,
 
 
 def differing_cells(first: Parametrization, second: Parametrization) -> set[tuple[Role, str]]:
+    """What is trained with other numbers; norms of gradients are no numbers that a table chooses."""
     return {
         (role, quantity)
         for role in Role
         for quantity in QUANTITIES
-        if getattr(first[role], quantity) != getattr(second[role], quantity)
+        if quantity != "gradient_norm" and getattr(first[role], quantity) != getattr(second[role], quantity)
     }
 
 

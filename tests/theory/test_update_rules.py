@@ -62,7 +62,7 @@ def test_what_the_rules_of_the_package_are() -> None:
 def test_what_rules_may_read_or_not_are_settings_and_the_others_count_under_all() -> None:
     """A field that is added to the settings has to be put on one side or the other."""
     names = {item.name for item in fields(OptimizerSettings)}
-    assert names - set(SOMETIMES_READ) == {"name", "weight_decay_form", "gradient_clip"}
+    assert names - set(SOMETIMES_READ) == {"name", "weight_decay_form", "gradient_clip", "clip_norm"}
     assert set(SOMETIMES_READ) <= names
     assert frozenset[str]().union(*(rule.reads for rule in UPDATE_RULES.values())) == set(SOMETIMES_READ)
 

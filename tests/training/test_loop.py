@@ -31,6 +31,7 @@ from smupar_transfer.training import (
     run,
 )
 from smupar_transfer.training.checkpoint import Progress
+from smupar_transfer.training.clipping import GradientNorm
 from smupar_transfer.training.loop import EXPLODED, Session, evaluation_steps, train, train_step, validate
 
 MASKED = Execution(backend="masked")  # dense matrices, wherever the tests run
@@ -67,6 +68,7 @@ def open_session(corpus: TokenData) -> OpenSession:
             validation=corpus.validation_batches(2, 4, 8),
             progress=Progress(),
             device=torch.device("cpu"),
+            norm=GradientNorm.of(network, plan, spec.table, spec.optimizer),
         )
 
     return opened

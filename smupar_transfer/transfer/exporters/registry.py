@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
-from smupar_transfer.theory import InputError, close_words
+from smupar_transfer.theory import ClipNorm, InputError, close_words
 from smupar_transfer.transfer.exporters.axolotl import to_axolotl
 from smupar_transfer.transfer.exporters.cerebras import to_cerebras
 from smupar_transfer.transfer.exporters.exported import Export, Exported
@@ -62,7 +62,7 @@ def export_recipe(recipe: Recipe, rows: Iterable[ParameterPlan], to: str) -> Exp
         InputError: there is no such format, or that stack cannot train the recipe.
     """
     require_format(to)
-    return EXPORTERS[to](of_recipe(recipe, rows))
+    return EXPORTERS[to](_clipped_as_there(of_recipe(recipe, rows), to))
 
 
 def export_plan(plan: PlanData, to: str) -> Export:
@@ -72,4 +72,12 @@ def export_plan(plan: PlanData, to: str) -> Export:
         InputError: there is no such format, that stack needs a recipe, or base hyperparameters are not known.
     """
     require_format(to)
-    return EXPORTERS[to](of_plan(plan))
+    return EXPORTERS[to](_clipped_as_there(of_plan(plan), to))
+
+
+def _clipped_as_there(exported: Exported, to: str) -> Exported:
+    """Refuse a clip that no other stack has: they all bound the norm of all gradients together."""
+    if exported.optimizer.clip_norm is not ClipNorm.GLOBAL and to != "json":
+        problem = f"is a norm that to={to} does not clip by"
+        raise InputError("optimizer.clip_norm", exported.optimizer.clip_norm, problem, "to=json names it")
+    return exported

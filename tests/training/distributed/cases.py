@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from unittest.mock import patch
 
 from smupar_transfer.records import BudgetSpec, DataSpec, GPTSpec, RunSpec, SparsitySpec
-from smupar_transfer.theory import BaseHyperparameters, OptimizerSettings
+from smupar_transfer.theory import BaseHyperparameters, ClipNorm, OptimizerSettings
 from smupar_transfer.training import Execution, TokenData
 from tests.training.conftest import make_corpus
 
@@ -47,6 +47,7 @@ CLIPPED = OptimizerSettings(gradient_clip=0.05)
 CASES = {
     "ddp": Case("ddp"),
     "ddp, clipped": Case("ddp", optimizer=CLIPPED),
+    "fsdp, clipped by the scaled norm": Case("fsdp", optimizer=replace(CLIPPED, clip_norm=ClipNorm.SCALED)),
     "ddp, accumulated": Case("ddp", Execution(backend="csr", accumulate=2)),
     "ddp, a batch that does not divide evenly": Case("ddp", batch_size=5),
     "ddp, processes that measure other backends": Case("ddp", Execution(), measured=("csr", "masked")),

@@ -9,6 +9,7 @@ import pytest
 import smupar_transfer
 from smupar_transfer.app.schema import EXPORT_FORMATS
 from smupar_transfer.theory import (
+    ClipNorm,
     InputError,
     OptimizerSettings,
     UpdateRule,
@@ -34,6 +35,14 @@ VERSIONS = {
 
 def test_help_knows_every_format() -> None:
     assert tuple(EXPORTERS) == EXPORT_FORMATS == tuple(VERSIONS)
+
+
+@pytest.mark.parametrize("to", [name for name in VERSIONS if name != "json"])
+def test_a_clip_by_the_scaled_norm_is_refused_but_by_json(to: str) -> None:
+    case = case_of(gpt_spec(optimizer=OptimizerSettings(clip_norm=ClipNorm.SCALED)))
+    with pytest.raises(InputError, match=rf"^optimizer\.clip_norm=scaled: is a norm that to={to} .*json"):
+        export_recipe(*case, to)
+    assert json.loads(text(case, "json"))["optimizer"]["clip_norm"] == "scaled"
 
 
 @pytest.mark.parametrize("to", VERSIONS)
