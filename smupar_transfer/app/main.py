@@ -1,6 +1,7 @@
 """The console script ``smupar COMMAND [key=value ...]``.
 
-This module answers ``--help`` and misspelt commands by itself: Hydra, torch and the rest are imported behind a command.
+This module answers ``--help`` and misspelt commands by itself: Hydra, torch and the rest are imported behind a command,
+and the package's own rooms where they are needed, so that Ctrl-C during imports finds somebody who tells of it in a line.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from collections.abc import Sequence
 import smupar_transfer
 from smupar_transfer.app.catalogue import COMMANDS
 from smupar_transfer.app.endings import ExitCode, end_politely
-from smupar_transfer.theory import did_you_mean
 
 HELP = """\
 usage: smupar COMMAND [key=value ...] [--help] [--cfg job] [--multirun] [--config-dir DIR]
@@ -95,6 +95,7 @@ def _unknown(word: str, rest: Sequence[str]) -> int:
     """Say what is wrong with a first word that is no command."""
     # the word may be a setting in the wrong place, with the password of a database in it
     from smupar_transfer.app.masking import masked, secrets_of
+    from smupar_transfer.theory import did_you_mean
 
     if word.startswith("-") or "=" in word:
         named = next((item for item in rest if item in COMMANDS), "COMMAND")

@@ -52,6 +52,28 @@ def readable(command: str, words: Sequence[str], folders: Sequence[Path], *, mul
     return [_readable(command, words, index, folders, multirun=multirun) for index in range(len(words))]
 
 
+def repeated(words: Sequence[str]) -> list[str]:
+    """What to say of keys that a command line sets twice: the later one counts, as scripts that add words need it.
+
+    Args:
+        words: The words behind the command as typed.
+
+    Returns:
+        A sentence for every word that has no say; none for a word that is given again as it was.
+    """
+    said: list[str] = []
+    latest: dict[str, str] = {}
+    for word in words:
+        match = _SETTING.fullmatch(word)
+        if match is None or word.startswith(("~", "-")):
+            continue
+        before = latest.get(match["key"], word)
+        if before != word:
+            said.append(f"{before} has no say: {word} comes later")
+        latest[match["key"]] = word
+    return said
+
+
 def sweep_file_named(command: str, words: Sequence[str]) -> list[str]:
     """The words of a command, with ``sweep=`` before a sweep file that looks like a setting: ``a=b/grid.yaml``."""
     if command not in TAKES_NAME:
@@ -84,11 +106,20 @@ def _readable(command: str, words: Sequence[str], index: int, folders: Sequence[
     if described is not None and described.takes is Takes.TEXT:
         return f"{prefix}{key}={_text(described, value, multirun=multirun)}"
     override = _parsed(f"{prefix}{key}={value}")
+    if described is not None and described.takes is Takes.OPTION:
+        _check_option(prefix, key, value, override, folders)
     if override is None:
         raise WordError(_unreadable(command, prefix, key, value))
-    if described is not None and described.takes is Takes.OPTION and isinstance(override.value(), bool | int | float):
-        raise WordError(no_such_option(key, value, options_of(key, folders)))
     return f"{prefix}{key}={value}"
+
+
+def _check_option(prefix: str, group: str, value: str, override: Override | None, folders: Sequence[Path]) -> None:
+    """Refuse what is no option of a group; Hydra itself refuses names that it can read but does not know."""
+    # a list is to Hydra several options, of which these groups take none
+    if override is None or isinstance(override.value(), bool | int | float | list):
+        raise WordError(no_such_option(group, value, options_of(group, folders)))
+    if prefix.startswith("+") and isinstance(override.value(), str):
+        raise WordError(f"{prefix}{group}={value}: the group is there already; write {group}={value}")
 
 
 def _colon_for_sign(command: str, key: str) -> bool:
@@ -190,4 +221,4 @@ def _unreadable(command: str, prefix: str, key: str, value: str) -> str:
         return f"{problem}; write {key}={plain}, with the signs of a keyboard"
     if described is None:
         return f"{problem}; quotes may help: {_as_typed(key, [value])}"
-    return f"{problem}{example_of(described, value).replace(',', ';', 1) or '; --help says what keys take'}"
+    return f"{problem}; give {described.takes}{example_of(described, value)}"
