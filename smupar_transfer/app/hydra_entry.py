@@ -25,7 +25,7 @@ from smupar_transfer.app.masking import masked, secrets_of
 from smupar_transfer.app.options import folders
 from smupar_transfer.app.overrides import keys_of
 from smupar_transfer.app.refusals import WithoutOverrides, report, worst
-from smupar_transfer.app.settings import readable, repeated, sweep_file_named
+from smupar_transfer.app.settings import readable, sweep_file_named
 from smupar_transfer.launchers import add_plugins, import_plugins
 from smupar_transfer.records import CutLineWarning
 from smupar_transfer.sweeps import shipped
@@ -63,8 +63,6 @@ def launch(command: str, words: list[str], program: str = "") -> int:
         if line.has("--version"):
             print(smupar_transfer.__version__)
             return ExitCode.GOOD
-        for caution in repeated(words):
-            print(masked(f"caution: {caution}", secrets), file=sys.stderr)
         sys.argv = [program or f"smupar {command}", *line.without("--help").words()]
         with contextlib.redirect_stderr(cast(TextIO, WithoutOverrides(sys.stderr))), _masked_output(line, secrets):
             _hydra_entry(command, refused, secrets if line.has("--help") else None)()

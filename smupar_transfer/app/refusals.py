@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import re
 import sys
 import traceback
@@ -16,7 +15,7 @@ import yaml
 from hydra.errors import HydraException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
-from smupar_transfer.app.endings import CheckFailedError, CheckUndecidedError, ExitCode
+from smupar_transfer.app.endings import CheckFailedError, CheckUndecidedError, ExitCode, give_up_output
 from smupar_transfer.app.flags import WordError
 from smupar_transfer.app.keys import Key, Takes, example_of, keys_of, meant
 from smupar_transfer.app.masking import masked
@@ -154,8 +153,9 @@ def _missing(message: str, command: str) -> str | None:
     match = re.search(r"Missing mandatory value: (\S+)", message)
     if match is None:
         return None
-    names = f"name one: {', '.join(sorted(sweeps_for(command)))}"
-    return f"{match[1]}: has no value; {names if match[1] == 'sweep' else f'give {match[1]}=VALUE'}"
+    known = keys_of(command).get(match[1])
+    choices = sorted(sweeps_for(command)) if match[1] == "sweep" else known.choices if known is not None else ()
+    return f"{match[1]}: has no value; " + (f"name one: {', '.join(choices)}" if choices else f"give {match[1]}=VALUE")
 
 
 def _of_a_key(error: BaseException, inner: OmegaConfBaseException | None, message: str, command: str) -> str:
@@ -263,8 +263,7 @@ def _cut(line: str) -> str:
 def _ending(error: Exception, command: str) -> tuple[str, ExitCode]:
     """The line about an error, empty if there is nothing to say, and the exit code."""
     if isinstance(error, BrokenPipeError):
-        # the reader went away: what Python writes when it exits must go somewhere
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        give_up_output()
         return "", ExitCode.GOOD
     # by exact type: a subclass that somebody adds must choose its code
     codes: dict[type[Exception], ExitCode] = {

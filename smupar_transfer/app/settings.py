@@ -22,6 +22,7 @@ from smupar_transfer.app.flags import WordError
 from smupar_transfer.app.keys import Key, Takes, example_of, keys_of, meant
 from smupar_transfer.app.options import no_such_option, options_of
 from smupar_transfer.app.refusals import ENTRIES, no_such_key
+from smupar_transfer.sweeps.files import sweeps_for
 from smupar_transfer.theory import either
 
 BLANKS_COUNT = ("prompt",)
@@ -50,28 +51,6 @@ def readable(command: str, words: Sequence[str], folders: Sequence[Path], *, mul
         WordError: a word is no setting, or its value cannot be what its key takes.
     """
     return [_readable(command, words, index, folders, multirun=multirun) for index in range(len(words))]
-
-
-def repeated(words: Sequence[str]) -> list[str]:
-    """What to say of keys that a command line sets twice: the later one counts, as scripts that add words need it.
-
-    Args:
-        words: The words behind the command as typed.
-
-    Returns:
-        A sentence for every word that has no say; none for a word that is given again as it was.
-    """
-    said: list[str] = []
-    latest: dict[str, str] = {}
-    for word in words:
-        match = _SETTING.fullmatch(word)
-        if match is None or word.startswith(("~", "-")):
-            continue
-        before = latest.get(match["key"], word)
-        if before != word:
-            said.append(f"{before} has no say: {word} comes later")
-        latest[match["key"]] = word
-    return said
 
 
 def sweep_file_named(command: str, words: Sequence[str]) -> list[str]:
@@ -201,6 +180,8 @@ def _no_setting(command: str, words: Sequence[str], index: int) -> str:
     group, slash, option = word.partition("/")
     if slash and group in known:
         return f"{problem}, as in {group}={option}"
+    if command in TAKES_NAME and word in sweeps_for(command):  # the first name has become sweep=NAME by now
+        return f"{word}: is a second sweep; smupar {command} takes one at a time"
     names = [word] if word in known else meant(word, command)
     if not names:
         return problem

@@ -32,23 +32,6 @@ def test_calls_do_not_see_each_other(smupar: Run, tiny: tuple[str, ...]) -> None
     assert not GlobalHydra.instance().is_initialized()
 
 
-def test_of_a_key_that_is_given_twice_the_later_one_counts_and_a_line_says_so(
-    smupar: Run, tiny: tuple[str, ...]
-) -> None:
-    twice = smupar("explain", *tiny, "format=csv", "target.width=32", "target.width=64", "seed=1", "seed=1")
-    assert twice.stderr.splitlines()[0] == "caution: target.width=32 has no say: target.width=64 comes later"
-    once = smupar("explain", *tiny, "format=csv", "target.width=64", "seed=1")
-    assert once.stdout == twice.stdout
-    assert "has no say" not in once.stderr
-
-
-def test_a_password_in_a_word_without_a_say_is_not_shown(smupar: Run) -> None:
-    words = [f"study.storage=postgresql://me:{password}@host/db" for password in ("hunter2", "hunter3")]
-    told = smupar("tune", *words, "--cfg", "job").stderr
-    assert "has no say" in told
-    assert "hunter" not in told
-
-
 def test_a_command_leaves_no_files_of_hydras_own(smupar: Run, tiny: tuple[str, ...], tmp_path: Path) -> None:
     assert smupar("explain", *tiny).returncode == 0
     assert [path.name for path in tmp_path.iterdir()] == ["corpus.txt"]
