@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 from hydra.core.hydra_config import HydraConfig
@@ -11,14 +13,16 @@ from omegaconf import DictConfig, OmegaConf
 
 from smupar_transfer.app import schema
 from smupar_transfer.app.flags import WordError
-from smupar_transfer.app.keys import Takes, keys_of
+from smupar_transfer.app.keys import Key, Takes, keys_of
 from smupar_transfer.app.refusals import no_such_key
 from smupar_transfer.records import LARGEST_BY_HAND, load_yaml, read_text
 from smupar_transfer.sweeps import shipped
-from smupar_transfer.theory import InputError
+from smupar_transfer.theory import InputError, did_you_mean
 
 MAY_BE_EMPTY = (("train", "prompt"), ("plan", "sweep"))
 """Keys of text, by command, that mean something when they are empty."""
+OPEN_CHOICES = ("device", "launcher", "tracker")
+"""Keys that take more words than help lists: cuda:1, and what plugins register."""
 FOLDERS = ("name", "results_dir", "study.name")
 """Keys of text that folders are named after."""
 LONGEST_NAME = 255
@@ -36,7 +40,8 @@ def check_composed(command: str, config: DictConfig) -> None:
     Raises:
         WordError: a key was added that the command does not know, a group was removed, or a person's own option does
             not say which keys its group has.
-        InputError: a text is empty or too long for a folder's name, or a whole number is beyond 64 bits.
+        InputError: a text is empty or too long for a folder's name, a whole number is beyond 64 bits, or a word is none
+            of those that its key takes.
     """
     known = keys_of(command)
     for name in map(str, config):
@@ -50,11 +55,30 @@ def check_composed(command: str, config: DictConfig) -> None:
                     raise WordError(no_such_key(f"{name}.{inner}", command))
     for name, key in known.items():
         value = OmegaConf.select(config, name, throw_on_missing=False)
-        if key.takes is Takes.TEXT and value is not None:
-            _check_text(command, name, value)
-        # no more fits into a database or a tensor
-        if key.takes is Takes.WHOLE and value is not None and abs(value) >= 2**63:
-            raise InputError(name, value, "is out of range", "whole numbers have 64 bits")
+        if value is not None:
+            _check_value(command, key, value)
+    _check_means(config)
+
+
+def _check_value(command: str, key: Key, value: Any) -> None:
+    """Refuse a value that no command could use, in every command: not all that have a key come to read it."""
+    if key.takes is Takes.TEXT:
+        _check_text(command, key.name, value)
+    # no more fits into a database or a tensor
+    if key.takes is Takes.WHOLE and abs(value) >= 2**63:
+        raise InputError(key.name, value, "is out of range", "whole numbers have 64 bits")
+    if key.choices and key.name not in OPEN_CHOICES and value not in key.choices:
+        hint = did_you_mean(value, key.choices, "")
+        raise InputError(key.name, value, f"is not one of {', '.join(key.choices)}", hint)
+
+
+def _check_means(config: DictConfig) -> None:
+    """Refuse a device or a number of threads that no machine has, also where a command computes nothing."""
+    device, threads = (OmegaConf.select(config, name, throw_on_missing=False) for name in ("device", "threads"))
+    if device is not None and not re.fullmatch(r"cpu|cuda(:\d+)?", device):
+        raise InputError("device", device, "is neither cpu nor cuda", "a graphics card is cuda")
+    if threads is not None and threads < 1:
+        raise InputError("threads", threads, "must be at least 1")
 
 
 def _check_text(command: str, name: str, text: str) -> None:

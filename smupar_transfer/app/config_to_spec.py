@@ -210,9 +210,9 @@ def _widened(proxy: ModelSpec, width: int) -> ModelSpec:
     try:
         return replace(proxy, width=width)
     except InputError as error:
-        raise InputError(
-            "target.width", width, f"with {error.key}={error.value}: {error.problem}", error.remedy
-        ) from None
+        # the width itself, or what it has to suit, as the size of heads
+        beside = "" if error.key == "model.width" else f"with {error.key}={error.value}: "
+        raise InputError("target.width", width, f"{beside}{error.problem}", error.remedy) from None
 
 
 def proxy_spec(config: DictConfig) -> RunSpec:

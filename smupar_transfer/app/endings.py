@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -41,6 +42,11 @@ class CheckFailedError(Exception):
 
 class CheckUndecidedError(Exception):
     """What a person required of a result could not be decided; the message says what, and what would decide it."""
+
+
+def give_up_output() -> None:
+    """Send what is still to be printed nowhere: its reader went away, and Python writes it when it exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def end_politely() -> None:

@@ -1,6 +1,7 @@
 """The console script ``smupar COMMAND [key=value ...]``.
 
-This module answers ``--help`` and misspelt commands by itself: Hydra, torch and the rest are imported behind a command.
+This module answers ``--help`` and misspelt commands by itself: Hydra, torch and the rest are imported behind a command,
+and the package's own rooms where they are needed: a Ctrl-C during imports shall find somebody who tells of it.
 """
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ from collections.abc import Sequence
 
 import smupar_transfer
 from smupar_transfer.app.catalogue import COMMANDS
-from smupar_transfer.app.endings import ExitCode, end_politely
-from smupar_transfer.theory import did_you_mean
+from smupar_transfer.app.endings import ExitCode, end_politely, give_up_output
 
 HELP = """\
 usage: smupar COMMAND [key=value ...] [--help] [--cfg job] [--multirun] [--config-dir DIR]
@@ -54,7 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = _help_last(list(sys.argv[1:] if arguments is None else arguments))
     end_politely()  # before all imports that take their time
     try:
-        return _run(words)
+        code = _run(words)
+        sys.stdout.flush()  # a reader that went away, as `head` does, is noticed here, not at exit
+        return code
+    except BrokenPipeError:
+        give_up_output()
+        return ExitCode.GOOD
     except KeyboardInterrupt:
         print("\nsmupar: interrupted; run the same command again to go on", file=sys.stderr)
         return ExitCode.INTERRUPTED
@@ -95,6 +100,7 @@ def _unknown(word: str, rest: Sequence[str]) -> int:
     """Say what is wrong with a first word that is no command."""
     # the word may be a setting in the wrong place, with the password of a database in it
     from smupar_transfer.app.masking import masked, secrets_of
+    from smupar_transfer.theory import did_you_mean
 
     if word.startswith("-") or "=" in word:
         named = next((item for item in rest if item in COMMANDS), "COMMAND")

@@ -55,11 +55,13 @@ def no_such_option(group: str, value: str, options: Iterable[str] | Mapping[str,
     """
     names = list(options)
     if _is_number(value) and group in KEY_MEANT and group != "data":
-        return f"{group}={value}: there is no such option; did you mean {KEY_MEANT[group]}={value}?"
+        key = "target.sparsity" if group == "target" and 0 < float(value) < 1 else KEY_MEANT[group]
+        return f"{group}={value}: there is no such option; did you mean {key}={value}?"
     if group == "data" and ("." in value or "/" in value):
         hint = f"for a file of your own: data=text data.path={value}"
         return f"data={value}: there is no such option; {hint}"
-    guess = did_you_mean(value, names, "")
+    # tables and figures write μP and SμPar, with a letter that is mu in a name; there are two of it in Unicode
+    guess = did_you_mean(value.replace("\N{MICRO SIGN}", "mu").replace("\N{GREEK SMALL LETTER MU}", "mu"), names, "")
     return f"{group}={value}: there is no such option; {guess and f'{guess} '}choose one of {', '.join(names)}"
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import errno
-import os
 import re
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -15,12 +15,12 @@ import yaml
 from hydra.errors import HydraException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
-from smupar_transfer.app.endings import CheckFailedError, CheckUndecidedError, ExitCode
+from smupar_transfer.app.endings import CheckFailedError, CheckUndecidedError, ExitCode, give_up_output
 from smupar_transfer.app.flags import WordError
-from smupar_transfer.app.keys import Takes, example_of, keys_of, meant
+from smupar_transfer.app.keys import Key, Takes, example_of, keys_of, meant
 from smupar_transfer.app.masking import masked
 from smupar_transfer.app.options import no_such_option
-from smupar_transfer.app.schema import COMMAND_SCHEMAS
+from smupar_transfer.app.schema import COMMAND_SCHEMAS, GROUPS
 from smupar_transfer.records import RunsFailedError, lacks_memory
 from smupar_transfer.sweeps.files import sweeps_for
 from smupar_transfer.sweeps.sweep import key_of
@@ -94,6 +94,9 @@ def _option(message: str) -> str | None:
     if match is None:
         return None
     group, value, options = match[1], match[2], match[3].split(" ")
+    first, slash, inner = group.partition("/")
+    if slash and first in GROUPS:  # the option was given with a slash, as model=gpt/small
+        group, value = first, f"{inner}/{value}"
     if group == "hydra/launcher" and value in LAUNCHERS:
         return f"{group}={value}: is not installed; run: {EXTRA}"
     return no_such_option(group, value, options)
@@ -117,7 +120,17 @@ def _several(message: str, command: str) -> str | None:
     known = keys_of(command).get(key_of(key))
     if (known is not None and known.takes is Takes.LIST) or key_of(key).startswith("grids."):
         return f"{key}={value}: is not a list; write {key}=[{value}]"
-    return f"{key}={value}: are several values; add --multirun to run them one after the other"
+    several = f"{key}={value}: are several values; add --multirun to run them one after the other"
+    return several + (_without_comma(known, value) if known is not None else "")
+
+
+def _without_comma(key: Key, value: str) -> str:
+    """What a number whose comma is that of a locale may have been meant as: 0.01 for 0,01, and 1024 for 1,024."""
+    if key.takes is Takes.NUMBER and re.fullmatch(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?", value):
+        return f", or write {key.name}={value.replace(',', '.')}, with a decimal point"
+    if key.takes is Takes.WHOLE and re.fullmatch(r"[1-9]\d{0,2}(?:,\d{3})+", value):
+        return f", or write {key.name}={value.replace(',', '')}, without a comma"
+    return ""
 
 
 def _plus(message: str) -> str | None:
@@ -140,8 +153,9 @@ def _missing(message: str, command: str) -> str | None:
     match = re.search(r"Missing mandatory value: (\S+)", message)
     if match is None:
         return None
-    names = f"name one: {', '.join(sorted(sweeps_for(command)))}"
-    return f"{match[1]}: has no value; {names if match[1] == 'sweep' else f'give {match[1]}=VALUE'}"
+    known = keys_of(command).get(match[1])
+    choices = sorted(sweeps_for(command)) if match[1] == "sweep" else known.choices if known is not None else ()
+    return f"{match[1]}: has no value; " + (f"name one: {', '.join(choices)}" if choices else f"give {match[1]}=VALUE")
 
 
 def _of_a_key(error: BaseException, inner: OmegaConfBaseException | None, message: str, command: str) -> str:
@@ -182,21 +196,27 @@ def no_such_key(key: str, command: str) -> str:
     """What to tell a person who set a key that a command has not."""
     known = keys_of(command).get(key)
     if known is not None and known.takes is not Takes.MAPPING:  # removed, or of another option of its group
-        group, dot, _ = key.partition(".")
-        return (
-            f"{key}: there is no such key with this {group}; --help lists the keys" if dot else f"{key}: must be given"
-        )
+        return _of_another_option(key) if "." in key else f"{key}: must be given"
     for mapping, hint in ENTRIES.items():
         if key.startswith(f"{mapping}.") and mapping in keys_of(command):
             return f"{key}: {hint}"
     names = meant(key, command)
-    if names:
-        return f"{key}: there is no such key; did you mean {either(names)}?"
-    # last: a slip is likelier than the wrong command
+    slip = f"did you mean {either(names)}?" if names else ""
+    # a word that is a key, letter by letter, may be a slip all the same: both are said
     others = [other for other in COMMAND_SCHEMAS if key in keys_of(other)]
     if others:
-        return f"{key}: smupar {command} has no such key; {either(f'smupar {other}' for other in others)} has"
-    return f"{key}: there is no such key; --help lists the keys"
+        has = f"{key}: smupar {command} has no such key; {either(f'smupar {other}' for other in others)} has"
+        return f"{has}; {slip}" if slip else has
+    return f"{key}: there is no such key; {slip or '--help lists the keys'}"
+
+
+def _of_another_option(key: str) -> str:
+    """What to tell of a key that only other options of its group have, as ``model.factory`` beside ``model=gpt``."""
+    group, _, name = key.partition(".")
+    schemas = GROUPS.get(group, {})
+    having = [option for option, node in schemas.items() if name in {item.name for item in fields(node)}]
+    hint = f"{either(f'{group}={option}' for option in having)} has it" if having else "--help lists the keys"
+    return f"{key}: there is no such key with this {group}; {hint}"
 
 
 def _broken_yaml(error: yaml.YAMLError) -> str:
@@ -243,8 +263,7 @@ def _cut(line: str) -> str:
 def _ending(error: Exception, command: str) -> tuple[str, ExitCode]:
     """The line about an error, empty if there is nothing to say, and the exit code."""
     if isinstance(error, BrokenPipeError):
-        # the reader went away: what Python writes when it exits must go somewhere
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        give_up_output()
         return "", ExitCode.GOOD
     # by exact type: a subclass that somebody adds must choose its code
     codes: dict[type[Exception], ExitCode] = {

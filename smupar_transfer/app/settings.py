@@ -22,6 +22,7 @@ from smupar_transfer.app.flags import WordError
 from smupar_transfer.app.keys import Key, Takes, example_of, keys_of, meant
 from smupar_transfer.app.options import no_such_option, options_of
 from smupar_transfer.app.refusals import ENTRIES, no_such_key
+from smupar_transfer.sweeps.files import sweeps_for
 from smupar_transfer.theory import either
 
 BLANKS_COUNT = ("prompt",)
@@ -84,11 +85,20 @@ def _readable(command: str, words: Sequence[str], index: int, folders: Sequence[
     if described is not None and described.takes is Takes.TEXT:
         return f"{prefix}{key}={_text(described, value, multirun=multirun)}"
     override = _parsed(f"{prefix}{key}={value}")
+    if described is not None and described.takes is Takes.OPTION:
+        _check_option(prefix, key, value, override, folders)
     if override is None:
         raise WordError(_unreadable(command, prefix, key, value))
-    if described is not None and described.takes is Takes.OPTION and isinstance(override.value(), bool | int | float):
-        raise WordError(no_such_option(key, value, options_of(key, folders)))
     return f"{prefix}{key}={value}"
+
+
+def _check_option(prefix: str, group: str, value: str, override: Override | None, folders: Sequence[Path]) -> None:
+    """Refuse what is no option of a group; Hydra itself refuses names that it can read but does not know."""
+    # a list is to Hydra several options, of which these groups take none
+    if override is None or isinstance(override.value(), bool | int | float | list):
+        raise WordError(no_such_option(group, value, options_of(group, folders)))
+    if prefix.startswith("+") and isinstance(override.value(), str):
+        raise WordError(f"{prefix}{group}={value}: the group is there already; write {group}={value}")
 
 
 def _colon_for_sign(command: str, key: str) -> bool:
@@ -170,6 +180,8 @@ def _no_setting(command: str, words: Sequence[str], index: int) -> str:
     group, slash, option = word.partition("/")
     if slash and group in known:
         return f"{problem}, as in {group}={option}"
+    if command in TAKES_NAME and word in sweeps_for(command):  # the first name has become sweep=NAME by now
+        return f"{word}: is a second sweep; smupar {command} takes one at a time"
     names = [word] if word in known else meant(word, command)
     if not names:
         return problem
@@ -190,4 +202,4 @@ def _unreadable(command: str, prefix: str, key: str, value: str) -> str:
         return f"{problem}; write {key}={plain}, with the signs of a keyboard"
     if described is None:
         return f"{problem}; quotes may help: {_as_typed(key, [value])}"
-    return f"{problem}{example_of(described, value).replace(',', ';', 1) or '; --help says what keys take'}"
+    return f"{problem}; give {described.takes}{example_of(described, value)}"

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from smupar_transfer.theory import InputError
+from smupar_transfer.theory import InputError, is_signal
 
 VARIABLE = "SMUPAR_PLUGINS"
 """Environment variable with the names of the modules, separated by commas: processes inherit it."""
@@ -52,6 +52,8 @@ def import_plugins() -> None:
     for name in names:
         try:
             importlib.import_module(name)
-        except Exception as error:  # whatever the person's module does wrong
+        except (Exception, SystemExit) as error:  # whatever the person's module does wrong
+            if is_signal(error):
+                raise
             problem = f"cannot be imported: {type(error).__name__}: {error}"
             raise InputError("--plugin", name, problem, "give the name of a module, as in `import NAME`") from error

@@ -47,6 +47,7 @@ def plan_own(network: nn.Module, spec: RunSpec, model: ModuleSpec) -> Plan:
     )
 
     base = task.model(spec.base_width, spec.seed)
+    _require_width(network, base, spec, model)
 
     def planned(sample: object) -> Plan:
         return plan(
@@ -73,6 +74,15 @@ def plan_own(network: nn.Module, spec: RunSpec, model: ModuleSpec) -> Plan:
         problem = f"leaves open what {len(error.parameters)} parameters do ({names}, ...)"
         where = "say it in the file" if task.key == KEY else "give"
         raise InputError(task.key, str(task.path), problem, f"{where}: {error.line}") from error
+
+
+def _require_width(network: nn.Module, base: nn.Module, spec: RunSpec, model: ModuleSpec) -> None:
+    """Refuse a function that makes the same model whatever the width: nothing would be scaled, and nobody told."""
+    shapes = ({name: item.shape for name, item in module.named_parameters()} for module in (network, base))
+    if model.width != spec.base_width and next(shapes) == next(shapes):
+        task = task_of(model.sha256)
+        problem = f"make_model({model.width}) and make_model({spec.base_width}) give parameters of the same shapes"
+        raise InputError(task.key, str(task.path), problem, "make layers as wide as the width that it is given")
 
 
 @lru_cache(maxsize=8)

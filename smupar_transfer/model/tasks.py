@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from smupar_transfer.records import LARGEST_PAGE, regular
-from smupar_transfer.theory import InputError
+from smupar_transfer.theory import InputError, is_signal
 
 REQUIRED = ("make_model", "batches", "loss")
 KEY = "model.factory"
@@ -77,7 +77,7 @@ class Task:
         """The batches of a split.
 
         Raises:
-            InputError: the file's function fails, or gives none.
+            InputError: the file's function fails, here or before a later batch, or gives none.
         """
         call = f"batches({split!r}, {seed})"
         try:
@@ -87,23 +87,38 @@ class Task:
             raise self._failed(call, error) from error
         if first is NOTHING:
             raise InputError(self.key, str(self.path), f"{call} gives none")
-        return itertools.chain([first], batches)
+        return itertools.chain([first], self._rest(batches, call))
+
+    def _rest(self, batches: Iterator[Any], call: str) -> Iterator[Any]:
+        """The batches behind the first, in the middle of which the person's code may fail as well."""
+        try:
+            yield from batches
+        except Exception as error:
+            raise self._failed(call, error) from error
 
     def loss_of(self, model: nn.Module, batch: Any) -> Tensor:
         """The loss of a batch, as a float32 scalar.
 
         Raises:
-            InputError: the file's function fails, or gives no single number.
+            InputError: the file's function fails, or gives no single number, or one without a gradient where gradients
+                are computed.
         """
         try:
-            value = self.loss(model, batch)
+            value: object = self.loss(model, batch)
         except InputError:  # says by itself what is wrong
             raise
         except Exception as error:  # whatever a person's code raises
             raise self._failed("loss", error) from error
-        if not isinstance(value, Tensor) or value.numel() != 1:
-            shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
-            raise InputError(self.key, str(self.path), f"loss gives {shape}, not a single number")
+        if not isinstance(value, Tensor):
+            problem = f"loss gives {type(value).__name__}, not a tensor that holds a single number"
+            raise InputError(self.key, str(self.path), problem)
+        if value.numel() != 1:
+            problem = f"loss gives {tuple(value.shape)}, not a single number"
+            raise InputError(self.key, str(self.path), problem, "take the mean over the batch")
+        if torch.is_grad_enabled() and not value.requires_grad:
+            problem = "loss gives a number that no parameter of the model has a gradient of"
+            remedy = "compute it from what the model gives, without detach(), argmax() and frozen parameters"
+            raise InputError(self.key, str(self.path), problem, remedy)
         return value.reshape(()).float()
 
     def _failed(self, call: str, error: Exception) -> InputError:
@@ -146,9 +161,14 @@ def _run(file: Path, content: bytes, sha256: str) -> ModuleType:
         sys.path.append(folder)
     try:
         exec(compile(content, str(file), "exec"), module.__dict__)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise InputError(KEY, str(file), f"fails: {type(error).__name__}: {error}") from error
+        if is_signal(error):
+            raise
+        problem, remedy = f"fails: {type(error).__name__}: {error}", ""
+        if isinstance(error, SystemExit):  # a script's, whose exit code would be taken for that of the command
+            remedy = "put what the file does as a program behind if __name__ == '__main__'"
+        raise InputError(KEY, str(file), problem, remedy) from error
     return module
 
 

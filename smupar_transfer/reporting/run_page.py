@@ -89,13 +89,19 @@ def summary(record: RunRecord) -> Summary:
         ("bits per byte", significant(record.bits_per_byte)),
         ("accuracy", significant(record.accuracy)),
         ("training loss", _nats(record.train_loss)),
-        ("tokens", f"{record.tokens:,} ({record.epochs:.3g} epochs)"),
+        ("tokens", _tokens(record)),
         ("parameters", f"{record.parameters:,}, {record.nonzero_parameters:,} of them not zero"),
         ("weights per neuron", significant(record.weights_per_neuron)),
         ("training FLOPs", f"{record.flops_sparse:.3g} ({record.flops_dense:.3g} if zeros counted)"),
         ("time", duration(record.wall_seconds)),
     )
     return Summary(columns=("", ""), rows=rows)
+
+
+def _tokens(record: RunRecord) -> str:
+    """With the passes over the data, where it is known how much there is: batches of one's own do not tell."""
+    epochs = f" ({record.epochs:.3g} epochs)" if record.spec.data.train_size else ""
+    return f"{record.tokens:,}{epochs}"
 
 
 def _nats(value: float | None) -> str:
@@ -249,7 +255,8 @@ def _accuracy(entry: Evaluation) -> str:
 
 def provenance(name: str, record: RunRecord, command: str) -> Provenance:
     """How a run was made."""
-    step = f"{1000 * record.step_seconds:.3g} ms a step (median)"
+    long = record.step_seconds >= 1
+    step = f"{duration(record.step_seconds) if long else f'{1000 * record.step_seconds:.3g} ms'} a step (median)"
     time = {"Time": f"{duration(record.wall_seconds)} in all, {step}"}
     facts = {"Run": record.key, **time, **optimization(record.spec), **settings([record.spec]), **environment([record])}
     return Provenance(

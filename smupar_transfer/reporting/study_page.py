@@ -87,7 +87,16 @@ def _confirmed_sentence(study: Study, trial: Trial) -> str:
     if tied:
         word = "ties" if len(tied) == 1 else "tie"
         told += f"; {joined([f'trial {number}' for number in tied])} {word} with it, within the standard error"
-    return f"{told}."
+    return f"{told}{_defaults_confirmed(study, trial)}."
+
+
+def _defaults_confirmed(study: Study, best: Trial) -> str:
+    """How good the defaults are beside the best trial, where they were trained again; else nothing to compare."""
+    if _is_default(best, study):
+        return "; its hyperparameters are the defaults, which the search did not improve on"
+    usual = [trial.number for trial in study.trials if _is_default(trial, study)]
+    means = [item.mean for item in study.confirmed if item.trial in usual and math.isfinite(item.mean)]
+    return f"; the defaults reach {means[0]:.4f}" if means else ""
 
 
 def _is_default(trial: Trial, study: Study) -> bool:
@@ -235,7 +244,7 @@ def history(study: Study) -> Picture:
         "The loss of every trial that ran to its end, and the best so far. Marks at the bottom are trials that "
         f"were pruned or diverged. {WEDGES}"
     )
-    return Picture("history", words, draw_history(study.trials))
+    return Picture("history", words, draw_history(study.trials, on_target=study.on_target))
 
 
 @register_figure(TUNE)

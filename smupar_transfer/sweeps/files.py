@@ -57,11 +57,17 @@ def find_sweep(name: str, config_dir: str | None = None) -> Path:
         InputError: there is none, or the folder has several.
     """
     if name.endswith(FILE_ENDINGS):
+        stem = Path(name).stem
+        if stem in shipped_sweeps() and not Path(name).exists():
+            raise InputError("sweep", name, "there is no such file", f"did you mean {stem}, without an ending?")
         return Path(name)
     if not re.fullmatch(r"[\w.-]+", name):
         if name:
             refuse_other(Path(name), FileKind.SWEEP)
-        raise InputError("sweep", name, "is no sweep", "give the name of one, or a path that ends in .yaml")
+        hint = "give the name of one, or a path that ends in .yaml"
+        # the folder of its result, which shells complete with a slash
+        last = Path(name).name
+        raise InputError("sweep", name, "is no sweep", f"did you mean {last}?" if last in shipped_sweeps() else hint)
     known: set[str] = set()
     for folder in [Path(config_dir), shipped.SWEEPS] if config_dir else [shipped.SWEEPS]:
         sweeps = _sweeps_in(folder)

@@ -1,7 +1,7 @@
 """Parametrizations as tables of exponents. Pure Python: no torch, no files, no configuration library."""
 
 from smupar_transfer.theory.choices import choose, with_choices
-from smupar_transfer.theory.errors import InputError, one_line, shown, shown_text
+from smupar_transfer.theory.errors import InputError, is_signal, one_line, shown, shown_text
 from smupar_transfer.theory.hyperparameters import HYPERPARAMETERS, BaseHyperparameters, RelativeHyperparameters
 from smupar_transfer.theory.parametrizations import (
     INIT_ONLY,
@@ -68,6 +68,7 @@ __all__ = [
     "close_words",
     "did_you_mean",
     "either",
+    "is_signal",
     "like_adam",
     "like_sgd",
     "one_line",

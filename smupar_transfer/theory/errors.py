@@ -85,3 +85,12 @@ def one_line(text: str) -> str:
     """A text whose line breaks and other control characters are written as escapes: a backslash and an n, say."""
     # U+0085, U+2028 and U+2029 end a line for `str.splitlines` as well; `repr` puts quotes around
     return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda match: repr(match[0])[1:-1], text)
+
+
+def is_signal(error: BaseException) -> bool:
+    """Whether an error is the exit that a signal asked for, and not one that somebody's code has in it.
+
+    Args:
+        error: What was raised; the codes that shells give to signals begin above 128.
+    """
+    return isinstance(error, SystemExit) and isinstance(error.code, int) and error.code > 128

@@ -145,8 +145,14 @@ def _told(settings: StudySettings) -> Iterator[None]:
             "study.storage",
             shown(settings.storage),
             f"cannot be opened: {reason(error)}",
-            DRIVER if isinstance(error, ImportError) else "check the URL, the folder and the server",
+            DRIVER if isinstance(error, ImportError) else _way_in(settings.storage),
         ) from error
+
+
+def _way_in(storage: str) -> str:
+    """What to do about a database that cannot be opened: a path, most often, where a URL is meant."""
+    is_path = ":" not in storage
+    return f"a file is sqlite:///{storage}" if is_path else "check the URL, the folder and the server"
 
 
 def run_next_trial(

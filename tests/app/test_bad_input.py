@@ -211,11 +211,31 @@ def test_an_unknown_sweep(refused: Refused, command: str) -> None:
     check(refused(command, "lr_by_sparsit"), "sweep=lr_by_sparsit:", "did you mean lr_by_sparsity?")
 
 
-@pytest.mark.parametrize("command", ["sweep", "plot"])
-def test_no_sweep_at_all(refused: Refused, command: str) -> None:
-    line = refused(command)
+def test_no_sweep_at_all(refused: Refused) -> None:
+    line = refused("sweep")
     check(line, "sweep: has no value; name one: ablations, ")
-    assert ("coordinates_by_width" in line) == (command != "sweep"), "which sweep would refuse"
+    assert "coordinates_by_width" not in line, "which sweep would refuse"
+
+
+@pytest.mark.parametrize("command", ["plot", "status"])
+def test_no_result_at_all_names_those_that_there_are(refused: Refused, command: str) -> None:
+    line = refused(command)
+    check(line, "sweep=: names n", "name one: ", "grid")
+    assert "ablations" not in line, "which nobody has run here"
+    check(refused(command, "results_dir=nowhere"), "sweep=: names n", "there are none yet in nowhere")
+
+
+def test_a_second_sweep(refused: Refused) -> None:
+    check(refused("plan", "quick", "lr_by_width"), "lr_by_width: is a second sweep; smupar plan takes one at a time")
+
+
+def test_a_path_in_the_place_of_a_result(refused: Refused) -> None:
+    check(refused("plot", "elsewhere/quick"), "sweep=elsewhere/quick: is a path", "smupar plot quick results_dir=DIR")
+
+
+def test_a_path_in_the_place_of_a_database(refused: Refused, tiny: tuple[str, ...]) -> None:
+    line = refused("tune", *tiny, "study.storage=my/study.db")
+    check(line, "study.storage=my/study.db: cannot be opened", "a file is sqlite:///my/study.db")
 
 
 def test_a_word_that_is_no_setting(refused: Refused) -> None:

@@ -50,6 +50,30 @@ def test_whole_numbers_have_64_bits(composed: Compose, value: int) -> None:
     check_composed("train", config)
 
 
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("device=gpu", "^device=gpu: is neither cpu nor cuda; a graphics card is cuda"),
+        ("device=cuda:", "^device=cuda:: is neither cpu nor cuda"),
+        ("threads=0", "^threads=0: must be at least 1"),
+        ("sparsity.backend=fastest", "^sparsity.backend=fastest: is not one of auto, masked"),
+        ("data.dtype=unit16", r"^data.dtype=unit16: is not one of uint8, .*; did you mean uint16\?"),
+    ],
+)
+@pytest.mark.parametrize("command", ["explain", "transfer", "train"])
+def test_a_word_that_no_command_takes_is_refused_where_none_is_needed(
+    composed: Compose, command: str, word: str, message: str
+) -> None:
+    """Commands that compute nothing used to take any device."""
+    with pytest.raises(InputError, match=message):
+        check_composed(command, composed(command, word))
+
+
+@pytest.mark.parametrize("word", ["device=cuda:1", "device=cuda", "threads=null", "sparsity.backend=csr"])
+def test_words_that_some_command_takes_pass(composed: Compose, word: str) -> None:
+    check_composed("explain", composed("explain", word))
+
+
 @pytest.mark.parametrize("key", ["colour", "model.colour", "hparams.colour", "data.colour"])
 def test_a_key_that_was_forced_in_is_refused(composed: Compose, key: str) -> None:
     config = composed("train")

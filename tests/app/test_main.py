@@ -35,6 +35,17 @@ def test_the_examples_of_the_help_are_commands() -> None:
     assert {words[1] for words in examples} <= set(COMMANDS)
 
 
+@pytest.mark.parametrize("words", [["--help"], ["--version"]])
+def test_a_reader_that_goes_away_is_no_fault(tmp_path: Path, words: list[str]) -> None:
+    """As of ``smupar --help | head -1``, whose pipe is closed before Python has written it all."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "smupar_transfer", *words]
+    done = subprocess.run(command, cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_without_arguments_it_shows_the_help_and_fails(smupar: Run) -> None:
     result = smupar()
     assert result.returncode == 2
@@ -149,7 +160,8 @@ HEAVY = {"torch._dynamo", "sympy", "optuna", "sqlalchemy", "matplotlib", "pandas
 @pytest.mark.parametrize(
     ("words", "unwanted"),
     [
-        (["--help"], {"torch", "hydra", "omegaconf", "optuna", "numpy", "yaml", "rich"}),
+        # nor the package's own rooms: a Ctrl-C before `main` has begun would be answered with a traceback
+        (["--help"], {"torch", "hydra", "omegaconf", "optuna", "numpy", "yaml", "rich", "smupar_transfer.theory"}),
         (["tarin"], {"torch", "hydra", "omegaconf", "optuna", "numpy", "yaml", "rich"}),
         (["tune", "--help"], {"torch", "optuna", "matplotlib", "pandas"}),
         (["explain", *TARGET], HEAVY),

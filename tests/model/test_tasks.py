@@ -90,6 +90,11 @@ def test_a_task_may_import_what_lies_beside_it(tmp_path: Path, monkeypatch: pyte
         (TASK + "\nroles = 3", "has roles of type int"),
         (TASK + "\ntokens_per_step = 0", "has tokens_per_step=0"),
         (TASK + "\ntokens_per_step = 1.5", "has tokens_per_step=1.5"),
+        (
+            TASK + "\nraise SystemExit(3)",
+            "fails: SystemExit: 3; put what the file does as a program behind if ",
+        ),
+        (TASK + "\nimport sys; sys.exit()", "fails: SystemExit: "),
     ],
 )
 def test_a_file_that_is_no_task_is_refused_in_a_line(tmp_path: Path, content: str, message: str) -> None:
@@ -118,3 +123,42 @@ def test_a_function_that_makes_no_model_is_refused(tmp_path: Path, body: str, me
     task: Task = load_task(written(tmp_path, content))
     with pytest.raises(InputError, match=message):
         task.model(8, 0)
+
+
+def test_a_signal_that_comes_while_a_file_is_run_is_no_fault_of_the_file(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit):
+        load_task(written(tmp_path, "raise SystemExit(128 + 15)"))
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("return model(batch).square()", r"loss gives \(4, 2\), not a single number; take the mean over the batch"),
+        ("return model(batch).square().mean().item()", "loss gives float, not a tensor that holds a single number"),
+        ("model(batch)", "loss gives NoneType, not a tensor that holds a single number"),
+        (
+            "return model(batch).square().mean().detach()",
+            "no parameter of the model has a gradient of; compute",
+        ),
+        ("return model(batch).argmax(1).float().mean()", "that no parameter of the model has a gradient of"),
+        ("return model.requires_grad_(False)(batch).mean()", "that no parameter of the model has a gradient of"),
+    ],
+)
+def test_a_loss_that_cannot_be_trained_on_is_refused(tmp_path: Path, body: str, message: str) -> None:
+    task = load_task(written(tmp_path, TASK.replace("return model(batch).square().mean()", body)))
+    with pytest.raises(InputError, match=message):
+        task.loss_of(task.model(4, 0), torch.zeros(4, 3))
+
+
+def test_a_loss_needs_a_gradient_only_where_gradients_are_computed(tmp_path: Path) -> None:
+    task = load_task(written(tmp_path))
+    with torch.no_grad():
+        assert not task.loss_of(task.model(4, 0), torch.zeros(4, 3)).requires_grad
+
+
+def test_batches_that_fail_after_the_first_are_refused_in_a_line(tmp_path: Path) -> None:
+    path = written(tmp_path, TASK.replace("yield torch.zeros(4, 3)", "yield torch.zeros(4, 3); raise OSError('gone')"))
+    stream = load_task(path).stream("train", 3)
+    assert next(stream).shape == (4, 3)
+    with pytest.raises(InputError, match=r"batches\('train', 3\) fails: OSError: gone \(line 12 of it\)"):
+        next(stream)

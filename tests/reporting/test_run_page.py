@@ -12,7 +12,7 @@ import pytest
 
 from smupar_transfer.records import Evaluation, LayerSparsity, RunRecord
 from smupar_transfer.reporting.card import read_card
-from smupar_transfer.reporting.run_page import outcome, page_name, publish_run, sentence, summary
+from smupar_transfer.reporting.run_page import outcome, page_name, provenance, publish_run, sentence, summary
 
 MakeRecord = Callable[..., RunRecord]
 
@@ -51,6 +51,19 @@ def test_the_summary_is_the_record(record: RunRecord) -> None:
     assert rows["parameters"] == "100,000, 60,000 of them not zero"
     assert rows["weights per neuron"] == "16"
     assert rows["time"] == "18.0 s"
+
+
+def test_passes_over_data_of_unknown_size_are_not_told(record: RunRecord) -> None:
+    """Of batches of a person's own nothing is known; they were said to be seen 0 times."""
+    assert as_told(record)["tokens"].endswith(" epochs)")
+    unknown = replace(record, spec=replace(record.spec, data=replace(record.spec.data, train_size=0)))
+    assert as_told(unknown)["tokens"] == "204,800"
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(0.0123, "12.3 ms a step"), (4.57, "4.6 s a step")])
+def test_the_time_of_a_step_is_in_a_unit_that_suits_it(record: RunRecord, seconds: float, told: str) -> None:
+    facts = dict(provenance("train", replace(record, step_seconds=seconds), "smupar train").facts)
+    assert told in facts["Time"]
 
 
 def test_layers_and_validations_have_their_tables(record: RunRecord) -> None:

@@ -82,7 +82,8 @@ def test_the_best_is_the_one_that_further_seeds_confirm(study: Study) -> None:
     assert confirmed.best[0].number == 2
     assert sentence(confirmed) == (
         "Trial 2 of 5 is best: its mean validation loss over 2 further seeds is 2.2000 nats (standard error 0.1000), "
-        "the lowest of the 3 best trials, which were trained again; trial 0 ties with it, within the standard error."
+        "the lowest of the 3 best trials, which were trained again; trial 0 ties with it, within the standard error; "
+        "the defaults reach 2.2500."
     )
     table, _ = outcome(confirmed).tables
     assert table.rows == (
@@ -94,6 +95,13 @@ def test_the_best_is_the_one_that_further_seeds_confirm(study: Study) -> None:
         "8.0 s of all trials together, 12.0 s of 6 trainings that confirm the best"
     )
     assert summary(confirmed).rows[0][1] == "0.007812", "what is told of the best is told of trial 2"
+
+
+def test_a_search_that_ends_with_the_defaults_says_so(study: Study) -> None:
+    kept = replace(study, confirmed=(Confirmed(3, (2.2, 2.4)), Confirmed(0, (2.0, 2.1))))
+    assert sentence(kept).endswith("; its hyperparameters are the defaults, which the search did not improve on.")
+    others = replace(study, confirmed=(Confirmed(3, (2.2, 2.4)), Confirmed(2, (2.0, 2.1))))
+    assert "defaults" not in sentence(others), "which were not trained again"
 
 
 def test_candidates_that_all_diverged_are_told(study: Study) -> None:

@@ -228,6 +228,23 @@ def test_an_unknown_name_gets_a_suggestion(name: str, hint: str) -> None:
     assert hint.rstrip("?") in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["results/lr_by_sparsity", "lr_by_sparsity/"])
+def test_the_folder_of_a_result_is_told_from_its_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"^sweep=.*: is no sweep; did you mean lr_by_sparsity\?"):
+        find_sweep(name)
+
+
+def test_a_file_that_is_not_there_may_be_a_sweep_of_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"there is no such file; did you mean lr_by_sparsity, without an ending\?"):
+        find_sweep("sweeps/stability/lr_by_sparsity.yaml")
+
+
 @pytest.mark.parametrize("name", ["*", "/tmp/lr_by_sparsity", ""])
 def test_a_name_is_no_pattern_and_no_path(name: str) -> None:
     with pytest.raises(InputError, match=r"^sweep=.*is no sweep"):

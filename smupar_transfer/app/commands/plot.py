@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeVar
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from smupar_transfer.app import console
 from smupar_transfer.records import (
@@ -21,7 +21,7 @@ from smupar_transfer.records import (
 from smupar_transfer.reporting import provenance
 from smupar_transfer.reporting import publish as publishing
 from smupar_transfer.reporting.questions import outcome_of, outcome_of_check
-from smupar_transfer.sweeps.files import shipped_sweeps, sweep_name
+from smupar_transfer.sweeps.files import FILE_ENDINGS, shipped_sweeps, sweep_name
 from smupar_transfer.sweeps.sweep import COORDINATES
 from smupar_transfer.theory import InputError, did_you_mean
 
@@ -30,9 +30,22 @@ R = TypeVar("R", RunRecord, CoordinateRecord)
 
 def run(config: DictConfig) -> None:
     """Draw and tabulate ``results/NAME`` again."""
+    _expect_name(config)
     folder = Path(config.results_dir) / sweep_name(config.sweep)
     _expect_result(folder, config.sweep)
     publish(folder)
+
+
+def _expect_name(config: DictConfig) -> None:
+    """Refuse to draw nothing in particular, and say what there is to draw.
+
+    Raises:
+        InputError: no result is named.
+    """
+    if OmegaConf.is_missing(config, "sweep"):
+        names = result_names(Path(config.results_dir))
+        there = f"name one: {', '.join(names)}" if names else f"there are none yet in {config.results_dir}"
+        raise InputError("sweep", "", "names no result", there)
 
 
 def _expect_result(folder: Path, sweep: str) -> None:
@@ -45,6 +58,9 @@ def _expect_result(folder: Path, sweep: str) -> None:
         hint = f"give its name and results_dir={Path(sweep).parent}"
         raise InputError("sweep", sweep, f"is the folder of the result {folder.name}", hint)
     results = result_names(folder.parent)
+    if "/" in sweep and not sweep.endswith(FILE_ENDINGS) and folder.name not in results:
+        there = f"is a path, and there is no {folder}"
+        raise InputError("sweep", sweep, there, f"give a name: smupar plot {folder.name} results_dir=DIR")
     known = sorted({*results, *shipped_sweeps()})
     if folder.name in known:
         return

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from smupar_transfer.app import console
 from smupar_transfer.records import (
@@ -51,17 +51,27 @@ def run(config: DictConfig) -> None:
     Raises:
         InputError: there is neither a result nor a study of that name.
     """
-    results, name = Path(config.results_dir), sweep_name(config.sweep)
+    results = Path(config.results_dir)
+    if OmegaConf.is_missing(config, "sweep"):
+        names = _names(results)
+        there = f"name one: {', '.join(names)}" if names else f"there are none yet in {results}"
+        raise InputError("sweep", "", "names neither a result nor a study", there)
+    name = sweep_name(config.sweep)
     folder = results / name
     if config.storage is not None or (folder / STUDY_FILE).is_file():
         _study(folder, name, config.storage)
     elif (folder / MANIFEST_FILE).exists():
         _sweep(folder, name)
     else:
-        known = [path.name for path in sorted(results.glob("*")) if (path / STUDY_FILE).is_file()]
-        names = sorted({*result_names(results), *known})
+        names = _names(results)
         hint = did_you_mean(name, names, f"there are {', '.join(names) or 'none yet'}")
         raise InputError("sweep", name, f"has neither runs nor trials in {folder}", hint)
+
+
+def _names(results: Path) -> list[str]:
+    """The names of all results and studies in a folder, sorted."""
+    studies = {path.name for path in results.glob("*") if (path / STUDY_FILE).is_file()}
+    return sorted({*result_names(results), *studies})
 
 
 def _sweep(folder: Path, name: str) -> None:

@@ -30,6 +30,11 @@ BOTTOM_MARGIN = 0.1
 """Part of the loss axis below the best loss, where it is cut at the top."""
 COMPLETE, PRUNED, DIVERGED, BEST = "#0072b2", "#888888", "#cc79a7", "#d55e00"
 
+SHADES = "viridis_r"
+"""Of completed trials, by number, where a figure has no axis for it."""
+MIDDLE_SHADE = "#21918c"
+"""Of these the middle one, for legends."""
+
 
 class Trial(Protocol):
     """One trial of a search, as figures and pages see it; ``tuning.TrialOutcome`` is one."""
@@ -81,16 +86,22 @@ def beyond(points: Sequence[float], losses: Sequence[float], best: float) -> tup
     return top, [point for point, loss in zip(points, losses, strict=True) if loss > top]
 
 
-def _cut(axes: Axes, points: Sequence[float], losses: Sequence[float], best: float, colour: str) -> None:
-    """Cut the loss axis where few trials lie beyond, with a wedge for each of them."""
+def _cut(axes: Axes, points: Sequence[float], losses: Sequence[float], best: float, colour: str | None) -> None:
+    """Cut the loss axis where few trials lie beyond, with a wedge of a colour, if there is one, for each of them."""
     top, above = beyond(points, losses, best)
     if above:
         axes.set_ylim(best - BOTTOM_MARGIN * (top - best), top)
+    if above and colour is not None:
         axes.plot(above, [0.97] * len(above), "^", color=colour, transform=axes.get_xaxis_transform())
 
 
-def draw_history(trials: Sequence[Trial]) -> Figure:
-    """Loss of every completed trial and the best so far; those pruned or diverged are marks at the bottom."""
+def draw_history(trials: Sequence[Trial], *, on_target: bool = False) -> Figure:
+    """Loss of every completed trial and the best so far; those pruned or diverged are marks at the bottom.
+
+    Args:
+        trials: The trials of the search.
+        on_target: Whether they trained the target itself, and not its proxy.
+    """
     complete = completed(trials)
     with style():
         figure = Figure(figsize=(6.0, 3.4))
@@ -108,7 +119,8 @@ def draw_history(trials: Sequence[Trial]) -> Figure:
         # a best holds from its own trial on
         axes.step(numbers, best, where="post", color=BEST, label="best so far")
         _cut(axes, at, losses, best[-1], COMPLETE)
-        axes.set(xlabel="trial", ylabel="validation loss (nats)", title="Search on the dense proxy")
+        searched = "target itself" if on_target else "dense proxy"
+        axes.set(xlabel="trial", ylabel="validation loss (nats)", title=f"Search on the {searched}")
         legend(axes)
     return figure
 
@@ -148,13 +160,18 @@ def _draw_slice(axes: Axes, trials: Sequence[Trial], name: str, best: Trial | No
     losses, last_losses = ([loss for _, loss in some] for some in (complete, pruned))
     axes.plot(lost_at, last_losses, ".", color=PRUNED, markersize=4)
     numbers = [trial.number for trial, _ in complete]
-    shades = axes.scatter(at_end, losses, c=numbers, cmap="viridis_r", s=18, edgecolors="none", zorder=3)
+    shades = axes.scatter(at_end, losses, c=numbers, cmap=SHADES, s=18, edgecolors="none", zorder=3)
     star = {"color": BEST, "markersize": 13, "markeredgecolor": "black", "label": "best", "zorder": 4}
     axes.plot(starred.hparams[name], starred.value or lowest, "*", **star)  # type: ignore[arg-type]
     diverged = [trial.hparams[name] for trial in trials if trial.outcome == "diverged"]
     axes.plot(diverged, [0.97] * len(diverged), "x", color=DIVERGED, transform=axes.get_xaxis_transform())
     _cut(axes, lost_at, last_losses, lowest, PRUNED)
-    _cut(axes, at_end, losses, lowest, COMPLETE)
+    _cut(axes, at_end, losses, lowest, None)
+    top, above = beyond(at_end, losses, lowest)
+    late = [trial.number for trial, loss in complete if loss > top]
+    for number, point in zip(late, above, strict=True):  # in the shade that its point would have
+        shade = shades.cmap(shades.norm(number))
+        axes.plot(point, 0.97, "^", color=shade, transform=axes.get_xaxis_transform())
     return shades
 
 
@@ -172,7 +189,7 @@ def _explained(axes: Axes, trials: Sequence[Trial], is_cut: bool) -> dict[str, A
     """Entries of the legend, with how many trials of each outcome there are."""
     counts = Counter(trial.outcome for trial in trials)
     # marks of the legend's own: in the panels completed trials have a shade each
-    shown = {f"complete ({counts['complete']})": _mark("o", COMPLETE), "best": labelled(axes)["best"]}
+    shown = {f"complete ({counts['complete']})": _mark("o", MIDDLE_SHADE), "best": labelled(axes)["best"]}
     if counts["pruned"]:
         shown[f"pruned ({counts['pruned']}), at its last loss"] = _mark(".", PRUNED)
     if counts["diverged"]:

@@ -91,7 +91,7 @@ def test_a_file_in_the_place_of_a_folder(export: Run) -> None:
 
 def test_words_that_are_missing_or_wrong(smupar: Run, export: Run, proxy: list[str]) -> None:
     one_line(export("to=torchtitn"), "to=torchtitn: is not one of json, ", "did you mean torchtitan?")
-    one_line(export(), "to: has no value; give to=VALUE")
+    one_line(export(), "to: has no value; name one: json, nanogpt-mup, ")
     one_line(smupar("export", "to=json", *proxy), "recipe: has no value; give recipe=VALUE")
     one_line(smupar("export", "to=json", "recipe=absent.yaml", *proxy), "recipe=absent.yaml: cannot be read")
     one_line(export("to=json", "target.width=128"), "target.width=128: the recipe has 64")

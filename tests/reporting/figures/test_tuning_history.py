@@ -146,6 +146,21 @@ def test_pruned_trials_far_above_do_not_press_the_others_together(points: Points
     assert words(figure)[-1] == "above the axis"
 
 
+def test_completed_trials_far_above_keep_their_shade() -> None:
+    """They were blue, as no other completed trial of the figure."""
+    axes = draw_slices(trials(2.0, 2.1, 9.0), LOGARITHMIC).axes[0]
+    shades = axes.collections[0]
+    (wedge,) = [line for line in axes.get_lines() if line.get_marker() == "^"]
+    assert wedge.get_color() == shades.cmap(shades.norm(2))
+    assert wedge.get_color() != shades.cmap(shades.norm(0))
+
+
+@pytest.mark.parametrize(("on_target", "title"), [(False, "Search on the dense proxy"), (True, "Search on the target")])
+def test_the_title_says_what_was_trained(on_target: bool, title: str) -> None:
+    (axes,) = draw_history(TRIALS, on_target=on_target).axes
+    assert axes.get_title().startswith(title)
+
+
 def test_trials_are_shaded_by_number() -> None:
     left, *_ = draw_slices(TRIALS, LOGARITHMIC).axes
     shades = left.collections[0].get_array()
