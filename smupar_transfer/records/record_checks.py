@@ -37,18 +37,35 @@ REMEDY = "restore it, or take it away: its run is then trained again"
 
 def record_line(record: object) -> str:
     """A record as a line of JSON, its end included."""
-    content = {"schema": SCHEMA_VERSION, **to_plain(record)}
+    said = _said({"schema": SCHEMA_VERSION, **to_plain(record)})
+    return f"{said[:-1]}{_ending(_checksum(said))}\n"
+
+
+def _said(content: dict[str, Any]) -> str:
+    """What the checksum of a line is of: what it says, not how. Tools that order or indent JSON may have had it."""
     # NaN is no JSON, and reading would refuse the line
-    return json.dumps({**content, CHECKSUM: _checksum(content)}, allow_nan=False) + "\n"
+    return json.dumps(_without(content, (CHECKSUM,)), sort_keys=True, allow_nan=False)
 
 
-def _checksum(content: dict[str, Any]) -> str:
-    """Of what a line says, not of how: tools that order or indent JSON may have had it.
-
-    A bit that flips on a disk may turn one digit into another, which no other check could tell from a result.
-    """
-    said = json.dumps({name: value for name, value in content.items() if name != CHECKSUM}, sort_keys=True)
+def _checksum(said: str) -> str:
+    """A bit that flips on a disk may turn one digit into another, which no other check could tell from a result."""
     return f"{zlib.crc32(said.encode()):08x}"
+
+
+def _ending(checksum: object) -> str:
+    """How a line ends as it is written."""
+    return f', "{CHECKSUM}": "{checksum}"}}'
+
+
+def _as_written(line: str, content: dict[str, Any]) -> bool:
+    """Whether a line says what it said when it was written; older ones have no checksum that could tell."""
+    if CHECKSUM not in content:
+        return True
+    before, ending, rest = line.rpartition(_ending(content[CHECKSUM]))
+    # ours are in the order of names, and need not be put in order again
+    if ending and not rest.strip() and _checksum(before + "}") == content[CHECKSUM]:
+        return True
+    return content[CHECKSUM] == _checksum(_said(content))
 
 
 def gathered_lines(lines: Sequence[str], path: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -113,7 +130,7 @@ def parse_record(line: str, kind: type[Record], path: Path, content: dict[str, A
     for problem in _impossible(record, path):
         raise _damaged(path, _number(line, path), problem)
     # last, since what cannot be helps a person more than that something was changed
-    if CHECKSUM in whole and whole[CHECKSUM] != _checksum(whole):
+    if not _as_written(line, whole):
         raise _damaged(path, _number(line, path), "is not as it was written: its checksum tells so")
     return record
 

@@ -184,6 +184,22 @@ def test_each_line_is_parsed_once(store: RunStore, monkeypatch: pytest.MonkeyPat
     assert parsed == (store.folder / RECORDS_FILE).read_text().splitlines()
 
 
+def test_a_line_as_it_was_written_is_not_written_again_to_be_checked(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That took a fifth of the time of reading it; the control is a line in another order."""
+    path = store.folder / RECORDS_FILE
+    written: list[str] = []
+    said = record_checks._said
+    monkeypatch.setattr(record_checks, "_said", lambda content: written.append(content["key"]) or said(content))
+    records = list(store)
+    assert written == []
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps(dict(reversed(row.items()))) + "\n" for row in rows))
+    assert list(store) == records
+    assert written == [record.key for record in records]
+
+
 @pytest.mark.parametrize("order", [dict, lambda row: dict(reversed(row.items()))], ids=["as written", "another"])
 def test_what_is_said_behind_the_checksum_counts(
     store: RunStore, order: Callable[[dict[str, Any]], dict[str, Any]]
