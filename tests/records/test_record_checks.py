@@ -179,7 +179,12 @@ def test_each_line_is_parsed_once(store: RunStore, monkeypatch: pytest.MonkeyPat
     """Reading 10^5 records used to parse each of them twice."""
     parsed: list[str] = []
     load = record_checks.load_json
-    monkeypatch.setattr(record_checks, "load_json", lambda line: parsed.append(line) or load(line))
+
+    def counted(line: str) -> Any:
+        parsed.append(line)
+        return load(line)
+
+    monkeypatch.setattr(record_checks, "load_json", counted)
     assert len(list(store)) == 3
     assert parsed == (store.folder / RECORDS_FILE).read_text().splitlines()
 
@@ -191,7 +196,12 @@ def test_a_line_as_it_was_written_is_not_written_again_to_be_checked(
     path = store.folder / RECORDS_FILE
     written: list[str] = []
     said = record_checks._said
-    monkeypatch.setattr(record_checks, "_said", lambda content: written.append(content["key"]) or said(content))
+
+    def counted(content: dict[str, Any]) -> str:
+        written.append(content["key"])
+        return said(content)
+
+    monkeypatch.setattr(record_checks, "_said", counted)
     records = list(store)
     assert written == []
     rows = [json.loads(line) for line in path.read_text().splitlines()]
