@@ -9,7 +9,7 @@ import json
 import re
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,34 +37,51 @@ REMEDY = "restore it, or take it away: its run is then trained again"
 
 def record_line(record: object) -> str:
     """A record as a line of JSON, its end included."""
-    content = {"schema": SCHEMA_VERSION, **to_plain(record)}
+    said = _said({"schema": SCHEMA_VERSION, **to_plain(record)})
+    return f"{said[:-1]}{_ending(_checksum(said))}\n"
+
+
+def _said(content: dict[str, Any]) -> str:
+    """What the checksum of a line is of: what it says, not how. Tools that order or indent JSON may have had it."""
     # NaN is no JSON, and reading would refuse the line
-    return json.dumps({**content, CHECKSUM: _checksum(content)}, allow_nan=False) + "\n"
+    return json.dumps(_without(content, (CHECKSUM,)), sort_keys=True, allow_nan=False)
 
 
-def _checksum(content: dict[str, Any]) -> str:
-    """Of what a line says, not of how: tools that order or indent JSON may have had it.
-
-    A bit that flips on a disk may turn one digit into another, which no other check could tell from a result.
-    """
-    said = json.dumps({name: value for name, value in content.items() if name != CHECKSUM}, sort_keys=True)
+def _checksum(said: str) -> str:
+    """A bit that flips on a disk may turn one digit into another, which no other check could tell from a result."""
     return f"{zlib.crc32(said.encode()):08x}"
 
 
-def gathered_lines(text: str, path: Path) -> dict[str, str]:
-    """The lines of a file of records, by key.
+def _ending(checksum: object) -> str:
+    """How a line ends as it is written."""
+    return f', "{CHECKSUM}": "{checksum}"}}'
 
-    A last line that is cut short, as by a full disk or a copy that was interrupted, is left out with a warning.
+
+def _as_written(line: str, content: dict[str, Any]) -> bool:
+    """Whether a line says what it said when it was written; older ones have no checksum that could tell."""
+    if CHECKSUM not in content:
+        return True
+    before, ending, rest = line.rpartition(_ending(content[CHECKSUM]))
+    # ours are in the order of names, and need not be put in order again
+    if ending and not rest.strip() and _checksum(before + "}") == content[CHECKSUM]:
+        return True
+    return content[CHECKSUM] == _checksum(_said(content))
+
+
+def gathered_lines(lines: Sequence[str], path: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """The lines of a file of records, each parsed once: its key, the line, and its content.
+
+    A last line that is cut short, as by a full disk or a copy that was interrupted, is left out with a warning. Who
+    gathers by key has the last line of a run that comes again.
 
     Args:
-        text: The content of the file.
+        lines: The lines of the file, without what ends them.
         path: The file, for messages.
 
     Raises:
         InputError: a line is damaged, or two lines of one run tell different outcomes; the message names the lines.
     """
-    lines = text.split("\n")  # no splitlines: other characters that end lines may stand within a text
-    known: dict[str, tuple[int, str]] = {}
+    known: dict[str, int] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -76,10 +93,10 @@ def gathered_lines(text: str, path: Path) -> dict[str, str]:
         if not isinstance(key, str):
             raise _damaged(path, number, "has no key")
         # equal ones are no harm: who puts two files together has the runs of both twice
-        if key in known and _outcome(content) != _outcome(load_json(known[key][1])):
-            raise _damaged(path, number, f"is of run {key}, of which line {known[key][0]} tells another outcome")
-        known[key] = number, line
-    return {key: line for key, (_, line) in known.items()}
+        if key in known and _outcome(content) != _outcome(load_json(lines[known[key] - 1])):
+            raise _damaged(path, number, f"is of run {key}, of which line {known[key]} tells another outcome")
+        known[key] = number
+        yield key, line, content
 
 
 def _torn(line: str) -> str:
@@ -91,21 +108,21 @@ def _torn(line: str) -> str:
     return ""
 
 
-def parse_record(line: str, kind: type[Record], path: Path) -> Record:
+def parse_record(line: str, kind: type[Record], path: Path, content: dict[str, Any] | None = None) -> Record:
     """A record from a line.
 
     Args:
         line: The line.
         kind: The type of the record.
         path: The file that has the line.
+        content: What the line says, where it has been parsed.
 
     Raises:
         InputError: the line is no record of this version, says what cannot be, or was changed after it was written.
     """
-    whole = _load(line, path, None)
-    content = {key: value for key, value in whole.items() if key not in ("schema", CHECKSUM)}
+    whole = _load(line, path, None) if content is None else content
     try:
-        record = from_plain(content, kind, "results_dir", path)
+        record = from_plain(_without(whole, ("schema", CHECKSUM)), kind, "results_dir", path)
     except InputError as error:
         what = error.problem.removesuffix(f" (in {path})")
         said = what if error.key == "results_dir" else f"{error.key}={shown(error.value)}: {what}"
@@ -113,7 +130,7 @@ def parse_record(line: str, kind: type[Record], path: Path) -> Record:
     for problem in _impossible(record, path):
         raise _damaged(path, _number(line, path), problem)
     # last, since what cannot be helps a person more than that something was changed
-    if CHECKSUM in whole and whole[CHECKSUM] != _checksum(whole):
+    if not _as_written(line, whole):
         raise _damaged(path, _number(line, path), "is not as it was written: its checksum tells so")
     return record
 
@@ -142,8 +159,11 @@ def _number(line: str, path: Path) -> int | None:
 
 
 def _outcome(content: dict[str, Any]) -> str:
-    beside = (*CIRCUMSTANCES, CHECKSUM)
-    return json.dumps({name: value for name, value in content.items() if name not in beside}, sort_keys=True)
+    return json.dumps(_without(content, (*CIRCUMSTANCES, CHECKSUM)), sort_keys=True)
+
+
+def _without(content: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
+    return {name: value for name, value in content.items() if name not in names}
 
 
 def _impossible(record: object, path: Path) -> Iterator[str]:

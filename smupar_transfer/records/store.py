@@ -10,7 +10,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from smupar_transfer.records.claims import lock_of
 from smupar_transfer.records.coordinates import CoordinateRecord
@@ -79,18 +79,22 @@ class Store(Generic[Record]):
         """
         path = self._pending(key)
         try:
-            return self._parse(read_text(path, "results_dir"), path)
+            return parse_record(read_text(path, "results_dir"), self.kind, path)
         except InputError as error:
             if not isinstance(error.__cause__, FileNotFoundError):
                 raise
         # gathered already, maybe by another process a moment ago
-        return self._parse(self._gathered()[key], self.folder / self.file)
+        return parse_record(self._gathered()[key], self.kind, self.folder / self.file)
 
     def __iter__(self) -> Iterator[Record]:
         pending = self._pending_keys()
-        gathered = self._gathered()
+        gathered = {
+            key: parse_record(line, self.kind, self.folder / self.file, content)
+            for key, line, content in self._lines()
+            if key not in pending
+        }
         for key in sorted(pending | gathered.keys()):
-            yield self.get(key) if key in pending else self._parse(gathered[key], self.folder / self.file)
+            yield self.get(key) if key in pending else gathered[key]
 
     def compact(self) -> None:
         """Gather all records into one file; safe to interrupt at any point, and from several machines at once."""
@@ -130,22 +134,22 @@ class Store(Generic[Record]):
         return self.folder / self.pending / f"{key}.json"
 
     def _gathered(self) -> dict[str, str]:
-        path = self.folder / self.file
         try:
-            about = path.stat()
-        except (
-            FileNotFoundError,
-            NotADirectoryError,
-        ):  # where results_dir is a file, who writes says so
+            about = (self.folder / self.file).stat()
+        except (FileNotFoundError, NotADirectoryError):
             return {}
         # a file is replaced and never changed, so that even one of the same size and time has another inode
         version = (about.st_ino, about.st_size, about.st_mtime_ns)
         if self._read is None or self._read[0] != version:
-            self._read = version, gathered_lines(read_text(path, "results_dir"), path)
+            self._read = version, {key: line for key, line, _ in self._lines()}
         return self._read[1]
 
-    def _parse(self, line: str, path: Path) -> Record:
-        return parse_record(line, self.kind, path)
+    def _lines(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        """Key, line and content of all that is gathered."""
+        path = self.folder / self.file
+        if path.exists():  # where results_dir is a file, who writes says so
+            # no splitlines: other characters that end lines may stand within a text
+            yield from gathered_lines(read_text(path, "results_dir").split("\n"), path)
 
 
 class RunStore(Store[RunRecord]):

@@ -175,7 +175,7 @@ def train_planned(
     specs = plan(records)
     with context.watch(title, max(expected, len(specs)), sum(spec.key in records for spec in specs)) as watcher:
         # runs that were given up have no record either, and would be begun for ever
-        while missing := [spec for spec in specs if spec.key not in records.keys() | failures.keys()]:
+        while missing := [spec for spec in specs if spec.key not in records and spec.key not in failures]:
             for outcome in _round(missing, records, failed_before, context, watcher):
                 if isinstance(outcome, RunFailure):
                     failures[outcome.key] = outcome

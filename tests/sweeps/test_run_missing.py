@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -197,6 +198,19 @@ def test_a_plan_is_asked_again_until_nothing_is_missing(
     asked.clear()
     assert run_missing.train_planned("title", one_more, 7, context) == records
     assert asked == [3]
+
+
+def test_what_is_missing_of_ten_thousand_runs_is_found_at_once(
+    seeds: list[RunSpec], request_: DataRequest, tmp_path: Path
+) -> None:
+    """All names used to be put together anew for each run: 3 s for 10,000 runs, and five minutes for 100,000."""
+    record = training.run(seeds[0], training.load(request_), Execution())
+    specs = [replace(seeds[0], seed=seed) for seed in range(10_000)]
+    records = {spec.key: record for spec in specs}
+    began = time.process_time()
+    context = RunContext(request_, Execution(), tmp_path, 1)
+    assert len(run_missing.train_planned("title", lambda _: specs, len(specs), context, records)) == len(specs)
+    assert time.process_time() - began < 1
 
 
 @pytest.mark.parametrize("workers", [0, -1])
