@@ -203,14 +203,14 @@ def test_a_plan_is_asked_again_until_nothing_is_missing(
 def test_what_is_missing_of_ten_thousand_runs_is_found_at_once(
     seeds: list[RunSpec], request_: DataRequest, tmp_path: Path
 ) -> None:
-    """All names used to be put together anew for each run: 3 s for 10,000 runs, and five minutes for 100,000."""
+    """All names used to be put together anew for each run, which is quadratic: a second for these."""
     record = training.run(seeds[0], training.load(request_), Execution())
     specs = [replace(seeds[0], seed=seed) for seed in range(10_000)]
     records = {spec.key: record for spec in specs}
     began = time.process_time()
     context = RunContext(request_, Execution(), tmp_path, 1)
     assert len(run_missing.train_planned("title", lambda _: specs, len(specs), context, records)) == len(specs)
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < 0.3
 
 
 @pytest.mark.parametrize("workers", [0, -1])

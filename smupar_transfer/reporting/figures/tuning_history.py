@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
@@ -169,8 +170,8 @@ def _draw_slice(axes: Axes, trials: Sequence[Trial], name: str, best: Trial | No
     _cut(axes, at_end, losses, lowest, None)
     top, above = beyond(at_end, losses, lowest)
     late = [trial.number for trial, loss in complete if loss > top]
-    for number, point in zip(late, above, strict=True):  # in the shade that its point would have
-        shade = shades.cmap(shades.norm(number))
+    # in the shade that its point would have
+    for shade, point in zip(shades.to_rgba(np.array(late, dtype=float)), above, strict=True):
         axes.plot(point, 0.97, "^", color=shade, transform=axes.get_xaxis_transform())
     return shades
 
