@@ -65,7 +65,7 @@ def _as_written(line: str, content: dict[str, Any]) -> bool:
     # ours are in the order of names, and need not be put in order again
     if ending and not rest.strip() and _checksum(before + "}") == content[CHECKSUM]:
         return True
-    return content[CHECKSUM] == _checksum(_said(content))
+    return bool(content[CHECKSUM] == _checksum(_said(content)))
 
 
 def gathered_lines(lines: Sequence[str], path: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -22,6 +22,7 @@ from smupar_transfer.records import (
     RunStore,
     record_checks,
 )
+from smupar_transfer.records.jsons import load_json
 from smupar_transfer.theory import InputError
 
 Edit = Callable[[dict[str, Any]], object]
@@ -178,7 +179,7 @@ def test_other_programs_may_order_and_indent_a_record(store: RunStore) -> None:
 def test_each_line_is_parsed_once(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reading 10^5 records used to parse each of them twice."""
     parsed: list[str] = []
-    load = record_checks.load_json
+    load = load_json
 
     def counted(line: str) -> Any:
         parsed.append(line)
