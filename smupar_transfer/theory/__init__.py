@@ -19,7 +19,14 @@ from smupar_transfer.theory.parametrizations import (
 from smupar_transfer.theory.powers import Power, ScaleFactors
 from smupar_transfer.theory.prediction import Coordinate, predicted
 from smupar_transfer.theory.roles import Role
-from smupar_transfer.theory.scaling import ClipNorm, OptimizerSettings, ScaledHyperparameters, WeightDecayForm, scale
+from smupar_transfer.theory.scaling import (
+    ClipNorm,
+    OptimizerSettings,
+    ScaledHyperparameters,
+    WeightDecayForm,
+    gradient_norm,
+    scale,
+)
 from smupar_transfer.theory.suggestions import OWN_NAME_HINT, close_words, did_you_mean, either
 from smupar_transfer.theory.symmetry import without_multiplier
 from smupar_transfer.theory.update_rules import (
@@ -68,6 +75,7 @@ __all__ = [
     "close_words",
     "did_you_mean",
     "either",
+    "gradient_norm",
     "is_signal",
     "like_adam",
     "like_sgd",

@@ -124,3 +124,8 @@ def scale(
         epsilon=optimizer.epsilon * rule.adam_epsilon.at(factors),
         forward_multiplier=multiplier * rule.forward_multiplier.at(factors),
     )
+
+
+def gradient_norm(table: Parametrization, role: Role, factors: ScaleFactors, optimizer: OptimizerSettings) -> float:
+    """What the norm of a parameter's gradient is divided by before a clip sees it; 1 for the plain norm."""
+    return table[role].gradient_norm.at(factors) if optimizer.clip_norm is ClipNorm.SCALED else 1.0

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from smupar_transfer.theory import ClipNorm, OptimizerSettings, Parametrization, ScaleFactors
+from smupar_transfer.theory import OptimizerSettings, Parametrization, ScaleFactors, gradient_norm
 from smupar_transfer.training.distributed.sharing import is_cut
 from smupar_transfer.transfer import ParameterPlan
 
@@ -30,11 +30,9 @@ class GradientNorm:
     ) -> GradientNorm:
         """The norm of the gradients of a network whose parameters are planned."""
         parameters, groups = dict(network.named_parameters()), dict[float, list[nn.Parameter]]()
-        is_scaled = settings.clip_norm is ClipNorm.SCALED
         for row in plan:
             factors = ScaleFactors(row.width, row.density, aspect=row.aspect)
-            scale = table[row.role].gradient_norm.at(factors) if is_scaled else 1.0
-            groups.setdefault(scale, []).append(parameters[row.name])
+            groups.setdefault(gradient_norm(table, row.role, factors, settings), []).append(parameters[row.name])
         return cls(groups)
 
     def measure(self) -> Tensor:

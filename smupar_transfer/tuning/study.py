@@ -151,7 +151,7 @@ def _told(settings: StudySettings) -> Iterator[None]:
 
 def _way_in(storage: str) -> str:
     """What to do about a database that cannot be opened: a path, most often, where a URL is meant."""
-    is_path = ":" not in storage
+    is_path = storage and ":" not in storage
     return f"a file is sqlite:///{storage}" if is_path else "check the URL, the folder and the server"
 
 

@@ -16,10 +16,13 @@ from smupar_transfer.theory import (
     PARAMETRIZATIONS,
     SMUPAR,
     BaseHyperparameters,
+    ClipNorm,
     OptimizerSettings,
     Power,
     Role,
     Rule,
+    ScaleFactors,
+    gradient_norm,
 )
 from smupar_transfer.theory.parametrizations import UNREAD
 from smupar_transfer.transfer import Multipliers, Rules
@@ -62,6 +65,11 @@ def test_every_cell_of_a_table_changes_what_is_trained(role: Role, quantity: str
     changed = SMUPAR.with_rule("other", "Other", role, **{quantity: other})
     optimizer = OptimizerSettings(name="sgd" if quantity.startswith("sgd") else "adamw")
     before, after = (Rules(table, HPARAMS, optimizer).by_role(4.0, 0.5) for table in (SMUPAR, changed))
+    if quantity == "gradient_norm":  # of what is trained with, it is the clip that reads it
+        scaled, factors = OptimizerSettings(clip_norm=ClipNorm.SCALED), ScaleFactors(4.0, 0.5)
+        first, second = ([gradient_norm(table, name, factors, scaled) for name in Role] for table in (SMUPAR, changed))
+        assert [name for name, one, two in zip(Role, first, second, strict=True) if one != two] == [role]
+        return
     assert {name for name in Role if before[name] != after[name]} == {role}
     if quantity == "forward_multiplier":
         constants = [Rules(table, HPARAMS, optimizer).multipliers(4.0) for table in (SMUPAR, changed)]
