@@ -94,10 +94,11 @@ def _readable(command: str, words: Sequence[str], index: int, folders: Sequence[
 
 def _check_option(prefix: str, group: str, value: str, override: Override | None, folders: Sequence[Path]) -> None:
     """Refuse what is no option of a group; Hydra itself refuses names that it can read but does not know."""
-    # a list is to Hydra several options, of which these groups take none
-    if override is None or isinstance(override.value(), bool | int | float | list):
+    chosen = None if override is None else override.value()
+    # a list is to Hydra as many options, of which these groups take one
+    if chosen is None or isinstance(chosen, bool | int | float) or (isinstance(chosen, list) and len(chosen) != 1):
         raise WordError(no_such_option(group, value, options_of(group, folders)))
-    if prefix.startswith("+") and isinstance(override.value(), str):
+    if prefix.startswith("+") and isinstance(chosen, str):
         raise WordError(f"{prefix}{group}={value}: the group is there already; write {group}={value}")
 
 

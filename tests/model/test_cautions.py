@@ -16,7 +16,14 @@ from smupar_transfer.model import (
 )
 from smupar_transfer.records import Activation, BudgetSpec, Decay, GPTSpec, MaskKind, MLPSpec, Positions, RunSpec
 from smupar_transfer.sparsity import sparsity_report
-from smupar_transfer.theory import UPDATE_RULES, BaseHyperparameters, InputError, OptimizerSettings, WeightDecayForm
+from smupar_transfer.theory import (
+    UPDATE_RULES,
+    BaseHyperparameters,
+    ClipNorm,
+    InputError,
+    OptimizerSettings,
+    WeightDecayForm,
+)
 from smupar_transfer.transfer import MINIMUM_WEIGHTS_PER_NEURON, Source
 
 MakeTarget = Callable[..., RunSpec]
@@ -89,6 +96,7 @@ OTHER_SETTINGS: dict[str, Any] = {
     "epsilon": 1e-3,
     "momentum": 0.5,
     "gradient_clip": 0.0,
+    "clip_norm": ClipNorm.SCALED,
     "weight_decay_form": WeightDecayForm.COUPLED,
 }
 
