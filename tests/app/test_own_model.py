@@ -241,7 +241,7 @@ def test_a_range_that_is_not_searched_is_refused(smupar: Run) -> None:
     [
         ("for _ in range(3):", "for _ in range(0):", "gives none"),
         ("for _ in range(3):", "for _ in range(split.nothing):", "fails: AttributeError"),
-        ("return nn.functional", "return logits, nn.functional", "loss gives tuple, not a tensor that holds a single number"),
+        ("return nn.functional", "return logits, nn.functional", "loss gives tuple, not a tensor that holds"),
         ("return self.head(x)", "return self.head(x.nothing)", "loss fails: AttributeError"),
         ("return self.head(x)", "return self.head(x.nothing)", "(line 21 of it)"),
     ],
