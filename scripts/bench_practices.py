@@ -24,17 +24,16 @@ import numpy as np
 import pandas as pd
 
 from bench.practices_page import PAGE, draw, markdown, sentence, table
+from bench_confirmation import DATA, SPACE
 from smupar_transfer.model import network_cost, outline, plan_of
 from smupar_transfer.records import BudgetSpec, GPTSpec, RunRecord, RunSpec, SearchedOn, SparsitySpec, chance_loss
 from smupar_transfer.reporting.figures.style import colour_of, save
 from smupar_transfer.sweeps.run_missing import RunContext, train_missing
 from smupar_transfer.theory import BaseHyperparameters, OptimizerSettings
-from smupar_transfer.training import DataRequest, Execution, TokenData, load
+from smupar_transfer.training import Execution, TokenData, load
 from smupar_transfer.training.machine import machine_name
 from smupar_transfer.tuning import (
-    Range,
     Search,
-    SearchSpace,
     StudySettings,
     TrialOutcome,
     best,
@@ -46,15 +45,6 @@ from smupar_transfer.tuning import (
     run_search,
 )
 
-DATA = DataRequest("python")
-SPACE = SearchSpace(  # as in sweeps/tuning/base.yaml
-    {
-        "learning_rate": Range(0.001, 0.125),
-        "init_std": Range(0.02, 0.5),
-        "input_multiplier": Range(0.5, 16.0),
-        "output_multiplier": Range(0.5, 16.0),
-    }
-)
 DEFAULTS = BaseHyperparameters(2**-6, 0.1, input_multiplier=4.0, output_multiplier=2.0)
 SEEDS_APART = 10
 """Between searches: their confirmations have the seeds after their own."""

@@ -120,9 +120,9 @@ def optimization(spec: RunSpec) -> dict[str, str]:
     """How one run is trained: parametrization, update rule, schedule, precision and seed."""
     optimizer, budget = spec.optimizer, spec.budget
     read = [f"{name} {getattr(optimizer, name):g}" for name in SOMETIMES_READ if name in optimizer.rule.reads]
-    of = "scaled norm" if optimizer.clip_norm is ClipNorm.SCALED else "norm"
-    clip = f"gradients clipped at a {of} of {optimizer.gradient_clip:g}"
-    clip = clip if optimizer.gradient_clip else "gradients not clipped"
+    norm = "scaled norm" if optimizer.clip_norm is ClipNorm.SCALED else "norm"
+    limit = optimizer.gradient_clip
+    clip = f"gradients clipped at a {norm} of {limit:g}" if limit else "gradients not clipped"
     return {
         "Parametrization": f"{PARAMETRIZATIONS[spec.parametrization].title}, base width {spec.base_width}",
         "Training": f"{training([budget])}, {counted(budget.warmup_steps, 'step')} of warm-up, {budget.decay} decay to "

@@ -102,8 +102,8 @@ PER_FAN_IN = Power(width=-1, density=-1)  # 1 / (m_d m_rho): one over the non-ze
 # entries of a vector, or of a matrix one of whose sides grows, is sqrt(m_d) / m_d; that of a hidden matrix stays, but
 # for the part of its entries that exists (m_rho), and for sides that grow unequally.
 PER_ROOT_WIDTH = Power(width=-0.5)
-ROOT_DENSITY = Power(density=0.5)
 INPUTS_OVER_OUTPUTS = Power(aspect=-0.5)
+SPARSE_NORM = Power(aspect=-0.5, density=0.5)
 
 # products of queries and keys are divided by sqrt(d_head) (SuPar, Table 1)
 SP = Parametrization("sp", "SP", {role: Rule() for role in Role}, attention_exponent=-0.5)
@@ -136,13 +136,15 @@ MUP = Parametrization(
 
 # ablations correct density in one quantity alone, on top of muP's rules for width (decision 3)
 # norms of gradients are no correction: whatever is trained, of a sparse gradient a part exists
-SPARSE_MUP = MUP.with_rule("mup", "μP", Role.HIDDEN, gradient_norm=INPUTS_OVER_OUTPUTS * ROOT_DENSITY)
-INIT_ONLY = SPARSE_MUP.with_rule("init_only", "SμPar, init only", Role.HIDDEN, init_variance=PER_FAN_IN)
+INIT_ONLY = MUP.with_rule(
+    "init_only", "SμPar, init only", Role.HIDDEN, init_variance=PER_FAN_IN, gradient_norm=SPARSE_NORM
+)
 
-LR_ONLY = SPARSE_MUP.with_rule(
+LR_ONLY = MUP.with_rule(
     "lr_only",
     "SμPar, LR only",
     Role.HIDDEN,
+    gradient_norm=SPARSE_NORM,
     adam_learning_rate=PER_FAN_IN,
     sgd_learning_rate=OUTPUTS_OVER_INPUTS * Power(density=-1),  # SuPar, appendix D.3.1
 )
