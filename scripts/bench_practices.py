@@ -23,11 +23,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from bench.practices import CUT, DENSE, PRACTICES, SMUPAR_PROXY, Practice
 from bench.practices_page import PAGE, draw, markdown, sentence, table
 from bench_confirmation import DATA, SPACE
 from smupar_transfer.model import network_cost, outline, plan_of
 from smupar_transfer.records import BudgetSpec, GPTSpec, RunRecord, RunSpec, SearchedOn, SparsitySpec, chance_loss
-from smupar_transfer.reporting.figures.style import colour_of, save
+from smupar_transfer.reporting.figures.style import save
 from smupar_transfer.sweeps.run_missing import RunContext, train_missing
 from smupar_transfer.theory import BaseHyperparameters, OptimizerSettings
 from smupar_transfer.training import Execution, TokenData, load
@@ -49,40 +50,6 @@ DEFAULTS = BaseHyperparameters(2**-6, 0.1, input_multiplier=4.0, output_multipli
 SEEDS_APART = 10
 """Between searches: their confirmations have the seeds after their own."""
 TARGET_SEED = 1000
-
-
-@dataclass(frozen=True)
-class Practice:
-    """A way to come by hyperparameters.
-
-    Attributes:
-        name: What files call it.
-        title: What people call it.
-        parametrization: Under what is searched and the target trained.
-        is_narrow: Whether the searched network is as wide as the proxy; else as the target.
-        is_sparse: Whether it is as sparse as the target.
-        colour: Its colour in the figure.
-    """
-
-    name: str
-    title: str
-    parametrization: str
-    is_narrow: bool
-    is_sparse: bool
-    colour: str
-
-
-SMUPAR_PROXY = Practice(
-    "smupar_proxy", "SμPar, tuned on a small dense proxy", "smupar", True, False, colour_of("smupar")
-)
-DENSE = Practice("sp_dense", "SP, tuned dense at the target's width", "sp", False, False, colour_of("sp"))
-PRACTICES = (
-    SMUPAR_PROXY,
-    Practice("sp_proxy", "SP, tuned on a small dense proxy", "sp", True, False, "#cc79a7"),
-    DENSE,
-    Practice("smupar_target", "SμPar, tuned on the sparsest target itself", "smupar", False, True, "#777777"),
-)
-CUT = replace(DENSE, name="sp_dense_cut", title=f"{DENSE.title}, for the proxy's budget", colour="#56b4e9")
 
 
 @dataclass(frozen=True)

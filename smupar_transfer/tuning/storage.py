@@ -129,6 +129,14 @@ def reason(error: BaseException) -> str:
     return said[0] if said else type(cause).__name__
 
 
+def way_in(url: str, error: BaseException) -> str:
+    """What to do about a database that cannot be opened: there may be no driver, or a path where a URL is meant."""
+    if isinstance(error, ImportError):
+        return DRIVER
+    is_path = url and ":" not in url
+    return f"a file is sqlite:///{url}" if is_path else "check the URL, the folder and the server"
+
+
 def refuse_bare_at_sign(url: str) -> None:
     """Refuse a URL of which a part of the password would be looked up as a host, and named in messages.
 

@@ -24,7 +24,7 @@ from smupar_transfer.training import EarlyValidation
 from smupar_transfer.tuning.claims import TrialClaims
 from smupar_transfer.tuning.objective import Objective
 from smupar_transfer.tuning.space import SearchSpace
-from smupar_transfer.tuning.storage import DRIVER, TROUBLE, close_storage, open_storage, patiently, reason, shown
+from smupar_transfer.tuning.storage import TROUBLE, close_storage, open_storage, patiently, reason, shown, way_in
 
 SPECIFICATION = "specification"
 """Attribute of a study: what it asks."""
@@ -145,14 +145,8 @@ def _told(settings: StudySettings) -> Iterator[None]:
             "study.storage",
             shown(settings.storage),
             f"cannot be opened: {reason(error)}",
-            DRIVER if isinstance(error, ImportError) else _way_in(settings.storage),
+            way_in(settings.storage, error),
         ) from error
-
-
-def _way_in(storage: str) -> str:
-    """What to do about a database that cannot be opened: a path, most often, where a URL is meant."""
-    is_path = storage and ":" not in storage
-    return f"a file is sqlite:///{storage}" if is_path else "check the URL, the folder and the server"
 
 
 def run_next_trial(

@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench_practices import CUT, PRACTICES, Plan, main, operations, part
+from bench.practices import CUT, PRACTICES
+from bench_practices import Plan, main, operations, part
 from smupar_transfer.tuning import TrialOutcome
 
 SMALL = [
